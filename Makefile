@@ -1,0 +1,41 @@
+# One command each: what CI runs is what a person runs.
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+# The version of uv that wrote uv.lock, so that the lock reads the same everywhere.
+UV_VERSION := 0.13.9
+
+.DEFAULT_GOAL := help
+.PHONY: help install up demo test check soak bench
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with the mailer command and all that its parts need.
+
+$(STAMP): uv.lock pyproject.toml
+	@test -x $(BIN)/python || ./ops/venv .venv
+	@$(BIN)/python -m uv --version 2>/dev/null | grep -qF "uv $(UV_VERSION)" || \
+		$(BIN)/python -m pip install --quiet "uv==$(UV_VERSION)"
+	@UV_PROJECT_ENVIRONMENT=.venv VIRTUAL_ENV= $(BIN)/python -m uv sync --locked --all-extras --quiet
+	@touch $@
+
+up: install ## Run everything on this host, until Ctrl-C.
+	@$(BIN)/mailer up
+
+demo: install ## Watch a few thousand messages flow through all of it; the report is in demo-report/.
+	@$(BIN)/mailer demo
+
+test: install ## Run the tests.
+	@$(BIN)/pytest
+
+check: install ## Check style, types, import layers and Lua.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+soak: install ## Break things for a long time and count what was lost.
+	@$(BIN)/python -m ops.soak
+
+bench: install ## Measure what the README says, and write it into docs/.
+	@$(BIN)/python -m ops.bench all --docs docs
