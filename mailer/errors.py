@@ -1,0 +1,157 @@
+"""Every error this package raises, named by what to do next.
+
+MailerError
+├── SettingsError          a setting is missing or wrong: fix it and start again
+├── InvalidMessage         the caller's input is wrong: fix the field it names; nothing was enqueued
+│   └── UnknownVersion     a newer producer wrote it: upgrade the workers, then requeue it
+├── InvalidRequest         an operator asked for what cannot be done: the text says why; nothing was changed
+├── NotFound               no such message lies there (any more)
+├── QueueUnavailable       Redis did not answer: try again
+├── NotOnDisk              accepted, but perhaps not yet safe from a power cut: do not send again
+└── SendError              SES (or the way to it) did not take a message
+    ├── RateExceeded       wait a moment; the message was not accepted
+    ├── QuotaExceeded      wait for the 24-hour window to roll; the message was not accepted
+    ├── AccountStopped     a person must act; the message was not accepted
+    ├── HostUnfit          a person must act on this host; nothing was sent
+    ├── Misdated           send again at once, signed by a clock put right; the message was not accepted
+    ├── Unavailable        try again later; the message was not accepted
+    ├── Rejected           never try again; the message was not accepted
+    └── OutcomeUnknown     the request went out and no answer came: SES may have accepted it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+
+class MailerError(Exception):
+    """The base of all of them."""
+
+
+class SettingsError(MailerError):
+    """A setting is missing or wrong. The text names the variable and what to set it to."""
+
+
+class InvalidMessage(MailerError, ValueError):
+    """Input that can never become a mail.
+
+    ``field`` is the argument at fault (``"to"``, ``"headers[X-Campaign]"``), ``problem`` what is wrong with it and
+    ``remedy`` what to pass instead. ``row`` is the position in a ``send_many`` stream (0-based), where it came
+    from one.
+    """
+
+    def __init__(self, field: str, problem: str, remedy: str, *, row: int | None = None) -> None:
+        self.field = field
+        self.problem = problem
+        self.remedy = remedy
+        self.row = row
+        where = field if row is None else f"row {row}: {field}"
+        super().__init__(f"{where}: {problem}. {remedy}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_invalid_message, (self.field, self.problem, self.remedy, self.row))
+
+
+def _invalid_message(field: str, problem: str, remedy: str, row: int | None) -> InvalidMessage:
+    return InvalidMessage(field, problem, remedy, row=row)
+
+
+class UnknownVersion(InvalidMessage):
+    """What lies in the queue was written in a version that this worker does not know."""
+
+    def __init__(self, field: str, found: object, known: int) -> None:
+        super().__init__(
+            field,
+            f"is of version {found!r:.40}, and this worker knows version {known}",
+            "Upgrade the workers, and requeue it",
+        )
+        self.found = found
+        self.known = known
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (UnknownVersion, (self.field, self.found, self.known))
+
+
+class InvalidRequest(MailerError, ValueError):
+    """What an operator asked for cannot be done. The text says why, and what to do instead; nothing was changed."""
+
+
+class NotFound(MailerError, LookupError):
+    """No message of that name lies there: it was requeued, dropped or sent meanwhile, or never did."""
+
+
+class QueueUnavailable(MailerError):
+    """Redis did not answer, or refused to write.
+
+    ``enqueued`` is False if nothing of the call was enqueued, for sure; None if something was or may have been, which
+    the text and the notes tell more about. Then an ``idempotency_key`` makes repeating the call safe.
+    """
+
+    def __init__(self, text: str, *, enqueued: Literal[False] | None = False) -> None:
+        self.enqueued = enqueued
+        super().__init__(text)
+
+
+class NotOnDisk(MailerError):
+    """A durable send was accepted, but Redis did not confirm in time that it is on its disk.
+
+    ``ids`` are the messages' (of a ``send_many`` its `mailer.message_id.MessageIds`). They are in the queue and will be
+    sent: do not send them again, except under the same ``idempotency_key``. Only if the machine that Redis runs on lost
+    its power now might they be lost.
+    """
+
+    def __init__(self, text: str, ids: Sequence[str]) -> None:
+        self.ids = ids
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (str(self), self.ids))
+
+
+class SendError(MailerError):
+    """SES, or the way to it, did not take a message.
+
+    ``code`` is the error's name in SES's own words (``"MessageRejected"``, ``"454"``) or the name of the local
+    failure; ``detail`` is the text that came with it.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(f"{code}: {detail}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.code, self.detail))
+
+
+class RateExceeded(SendError):
+    """Over the account's send rate; somebody else may be using it. Not accepted."""
+
+
+class QuotaExceeded(SendError):
+    """Over the account's 24-hour quota. Not accepted."""
+
+
+class AccountStopped(SendError):
+    """Sending is paused, the account is suspended or the credentials are refused. Not accepted."""
+
+
+class HostUnfit(SendError):
+    """This host has no Region, no credentials or none that it may use: SES was not asked. Not accepted."""
+
+
+class Misdated(SendError):
+    """AWS refused the signature's date, as this host's clock is off; now it is known by how much. Not accepted."""
+
+
+class Unavailable(SendError):
+    """Not accepted for sure (no connection was made, or an answer said so); worth another try later."""
+
+
+class Rejected(SendError):
+    """SES will never accept this message as it is."""
+
+
+class OutcomeUnknown(SendError):
+    """The request went out and no usable answer came back. Sending again may send twice."""

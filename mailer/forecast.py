@@ -1,0 +1,130 @@
+"""When the quota lets the next message go, and when all that waits will be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+WINDOW_MINUTES = 1441
+"""What is charged in minute ``m`` counts until minute ``m + WINDOW_MINUTES`` has ended: the same as in quota.lua."""
+
+_AT_ONCE = 3 * (WINDOW_MINUTES + 1)
+"""Minutes that are gone through one by one. A backlog that takes longer repeats its last window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the account may send: ``per_second`` recipients at most, and in any 24 hours ``per_day`` (None: no quota).
+
+    ``charged`` is minute since the epoch -> recipients of ours, ``by_others`` what others have used and are taken to go
+    on using. ``reserve`` is the fraction of ``per_day`` that is kept for urgent mail.
+    """
+
+    per_second: float
+    per_day: int | None
+    charged: Mapping[int, int]
+    by_others: int
+    reserve: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Times are epoch seconds. ``backlog`` messages are counted: those that wait in lanes which are not paused, without
+    scheduled mail.
+
+    ``resumes_at`` is when the next message can go (now, unless the quota is used up), ``leaving`` how many recipients
+    leave the 24-hour window at that moment, ``done_at`` when all of the backlog is sent at the present rate and quota.
+    None: not while others use the quota as they do now, or SES or a person has stopped the account.
+    """
+
+    backlog: int
+    resumes_at: float | None
+    leaving: int
+    done_at: float | None
+
+
+def foresee(at: float, allowance: Allowance, *, urgent: int, other: int) -> Forecast:
+    """What happens from ``at`` on if ``urgent`` messages may use the reserve and ``other`` may not.
+
+    To a minute where the quota decides, for that is how the window rolls. It takes some hundredths of a second at most.
+    """
+    # Without mail, the question is when mail could go.
+    run = _Run(at, allowance, urgent or (0 if other else 1), other)
+    run.until_done(_AT_ONCE)
+    if run.left and run.sent_in_a_window:
+        run.skip_windows()
+        run.until_done(_AT_ONCE)
+    done_at = run.done_at if urgent + other else None
+    return Forecast(urgent + other, run.resumes_at, run.leaving, done_at)
+
+
+class _Run:
+    """Minute after minute, as quota.lua would do it."""
+
+    def __init__(self, at: float, allowance: Allowance, urgent: int, other: int) -> None:
+        self._allowance = allowance
+        self._urgent, self._other = urgent, other
+        self._now = at
+        self._minute = int(at // 60)
+        oldest = self._minute - WINDOW_MINUTES
+        self._charged = {minute: count for minute, count in allowance.charged.items() if minute >= oldest}
+        self._spent = sum(self._charged.values())
+        self._permits = 1.0
+        self._skipped = 0.0
+        self.resumes_at: float | None = None
+        self.done_at: float | None = None
+        self.leaving = 0
+
+    @property
+    def left(self) -> int:
+        return self._urgent + self._other
+
+    @property
+    def sent_in_a_window(self) -> int:
+        """In the last one."""
+        return self._spent
+
+    def until_done(self, minutes: int) -> None:
+        for _ in range(minutes):
+            if not self.left:
+                return
+            self._pass_minute()
+
+    def skip_windows(self) -> None:
+        """Whole windows that are like the last one."""
+        windows = self.left // self._spent
+        self._skipped += windows * (WINDOW_MINUTES + 1) * 60.0
+        sent = windows * self._spent
+        self._urgent, self._other = max(0, self._urgent - sent), self._other - max(0, sent - self._urgent)
+        if not self.left:
+            self.done_at = self._now + self._skipped
+
+    def _pass_minute(self) -> None:
+        leaving = self._charged.pop(self._minute - WINDOW_MINUTES - 1, 0)
+        self._spent -= leaving
+        end = (self._minute + 1) * 60.0
+        # A second's worth can go at once.
+        self._permits = min(
+            self._permits + (end - self._now) * self._allowance.per_second,
+            max(1.0, 60 * self._allowance.per_second),
+        )
+        urgent = self._may_send(self._urgent, 0.0)
+        other = self._may_send(self._other, self._allowance.reserve, urgent)
+        sent = urgent + other
+        if sent:
+            if self.resumes_at is None:
+                self.resumes_at, self.leaving = self._now, leaving
+            self._urgent, self._other = self._urgent - urgent, self._other - other
+            self._charged[self._minute] = self._charged.get(self._minute, 0) + sent
+            self._spent += sent
+            self._permits -= sent
+            if not self.left:
+                self.done_at = self._skipped + min(end, self._now + sent / self._allowance.per_second)
+        self._now, self._minute = end, self._minute + 1
+
+    def _may_send(self, wanted: int, reserve: float, already: int = 0) -> int:
+        may = min(wanted, int(self._permits) - already)
+        if self._allowance.per_day is not None:
+            kept = self._allowance.per_day * reserve
+            may = min(may, int(self._allowance.per_day - self._allowance.by_others - self._spent - already - kept))
+        return max(0, may)

@@ -1,0 +1,150 @@
+"""Header text: what may stand in a mail header, and how what is not ASCII is written there.
+
+The limits are those of `MessageHeader` in botocore's model of SES v2: 15 headers, the name at most 126 and the value
+at most 995 characters of printable ASCII. botocore enforces none of them and lets a line break pass.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+
+from mailer.errors import InvalidMessage
+
+MAX_HEADERS = 15
+MAX_NAME_CHARS = 126
+MAX_VALUE_CHARS = 995
+MAX_LINE_CHARS = 996  # name and value together
+
+# C0, DEL, C1 and the Unicode line breaks: `str.splitlines` ends a line at many of them, so a library that
+# builds a mail may too.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NAME = re.compile(r"[!-9;-@A-~]+")
+_ENCODED_WORD_BYTES = 45  # base64 makes 60 characters of it; with `=?utf-8?b??=` that is within the 75 of RFC 2047
+
+_OWNED = {
+    "from": "sender=",
+    "to": "to=",
+    "cc": "to=, with one message per recipient",
+    "bcc": "to=, with one message per recipient",
+    "subject": "subject=",
+    "reply-to": "reply_to=",
+    "x-ses-configuration-set": "configuration_set=",
+    "x-ses-message-tags": "tags=",
+}
+_WRITTEN_BY_SES = frozenset({"date", "message-id", "return-path", "mime-version", "dkim-signature", "received"})
+
+
+def check_text(field: str, value: object, *, empty: bool = False) -> str:
+    """``value`` if it is one line of text, free of control characters and (unless ``empty``) not blank.
+
+    Raises InvalidMessage naming ``field``.
+    """
+    if not isinstance(value, str):
+        raise InvalidMessage(field, f"is {kind(value)}, not text", "Pass a str")
+    if not value.isascii() or not value.isprintable():
+        _check_characters(field, value)
+    if not empty and (not value or value.isspace()):
+        raise InvalidMessage(field, "is empty", "Pass at least one visible character")
+    return value
+
+
+def _check_characters(field: str, value: str) -> None:
+    found = _CONTROL.search(value)
+    if found:
+        raise InvalidMessage(
+            field,
+            f"contains the control character U+{ord(found[0]):04X} at position {found.start()}",
+            "Remove it; a header is one line",
+        )
+    if _SURROGATE.search(value):
+        raise InvalidMessage(field, "contains half of a surrogate pair", "Pass text that UTF-8 can encode")
+
+
+def encode_words(text: str) -> str:
+    """``text`` as RFC 2047 encoded words (UTF-8, base64) of at most 75 characters, with spaces between them."""
+    words = []
+    chunk = b""
+    for character in text:
+        encoded = character.encode()
+        if len(chunk) + len(encoded) > _ENCODED_WORD_BYTES:
+            words.append(chunk)
+            chunk = b""
+        chunk += encoded
+    words.append(chunk)
+    return " ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
+
+
+def check_header_names(headers: object) -> list[tuple[str, object]]:
+    """Extra headers (None, a mapping or pairs) as pairs, each with a name that a caller may set, once.
+
+    Raises InvalidMessage naming ``headers[<name>]``.
+    """
+    named: list[tuple[str, object]] = []
+    seen: set[str] = set()
+    for name, value in pairs("headers", () if headers is None else headers):
+        key = _check_name(name)
+        if key in seen:
+            raise InvalidMessage(f"headers[{name}]", "is given twice (case does not matter)", "Keep one of them")
+        seen.add(key)
+        named.append((name, value))
+    return named
+
+
+def _check_name(name: object) -> str:
+    """The lower-case name of a header that a caller may set. Raises InvalidMessage."""
+    field = f"headers[{name!r:.140}]" if not isinstance(name, str) or not name.isprintable() else f"headers[{name}]"
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
+        raise InvalidMessage(
+            field,
+            "is not a header name",
+            f"Use 1 to {MAX_NAME_CHARS} printable ASCII characters without spaces and colons",
+        )
+    key = name.lower()
+    if key in _OWNED:
+        raise InvalidMessage(field, "is set from its own argument", f"Use {_OWNED[key]}")
+    if key in _WRITTEN_BY_SES or key.startswith(("content-", "resent-")):
+        raise InvalidMessage(field, "is written by SES or when the mail is built", "Remove it")
+    return key
+
+
+def check_header_value(name: str, value: object) -> str:
+    """``value`` as it goes out under the valid header ``name``: printable ASCII.
+
+    What is not ASCII is written as RFC 2047 encoded words, except in ``List-*`` headers: they hold URLs, which an
+    encoded word would break. Raises InvalidMessage naming ``headers[<name>]``.
+    """
+    field = f"headers[{name}]"
+    text = check_text(field, value)
+    if not text.isascii():
+        if name.lower().startswith("list-"):
+            raise InvalidMessage(field, "is not ASCII", "Percent-encode the URL in it")
+        text = encode_words(text)
+    if len(text) > MAX_VALUE_CHARS or len(name) + len(text) > MAX_LINE_CHARS:
+        raise InvalidMessage(
+            field,
+            f"is {len(text)} characters long once encoded",
+            f"Shorten it: SES takes {MAX_VALUE_CHARS}, and {MAX_LINE_CHARS} together with the name",
+        )
+    return text
+
+
+def pairs(field: str, value: object) -> list[tuple[str, object]]:
+    """The (name, value) pairs of a mapping or a sequence of pairs. Raises InvalidMessage naming ``field``."""
+    if isinstance(value, Mapping):
+        return list(value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        pairs: list[tuple[str, object]] = []
+        for item in value:
+            if not isinstance(item, Sequence) or isinstance(item, str | bytes) or len(item) != 2:
+                raise InvalidMessage(field, "is not made of (name, value) pairs", "Pass a dict of names to values")
+            pairs.append((item[0], item[1]))
+        return pairs
+    raise InvalidMessage(field, f"is {kind(value)}", "Pass a dict of names to values")
+
+
+def kind(value: object) -> str:
+    """What ``value`` is, for an error's text."""
+    return "None" if value is None else f"of type {type(value).__name__}"

@@ -1,0 +1,184 @@
+"""The payload: the arguments of the task ``mailer.send``, as they lie in the queue.
+
+Two forms. *By reference*, which `send_many` writes::
+
+    {"to": "Jane <jane@example.com>", "vars": {"name": "Jane"}}
+
+with the hash of the stored content in the envelope's header ``mailer_content`` (there, and only there, so that the
+broker's scripts can count it and the envelope stays small). And *inline*, which is also what a foreign producer may
+send with stock Celery::
+
+    {"to": ..., "sender": ..., "subject": ..., "text": ..., "html": ..., "reply_to": [...], "headers": {...},
+     "attachments": [{"filename": ..., "content": "<base64>", "content_type": ..., "content_id": ...}],
+     "configuration_set": ..., "tags": {...}, "list_unsubscribe": ...}
+
+Both may carry the version, ``"v": 1``; left out, as here to save room, it is 1.
+
+Nothing from the queue is used before it is validated: whoever can write to Redis can send mail, but not break out of
+a header.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from mailer.address import parse
+from mailer.content import Content, attachment_fields, attachments_from, hash_of
+from mailer.errors import InvalidMessage, UnknownVersion
+from mailer.header import kind
+from mailer.message import Message
+
+TASK = "mailer.send"
+CONTENT_HEADER = "mailer_content"
+"""The envelope's header that names the stored content; the broker's scripts look for it under this name."""
+ACCEPTED_HEADER = "mailer_accepted"
+"""The envelope's header that says when its producer wrote it, epoch milliseconds; envelope.lua looks for it too."""
+FIRST_TRIED_HEADER = "mailer_first_tried"
+"""The header of a message that is tried again: when it was taken for the first time, epoch milliseconds."""
+VERSION = 1
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_PLAIN = frozenset({str, int, bool, type(None)})
+_CACHED_BYTES = 64 * 1024 * 1024
+_REFERENCE_KEYS = frozenset({"v", "to", "vars"})
+_INLINE_KEYS = frozenset(
+    {
+        *("v", "to", "sender", "subject", "text", "html", "reply_to", "headers", "attachments"),
+        *("configuration_set", "tags", "list_unsubscribe"),
+    }
+)
+
+
+def to_json(field: str, value: object) -> str:
+    """``value`` as compact JSON that UTF-8 can encode. Raises InvalidMessage naming ``field``."""
+    if isinstance(value, dict) and _PLAIN.issuperset(map(type, value.values())):
+        # What orjson writes otherwise than the standard library (NaN, numbers beyond 64 bits) is not among these, or
+        # refused.
+        with suppress(orjson.JSONEncodeError):
+            return orjson.dumps(value).decode()
+    try:
+        encoded = _encode(value)
+        if not encoded.isascii():
+            encoded.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidMessage(field, "contains half of a surrogate pair", "Pass text that UTF-8 can encode") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidMessage(
+            field, f"cannot be written as JSON: {error}", "Pass text, numbers, lists, dicts"
+        ) from error
+    return encoded
+
+
+def inline(to: str, content: Content) -> dict[str, Any]:
+    """The arguments that carry a message whole. ``content`` must be literal, not templates."""
+    fields: dict[str, Any] = {"to": to, "sender": content.sender, "subject": content.subject}
+    optional: dict[str, Any] = {
+        "text": content.text,
+        "html": content.html,
+        "reply_to": list(content.reply_to),
+        "headers": dict(content.headers),
+        "attachments": [attachment_fields(attachment) for attachment in content.attachments],
+        "configuration_set": content.configuration_set,
+        "tags": dict(content.tags),
+        "list_unsubscribe": list(content.list_unsubscribe),
+    }
+    fields.update((name, value) for name, value in optional.items() if value not in (None, [], {}))
+    return fields
+
+
+def decode(
+    kwargs: Mapping[str, Any],
+    fetch_content: Callable[[str], bytes | None],
+    *,
+    message_id: str,
+    content_hash: object = None,
+) -> Message:
+    """The message that the task's arguments describe, validated and rendered.
+
+    ``content_hash`` is the envelope's header, None for a message that carries all of its fields. ``fetch_content``
+    reads stored content by its hash (`Queue.content`); what it returned is kept parsed, up to 64 MB per process.
+    Raises UnknownVersion, InvalidMessage naming the field, and whatever ``fetch_content`` raises.
+    """
+    if not isinstance(kwargs, dict):
+        raise InvalidMessage("kwargs", f"are {kind(kwargs)}", "Pass everything by name")
+    version = kwargs.get("v", VERSION)
+    if version != VERSION or isinstance(version, bool):
+        raise UnknownVersion("v", version, VERSION)
+    by_reference = content_hash is not None
+    unknown = kwargs.keys() - (_REFERENCE_KEYS if by_reference else _INLINE_KEYS)
+    if unknown:
+        raise InvalidMessage(f"{min(unknown)!s:.80}", "is not an argument of mailer.send", "Remove it")
+    if "to" not in kwargs:
+        raise InvalidMessage("to", "is missing", "Pass one recipient's address")
+    to = parse(kwargs["to"], "to")
+    if by_reference:
+        variables = kwargs.get("vars", {})
+        if not isinstance(variables, dict):
+            raise InvalidMessage("vars", f"is {kind(variables)}", "Pass a dict of names to values")
+        return _content(content_hash, fetch_content).render(message_id, to, variables)
+    return _inline_content(kwargs).render(message_id, to, {})
+
+
+def _inline_content(kwargs: Mapping[str, Any]) -> Content:
+    fields = {name: value for name, value in kwargs.items() if name not in ("v", "to")}
+    for required in ("sender", "subject"):
+        if required not in fields:
+            raise InvalidMessage(required, "is missing", f"Pass {required}=")
+    if fields.get("attachments") is not None:
+        fields["attachments"] = attachments_from(fields["attachments"])
+    else:
+        fields.pop("attachments", None)
+    return Content.of(**fields)
+
+
+class _Cache:
+    """Parsed contents by hash, the most recently used ones up to a number of stored bytes. Thread-safe."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._contents: OrderedDict[str, tuple[Content, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, digest: str) -> Content | None:
+        with self._lock:
+            found = self._contents.get(digest)
+            if found is None:
+                return None
+            self._contents.move_to_end(digest)
+            return found[0]
+
+    def put(self, digest: str, content: Content, size: int) -> None:
+        with self._lock:
+            if size > self._max_bytes or digest in self._contents:
+                return
+            self._contents[digest] = (content, size)
+            self._bytes += size
+            while self._bytes > self._max_bytes:
+                _, (_, freed) = self._contents.popitem(last=False)
+                self._bytes -= freed
+
+
+_cache = _Cache(_CACHED_BYTES)
+
+
+def _content(digest: object, fetch_content: Callable[[str], bytes | None]) -> Content:
+    if not isinstance(digest, str) or len(digest) > 64 or not digest.isalnum():
+        raise InvalidMessage("content", "is not the hash of a stored content", "Pass the fields of the message instead")
+    content = _cache.get(digest)
+    if content is None:
+        stored = fetch_content(digest)
+        if stored is None:
+            raise InvalidMessage("content", f"{digest} is not stored any more", "Send the message again")
+        if hash_of(stored) != digest:
+            raise InvalidMessage("content", f"{digest} is not what is stored under it", "Send the message again")
+        content = Content.from_bytes(stored)
+        _cache.put(digest, content, len(stored))
+    return content

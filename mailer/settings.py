@@ -1,0 +1,170 @@
+"""The settings: one frozen value, read once from the environment (prefix ``MAILER_``).
+
+Every field is the variable of its name in capitals: ``redis_url`` is ``MAILER_REDIS_URL``. The standard AWS variables
+(``AWS_REGION``, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL_SESV2``, ...) keep their meaning and are read by botocore.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mailer.errors import SettingsError
+
+MARGIN_SECONDS = 1.0
+"""How much longer than a send a lease must last: the time from the lease's beginning to that of the send."""
+
+OnUnknown = Literal["resend", "hold"]
+TransportKind = Literal["ses", "boto3", "smtp"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_ON_UNKNOWN = "MAILER_ON_UNKNOWN_"
+
+
+class Settings(BaseSettings):
+    """How this process finds Redis and SES, and the rules of the account. Units are in the names."""
+
+    model_config = SettingsConfigDict(env_prefix="MAILER_", frozen=True, extra="forbid", allow_inf_nan=False)
+
+    redis_url: SecretStr | None = None
+    """``redis://``, ``rediss://``, ``unix://`` or ``sentinel://host:26379;sentinel://host2:26379/0``. Unset: the
+    server that ``mailer up`` embeds in ``data_dir``."""
+    redis_sentinel_master: str | None = None
+    """The name of the master that the sentinels watch; needed with ``sentinel://``."""
+    redis_timeout_seconds: float = Field(default=5.0, gt=0)
+    """Longest wait for a connection to Redis, and for its answer to a single command."""
+    key_prefix: str = "mailer:"
+    """In front of every key in Redis, so that several installations can share one."""
+    account: str = "default"
+    """The name of the SES account (one account in one Region) whose limits all workers with this name share."""
+
+    lanes: Annotated[tuple[str, ...], NoDecode] = ("transactional", "bulk")
+    """Most urgent first. A producer's default is the first for ``send`` and the last for ``send_many``."""
+    on_unknown: dict[str, OnUnknown] = {}
+    """By lane, what becomes of a message whose outcome is unknown: set with ``MAILER_ON_UNKNOWN_<LANE>``. Without it
+    the most urgent lane resends and the others hold."""
+    quota_reserve: float = Field(default=0.05, ge=0, lt=1)
+    """Fraction of the 24-hour quota that only the most urgent lane may use."""
+
+    rate_per_second: float | None = Field(default=None, gt=0)
+    """The account's send rate in recipients per second. Unset: read from SES GetAccount each minute."""
+    quota_per_day: int | None = Field(default=None, ge=-1)
+    """The account's quota in recipients per rolling 24 hours, -1 for none. Unset: read from SES GetAccount."""
+    rate_headroom: float = Field(default=0.0, ge=0, lt=1)
+    """Fraction of the account's rate to leave to others."""
+    burst: float | None = Field(default=None, ge=1)
+    """By how many recipients any one second may exceed the rate, as SES sees it: half of it is handed out at once after
+    an idle moment, half covers permits that a worker uses late. Unset: 2, or a tenth of the rate if that is more."""
+
+    transport: TransportKind = "ses"
+    connect_timeout_seconds: float = Field(default=3.0, gt=0)
+    read_timeout_seconds: float = Field(default=30.0, gt=0)
+    smtp_url: SecretStr | None = None
+    """``smtp://user:password@host:587`` (STARTTLS) or ``smtps://...:465``. Unset: SES's endpoint of the Region with a
+    password derived from the AWS credentials."""
+    lease_seconds: float = Field(default=60.0, gt=0)
+    """How long a taken message belongs to its worker: a second more than the connect and read timeouts together, or
+    longer."""
+    max_attempts: int = Field(default=12, ge=1)
+    """Attempts on a message that fails for a passing reason, before it becomes a dead letter."""
+    retry_base_seconds: float = Field(default=2.0, gt=0)
+    retry_cap_seconds: float = Field(default=900.0, gt=0)
+    retry_hours: float = Field(default=24.0, gt=0)
+    """The longest time from the first attempt on a message to its last, by Redis's clock."""
+
+    record_hours: float = Field(default=72.0, ge=0)
+    """How long the record of what happened to each message is kept at least. 0: nothing is recorded."""
+    record_megabytes: float = Field(default=64.0, gt=0)
+    """The most memory that the records take in Redis; the oldest go first. A message that is sent at the first attempt
+    takes some 170 bytes."""
+
+    data_dir: Path = Path(".mailer")
+    """Where ``mailer up`` keeps the embedded server's data."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_on_unknown(cls, values: dict[str, Any]) -> dict[str, Any]:
+        named = {
+            name.removeprefix(_ON_UNKNOWN).lower(): value.strip().lower()
+            for name, value in os.environ.items()
+            if name.startswith(_ON_UNKNOWN)
+        }
+        return {**values, "on_unknown": {**named, **values.get("on_unknown", {})}}
+
+    @field_validator("lanes", mode="before")
+    @classmethod
+    def _split_lanes(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("lanes")
+    @classmethod
+    def _check_lanes(cls, lanes: tuple[str, ...]) -> tuple[str, ...]:
+        if not lanes:
+            raise ValueError("name at least one lane, for example MAILER_LANES=transactional,bulk")
+        for lane in lanes:
+            if not _NAME.fullmatch(lane):
+                raise ValueError(f"lane {lane!r}: use small letters, digits, '-' and '_', at most 63")
+        if len(set(lanes)) != len(lanes):
+            raise ValueError("each lane may be named once")
+        return lanes
+
+    @field_validator("account")
+    @classmethod
+    def _check_account(cls, account: str) -> str:
+        if not _ACCOUNT.fullmatch(account):
+            raise ValueError(f"account {account!r}: use letters, digits, '-', '_' and '.', at most 63")
+        return account
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _check_key_prefix(cls, prefix: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9:_.-]{0,63}", prefix):
+            raise ValueError("use letters, digits and ':_.-', at most 63")
+        return prefix
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Settings:
+        unknown = set(self.on_unknown) - {lane.replace("-", "_") for lane in self.lanes} - set(self.lanes)
+        if unknown:
+            raise ValueError(
+                f"{_ON_UNKNOWN}{min(unknown).upper()} names no lane of MAILER_LANES={','.join(self.lanes)}"
+            )
+        timeouts = self.connect_timeout_seconds + self.read_timeout_seconds
+        if self.lease_seconds < timeouts + MARGIN_SECONDS:
+            raise ValueError(
+                f"MAILER_LEASE_SECONDS={self.lease_seconds:g} must exceed the connect and read timeouts together "
+                f"({timeouts:g} s) by {MARGIN_SECONDS:g} s at least: else a message is handed to a second worker while "
+                "the first still waits for SES, or returned unsent again and again, as too little of its lease is left"
+            )
+        return self
+
+    def unknown_policy(self, lane: str) -> OnUnknown:
+        """What becomes of a message of ``lane`` whose outcome is unknown."""
+        default: OnUnknown = "resend" if lane == self.lanes[0] else "hold"
+        return self.on_unknown.get(lane, self.on_unknown.get(lane.replace("-", "_"), default))
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the environment. Raises SettingsError with the variable's name and the remedy."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False, include_input=False):
+            where = "_".join(str(part) for part in problem["loc"]).upper()
+            text = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"MAILER_{where}: {text}" if where else text)
+        raise SettingsError("; ".join(lines)) from None
+
+
+@cache
+def current() -> Settings:
+    """The settings of this process, read from the environment on first use."""
+    return load()
