@@ -1,0 +1,51 @@
+"""SES over HTTP: one endpoint, two APIs, told apart by the path."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mailer.simulator.errors import Refused
+from mailer.simulator.sigv4 import Signatures, scope_region
+from mailer.simulator.v1 import V1
+from mailer.simulator.v2 import V2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mailer.simulator.exchange import Reply, Request
+    from mailer.simulator.service import Service
+
+
+class Api:
+    """The way from a request to its reply.
+
+    ``secrets`` maps access key ids to secrets; when it is empty every request is taken as signed, and unsigned ones
+    belong to ``default_region``.
+    """
+
+    def __init__(self, service: Service, default_region: str, secrets: Mapping[str, str]) -> None:
+        self._service = service
+        self._default_region = default_region
+        self._signatures = Signatures(secrets, service.clock.wall) if secrets else None
+        self._v1 = V1(service)
+        self._v2 = V2(service)
+
+    def handle(self, request: Request) -> Reply:
+        service = self._service
+        door = self._v1 if request.path == "/" else self._v2
+        name = "Unknown"
+        try:
+            name, answer = door.operation(request)
+            service.requests[name] += 1
+            if self._signatures is not None:
+                self._signatures.check(request)
+            region = scope_region(request.headers.get(b"authorization", b"")) or self._default_region
+            reply = answer(request, service.accounts.in_region(region))
+        except Refused as refused:
+            reply = door.refusal(refused.error)
+        invocation_id = request.invocation_id
+        if invocation_id is not None:
+            service.attempts.record(invocation_id, service.clock.now(), name, reply)
+        pause = service.pause()
+        return replace(reply, delay=reply.delay + pause) if pause else reply

@@ -1,0 +1,138 @@
+"""One template to many: the v2 API's SendBulkEmail, each entry with a status of its own inside one answer.
+
+What holds for the whole call (its form, the template, the account's and the configuration set's right to send) refuses
+it whole; what depends on the entry (its addresses, data, rate, quota) is its status. Which of the two SES does is not
+known in public for every condition; a missing template and a paused account refuse the whole call there too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mailer.simulator import members, outbound
+from mailer.simulator.address import mailbox
+from mailer.simulator.errors import BAD_REQUEST, Refused, SesError
+from mailer.simulator.faults import Fault, Strike
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mailer.simulator.account import Account
+    from mailer.simulator.inbox import Submission
+    from mailer.simulator.service import Service
+
+_MOST_ENTRIES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One entry's. ``ses_id`` is None where there is an ``error``."""
+
+    status: str
+    error: str
+    ses_id: str | None
+
+
+@dataclass(slots=True)
+class Sent:
+    """What came of a call. ``strike`` is what the faults do to the answer as a whole."""
+
+    results: list[Result] = field(default_factory=list)
+    delay: float = 0.0
+    fault: Fault | None = None
+
+    @property
+    def strike(self) -> Strike:
+        return Strike(self.delay, after=self.fault)
+
+
+def read(call: Mapping[str, Any], account: Account) -> list[dict[str, Any]]:
+    """The SendEmail calls that the entries stand for, or ``Refused`` for the whole."""
+    content = members.mapping(call, "DefaultContent", required=True)
+    template = members.mapping(content, "Template", required=True)
+    entries = members.mappings(call, "BulkEmailEntries", required=True)
+    if not entries:
+        raise members.constraint("BulkEmailEntries", "Member must have length greater than or equal to 1")
+    if len(entries) > _MOST_ENTRIES:
+        raise Refused(BAD_REQUEST.saying(f"Recipient count exceeds {_MOST_ENTRIES}."))  # U: so for a single mail
+    sender = members.optional(call, "FromEmailAddress")
+    if sender is None:
+        raise Refused(BAD_REQUEST.saying("Missing required header 'From'."))
+    mailbox(sender)
+    outbound.tags_in(call, "DefaultEmailTags")
+    outbound.template_in(template, account)
+    error = account.refusal_of_sending(members.optional(call, "ConfigurationSetName") or None)
+    if error is not None:
+        raise Refused(error)
+    return [_call(call, template, entry) for entry in entries]
+
+
+def send(service: Service, account: Account, calls: list[dict[str, Any]], invocation_id: str | None) -> Sent:
+    """Send one by one, in order, each under its own faults; a fault of the wire spoils the answer to all."""
+    sent = Sent()
+    for call in calls:
+        try:
+            submission = outbound.submission(call, account, invocation_id)
+        except Refused as refused:
+            sent.results.append(_refused(service, refused.error))
+            continue
+        strike = service.faults.strike("send", "http", submission.recipients)
+        sent.delay += strike.delay
+        if strike.before is not None and strike.before.kind != "error":
+            sent.fault = strike.before
+            break
+        result = _entry(service, submission, strike)
+        sent.results.append(result)
+        if result.ses_id is not None and strike.after is not None:
+            sent.fault = strike.after
+    return sent
+
+
+def _entry(service: Service, submission: Submission, strike: Strike) -> Result:
+    if strike.before is not None:
+        return _refused(service, strike.before.answer)
+    try:
+        ses_id = service.submit(submission)
+    except Refused as refused:
+        service.faults.take_back(strike)
+        return _refused(service, refused.error)
+    if strike.after is not None and strike.after.kind == "error":
+        return _refused(service, strike.after.answer)
+    return Result("SUCCESS", "", ses_id)
+
+
+def _refused(service: Service, error: SesError) -> Result:
+    service.refused[error.kind] += 1
+    return Result(error.bulk, error.text, None)
+
+
+def _call(call: Mapping[str, Any], template: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """One entry as a SendEmail call.
+
+    As AWS documents it, the default data are used for an entry that has none of its own, or ``{}``: data are not
+    merged by name. Tags and headers are.
+    """
+    replacement = members.mapping(members.mapping(entry, "ReplacementEmailContent"), "ReplacementTemplate")
+    data = members.optional(replacement, "ReplacementTemplateData")
+    if data is None or data.strip() in {"", "{}"}:
+        data = members.optional(template, "TemplateData")
+    headers = {
+        str(header.get("Name")).lower(): header
+        for parent, name in ((template, "Headers"), (entry, "ReplacementHeaders"))
+        for header in members.mappings(parent, name)
+    }
+    tags = {
+        str(tag.get("Name")): tag
+        for parent, name in ((call, "DefaultEmailTags"), (entry, "ReplacementTags"))
+        for tag in members.mappings(parent, name)
+    }
+    return {
+        "FromEmailAddress": call.get("FromEmailAddress"),
+        "ReplyToAddresses": call.get("ReplyToAddresses"),
+        "FeedbackForwardingEmailAddress": call.get("FeedbackForwardingEmailAddress"),
+        "ConfigurationSetName": call.get("ConfigurationSetName"),
+        "Destination": members.mapping(entry, "Destination", required=True),
+        "EmailTags": list(tags.values()),
+        "Content": {"Template": {**template, "TemplateData": data, "Headers": list(headers.values())}},
+    }

@@ -1,0 +1,65 @@
+"""SMTP credentials as SES derives them: the user is the access key id, the password depends on secret and Region."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_VERSION = b"\x04"
+# The Regions with an SES SMTP endpoint, as far as one may expect a test to use them; any other still works as the
+# simulator's default Region.
+REGIONS = [
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+    "af-south-1",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-south-1",
+    "sa-east-1",
+]
+
+
+def smtp_password(secret: str, region: str) -> str:
+    """AWS's published derivation: 44 characters that start with ``B``."""
+    key = ("AWS4" + secret).encode()
+    for part in ("11111111", region, "ses", "aws4_request", "SendRawEmail"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return base64.b64encode(_VERSION + key).decode()
+
+
+class SmtpLogins:
+    """Which Region a user and password open. Made once: the derivation for every Region and secret is done here."""
+
+    def __init__(self, secrets: Mapping[str, str], default_region: str) -> None:
+        self._default_region = default_region
+        self._checked = bool(secrets)
+        regions: Iterable[str] = dict.fromkeys((default_region, *REGIONS))
+        self._regions = {
+            (key, smtp_password(secret, region)): region for key, secret in secrets.items() for region in regions
+        }
+
+    def region(self, user: str, password: str) -> str | None:
+        """None if they are wrong. With no secrets known, any user and password open the default Region."""
+        if not self._checked:
+            return self._default_region if user and password else None
+        return self._regions.get((user, password))

@@ -1,0 +1,361 @@
+"""Failures on request: which requests they strike, and what then happens to them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from mailer.simulator import errors
+from mailer.simulator.latency import Latency
+from mailer.simulator.sigv4 import skewed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from random import Random
+
+Kind = Literal[
+    "latency",
+    "error",
+    "reset",
+    "close",
+    "close-idle",
+    "silence",
+    "malformed",
+    "slow-answer",
+    "slow-read",
+    "refuse",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Operation = Literal["send", "account"]
+Transport = Literal["http", "smtp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One failure.
+
+    ``kind``:
+
+    - ``latency``: the answer takes ``latency`` longer;
+    - ``error``: the answer is an SES error: ``error`` names one of ``errors.BY_NAME``, and ``status``, ``code``,
+      ``text`` and ``smtp`` (a whole reply line) replace its parts;
+    - ``reset``: no answer, the connection is reset (RST);
+    - ``close``: no answer, the connection is closed (FIN);
+    - ``close-idle``: a good answer, then the connection is closed as SES closes idle ones, unannounced;
+    - ``silence``: no answer, the connection stays open (the client's read timeout);
+    - ``malformed``: an answer that cannot be read;
+    - ``slow-answer``: the answer comes at ``bytes_per_second``;
+    - ``slow-read``: the request is read at ``bytes_per_second``, so that a large one fills the client's buffers;
+    - ``refuse``: nobody listens (connection refused) for ``seconds``, and connections that wait are closed. With
+      ``every`` it happens again that often, ``count`` times.
+
+    ``when``: ``before`` the message is accepted, or ``after``: it is charged and recorded, and only then fails.
+    It strikes a request with ``probability`` until it has struck ``count`` times (None: for ever), and only those
+    that match ``operation`` (``account`` is every call that is not a send), ``transport`` and ``recipient`` (a part of
+    any recipient's address); None is any. In a bulk send each entry is struck by itself.
+    A storm is in force for its first ``seconds`` only, or for the first ``seconds`` of ``every`` so many: those are
+    of real time, as everything on the wire is.
+    """
+
+    kind: Kind
+    when: Literal["before", "after"] | None = None
+    probability: float = 1.0
+    count: int | None = None
+    operation: Operation | None = "send"
+    transport: Transport | None = None
+    recipient: str | None = None
+    latency: str = "0s"
+    error: str = "internal"
+    status: int | None = None
+    code: str | None = None
+    text: str | None = None
+    smtp: str | None = None
+    seconds: float | None = None
+    every: float | None = None
+    bytes_per_second: float = 1024.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
+        if self.when is None:
+            object.__setattr__(self, "when", "before" if self.kind == "error" else "after")
+        elif self.when not in {"before", "after"}:
+            raise ValueError(f"when must be before or after (the message is accepted), not {self.when!r}")
+        if self.kind == "close-idle" and self.when == "before":
+            raise ValueError("close-idle comes after a good answer: there is no before")
+        if not 0.0 <= self.probability <= 1.0:
+            raise ValueError(f"probability must be between 0 and 1, not {self.probability!r}")
+        if self.count is not None and self.count < 1:
+            raise ValueError(f"count must be at least 1, or left out for no end, not {self.count!r}")
+        if self.operation not in {None, "send", "account"}:
+            raise ValueError(f"operation must be send, account or null, not {self.operation!r}")
+        if self.transport not in {None, "http", "smtp"}:
+            raise ValueError(f"transport must be http, smtp or null, not {self.transport!r}")
+        Latency.parse(self.latency)
+        self._check_answer()
+        self._check_times()
+
+    def _check_answer(self) -> None:
+        if self.error not in errors.BY_NAME:
+            raise ValueError(f"error must be one of {', '.join(errors.BY_NAME)}, not {self.error!r}")
+        if self.status is not None and not 200 <= self.status <= 599:
+            raise ValueError(f"status must be one of an answer, 200 to 599, not {self.status!r}")
+        line = f"{self.code or ''}{self.smtp or ''}"
+        if not (line.isascii() and line.isprintable()):
+            raise ValueError("code and smtp are one line of ASCII")
+
+    def _check_times(self) -> None:
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise ValueError(f"seconds must be above 0, or left out for no end, not {self.seconds!r}")
+        if self.every is not None and not (self.seconds is not None and self.seconds < self.every < math.inf):
+            raise ValueError("every is longer than the seconds that it is in force")
+        if self.kind == "refuse" and self.seconds is None:
+            # The control API listens there too.
+            raise ValueError("refuse needs seconds: nobody could end it otherwise")
+        if self.kind == "refuse" and self.count is not None and self.every is None:
+            raise ValueError("refuse takes a count only with every: of outages, not of connections")
+        if not 1 <= self.bytes_per_second < math.inf:
+            raise ValueError(f"bytes_per_second must be at least 1, not {self.bytes_per_second!r}")
+        if self.kind in _BEFORE_READING and self.recipient is not None:
+            raise ValueError(f"{self.kind} cannot know the recipient yet")
+
+    @classmethod
+    def from_json(cls, value: object) -> Fault:
+        """A fault from its JSON object (the field names above), or ``ValueError`` with what is wrong."""
+        if not isinstance(value, dict) or "kind" not in value:
+            raise ValueError('a fault is an object with at least a "kind"')
+        unknown = set(value) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"a fault has no {', '.join(sorted(map(str, unknown)))}")
+        for name, kinds in _FIELD_TYPES.items():
+            if name in value and not isinstance(value[name], kinds):
+                raise ValueError(f"{name} cannot be {value[name]!r}")
+        return cls(**value)
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """A fault from a flag: ``KIND[,field=value...]``, as in ``reset,when=after,probability=0.1,count=3``."""
+        kind, *pairs = text.split(",")
+        value: dict[str, Any] = {"kind": kind.strip()}
+        for pair in pairs:
+            name, equals, given = pair.partition("=")
+            name = name.strip()
+            if not equals:
+                raise ValueError(f"{pair!r} in {text!r} is not a field=value")
+            if name in {"count", "status"}:
+                value[name] = int(given)
+            elif name in {"probability", "seconds", "every", "bytes_per_second"}:
+                value[name] = float(given)
+            else:
+                value[name] = None if given == "any" else given
+        return cls.from_json(value)
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def answer(self) -> errors.SesError:
+        """What an ``error`` fault answers."""
+        error = errors.BY_NAME[self.error]
+        if self.error == "clock-skew":
+            now = time.time()
+            error = skewed(now - _SKEWED_SECONDS, now)
+        return replace(
+            error,
+            status=self.status or error.status,
+            code=self.code or error.code,
+            text=error.text if self.text is None else self.text,
+            v1=self.code or error.v1,
+            v1_text=error.v1_text if self.text is None else "",
+            smtp=self.smtp or error.smtp,
+        )
+
+
+_BEFORE_READING = frozenset({"slow-read", "refuse"})
+_SKEWED_SECONDS = 15 * 60
+_FIELD_TYPES: dict[str, tuple[type, ...]] = {
+    "kind": (str,),
+    "when": (str, type(None)),
+    "probability": (int, float),
+    "count": (int, type(None)),
+    "operation": (str, type(None)),
+    "transport": (str, type(None)),
+    "recipient": (str, type(None)),
+    "latency": (str,),
+    "error": (str,),
+    "status": (int, type(None)),
+    "code": (str, type(None)),
+    "text": (str, type(None)),
+    "smtp": (str, type(None)),
+    "seconds": (int, float, type(None)),
+    "every": (int, float, type(None)),
+    "bytes_per_second": (int, float),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """What the faults do to one request: ``delay`` seconds more, and at most one failure before or after."""
+
+    delay: float = 0.0
+    before: Fault | None = None
+    after: Fault | None = None
+    armed: _Armed | None = None
+    """What ``after`` was counted down from."""
+
+
+_SPARED = Strike()
+
+
+class _Armed:
+    """A fault with what is left of its count and its time."""
+
+    __slots__ = ("fault", "latency", "left", "since")
+
+    def __init__(self, fault: Fault, since: float) -> None:
+        self.fault = fault
+        self.left = fault.count
+        self.latency = Latency.parse(fault.latency)
+        self.since = since
+
+    def is_over(self, now: float) -> bool:
+        if self.left == 0:
+            return True
+        seconds, every = self.fault.seconds, self.fault.every
+        if seconds is None:
+            return False
+        if every is None:
+            return now >= self.since + seconds
+        # Of an outage the count is of times; of anything else, of strikes.
+        times = self.fault.count if self.fault.kind == "refuse" else None
+        return times is not None and now >= self.since + (times - 1) * every + seconds
+
+    def is_in_force(self, now: float) -> bool:
+        seconds, every = self.fault.seconds, self.fault.every
+        if seconds is None:
+            return True
+        passed = now - self.since
+        return (passed if every is None else passed % every) < seconds
+
+
+class Faults:
+    """The faults in force. Delays add up; of the other kinds, the first that strikes wins."""
+
+    def __init__(self, faults: Iterable[Fault], random: Random, clock: Callable[[], float] = time.monotonic) -> None:
+        self._random = random
+        self._clock = clock
+        self.struck: Counter[str] = Counter()
+        """How often each kind struck, as ``reset-after`` or ``latency``."""
+        self.on_refusal: Callable[[int], None] | None = None
+        """Called with the number of recipients of a send that an injected error refuses."""
+        self.on_change: Callable[[], None] | None = None
+        """Called when other faults are in force than before, by request and not by their running out.
+
+        Whoever is called sets ``settled`` when it has done what they ask for.
+        """
+        self.settled = asyncio.Event()
+        self.settled.set()
+        self.replace(faults)
+
+    def __iter__(self) -> Iterator[Fault]:
+        self._forget_what_is_over(self._clock())
+        return (replace(armed.fault, count=armed.left) for armed in self._armed)
+
+    def replace(self, faults: Iterable[Fault]) -> None:
+        self._armed: list[_Armed] = []
+        self.add(faults)
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        now = self._clock()
+        self._armed += [_Armed(fault, now) for fault in faults]
+        if self.on_change is not None:
+            self.settled.clear()
+            self.on_change()
+
+    def strike(self, operation: Operation, transport: Transport, recipients: Sequence[str] = ()) -> Strike:
+        """Decide what happens to a request, and count it."""
+        if not self._armed:
+            return _SPARED
+        now = self._clock()
+        self._forget_what_is_over(now)
+        delay = 0.0
+        chosen: Fault | None = None
+        source: _Armed | None = None
+        for armed in list(self._armed):
+            fault = armed.fault
+            if fault.kind in _BEFORE_READING or (chosen is not None and fault.kind != "latency"):
+                continue
+            if not _matches(fault, operation, transport, recipients) or not self._strikes(armed, now):
+                continue
+            if fault.kind == "latency":
+                self.struck["latency"] += 1
+                delay += armed.latency.sample(self._random)
+            else:
+                self.struck[f"{fault.kind}-{fault.when}"] += 1
+                chosen, source = fault, armed
+                if fault.kind == "error" and operation == "send" and self.on_refusal is not None:
+                    self.on_refusal(len(recipients))
+        if chosen is not None and chosen.when == "before":
+            return Strike(delay, before=chosen)
+        return Strike(delay, after=chosen, armed=source)
+
+    def take_back(self, strike: Strike) -> None:
+        """What was to come after the acceptance does not: SES itself refused the request."""
+        if strike.after is None or strike.armed is None:
+            return
+        name = f"{strike.after.kind}-{strike.after.when}"
+        self.struck[name] -= 1
+        self.struck += Counter()  # without what is 0
+        if strike.armed.left is not None:
+            strike.armed.left += 1
+
+    def slow_read(self, operation: Operation | None, transport: Transport) -> float | None:
+        """Bytes per second at which to read what is just beginning to arrive; None: as fast as it comes."""
+        if not self._armed:
+            return None
+        now = self._clock()
+        for armed in list(self._armed):
+            fault = armed.fault
+            if fault.kind != "slow-read" or not _matches(fault, operation, transport, ()):
+                continue
+            if self._strikes(armed, now):
+                self.struck["slow-read"] += 1
+                return fault.bytes_per_second
+        return None
+
+    def refused(self, transport: Transport) -> bool | None:
+        """Whether nobody is to listen just now; None if no outage is planned either."""
+        now = self._clock()
+        self._forget_what_is_over(now)
+        planned = [
+            armed
+            for armed in self._armed
+            if armed.fault.kind == "refuse" and armed.fault.transport in {None, transport}
+        ]
+        return any(armed.is_in_force(now) for armed in planned) if planned else None
+
+    def _strikes(self, armed: _Armed, now: float) -> bool:
+        """Whether it strikes what it matches this time; counts down."""
+        fault = armed.fault
+        if armed.left == 0 or not armed.is_in_force(now):
+            return False
+        if fault.probability < 1.0 and self._random.random() >= fault.probability:
+            return False
+        if armed.left is not None:
+            armed.left -= 1
+        return True
+
+    def _forget_what_is_over(self, now: float) -> None:
+        self._armed = [armed for armed in self._armed if not armed.is_over(now)]
+
+
+def _matches(fault: Fault, operation: Operation | None, transport: Transport, recipients: Sequence[str]) -> bool:
+    return (
+        fault.operation in {None, operation}
+        and fault.transport in {None, transport}
+        and (fault.recipient is None or any(fault.recipient in recipient for recipient in recipients))
+    )

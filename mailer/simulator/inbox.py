@@ -1,0 +1,144 @@
+"""What the simulator accepted: the newest messages whole, and a short row for every recipient."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_BLOCK = 1024
+
+
+class RenderingFailure(NamedTuple):
+    """Why a template gave no mail. ``template`` is empty for one that came with the call."""
+
+    template: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A message as it came in, whichever door it came through.
+
+    ``data`` is what the client sent, in ``form``: the JSON body of a v2 SendEmail, or MIME. Mail from templates and
+    from the v1 API's SendEmail is put into the form of a v2 SendEmail with ``Simple`` content. It is parsed only when
+    somebody looks at it.
+    """
+
+    region: str
+    transport: Literal["http", "smtp"]
+    sender: str
+    recipients: tuple[str, ...]
+    form: Literal["v2", "mime"]
+    data: bytes
+    tags: Mapping[str, str]
+    configuration_set: str | None = None
+    invocation_id: str | None = None
+    """``amz-sdk-invocation-id``: the same for every attempt an AWS SDK makes at one call."""
+    rendering_failure: RenderingFailure | None = None
+    """Set when SES took the mail and cannot make it: it is charged, and sent to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A submission that was accepted. ``number`` counts from 1, ``at`` is epoch seconds."""
+
+    number: int
+    at: float
+    ses_id: str
+    submission: Submission
+
+
+class Row(NamedTuple):
+    """One recipient of one accepted message; ``message_id`` is the value of the inbox's ``row_tag``, or empty."""
+
+    at: float
+    recipient: str
+    ses_id: str
+    message_id: str
+
+
+class Inbox:
+    """Bounded by ``keep`` messages, ``keep_bytes`` of what their clients sent, and ``keep_rows`` rows.
+
+    Rows outlive their messages: they are for checking a long run ("each exactly once") and cost about 150 bytes.
+    """
+
+    def __init__(self, keep: int, keep_bytes: int, keep_rows: int, row_tag: str) -> None:
+        self._keep = keep
+        self._keep_bytes = keep_bytes
+        self._keep_blocks = max(1, -(-keep_rows // _BLOCK))
+        self.row_tag = row_tag
+        self._number = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget messages and rows. Numbers go on from where they were, so that a reader's place stays good."""
+        self._messages: deque[Message] = deque()
+        self._by_id: dict[str, Message] = {}
+        self._bytes = 0
+        # A million Python tuples would take half a gigabyte; a block is one joined bytes object.
+        self._blocks: deque[bytes] = deque(maxlen=self._keep_blocks)
+        self._open_block: list[str] = []
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @property
+    def rows_kept(self) -> int:
+        return len(self._blocks) * _BLOCK + len(self._open_block)
+
+    @property
+    def rows_seen(self) -> int:
+        """Rows since the last clear, kept or not."""
+        return self._rows
+
+    def add(self, at: float, ses_id: str, submission: Submission) -> Message:
+        self._number += 1
+        message = Message(self._number, at, ses_id, submission)
+        self._messages.append(message)
+        self._by_id[ses_id] = message
+        self._bytes += len(submission.data)
+        while len(self._messages) > self._keep or self._bytes > self._keep_bytes:
+            oldest = self._messages.popleft()
+            del self._by_id[oldest.ses_id]
+            self._bytes -= len(oldest.submission.data)
+        message_id = submission.tags.get(self.row_tag, "")
+        for recipient in submission.recipients:
+            self._open_block.append(f"{at:.6f}\t{recipient}\t{ses_id}\t{message_id}")
+            if len(self._open_block) == _BLOCK:
+                self._blocks.append("\n".join(self._open_block).encode())
+                self._open_block.clear()
+        self._rows += len(submission.recipients)
+        return message
+
+    def get(self, ses_id: str) -> Message | None:
+        return self._by_id.get(ses_id)
+
+    def messages(self, after: int = 0) -> Iterator[Message]:
+        """The messages kept, oldest first, from the one behind number ``after``."""
+        if not self._messages:
+            return iter(())
+        return islice(self._messages, max(0, after + 1 - self._messages[0].number), None)
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """The rows kept, oldest first, without the first ``after`` since the last clear."""
+        skip = max(0, after - (self.rows_seen - self.rows_kept))
+        first_block, skip_in_block = divmod(skip, _BLOCK)
+        for block in islice(self._blocks, first_block, None):
+            for line in block.decode().split("\n")[skip_in_block:]:
+                yield _row(line)
+            skip_in_block = 0
+        if first_block <= len(self._blocks):
+            for line in self._open_block[skip_in_block:]:
+                yield _row(line)
+
+
+def _row(line: str) -> Row:
+    at, recipient, ses_id, message_id = line.split("\t")
+    return Row(float(at), recipient, ses_id, message_id)

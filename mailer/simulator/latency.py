@@ -1,0 +1,81 @@
+"""How long the simulator takes to answer: fixed, uniform or lognormal."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from random import Random
+
+_WIDEST = 10.0
+_LONGEST_SECONDS = 10 * 365 * 24 * 3600.0
+_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(us|ms|s|min|h)?")
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, None: 1.0}
+
+
+def seconds(text: str) -> float:
+    """``"20ms"``, ``"1.5s"``, ``"250us"``, ``"5min"``, ``"4h"`` or a bare number of seconds."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration: write for example 20ms or 1.5s")
+    duration = float(match[1]) * _SECONDS[match[2]]
+    if duration > _LONGEST_SECONDS:
+        raise ValueError(f"{text!r} is a duration of more than ten years")
+    return duration
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A distribution of seconds.
+
+    ``fixed``: always ``low``. ``uniform``: between ``low`` and ``high``. ``lognormal``: median ``low``, and
+    ``high`` is the standard deviation of the logarithm (0.5 gives a p99 of about three times the median).
+    """
+
+    shape: Literal["fixed", "uniform", "lognormal"] = "fixed"
+    low: float = 0.0
+    high: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Latency:
+        """``20ms`` · ``uniform:10ms-50ms`` · ``lognormal:20ms/0.5``."""
+        shape, colon, rest = text.partition(":")
+        if not colon:
+            return cls("fixed", seconds(text))
+        if shape == "fixed":
+            return cls("fixed", seconds(rest))
+        if shape == "uniform":
+            low, dash, high = rest.partition("-")
+            latency = cls("uniform", seconds(low), seconds(high)) if dash else None
+        elif shape == "lognormal":
+            median, slash, sigma = rest.partition("/")
+            latency = cls("lognormal", seconds(median), float(sigma)) if slash else None
+        else:
+            latency = None
+        if (
+            latency is None
+            or (latency.shape == "uniform" and latency.high < latency.low)
+            or (latency.shape == "lognormal" and not 0 <= latency.high <= _WIDEST)
+        ):
+            raise ValueError(
+                f"{text!r} is not a latency: write 20ms, uniform:10ms-50ms or lognormal:20ms/0.5 (median/sigma)"
+            )
+        return latency
+
+    def __str__(self) -> str:
+        if self.shape == "uniform":
+            return f"uniform:{self.low:g}s-{self.high:g}s"
+        if self.shape == "lognormal":
+            return f"lognormal:{self.low:g}s/{self.high:g}"
+        return f"{self.low:g}s"
+
+    def sample(self, random: Random) -> float:
+        """Seconds to wait this time."""
+        if self.shape == "fixed":
+            return self.low
+        if self.shape == "uniform":
+            return random.uniform(self.low, self.high)
+        return self.low * math.exp(random.gauss(0.0, self.high))

@@ -1,0 +1,122 @@
+"""A listening socket that can go away for a while and come back on the same port: "connection refused"."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from mailer.simulator.faults import Faults
+
+_LOOK_AGAIN_SECONDS = 0.02
+
+
+class Droppable(Protocol):
+    """A connection's protocol that gives way to an outage."""
+
+    def drop(self) -> None:
+        """Close the connection if it only waits for a request; called at any time, before it is made too."""
+
+
+class Listener:
+    """``factory`` makes the protocol of each connection."""
+
+    def __init__(
+        self,
+        transport: Literal["http", "smtp"],
+        factory: Callable[[], Droppable],
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.transport = transport
+        self._factory = factory
+        self._host = host
+        self._port = port
+        self._context = context
+        self._server: asyncio.AbstractServer | None = None
+        self._kept: socket.socket | None = None
+        self._connections: WeakSet[Droppable] = WeakSet()
+
+    @property
+    def is_open(self) -> bool:
+        return self._server is not None
+
+    async def open(self) -> None:
+        """The first time on the port asked for, from then on where it was."""
+        if self._kept is None:
+            self._kept = self._reserve()
+            self._host, self._port = self._kept.getsockname()[:2]
+        self._server = await asyncio.get_running_loop().create_server(
+            self._connection, self._host, self._port, ssl=self._context, backlog=1024, reuse_port=True
+        )
+
+    def _reserve(self) -> socket.socket:
+        """A socket that keeps the port ours while nobody listens on it: connections are refused, and no other process
+        is given it. Raises OSError if another has it.
+        """
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        with socket.socket(family) as probe:
+            # Without SO_REUSEPORT: a second simulator must not share the port of the first.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self._host, self._port))
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, f"{self._host}:{self._port}") from None
+        kept = socket.socket(family)
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind((self._host, self._port))
+        return kept
+
+    def close(self) -> None:
+        # Not waited for: what is still open belongs to clients, and ends with the process.
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def drop_connections(self) -> None:
+        for connection in list(self._connections):
+            connection.drop()
+
+    @property
+    def address(self) -> str:
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+
+    def _connection(self) -> asyncio.BaseProtocol:
+        connection = self._factory()
+        self._connections.add(connection)
+        return cast("asyncio.BaseProtocol", connection)
+
+
+async def keep_outages(listeners: list[Listener], faults: Faults) -> None:
+    """Close and open ``listeners`` as the ``refuse`` faults say, for ever."""
+    changed = asyncio.Event()
+    faults.on_change = changed.set
+    while True:
+        changed.clear()
+        planned = began = False
+        for listener in listeners:
+            refused = faults.refused(listener.transport)
+            planned = planned or refused is not None
+            if refused and listener.is_open:
+                began = True
+                listener.close()
+                listener.drop_connections()
+            elif not refused and not listener.is_open:
+                # Somebody else may have been given the port meanwhile: then wait for that to end.
+                with suppress(OSError):
+                    await listener.open()
+        if began:
+            faults.struck["refuse"] += 1
+        if not changed.is_set():
+            faults.settled.set()
+        planned = planned or not all(listener.is_open for listener in listeners)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), _LOOK_AGAIN_SECONDS if planned else None)

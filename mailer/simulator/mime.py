@@ -1,0 +1,67 @@
+"""MIME as SES takes it in: who it is from and to, and the headers SES keeps for itself."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.parser import BytesHeaderParser
+from email.utils import getaddresses
+from typing import TYPE_CHECKING
+
+from mailer.simulator.address import mailbox
+from mailer.simulator.errors import BAD_REQUEST, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TAG = re.compile(r"[A-Za-z0-9_:.@-]{1,256}")
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+# A header of SES's own with its continuation lines.
+_SES_HEADER = re.compile(
+    rb"^(?:X-SES-CONFIGURATION-SET|X-SES-MESSAGE-TAGS):.*(?:\r?\n[ \t].*)*(?:\r?\n|\Z)", re.IGNORECASE | re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the headers of a message say, and the message without the headers meant for SES alone."""
+
+    sender: str | None
+    recipients: tuple[str, ...]
+    tags: Mapping[str, str]
+    configuration_set: str | None
+    data: bytes
+
+
+def read(data: bytes) -> Envelope:
+    """Read the headers of ``data`` (CRLF or LF), or ``Refused`` in SES's words."""
+    end = _HEADER_END.search(data)
+    head_length = end.end() if end else len(data)
+    headers = BytesHeaderParser().parsebytes(data[:head_length])
+    sender = headers.get("From")
+    named = [str(value) for name in ("To", "Cc", "Bcc") for value in headers.get_all(name, [])]
+    return Envelope(
+        sender=None if sender is None else mailbox(str(sender)),
+        recipients=tuple(address for _, address in getaddresses(named) if address),
+        tags=tags_of(str(headers.get("X-SES-MESSAGE-TAGS", ""))),
+        configuration_set=_text_or_none(headers.get("X-SES-CONFIGURATION-SET")),
+        data=_SES_HEADER.sub(b"", data[:head_length]) + data[head_length:],
+    )
+
+
+def tags_of(text: str) -> dict[str, str]:
+    """``n1=v1, n2=v2`` as SES reads the header X-SES-MESSAGE-TAGS."""
+    tags = {}
+    for pair in text.replace("\r", "").replace("\n", "").split(","):
+        if not pair.strip():
+            continue
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if not (_TAG.fullmatch(name) and _TAG.fullmatch(value)):
+            raise Refused(BAD_REQUEST.saying(f"Invalid message tag: '{pair.strip()}'."))  # U: SES's own text
+        tags[name] = value
+    return tags
+
+
+def _text_or_none(value: object) -> str | None:
+    text = "" if value is None else str(value).strip()
+    return text or None

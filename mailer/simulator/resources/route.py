@@ -1,0 +1,35 @@
+"""How a call of the v2 control plane finds what answers it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from mailer.simulator.account import Account
+
+Operation: TypeAlias = "Callable[[Account, Mapping[str, Any]], dict[str, Any]]"
+"""From a call (members of body, path and query by the model's names) to the members of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``path`` is what comes behind ``/v2/email/``; ``{Name}`` stands for a member of the call."""
+
+    name: str
+    method: str
+    path: str
+    operation: Operation
+    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path))
+        object.__setattr__(self, "_pattern", re.compile(pattern))
+
+    def match(self, method: str, path: str) -> dict[str, str] | None:
+        """The members that stand in the path, decoded; None if this is not the route."""
+        found = self._pattern.fullmatch(path) if method == self.method else None
+        return None if found is None else {name: unquote(value) for name, value in found.groupdict().items()}

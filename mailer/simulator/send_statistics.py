@@ -1,0 +1,55 @@
+"""What GetSendStatistics tells: attempts, bounces, complaints and rejects per quarter of an hour, for two weeks."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+QUARTER_SECONDS = 15 * 60
+_KEPT_SECONDS = 14 * 24 * 60 * 60
+
+
+@dataclass(slots=True)
+class Point:
+    """``start`` is epoch seconds, a whole quarter of an hour; the others count recipients."""
+
+    start: int
+    attempts: int = 0
+    bounces: int = 0
+    complaints: int = 0
+    rejects: int = 0
+
+
+class SendStatistics:
+    """Only quarters in which something happened have a point."""
+
+    def __init__(self) -> None:
+        self._points: deque[Point] = deque()
+
+    def at(self, now: float) -> Point:
+        """The point that counts what happens ``now``; ``now`` must not run backwards."""
+        start = int(now // QUARTER_SECONDS) * QUARTER_SECONDS
+        if not self._points or self._points[-1].start != start:
+            self._points.append(Point(start))
+            self._forget(now)
+        return self._points[-1]
+
+    def points(self, now: float) -> list[Point]:
+        """Those of the last two weeks, oldest first."""
+        self._forget(now)
+        return list(self._points)
+
+    def to_json(self) -> list[dict[str, int]]:
+        """All of it, for ``restore`` after a restart."""
+        return [asdict(point) for point in self._points]
+
+    def restore(self, saved: Iterable[Mapping[str, int]]) -> None:
+        self._points = deque(Point(**point) for point in saved)
+
+    def _forget(self, now: float) -> None:
+        while self._points and self._points[0].start <= now - _KEPT_SECONDS:
+            self._points.popleft()

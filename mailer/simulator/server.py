@@ -1,0 +1,224 @@
+"""Starts the simulator: listeners, the ready line, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import signal
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from mailer.simulator import snapshot
+from mailer.simulator.account import Terms
+from mailer.simulator.api import Api
+from mailer.simulator.control import Control
+from mailer.simulator.credentials import SmtpLogins
+from mailer.simulator.events.outcomes import Outcomes
+from mailer.simulator.http import HttpProtocol
+from mailer.simulator.latency import Latency
+from mailer.simulator.listener import Listener, keep_outages
+from mailer.simulator.service import Service
+from mailer.simulator.smtp import SmtpDoor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mailer.simulator.certificate import Certificate
+    from mailer.simulator.events.destination import Destination
+    from mailer.simulator.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run it. A port of 0 takes a free one; a port of None leaves that listener out.
+
+    ``terms`` is what every Region's account starts with. ``secrets`` maps access key ids to secrets: given any,
+    signatures and SMTP passwords are checked. ``allow_remote`` permits a ``host`` that is not loopback: whoever
+    reaches the port may read all mail and change the account.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9025
+    smtp_port: int | None = None
+    """STARTTLS, as SES on 587."""
+    smtps_port: int | None = None
+    """Implicit TLS, as SES on 465."""
+    smtp_idle_seconds: float = 10.0
+    """SES closes an SMTP connection that is idle for about ten seconds."""
+    smtp_insecure: bool = False
+    """Take SMTP without TLS and without AUTH, which SES never does."""
+    tls: bool = False
+    """HTTPS instead of HTTP."""
+    terms: Terms = field(default_factory=Terms)
+    region: str = "us-east-1"
+    """Of unsigned requests, of SMTP without a secret, and of the control API when it names none."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    latency: Latency = field(default_factory=Latency)
+    faults: tuple[Fault, ...] = ()
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    destinations: tuple[Destination, ...] = ()
+    """Webhooks and queues that get events."""
+    keep: int = 10_000
+    """Whole messages; of events four times as many."""
+    keep_bytes: int = 256 * 1024 * 1024
+    """Of whole messages, as their clients sent them."""
+    keep_rows: int = 1_000_000
+    """Short rows, for verification."""
+    configuration_sets: tuple[str, ...] = ()
+    """Names of those that every Region's account has from the start."""
+    row_tag: str = "message-id"
+    """The message tag whose value a row keeps: the sender's own id of the message."""
+    seed: int | None = None
+    """For probabilities, latencies and message ids; None is different every time."""
+    ready_file: Path | None = None
+    stop_with_stdin: bool = False
+    """End when standard input ends: a simulator started by a test must not outlive it, however the test dies."""
+    allow_remote: bool = False
+    save: Path | None = None
+    """State is kept in this file, and taken from it at the start."""
+
+    def __post_init__(self) -> None:
+        if self.keep < 0 or self.keep_bytes < 0 or self.keep_rows < 0:
+            raise ValueError("keep, keep-bytes and keep-rows must not be negative")
+        if not self.allow_remote and not _is_loopback(self.host):
+            raise ValueError(
+                f"{self.host} is not a loopback address: anyone there could read the mail. "
+                "Pass --allow-remote if that is meant."
+            )
+
+
+def run(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT. Prints one JSON line (``{"http": "http://127.0.0.1:9025", ...}``) when ready."""
+    uvloop.run(_serve(options))
+
+
+async def _serve(options: Options) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if options.stop_with_stdin:
+        loop.add_reader(sys.stdin, _read_until_end, stop)
+    service = Service(
+        options.terms,
+        Random(options.seed),
+        latency=options.latency,
+        faults=options.faults,
+        keep=options.keep,
+        keep_bytes=options.keep_bytes,
+        keep_rows=options.keep_rows,
+        row_tag=options.row_tag,
+        configuration_sets=options.configuration_sets,
+        outcomes=options.outcomes,
+        destinations=options.destinations,
+        region=options.region,
+    )
+    async with AsyncExitStack() as stack:
+        if options.save is not None:
+            _restore(service, options.save)
+        ready, listeners = await _listen(options, service, stack)
+        if options.save is not None:
+            stack.callback(snapshot.save, service, options.save)
+        _announce(ready, options.ready_file)
+        # A background task that fails ends the process: a simulator without it would go on, and not do as it was told.
+        async with asyncio.TaskGroup() as tasks:
+            kept = [tasks.create_task(keep_outages(listeners, service.faults))]
+            if options.save is not None:
+                kept.append(tasks.create_task(snapshot.keep_saving(service, options.save)))
+            await stop.wait()
+            for task in kept:
+                task.cancel()
+
+
+def _restore(service: Service, path: Path) -> None:
+    try:
+        snapshot.load(service, path)
+    except ValueError as error:
+        sys.exit(str(error))
+
+
+async def _listen(options: Options, service: Service, stack: AsyncExitStack) -> tuple[dict[str, str], list[Listener]]:
+    """Open every listener asked for; what the ready line says of them, and they."""
+    certificate = _certificate(options, stack)
+    ready: dict[str, str] = {}
+    if certificate is not None:
+        ready["ca_file"] = str(certificate.ca_file)
+
+    api = Api(service, options.region, options.secrets)
+    control = Control(service, options.region, any_host=options.allow_remote).application()
+    http = Listener(
+        "http",
+        lambda: HttpProtocol(service, api.handle, control),
+        options.host,
+        options.port,
+        certificate.context() if certificate is not None and options.tls else None,
+    )
+    listeners = {"http": http}
+    if certificate is not None:
+        door = SmtpDoor(
+            service,
+            SmtpLogins(options.secrets, options.region),
+            options.region,
+            certificate.context(),
+            insecure=options.smtp_insecure,
+            idle_seconds=options.smtp_idle_seconds,
+        )
+        for name, port, factory, context in (
+            ("smtp", options.smtp_port, door.starttls, None),
+            ("smtps", options.smtps_port, door.implicit_tls, certificate.context()),
+        ):
+            if port is not None:
+                listeners[name] = Listener("smtp", factory, options.host, port, context)
+    for name, listener in listeners.items():
+        await listener.open()
+        stack.callback(listener.close)
+        ready[name] = listener.address
+    ready["http"] = f"{'https' if options.tls else 'http'}://{http.address}"
+    service.subscriptions.start(ready["http"])
+    stack.callback(service.subscriptions.stop)
+    return ready, list(listeners.values())
+
+
+def _certificate(options: Options, stack: AsyncExitStack) -> Certificate | None:
+    if not options.tls and options.smtp_port is None and options.smtps_port is None:
+        return None
+    # cryptography takes a tenth of a second to import, and plain HTTP needs none of it.
+    from mailer.simulator.certificate import Certificate  # noqa: PLC0415
+
+    directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="ses-simulator-"))
+    return Certificate.make(Path(directory), [options.host])
+
+
+def _read_until_end(stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin)
+        stop.set()
+
+
+def _announce(ready: dict[str, str], ready_file: Path | None) -> None:
+    line = json.dumps(ready)
+    if ready_file is not None:
+        # Whoever waits for the file must never read half of it.
+        partial = ready_file.with_name(ready_file.name + ".partial")
+        partial.write_text(line + "\n")
+        partial.replace(ready_file)
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

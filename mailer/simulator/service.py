@@ -1,0 +1,151 @@
+"""SES itself, behind every door: takes a submission, answers with a MessageId or refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+from mailer.simulator.account import Accounts, Terms
+from mailer.simulator.attempts import Attempts
+from mailer.simulator.clock import Clock
+from mailer.simulator.events.outcomes import Outcomes
+from mailer.simulator.events.publisher import Publisher
+from mailer.simulator.events.sqs import Sqs
+from mailer.simulator.events.subscriptions import Subscriptions
+from mailer.simulator.faults import Fault, Faults
+from mailer.simulator.inbox import Inbox, Submission
+from mailer.simulator.latency import Latency
+from mailer.simulator.reputation import Reputation
+from mailer.simulator.traffic import Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+    from mailer.simulator.events.destination import Destination
+
+MAX_RECIPIENTS = 50
+MAX_MESSAGE_BYTES = 40 * 1024 * 1024
+"""v2 and SMTP, after base64."""
+
+_EVENTS_PER_MESSAGE = 4
+_REGION_DIGITS = {"us-east-1": "0100", "us-west-2": "0101", "eu-west-1": "0102", "eu-central-1": "0107"}
+
+
+class SlowReader(Protocol):
+    """A connection's protocol that reads a request slowly."""
+
+    def give_up(self) -> None:
+        """Read no more of it, and close the connection."""
+
+
+class Service:
+    """State shared by the HTTP API, SMTP and the control API. One event loop, so no locks."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        random: Random,
+        *,
+        latency: Latency,
+        faults: Sequence[Fault] = (),
+        keep: int = 10_000,
+        keep_bytes: int = 256 * 1024 * 1024,
+        keep_rows: int = 1_000_000,
+        row_tag: str = "message-id",
+        configuration_sets: Sequence[str] = (),
+        outcomes: Outcomes | None = None,
+        destinations: Sequence[Destination] = (),
+        region: str = "us-east-1",
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = Clock() if clock is None else clock
+        self.accounts = Accounts(terms, self.clock, configuration_sets)
+        self.inbox = Inbox(keep, keep_bytes, keep_rows, row_tag)
+        self.latency = latency
+        self.random = random
+        events_kept = _EVENTS_PER_MESSAGE * max(1, keep)
+        self.events = Publisher(self.clock, self.inbox, random, outcomes or Outcomes(), events_kept)
+        reputation = Reputation(self.accounts)
+        self.events.fates.suppressed = reputation.suppressed
+        self.events.listeners.append(reputation.learn)
+        self.sqs = Sqs(self.clock, random, events_kept)
+        self.subscriptions = Subscriptions(
+            destinations, self.events, self.sqs, self.clock, random, region=region, keep=events_kept
+        )
+        self.attempts = Attempts(keep)
+        self.faults = Faults(faults, random)
+        self.injected = Traffic()
+        """Sends that an injected error refused: no account knows of them."""
+        self.faults.on_refusal = lambda recipients: self.injected.refuse(self.clock.now(), "injected", recipients)
+        self._initial_faults = tuple(faults)
+        self._initial_latency = latency
+        self.started_at = time.time()
+        self.changes = 0
+        """Requests that may have changed something, of the control API too. Never set back."""
+        self.connections_open: Counter[str] = Counter()
+        self.slow_readers: set[SlowReader] = set()
+        """Connections on which a request is being read slowly just now."""
+        self.clear_counts()
+
+    def clear_counts(self) -> None:
+        self.requests: Counter[str] = Counter()
+        """Calls by operation name."""
+        self.refused: Counter[str] = Counter()
+        """Answers that were an SES error, by kind, from any door and Region; injected ones included."""
+        self.connections_opened: Counter[str] = Counter()
+        self.faults.struck.clear()
+        self.attempts.clear()
+        self.injected.clear()
+        for account in self.accounts:
+            account.traffic.clear()
+
+    def reset(self) -> None:
+        """Everything as at the start, the clock too; only the connections stay.
+
+        Not those on which a fault reads slowly: what is half read would be accepted among the mail of later.
+        """
+        for reader in list(self.slow_readers):
+            reader.give_up()
+        self.inbox.clear()
+        self.events.reset()
+        self.accounts.reset()
+        self.clock.reset()
+        self.subscriptions.reset()  # after the clock: an announcement is dated, and visible from then on
+        self.faults.replace(self._initial_faults)
+        self.latency = self._initial_latency
+        self.clear_counts()
+
+    def submit(self, submission: Submission) -> str:
+        """Charge, record and name the message; raise ``Refused`` if the account may not send it."""
+        account = self.accounts.in_region(submission.region)
+        at = account.admit(submission.sender, submission.recipients, submission.configuration_set)
+        ses_id = self._new_id(submission.region, at)
+        message = self.inbox.add(at, ses_id, submission)
+        failure = submission.rendering_failure
+        if failure is None:
+            self.events.accepted(message)
+        else:
+            self.events.rendering_failed(message, failure.template, failure.text)
+        return ses_id
+
+    def pause(self) -> float:
+        """Seconds that this request takes to be answered."""
+        return self.latency.sample(self.random)
+
+    def new_request_id(self) -> str:
+        noise = f"{self.random.getrandbits(128):032x}"
+        return f"{noise[:8]}-{noise[8:12]}-{noise[12:16]}-{noise[16:20]}-{noise[20:]}"
+
+    def _new_id(self, region: str, at: float) -> str:
+        """Four digits for the Region, the time in milliseconds, then noise, as in SES's own."""
+        digits = _REGION_DIGITS.get(region)
+        if digits is None:
+            digits = "01" + hashlib.sha256(region.encode()).hexdigest()[:2]
+            _REGION_DIGITS[region] = digits
+        noise = f"{self.random.getrandbits(128):032x}"
+        return (
+            f"{digits}{int(at * 1000):012x}-{noise[:8]}-{noise[8:12]}-{noise[12:16]}-{noise[16:20]}-{noise[20:]}-000000"
+        )

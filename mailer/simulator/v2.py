@@ -1,0 +1,124 @@
+"""The SES v2 API (REST-JSON): which call is which operation, and what each answers."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from mailer.simulator import bulk, errors, members, outbound, resources
+from mailer.simulator.door import Door
+from mailer.simulator.exchange import Reply
+from mailer.simulator.resources.route import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mailer.simulator.account import Account
+    from mailer.simulator.door import Answering
+    from mailer.simulator.exchange import Request
+
+_PREFIX = "/v2/email/"
+_MOST_DEPTH = 10
+_OF_LISTS = frozenset({"Reason"})
+"""Members of a query that may come more than once."""
+
+
+class V2(Door):
+    """The door for everything under ``/v2/email/``."""
+
+    def operation(self, request: Request) -> tuple[str, Answering]:
+        if request.path == "/v2/email/outbound-emails" and request.method == "POST":
+            return "SendEmail", self._send_email
+        if request.path == "/v2/email/outbound-bulk-emails" and request.method == "POST":
+            return "SendBulkEmail", self._send_bulk_email
+        path = request.path.removeprefix(_PREFIX)
+        for route in _ROUTES:
+            given = route.match(request.method, path)
+            if given is not None and request.path.startswith(_PREFIX):
+                return route.name, partial(self._control, route, given)
+        return "Unknown", _unknown
+
+    def error(self, error: errors.SesError) -> Reply:
+        return Reply.of_error(error)
+
+    def _send_email(self, request: Request, account: Account) -> Reply:
+        submission = outbound.read(request.body, account, request.invocation_id)
+        strike = self.service.faults.strike("send", "http", submission.recipients)
+
+        def accept() -> Reply:
+            return Reply(200, b'{"MessageId":"%s"}' % self.service.submit(submission).encode())
+
+        return self.under(strike, accept)
+
+    def _send_bulk_email(self, request: Request, account: Account) -> Reply:
+        wanted = bulk.read(members.call_in(request.body), account)
+        sent = bulk.send(self.service, account, wanted, request.invocation_id)
+        results = [
+            {"Status": each.status, **({"Error": each.error} if each.ses_id is None else {"MessageId": each.ses_id})}
+            for each in sent.results
+        ]
+        return self.under(sent.strike, lambda: _json({"BulkEmailEntryResults": results}))
+
+    def _control(self, route: Route, given: dict[str, str], request: Request, account: Account) -> Reply:
+        def answer() -> Reply:
+            account.admit_control_call(route.name)
+            return _json(route.operation(account, _call(request) | given))
+
+        return self.under(self.service.faults.strike("account", "http"), answer)
+
+
+def _call(request: Request) -> dict[str, Any]:
+    """The members of a control call, those of the query too."""
+    call = members.call_in(request.body) if request.body else {}
+    if _is_deep(call, _MOST_DEPTH):
+        raise errors.Refused(errors.NOT_JSON.saying("The request is nested too deeply"))
+    try:
+        query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        raise errors.Refused(errors.NOT_JSON.saying("The query has too many fields")) from None
+    return call | {name: values if name in _OF_LISTS else values[-1] for name, values in query.items()}
+
+
+def _is_deep(value: Any, room: int) -> bool:
+    """What is kept as it was given, tags and options, must be fit to be read back and saved."""
+    if not isinstance(value, dict | list):
+        return False
+    return room == 0 or any(_is_deep(each, room - 1) for each in (value.values() if isinstance(value, dict) else value))
+
+
+def _json(answer: Mapping[str, Any]) -> Reply:
+    return Reply(200, json.dumps(answer).encode())
+
+
+def _unknown(_request: Request, _account: Account) -> Reply:
+    raise errors.Refused(errors.UNKNOWN_OPERATION)
+
+
+def _get_account(account: Account, _call: Mapping[str, Any]) -> dict[str, Any]:
+    terms = account.terms
+    return {
+        "DedicatedIpAutoWarmupEnabled": False,
+        "EnforcementStatus": terms.enforcement,
+        "ProductionAccessEnabled": not terms.sandbox,
+        "SendQuota": {
+            "Max24HourSend": float(terms.quota),
+            "MaxSendRate": float(terms.rate),
+            "SentLast24Hours": float(account.sent_last_24_hours()),
+        },
+        "SendingEnabled": terms.sending_enabled and terms.enforcement != "SHUTDOWN",
+        "SuppressionAttributes": {"SuppressedReasons": list(account.resources.suppression.reasons)},
+    }
+
+
+def _put_sending(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
+    account.set_sending(enabled=members.boolean(call, "SendingEnabled", default=False))
+    return {}
+
+
+_ROUTES = (
+    Route("GetAccount", "GET", "account", _get_account),
+    Route("PutAccountSendingAttributes", "PUT", "account/sending", _put_sending),
+    *resources.ROUTES,
+)

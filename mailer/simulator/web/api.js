@@ -1,0 +1,35 @@
+// Requests to the control API, and the few ways in which the page writes things down.
+
+export async function call(method, path, body) {
+  const options = { method };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers = { "Content-Type": "application/json" };
+  }
+  const answer = await fetch(path, options);
+  const text = await answer.text();
+  const value = text ? JSON.parse(text) : null;
+  if (!answer.ok) throw new Error(value?.error ?? `${answer.status}`);
+  return value;
+}
+
+export const get = (path) => call("GET", path);
+
+export const byId = (id) => document.getElementById(id);
+
+// Text is only ever set as text: nothing that came in a mail becomes markup of this page.
+export function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "class") made.className = value;
+    else if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+export const count = (number) => Math.round(number).toLocaleString("en");
+export const time = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");
+export const moment = (at) => new Date(at * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+export const size = (bytes) => (bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KB` : `${(bytes / 1048576).toFixed(1)} MB`);
