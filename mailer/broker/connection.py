@@ -1,0 +1,97 @@
+"""Connections to Redis, from the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from mailer.errors import SettingsError
+from mailer.settings import Settings
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A client for the producers' and operators' side; answers are bytes.
+
+    A command is tried once: whether one that got no answer was carried out is for the caller to say, not to guess.
+    """
+    url = redis_url(settings)
+    options: dict[str, Any] = {
+        "socket_timeout": settings.redis_timeout_seconds,
+        "socket_connect_timeout": settings.redis_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if url.startswith("sentinel://"):
+        return _through_sentinels(url, settings, options)
+    if url.startswith("unix://"):
+        del options["socket_keepalive"]
+    try:
+        client: redis.Redis = redis.Redis.from_url(url, **options)
+    except ValueError as error:
+        raise SettingsError(f"MAILER_REDIS_URL: {error}") from None
+    return client
+
+
+def redis_url(settings: Settings) -> str:
+    """The URL in the clear. Raises SettingsError that says what to set."""
+    if settings.redis_url is None:
+        address = settings.data_dir / "valkey.url"
+        if address.exists():
+            return address.read_text(encoding="utf-8").strip()
+        raise SettingsError(
+            "MAILER_REDIS_URL is not set and no embedded server runs here: set it, for example to "
+            "redis://localhost:6379/0, or start one with `mailer up`"
+        )
+    url = settings.redis_url.get_secret_value()
+    if not url.startswith(("redis://", "rediss://", "unix://", "sentinel://")):
+        scheme, colon, _ = url.partition("://")
+        named = f"{scheme}://" if colon else "what stands before the first :"
+        raise SettingsError(f"MAILER_REDIS_URL: {named} is not one of redis, rediss, unix and sentinel")
+    if not url.startswith("unix://"):
+        for part in url.split(";"):
+            _check_place(part)
+    return url
+
+
+def _check_place(url: str) -> None:
+    """Errors show nothing of the URL: what is taken for a port may be half a password."""
+    parts = urlsplit(url)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise SettingsError(
+            "MAILER_REDIS_URL: the port is not a number up to 65535. If the password has one of / ? # @ : in it, "
+            "percent-encode that: %2F %3F %23 %40 %3A"
+        ) from None
+    database = parts.path.strip("/")
+    if database and not database.isdecimal():
+        raise SettingsError("MAILER_REDIS_URL: what follows the last / is the database, a number, for example /0")
+
+
+def _through_sentinels(url: str, settings: Settings, options: dict[str, Any]) -> redis.Redis:
+    if not settings.redis_sentinel_master:
+        raise SettingsError("MAILER_REDIS_SENTINEL_MASTER is not set: name the master that the sentinels watch")
+    parts = [urlsplit(part) for part in url.split(";")]
+    sentinels = [(part.hostname or "localhost", part.port or 26379) for part in parts]
+    last = next((part for part in reversed(parts) if part.path.strip("/")), None)
+    login = next((part for part in parts if part.password), None)
+    if login is not None:
+        options = {
+            **options,
+            "username": unquote(login.username) if login.username else None,
+            "password": unquote(login.password or ""),
+        }
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        sentinels,
+        sentinel_kwargs={"socket_timeout": settings.redis_timeout_seconds},
+        db=int(last.path.strip("/")) if last else 0,
+        **options,
+    )
+    client: redis.Redis = sentinel.master_for(settings.redis_sentinel_master)  # type: ignore[no-untyped-call]
+    return client

@@ -1,0 +1,291 @@
+"""The gate: a channel's conversation with Redis about the messages of the lanes it consumes.
+
+Two connections, both read by the event loop. On the first, one `take` at a time: it carries what was settled since the
+last and asks for as many messages as there is room for. On the second, while nothing can be had, a blocking pop on the
+doorbell.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import redis
+from kombu.log import get_logger
+from kombu.utils.json import dumps
+
+from mailer.broker.eta import due_us
+from mailer.broker.leases import BACK, Call, Leases, Settlement
+from mailer.broker.take import Answer, Take, read
+
+if TYPE_CHECKING:
+    from mailer.broker.transport import Channel
+
+logger = get_logger(__name__)
+
+BELL_SECONDS = 5
+LOST = "mailer_lost"
+"""Member of an envelope, and its first: a worker was lost while it held the message. As in envelope.lua."""
+UNDECODABLE = "Undecodable"
+"""Code of the dead letters that could not be read."""
+LEASE_ENDS = "mailer_lease_ends"
+PERMIT_ENDS = "mailer_permit_ends"
+LOCAL_HEADERS = frozenset({LEASE_ENDS, PERMIT_ENDS})
+"""Headers that tell the task when its lease and its permit end, on this machine's monotonic clock. They are never
+written to Redis."""
+
+
+class Gate:
+    """One channel's side of the gate. Used by the thread that runs the event loop only."""
+
+    def __init__(self, channel: Channel, take: Take, leases: Leases, doorbell: str, answer_seconds: float) -> None:
+        self.channel = channel
+        self.leases = leases
+        self._take = take
+        self._doorbell = doorbell
+        self._answer_seconds = answer_seconds
+        self._call: Call | None = None
+        self._arguments: list[Any] = []
+        self._by_text = False
+        self._ask_at = 0.0
+        self._listen = False
+        self._listening_since: float | None = None
+        self._wake_at: float | None = None
+        self._stopped = ""
+        # The connection before this one may have been lost in the middle of a call.
+        leases.abandon_all()
+
+    # -- what the poller calls
+
+    def turn(self) -> None:
+        """Send what there is to send: called at each turn of the event loop. Raises connection errors."""
+        now = time.monotonic()
+        if self._call is not None:
+            if now - self._call.sent_at > self._answer_seconds:
+                self._lost("no answer to a take")
+            return
+        room = self.channel.room()
+        if rests := self.leases.rests:
+            self._ask_at = now + rests
+            self._schedule_wake()
+        wanted = room if room > 0 and (now >= self._ask_at or self.leases.makes_room) else 0
+        if not self.leases.knows_the_time:
+            # A call that cannot say how late it may arrive must not take messages.
+            self._send(self.leases.call(0))
+        elif wanted or self.leases.unsettled:
+            self._send(self.leases.call(wanted, self._answer_seconds))
+        elif self._listen and room > 0:
+            self._hear(now)
+
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until this gate wants a turn again, None if only an event can change anything."""
+        if self._call is not None:
+            return self._answer_seconds
+        if self.channel.room() <= 0:
+            return self.leases.rests or None
+        return max(0.0, self._ask_at - time.monotonic())
+
+    def read_take(self) -> bool:
+        """The answer is here: deliver its messages. Raises connection errors."""
+        call, client = self._call, self.channel.take_client
+        try:
+            reply = client.parse_response(client.connection, "EVALSHA")
+        except redis.exceptions.NoScriptError:
+            self._write(client, self._take.command(self._arguments, by_text=True))
+            return False
+        except self.channel.connection_errors:
+            client.connection.disconnect()
+            raise
+        except redis.exceptions.ResponseError as error:
+            # Full, read-only, still loading: the same call may well succeed on the next connection.
+            self._lost(f"take was refused: {error}")
+        if call is None:
+            return False
+        self._call = None
+        answer = read(reply)
+        tags = self.leases.answered(call, answer.lanes, self._take.lease_seconds, answer.redis_us)
+        if call.wanted:
+            self._plan(answer)
+            self._say_what_stopped(answer.stopped)
+        if answer.refresh_limits:
+            self.channel.announce_stale_limits()
+        self._deliver_all(answer, tags, call.sent_at + answer.good_seconds)
+        self._schedule_wake()
+        return bool(tags)
+
+    def read_bell(self) -> bool:
+        """Somebody rang, or nobody did for `BELL_SECONDS`. Raises connection errors."""
+        client = self.channel.bell_client
+        try:
+            rung = client.parse_response(client.connection, "BLPOP")
+        except self.channel.connection_errors:
+            client.connection.disconnect()
+            raise
+        except redis.exceptions.ResponseError as error:
+            # A failover ends blocking calls with UNBLOCKED.
+            self._lost(f"the doorbell was refused: {error}")
+        was_listening, self._listening_since = self._listening_since is not None, None
+        if not was_listening or not rung:
+            return False
+        if self.channel.room() <= 0:
+            # Taken up since: let another worker hear it.
+            self.channel.ring()
+        elif self._listen:
+            self._ask_at = 0.0
+        return False
+
+    def disconnected(self, connection: Any) -> None:
+        """One of the connections is gone."""
+        if connection is self.channel.take_client.connection:
+            self._call = None
+            self.leases.abandon_all()
+        else:
+            self._listening_since = None
+
+    def close(self) -> None:
+        """Flush: read what is under way, give back what it brought, send every settlement. Never raises."""
+        try:
+            client = self.channel.take_client
+            if self._call is not None and client.connection is not None and client.connection._sock is not None:
+                call, self._call = self._call, None
+                answer = read(client.parse_response(client.connection, "EVALSHA"))
+                tags = self.leases.answered(call, answer.lanes, self._take.lease_seconds, answer.redis_us)
+                self._hand_back(tags)
+        except (redis.exceptions.RedisError, OSError):
+            pass
+        self.leases.abandon_all()
+        self.flush()
+
+    def flush(self) -> None:
+        """Send every settlement now, on a connection of its own. Never raises: what cannot be sent waits."""
+        try:
+            while self.leases.unsettled:
+                self._take.run(self.channel.plain_client(), self.leases, 0, ())
+        except (redis.exceptions.RedisError, OSError) as error:
+            logger.warning("Settlements wait for the next connection: %s", error)
+
+    # -- the parts
+
+    def _send(self, call: Call) -> None:
+        self._call = call
+        self._arguments = self._take.arguments(self.leases, call, self.channel.served_lanes)
+        self._write(self.channel.take_client, self._take.command(self._arguments))
+
+    def _write(self, client: Any, command: list[Any]) -> None:
+        try:
+            client.connection.send_command(*command, check_health=False)
+        except self.channel.connection_errors:
+            client.connection.disconnect()
+            raise
+
+    def _plan(self, answer: Answer) -> None:
+        self._listen = answer.listen
+        self._ask_at = 0.0
+        if answer.wait_seconds:
+            self._ask_at = time.monotonic() + answer.wait_seconds
+
+    def _say_what_stopped(self, stopped: str) -> None:
+        """Once for each pause, not at each take."""
+        if stopped == self._stopped:
+            return
+        self._stopped = stopped
+        if stopped:
+            logger.warning("Messages wait: %s", stopped)
+        else:
+            logger.warning("Nothing is paused or parked any more: messages go out again")
+
+    def _schedule_wake(self) -> None:
+        """Have the loop come round when it is time to ask again, and not before."""
+        if self._call is not None or self._ask_at <= 0.0:
+            return
+        now = time.monotonic()
+        if self._wake_at is None or self._wake_at <= now or self._ask_at < self._wake_at:
+            self._wake_at = self._ask_at
+            self.channel.call_later(self._ask_at - now)
+
+    def _hear(self, now: float) -> None:
+        if self._listening_since is None:
+            self._listening_since = now
+            self._write(self.channel.bell_client, ["BLPOP", self._doorbell, BELL_SECONDS])
+        elif now - self._listening_since > BELL_SECONDS + self._answer_seconds:
+            self._lost("no answer at the doorbell")
+
+    def _lost(self, what: str) -> None:
+        for client in (self.channel.take_client, self.channel.bell_client):
+            if client.connection is not None:
+                client.connection.disconnect()
+        raise redis.exceptions.ConnectionError(f"Redis: {what}")
+
+    def _deliver_all(self, answer: Answer, tags: list[str], permit_ends: float) -> None:
+        if self.leases.rests:
+            self._hand_back(tags)
+            return
+        for position, (tag, lane, envelope) in enumerate(zip(tags, answer.lanes, answer.envelopes, strict=True)):
+            try:
+                self._deliver(tag, lane, envelope, permit_ends, answer.redis_us)
+            except self.channel.connection_errors:
+                # Nobody will deliver the others. This one may have begun.
+                self._hand_back(tags[position + 1 :])
+                raise
+
+    def _hand_back(self, tags: Sequence[str]) -> None:
+        for tag in tags:
+            self.leases.settle(tag, BACK)
+
+    def _deliver(self, tag: str, lane: str, envelope: bytes, permit_ends: float, redis_us: int) -> None:
+        """Hand one message to Celery, or settle what is not fit for it."""
+        try:
+            message = orjson.loads(envelope)
+            headers, properties = message["headers"], message["properties"]
+            _check(headers)
+            due = due_us(headers)
+            properties.setdefault("delivery_info", {})
+        except orjson.JSONDecodeError as error:
+            self._set_aside(tag, lane, f"It is not JSON: {error}")
+            return
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the bytes, the lane must go on
+            self._set_aside(tag, lane, f"It is JSON, but no Celery message: {_words(error)}")
+            return
+        # Redis's clock decides when it is due; Celery would hold it in memory until ours does.
+        headers["eta"] = None
+        if due > redis_us:
+            # From a producer on the stock transport, which knows no schedule.
+            self.leases.settle(tag, Settlement("defer", due, dumps(message)))
+            return
+        headers[LEASE_ENDS] = self.leases.ends(tag)
+        headers[PERMIT_ENDS] = permit_ends
+        properties["delivery_tag"] = tag
+        if LOST in message:
+            self.leases.suspect(tag)
+        try:
+            self.channel.connection._deliver(message, lane)
+        except self.channel.connection_errors:
+            raise
+        except Exception as error:
+            logger.exception("A message of lane %s broke off its task", lane)
+            lease = self.leases.lease(tag)
+            if lease is not None and lease.started:
+                self.leases.settle(tag, Settlement("hold", type(error).__name__, "Its task broke off; it may be sent."))
+            else:
+                self._set_aside(tag, lane, f"It is a Celery message, but no task can be made of it: {_words(error)}")
+
+    def _set_aside(self, tag: str, lane: str, words: str) -> None:
+        logger.warning("A message of lane %s cannot be decoded and is set aside. %s", lane, words)
+        self.leases.settle(tag, Settlement("dead", UNDECODABLE, words))
+
+
+def _check(headers: dict[str, Any]) -> None:
+    for name in ("id", "task"):
+        if not isinstance(headers[name], str):
+            raise TypeError(f"header {name} is not text")
+    if not (headers["id"].isascii() and headers["id"].isprintable()):
+        raise ValueError("header id is not printable ASCII")
+    if not isinstance(headers.get("retries"), int | None):
+        raise TypeError("header retries is not a number")
+
+
+def _words(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,59 @@
+#!lua flags=no-writes
+-- page: read what lies on a shelf or in the schedule, in order, going on after what was read last.
+--
+-- KEYS  1 the shelf's index, or the schedule  2 the shelf's messages (none for the schedule, which holds its own)
+-- ARGV  1 most messages  2 bytes after which it stops  3 '1' = the latest first
+--       4 score and 5 member that were read last; a score and '' = from that score on
+-- Returns score, member, what is stored under it ('' in the schedule)  for each; nothing at the end.
+--
+-- By score and member, not by rank: others take away and add meanwhile, and a million messages may be due at one moment.
+local most, most_bytes, latest_first, score, member =
+  tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4]), ARGV[5]
+local STEP = 16
+
+local function is_less(a, b) -- as Redis orders them: by bytes. Lua's own < goes by the server's locale.
+  if a == b then return false end
+  for i = 1, math.min(#a, #b) do
+    local x, y = string.byte(a, i), string.byte(b, i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+
+-- The first rank that lies behind the position; in front of it, or at it, are all below.
+local low, high = 0, redis.call('ZCARD', KEYS[1])
+while low < high do
+  local middle = math.floor((low + high) / 2)
+  local found = redis.call('ZRANGE', KEYS[1], middle, middle, 'WITHSCORES')
+  local at = tonumber(found[2])
+  local in_front
+  if at ~= score then
+    in_front = at < score
+  elseif latest_first then
+    in_front = is_less(found[1], member)
+  else
+    in_front = not is_less(member, found[1]) and member ~= ''
+  end
+  if in_front then low = middle + 1 else high = middle end
+end
+
+local reply, bytes = {}, 0
+local rank = latest_first and low - 1 or low
+while #reply < 3 * most and bytes < most_bytes do
+  local step = math.min(STEP, most - #reply / 3)
+  local first, last = rank, rank + step - 1
+  if latest_first then first, last = math.max(0, rank - step + 1), rank end
+  if last < 0 then break end
+  local found = redis.call('ZRANGE', KEYS[1], first, last, 'WITHSCORES')
+  if #found == 0 then break end
+  for i = 1, #found, 2 do
+    local at = latest_first and #found - i or i
+    local stored = KEYS[2] and redis.call('HGET', KEYS[2], found[at]) or ''
+    reply[#reply + 1] = found[at + 1]
+    reply[#reply + 1] = found[at]
+    reply[#reply + 1] = stored
+    bytes = bytes + #found[at] + #stored
+  end
+  rank = latest_first and first - 1 or last + 1
+end
+return reply

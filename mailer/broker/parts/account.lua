@@ -1,0 +1,24 @@
+-- account: fields of the account's hash, read at any time and written all at once when the script ends.
+--
+-- Needs account_key.
+local account_read, account_set, account_set_time, account_forget, account_write
+do
+  local changed = {}
+
+  -- What is stored under each name; false where nothing is.
+  function account_read(...) return unpack(redis.call('HMGET', account_key, ...)) end
+
+  function account_set(name, value)
+    changed[#changed + 1] = name
+    changed[#changed + 1] = value
+  end
+
+  function account_set_time(name, at) account_set(name, string.format('%.0f', at)) end
+
+  -- At once.
+  function account_forget(...) redis.call('HDEL', account_key, ...) end
+
+  function account_write()
+    if #changed > 0 then redis.call('HSET', account_key, unpack(changed)) end
+  end
+end

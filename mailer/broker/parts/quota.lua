@@ -1,0 +1,109 @@
+-- quota: what was sent in the last 24 hours, by the minute, and how much more SES takes.
+--
+-- Ours stays in the window for a minute longer than SES's: what is charged in one minute may be sent in the next.
+--
+-- `others` is what SES counts and we did not send. SES's counter lags, by how much nobody says; and which of our sends
+-- it has just let go of, or not yet counted, is not known to the minute. So it gives no number but bounds: at least what
+-- it counts beyond all that we charged, at most what it counts beyond what it surely counts of ours. `others` is moved
+-- by no more than these bounds make it: mail of others that leaves the window is noticed, a lag is not taken for it. A
+-- refusal for the quota is newer than the counter; until COUNTER_LAGS later nothing lowers what it taught.
+--
+-- Needs now, quota_key, and the account's fields.
+local quota_minute, quota_is_known, quota_is_shared
+local quota_room, quota_charge, quota_give_back, quota_refused, quota_counted
+do
+  local WINDOW_MINUTES, COUNTER_LAGS_MINUTES = 1441, 5
+  -- Where GetAccount is not answered, what a refusal taught is forgotten after so long.
+  local OTHERS_FORGOTTEN = 3600e6
+
+  local quota, reserve, spent, oldest, others, others_at, doubted =
+    account_read('quota', 'reserve', 'spent', 'oldest', 'others', 'others_at', 'doubted')
+  quota, reserve, spent = tonumber(quota or ''), tonumber(reserve or '0'), tonumber(spent or '0')
+  others, others_at, doubted = tonumber(others or '0'), tonumber(others_at or '0'), tonumber(doubted or '0')
+  oldest = tonumber(oldest or '')
+
+  -- The one in which is charged now.
+  quota_minute = math.floor(now / 60e6)
+  quota_is_known = quota ~= nil and quota >= 0
+
+  local function charged_in(minute) return tonumber(redis.call('HGET', quota_key, minute) or '0') end
+
+  local function set_spent(count)
+    spent = count
+    account_set('spent', spent)
+  end
+
+  local function set_others(count)
+    others, others_at = count, now
+    account_set('others', others)
+    account_set_time('others_at', others_at)
+  end
+
+  -- The window rolls: minutes that are wholly more than 24 hours old leave it.
+  if not oldest then
+    oldest = quota_minute
+    account_set('oldest', oldest)
+  elseif quota_minute - oldest > 2 * WINDOW_MINUTES then
+    redis.call('DEL', quota_key)
+    oldest = quota_minute
+    set_spent(0)
+    account_set('oldest', oldest)
+  elseif oldest < quota_minute - WINDOW_MINUTES then
+    while oldest < quota_minute - WINDOW_MINUTES do
+      spent = spent - charged_in(oldest)
+      redis.call('HDEL', quota_key, oldest)
+      oldest = oldest + 1
+    end
+    set_spent(spent)
+    account_set('oldest', oldest)
+  end
+
+  -- How many may be sent, by those who may use the reserve or by all.
+  function quota_room(uses_reserve)
+    if not quota_is_known then return math.huge end
+    return math.floor(math.floor(quota - others - spent) - (uses_reserve and 0 or quota * reserve))
+  end
+
+  function quota_charge(count)
+    redis.call('HINCRBY', quota_key, quota_minute, count)
+    set_spent(spent + count)
+  end
+
+  -- One that was charged in that minute was not sent.
+  function quota_give_back(minute)
+    if minute < oldest then return end
+    redis.call('HINCRBY', quota_key, minute, -1)
+    set_spent(spent - 1)
+  end
+
+  -- SES says that it is used up: then others sent what we did not.
+  function quota_refused()
+    -- SES may no longer count what leaves our window next.
+    local leaving = charged_in(quota_minute - WINDOW_MINUTES) + charged_in(quota_minute - WINDOW_MINUTES + 1)
+    set_others(math.max(others, quota - spent + leaving))
+    account_set_time('doubted', now + COUNTER_LAGS_MINUTES * 60e6)
+  end
+
+  -- SES's counter stands there.
+  function quota_counted(sent)
+    local charged, surely_counted = 0, 0
+    local counts = redis.call('HGETALL', quota_key)
+    for i = 1, #counts, 2 do
+      local age, count = quota_minute - tonumber(counts[i]), tonumber(counts[i + 1])
+      if age <= WINDOW_MINUTES then charged = charged + count end
+      if age > COUNTER_LAGS_MINUTES and age < WINDOW_MINUTES - 1 then surely_counted = surely_counted + count end
+    end
+    local most = now > doubted and math.min(others, sent - surely_counted) or others
+    set_others(math.max(0, most, sent - charged))
+    account_set('sent', sent)
+  end
+
+  -- Whether it is known that others send.
+  function quota_is_shared()
+    if others > 0 and now - others_at > OTHERS_FORGOTTEN then
+      others = 0
+      account_set('others', others)
+    end
+    return others > 0
+  end
+end

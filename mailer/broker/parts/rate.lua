@@ -1,0 +1,102 @@
+-- rate: the permits of an account.
+--
+-- The bucket is a GCRA: `tat` is when it will be full again, T the time between permits and `slack` how far `tat` may lie
+-- ahead of now; a permit is good for as long. So SES sees in any second at most what is granted in (1 s + slack), which
+-- is (1 s + 2 * slack) / T + 1: with slack = (burst - 1) / 2 * T, rate + burst.
+-- A refused worker gets a turn: the time of a permit that no other waiting worker was told, so that each permit wakes
+-- one worker and not all.
+--
+-- The cut. Who else uses the account takes permits that the bucket believes in, and SES refuses the excess to both of us.
+-- Refusals are counted in rounds of a second (or of ROUND_PERMITS permits, where those take longer). Of a share p refused,
+-- everybody together asked for rate / (1 - p): so the excess is rate * p / (1 - p), and that much (and a little more, for
+-- SES's bucket to fill) is taken off ours, at most half of it at a time: what is left is what others leave. From there
+-- the rate returns along a cubic curve, all of it within CUT_RECOVERY: slow at first, because what was left over a moment
+-- ago probably still is, then faster and faster, to find out. Fewer refusals than chance makes of REFUSALS_BORNE are
+-- borne: who slows down for each stray one cedes the account to whoever does not. Within OTHERS_KNOWN of a cut they are
+-- hardly stray, and less is left to chance. `python -m ops.bench competitor` measures it.
+--
+-- Needs now, and the account's fields.
+local rate_is_known, rate_slack, rate_permits, rate_spend, rate_give_back, rate_refused, rate_next_turn
+do
+  local TURNS_AHEAD, MOST_SPACING = 5e6, 10000
+  local CUT_MARGIN, CUT_FLOOR, CUT_PAUSE, CUT_RECOVERY = 0.04, 0.05, 0.3e6, 30e6
+  local REFUSALS_BORNE, DEVIATIONS_BORNE, DEVIATIONS_BORNE_THEN, OTHERS_KNOWN = 0.06, 2.5, 1, 60e6
+  local ROUND, ROUND_PERMITS = 1e6, 30
+
+  local rate, headroom, burst, tat, turn, cut, cut_at, refusals, round =
+    account_read('rate', 'headroom', 'burst', 'tat', 'turn', 'cut', 'cut_at', 'refusals', 'round')
+  rate, headroom, burst = tonumber(rate or ''), tonumber(headroom or '0'), tonumber(burst or '')
+  tat, turn, cut, cut_at = tonumber(tat or '0'), tonumber(turn or '0'), tonumber(cut or '1'), tonumber(cut_at or '0')
+  refusals, round = tonumber(refusals or '0'), tonumber(round or '0')
+
+  rate_is_known = rate ~= nil
+
+  local interval -- T, microseconds
+  if rate then
+    cut = cut + (1 - cut) * math.min(1, math.max(0, now - cut_at) / CUT_RECOVERY) ^ 3
+    interval = 1e6 / (rate * (1 - headroom) * cut)
+  end
+
+  local function full_at(moment)
+    tat = moment
+    account_set('tat', string.format('%.3f', tat))
+  end
+
+  -- Microseconds for which permits are good.
+  function rate_slack()
+    return interval and ((burst or math.max(2, rate / 10)) - 1) / 2 * interval or 0
+  end
+
+  -- How many there are now.
+  function rate_permits()
+    return math.max(0, math.floor((now + rate_slack() - math.max(tat, now)) / interval) + 1)
+  end
+
+  function rate_spend(count) full_at(math.max(tat, now) + count * interval) end
+
+  -- One that was not used.
+  function rate_give_back()
+    if interval then full_at(tat - interval) end
+  end
+
+  local function slow_down()
+    if now < cut_at + CUT_PAUSE then return end -- of calls made before the last cut
+    local takes = math.max(ROUND, ROUND_PERMITS * interval)
+    if now - round > 2 * takes then round, refusals = now, 0 end
+    refusals = refusals + 1
+    local calls = (now - round) / interval
+    if now - round >= takes then
+      local borne = REFUSALS_BORNE * calls
+      local deviations = now - cut_at < OTHERS_KNOWN and DEVIATIONS_BORNE_THEN or DEVIATIONS_BORNE
+      if refusals > borne + deviations * math.sqrt(borne) then
+        local share = math.min(0.95, refusals / calls)
+        interval = interval * cut
+        cut = math.max(CUT_FLOOR, cut / 2, cut - share / (1 - share) - CUT_MARGIN)
+        cut_at = now
+        interval = interval / cut
+        account_set('cut', string.format('%.6f', cut))
+        account_set_time('cut_at', cut_at)
+      end
+      round, refusals = now, 0
+    end
+    account_set_time('round', round)
+    account_set('refusals', refusals)
+  end
+
+  -- SES refused one.
+  function rate_refused()
+    if not interval then return end
+    slow_down()
+    full_at(math.max(tat, now + interval * 2))
+  end
+
+  -- In how many microseconds a worker that waits for a permit should come for it; nil if that is too far ahead to be
+  -- promised.
+  function rate_next_turn()
+    local slack = rate_slack()
+    local at = math.max(tat - slack, turn + math.max(interval, math.min(MOST_SPACING, slack / 4)))
+    if at - now > TURNS_AHEAD then return nil end
+    account_set('turn', string.format('%.3f', at))
+    return math.max(1, math.ceil(at - now))
+  end
+end

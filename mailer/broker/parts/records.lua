@@ -1,0 +1,80 @@
+-- records: one line for each thing that happened to a message.
+--
+-- The fields of a line are separated by TAB, times are epoch milliseconds:
+--   at  verb  id  lane  accepted  taken  attempt  recipient's digest  MessageId or code  words
+-- A note is that line from the id on. What is not known is empty; no field holds a control character or an address;
+-- readers ignore further fields. Verbs are those of take.lua (but 'back', 'unfit' and 'defer', which tried nothing), 'lost', and
+-- those of pull.lua. The lines lie in lists '@records:SEGMENT:SHARD', the shard being the first hex digit of the id's
+-- SHA-1. The hash '@records' says which segment is written to:
+--   segment  its number   until  when the next is begun, ms   ends  when its lists expire, ms   bytes  it takes
+--   first    number of the oldest segment   total  bytes of all closed ones   NUMBER  'bytes ends' of a closed one
+--
+-- What is over its age or its bytes is dropped a segment at a time. The bytes of a line or a list beyond its text are
+-- those that MEMORY USAGE shows, rounded up.
+--
+-- Needs now, records_key, keep_records: for how long, milliseconds (0: none are written), and most_record_bytes: that
+-- they may take. Whoever does not know has nil for both, and adds to the segment that is open, if there is one.
+local record, records_write
+do
+  local SEGMENTS, LINE_BYTES, LIST_BYTES = 12, 8, 256
+  local at = math.floor(now / 1000)
+  local state -- the fields of the hash, once a line is to be written
+
+  local function list_of(segment, shard) return records_key .. ':' .. segment .. ':' .. shard end
+
+  local function read()
+    local found = redis.call('HMGET', records_key, 'segment', 'until', 'ends', 'bytes', 'first', 'total')
+    state = {
+      segment = tonumber(found[1]), next_at = tonumber(found[2] or '0'), ends = tonumber(found[3] or '0'),
+      bytes = tonumber(found[4] or '0'), first = tonumber(found[5] or '1'), total = tonumber(found[6] or '0'),
+    }
+  end
+
+  -- Close the segment, drop the oldest until there is room for a new one, and begin that.
+  local function begin_segment()
+    if state.segment then
+      redis.call('HSET', records_key, state.segment, state.bytes .. ' ' .. state.ends)
+      state.total = state.total + state.bytes
+    end
+    local segment = (state.segment or 0) + 1
+    while state.first < segment do
+      local bytes, ends = string.match(redis.call('HGET', records_key, state.first) or '0 0', '^(%d+) (%d+)$')
+      if tonumber(ends) > at and state.total <= most_record_bytes * (SEGMENTS - 1) / SEGMENTS then break end
+      local lists = {}
+      for shard = 0, 15 do lists[shard + 1] = list_of(state.first, string.format('%x', shard)) end
+      redis.call('UNLINK', unpack(lists))
+      redis.call('HDEL', records_key, state.first)
+      state.total = state.total - tonumber(bytes)
+      state.first = state.first + 1
+    end
+    state.segment, state.bytes, state.begun = segment, 0, true
+    state.next_at = math.floor(at + keep_records / SEGMENTS)
+    state.ends = math.floor(state.next_at + keep_records)
+  end
+
+  function record(verb, note)
+    if keep_records == 0 then return end
+    if not state then read() end
+    if keep_records then
+      if at >= state.next_at or state.bytes >= most_record_bytes / SEGMENTS then begin_segment() end
+    elseif not state.segment then
+      return
+    end
+    local line = string.format('%.0f', at) .. '\t' .. verb .. '\t' .. note
+    local list = list_of(state.segment, string.sub(redis.sha1hex(string.match(note, '^[^\t]*')), 1, 1))
+    state.bytes = state.bytes + #line + LINE_BYTES
+    if redis.call('RPUSH', list, line) == 1 then
+      redis.call('PEXPIREAT', list, string.format('%.0f', state.ends))
+      state.bytes = state.bytes + LIST_BYTES
+    end
+  end
+
+  function records_write()
+    if not state or not state.segment then return end
+    redis.call('HSET', records_key, 'bytes', state.bytes)
+    if state.begun then
+      redis.call('HSET', records_key, 'segment', state.segment, 'until', state.next_at, 'ends', state.ends,
+        'first', state.first, 'total', state.total)
+    end
+  end
+end

@@ -1,0 +1,90 @@
+"""A person's pause of the account, or of one lane: written where every worker's next take obeys it.
+
+It lies in the account's hash: ``paused`` (the reason), ``paused_at``, ``paused_until`` (epoch microseconds) and
+``paused_by``, each with ``:<lane>`` behind it where one lane is paused.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import redis
+
+from mailer.broker.keys import Keys
+from mailer.broker.queue import translated
+from mailer.errors import InvalidRequest
+
+FIELDS = ("paused", "paused_at", "paused_until", "paused_by")
+STOP = ("stopped", "stopped_at", "probe", "probe_at", "probe_wait")
+"""What is known of SES's own stop."""
+LEARNED_OF_OTHERS = ("others", "others_at", "doubted", "over_quota")
+"""What fills the quota and is not ours."""
+
+
+def pause(
+    client: redis.Redis,
+    keys: Keys,
+    *,
+    reason: str,
+    lane: str | None = None,
+    until: datetime | timedelta | None = None,
+    by: str = "",
+) -> datetime | None:
+    """Stop handing out messages, of one lane or of all, until ``until`` (None: until `resume`); returns that moment.
+
+    A pause in force is replaced. The next take of every worker on every host obeys it, also after restarts of any of
+    them. It ends by itself, on Redis's clock, at ``until``: an aware datetime, or a timedelta from now. ``by`` is who
+    asked for it. Raises InvalidRequest and QueueUnavailable.
+    """
+    if not reason.strip():
+        raise InvalidRequest("reason: is empty. Say why: `mailer status` shows it to whoever wonders")
+    with translated("read"):
+        seconds, micros = client.time()
+    now_us = int(seconds) * 1_000_000 + int(micros)
+    until_us = _until_us(until, now_us)
+    values = {"paused": reason, "paused_at": str(now_us), "paused_by": by}
+    if until_us is not None:
+        values["paused_until"] = str(until_us)
+    with translated("write", "paused"), client.pipeline(transaction=True) as pipe:
+        pipe.hdel(keys.account, *fields_of(lane))
+        pipe.hset(keys.account, mapping={field_of(name, lane): value for name, value in values.items()})
+        pipe.execute()
+    return None if until_us is None else datetime.fromtimestamp(until_us / 1e6, UTC)
+
+
+def resume(client: redis.Redis, keys: Keys, *, lane: str | None = None) -> bool:
+    """End the pause of ``lane``, or of the account, and wake a worker; whether there was one.
+
+    The account's resume also ends a stop by SES, and forgets what others have used of the quota: SES will say so again
+    where it is true. A lane that was paused by itself stays so.
+    Raises QueueUnavailable.
+    """
+    ended = [*fields_of(lane), *((*STOP, *LEARNED_OF_OTHERS) if lane is None else ())]
+    with translated("write", "resumed"), client.pipeline(transaction=True) as pipe:
+        pipe.hdel(keys.account, *ended)
+        pipe.lpush(keys.doorbell, 1)
+        changed, _ = pipe.execute()
+    return bool(changed)
+
+
+def field_of(name: str, lane: str | None) -> str:
+    """The field of the account's hash: of the account's own pause, or of a lane's."""
+    return name if lane is None else f"{name}:{lane}"
+
+
+def fields_of(lane: str | None) -> list[str]:
+    return [field_of(name, lane) for name in FIELDS]
+
+
+def _until_us(until: datetime | timedelta | None, now_us: int) -> int | None:
+    if until is None:
+        return None
+    if isinstance(until, timedelta):
+        until_us = now_us + until // timedelta(microseconds=1)
+    elif until.tzinfo is None:
+        raise InvalidRequest("until: has no time zone. Pass an aware datetime")
+    else:
+        until_us = round(until.timestamp() * 1e6)
+    if until_us <= now_us:
+        raise InvalidRequest("until: has passed. Pass a time to come")
+    return until_us

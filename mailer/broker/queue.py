@@ -1,0 +1,167 @@
+"""The account's queue in Redis, from the producers' and the operators' side."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import redis
+
+from mailer.broker.keys import Keys
+from mailer.broker.line import Line
+from mailer.broker.script import script
+from mailer.errors import NotOnDisk, QueueUnavailable
+
+IDEMPOTENCY_MILLISECONDS = 24 * 60 * 60 * 1000
+DISK_SECONDS = 5.0
+"""How long a durable send waits for Redis's disk. With ``appendfsync everysec`` it takes up to two seconds."""
+_KNOWN_CONTENTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message on its way into the queue.
+
+    ``envelope`` is the whole kombu message as JSON, as stock Celery would push it. ``due_us`` is when it may join its
+    lane, epoch microseconds, 0 for now. ``idempotency`` is the hex digest of its key, empty for none.
+    """
+
+    id: str
+    envelope: bytes
+    due_us: int = 0
+    idempotency: str = ""
+
+
+class Queue:
+    """One account's lanes. Thread-safe; a call is one round trip unless it says otherwise.
+
+    All raise QueueUnavailable.
+    """
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self.client = client
+        self.keys = keys
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def line(self) -> Line:
+        """A connection for `put` and `until_on_disk`, as a context manager."""
+        return Line(self.client)
+
+    def put(
+        self, lane: str, entries: Sequence[Entry], *, content: tuple[str, bytes] | None = None, line: Line | None = None
+    ) -> list[str]:
+        """Enqueue ``entries`` on ``lane``, all or none.
+
+        ``content`` is the hash and the bytes that the entries refer to: stored once, counted, and deleted with the
+        last message that refers to it. ``line`` is the connection to use. Returns the id in force of each entry: its
+        own, or the earlier message's where its idempotency key was seen within 24 hours (then nothing was enqueued
+        for it). Two round trips where Redis forgot the content.
+        """
+        if line is None:
+            with self.line() as line:
+                return self.put(lane, entries, content=content, line=line)
+        digest, stored = content or ("", b"")
+        keys: list[str] = [
+            self.keys.lane(lane),
+            self.keys.schedule,
+            self.keys.doorbell,
+            self.keys.content,
+            self.keys.references,
+            self.keys.account,
+        ]
+        arguments: list[str | bytes] = []
+        for entry in entries:
+            if entry.idempotency:
+                keys.append(self.keys.idempotency(entry.idempotency))
+            due = str(entry.due_us) if entry.due_us else "0"
+            arguments += (due, entry.id, "1" if entry.idempotency else "0", entry.envelope)
+
+        known = digest in self._known
+        head: list[str | bytes] = [lane, digest, b"" if known else stored, str(IDEMPOTENCY_MILLISECONDS)]
+        reply = line.run(script("put"), keys, head + arguments)
+        if reply in (b"MISSING", "MISSING"):
+            head[2] = stored
+            reply = line.run(script("put"), keys, head + arguments)
+        if digest:
+            self._remember(digest)
+
+        ids = [entry.id for entry in entries]
+        for position, earlier in zip(reply[::2], reply[1::2], strict=True):
+            ids[int(position) - 1] = earlier.decode() if isinstance(earlier, bytes) else str(earlier)
+        return ids
+
+    def check_append_only_file(self, line: Line) -> None:
+        """Raises QueueUnavailable if there is none, so that `until_on_disk` could not tell anything."""
+        try:
+            line.ask("WAITAOF", "1", "0", "1")
+        except QueueUnavailable as error:
+            if isinstance(error.__cause__, redis.exceptions.ResponseError):
+                raise QueueUnavailable(
+                    f"durable: Redis cannot confirm what is on its disk ({error.__cause__}). Nothing was enqueued. "
+                    "Set appendonly yes there (and appendfsync everysec or always), or send without durable"
+                ) from error
+            raise
+
+    def until_on_disk(self, line: Line, ids: Sequence[str], seconds: float = DISK_SECONDS) -> None:
+        """Wait until all that was put on ``line`` is on Redis's disk. Two round trips.
+
+        Raises NotOnDisk with ``ids`` if that takes longer, or nobody can say.
+        """
+        accepted = f"{len(ids)} {'message is' if len(ids) == 1 else 'messages are'} accepted and will be sent"
+        try:
+            # Redis waits for this connection's own writes only: a duplicate's message was another's.
+            line.ask("SET", self.keys.durable, "1", "PX", "1")
+            local, _ = line.ask("WAITAOF", "1", "0", str(int(seconds * 1000)), extra_seconds=seconds)
+        except QueueUnavailable as error:
+            raise NotOnDisk(f"{accepted}, but Redis did not say whether on its disk: {error.__cause__}", ids) from error
+        if not local:
+            raise NotOnDisk(
+                f"{accepted}, but not known to be on Redis's disk after {seconds:g} s: with appendfsync no it may "
+                "never be; else its disk is slow",
+                ids,
+            )
+
+    def content(self, digest: str) -> bytes | None:
+        """The shared content with that hash, if a queued message still refers to it."""
+        with translated("read"):
+            found: bytes | None = self.client.hget(self.keys.content, digest)  # type: ignore[assignment]
+        return found
+
+    def now(self) -> datetime:
+        """Redis's clock, by which messages come due and expire: this host's may be off."""
+        with translated("read"):
+            seconds, microseconds = self.client.time()
+        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
+
+    def ring(self) -> None:
+        """Wake an idle worker, for instance after a resume."""
+        with translated("write"):
+            self.client.lpush(self.keys.doorbell, 1)
+
+    def _remember(self, digest: str) -> None:
+        self._known[digest] = None
+        self._known.move_to_end(digest)
+        while len(self._known) > _KNOWN_CONTENTS:
+            self._known.popitem(last=False)
+
+
+@contextmanager
+def translated(verb: str, done: str = "enqueued") -> Iterator[None]:
+    """Turn redis-py's errors into QueueUnavailable, saying what is known of the outcome.
+
+    ``verb`` is ``read`` or ``write``, ``done`` what a refused write has not done.
+    """
+    try:
+        yield
+    except (redis.exceptions.TimeoutError, redis.exceptions.ConnectionError) as error:
+        doubtful = verb == "write"
+        doubt = "Whether the write was carried out is not known." if doubtful else "Nothing was changed."
+        raise QueueUnavailable(
+            f"Redis did not answer ({error}). {doubt} Check MAILER_REDIS_URL and the server.",
+            enqueued=None if doubtful else False,
+        ) from error
+    except redis.exceptions.RedisError as error:
+        raise QueueUnavailable(f"Redis refused: {error}. Nothing was {done}.") from error

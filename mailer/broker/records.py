@@ -1,0 +1,63 @@
+"""The records of an account's messages: what happened to each, for as long as they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import redis
+
+from mailer.broker.keys import Keys
+from mailer.broker.record import Line, digest_of, shard_of
+from mailer.broker.scan import Progress, scan
+
+_SHARDS = "0123456789abcdef"
+
+
+class Records:
+    """Reads what ``records.lua`` wrote. Changes nothing; raises redis-py's errors.
+
+    The oldest lines go first, once they are older than ``MAILER_RECORD_HOURS`` or all of them take more than
+    ``MAILER_RECORD_MEGABYTES``: of an old message the beginning may be missing.
+    """
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    def of(self, message_id: str) -> list[Line]:
+        """What happened to a message, oldest first. Reads a sixteenth of the records."""
+        lines = self._lines(shard_of(message_id), message_id, None)
+        return [line for line in lines if line.id == message_id]
+
+    def to(self, address: str, progress: Progress | None = None) -> Iterator[Line]:
+        """What happened to the messages to an address, of each message oldest first. Reads all of the records.
+
+        Lines about a message whose worker was lost or that could not be read name no recipient: they are not among
+        them. ``progress`` is called with the number of lines looked at.
+        """
+        digest = digest_of(address)
+        for shard in _SHARDS:
+            yield from (line for line in self._lines(shard, digest, progress) if line.recipient == digest)
+
+    def __len__(self) -> int:
+        """How many lines there are."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for segment in self._segments():
+                for shard in _SHARDS:
+                    pipe.llen(self._keys.records_in(segment, shard))
+            return sum(pipe.execute())
+
+    def _segments(self) -> range:
+        first, last = self._client.hmget(self._keys.records, ["first", "segment"])
+        return range(int(first), int(last) + 1) if first and last else range(0)
+
+    def _lines(self, shard: str, text: str, progress: Progress | None) -> Iterator[Line]:
+        seen: set[tuple[object, ...]] = set()
+        for segment in self._segments():
+            for _, raw in scan(self._client, self._keys.records_in(segment, shard), "list", [text], progress):
+                line = Line.read(raw)
+                # A settlement whose answer was lost is repeated; of `sent` the script cannot tell that from news.
+                told = (line.verb, line.id, line.taken, line.answer, line.at if line.verb != "sent" else 0)
+                if told not in seen:
+                    seen.add(told)
+                    yield line

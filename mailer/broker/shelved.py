@@ -1,0 +1,185 @@
+"""A message that lies on a shelf or in the schedule, as a person looks into it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mailer import payload
+from mailer.broker import record
+from mailer.broker.enveloped import Enveloped, object_in, text_of
+from mailer.errors import InvalidMessage
+from mailer.message import Message
+
+HISTORY_HEADER = "mailer_history"
+"""The envelope's header with the reasons for which a message was set aside before it was requeued."""
+MAX_HISTORY = 10
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(us: float) -> datetime:
+    """Epoch microseconds as an aware datetime in UTC."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def parted(stored: bytes) -> tuple[dict[str, Any], bytes]:
+    """What lies on a shelf: the reason, empty where it cannot be read, and the envelope."""
+    reason, _, envelope = stored.partition(b"\n")
+    return object_in(reason.decode(errors="replace")), envelope
+
+
+def moment_of(reason: dict[str, Any]) -> datetime:
+    """When a message was set aside for that reason; the epoch where it does not say so."""
+    try:
+        return moment(float(reason["at_us"]))
+    except (LookupError, TypeError, ValueError, OverflowError):
+        return _EPOCH
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a message was set aside: ``at`` when (UTC), ``code`` and ``detail`` in SES's words, which may quote
+    addresses; ``shelf`` is ``dead`` or ``held``, ``attempts`` how often it had been tried."""
+
+    shelf: str
+    at: datetime
+    code: str
+    detail: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Shelved(Enveloped):
+    """One message, as it was when it was read.
+
+    ``shelf`` is ``dead``, ``held`` or ``scheduled``. ``name`` finds it there: its id, or where another message with
+    the same id lies there, the id with a suffix. ``lane`` is where it came from and goes back to. ``at`` is when it was
+    set aside, or is due; in UTC. ``code`` and ``detail`` say why, in SES's words; both are empty for a scheduled one.
+    """
+
+    shelf: str
+    name: str
+    lane: str
+    at: datetime
+    code: str
+    detail: str
+    stored: bytes
+    """All that Redis has of it: compared before it is moved, so that no other is moved in its place."""
+
+    @classmethod
+    def on_shelf(cls, shelf: str, name: bytes, score: bytes, stored: bytes) -> Shelved:
+        reason, envelope = parted(stored)
+        return cls(
+            envelope,
+            *(shelf, name.decode(errors="surrogateescape"), text_of(reason.get("lane")), moment(float(score))),
+            *(text_of(reason.get("code")), text_of(reason.get("detail")), stored),
+        )
+
+    @classmethod
+    def in_schedule(cls, score: bytes, member: bytes) -> Shelved:
+        number, lane, envelope = member.split(b"\n", 2)
+        found = cls(envelope, "scheduled", "", lane.decode(errors="replace"), moment(float(score)), "", "", member)
+        object.__setattr__(found, "name", found.id or number.decode())
+        return found
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha1(self.stored, usedforsecurity=False).hexdigest()
+
+    @property
+    def readable_name(self) -> str:
+        """The name as text that UTF-8 can encode."""
+        return self.name.encode(errors="surrogateescape").decode(errors="replace")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the envelope has what a task is made of."""
+        return isinstance(self.parsed.get("headers"), dict) and "body" in self.parsed
+
+    @property
+    def attempts(self) -> int:
+        """How often it has been tried."""
+        tried = self.headers.get("retries")
+        earlier = tried if isinstance(tried, int) and tried > 0 else 0
+        return earlier if self.shelf == "scheduled" or not self.is_whole else earlier + 1
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """After that it is not sent any more."""
+        try:
+            expires = datetime.fromisoformat(self.headers.get("expires") or "")
+        except (TypeError, ValueError):
+            return None
+        return expires if expires.tzinfo else expires.replace(tzinfo=UTC)
+
+    @property
+    def history(self) -> list[Reason]:
+        """Why it was set aside before, each time until it was requeued; oldest first, the last `MAX_HISTORY`."""
+        written = self.headers.get(HISTORY_HEADER)
+        return [
+            Reason(
+                shelf=text_of(each.get("shelf")),
+                at=moment_of(each),
+                code=text_of(each.get("code")),
+                detail=text_of(each.get("detail")),
+                attempts=tried if isinstance(tried := each.get("attempts"), int) else 0,
+            )
+            for each in (written if isinstance(written, list) else [])
+            if isinstance(each, dict)
+        ]
+
+    def message(self, fetch_content: Callable[[str], bytes | None]) -> Message:
+        """The mail, rendered. ``fetch_content`` is `Queue.content`. Raises InvalidMessage."""
+        if not self.is_whole:
+            raise InvalidMessage("envelope", "cannot be read", "Export it to look at its bytes")
+        return payload.decode(
+            self.arguments,
+            fetch_content,
+            message_id=self.id,
+            content_hash=self.headers.get(payload.CONTENT_HEADER),
+        )
+
+    def note(self, lane: str) -> str:
+        """What its record says of it after the moment and the verb."""
+        name, lane = (_CONTROL.sub(" ", each) for each in (self.id or self.readable_name, lane))
+        return record.note(name, lane, self.headers.get(payload.ACCEPTED_HEADER), 0, 0, self.to or None, "")
+
+    def requeued(self, expires_at: datetime | None, now: datetime) -> bytes:
+        """The envelope with which it is tried anew: no attempts spent, due at once, and with its history.
+
+        One that has expired gets ``expires_at`` as its new expiry. Raises InvalidMessage if it cannot be tried: a
+        worker would set it aside again, or throw it away as expired.
+        """
+        if not self.is_whole or not self.id:
+            raise InvalidMessage("envelope", "cannot be read as a message", "Export it or drop it")
+        headers, properties = dict(self.headers), self.parsed.get("properties")
+        if self.expires_at is not None and self.expires_at <= now:
+            if expires_at is None:
+                raise InvalidMessage("expires_at", "has passed", "Give it a new one, or drop it")
+            headers["expires"] = expires_at.astimezone(UTC).isoformat()
+            if isinstance(properties, dict):
+                properties = {name: value for name, value in properties.items() if name != "expiration"}
+        headers.pop(payload.FIRST_TRIED_HEADER, None)
+        headers |= {"retries": 0, "eta": None}
+        if self.shelf != "scheduled":
+            written = headers.get(HISTORY_HEADER)
+            reason = {
+                "shelf": self.shelf,
+                "at_us": (self.at - _EPOCH) // timedelta(microseconds=1),
+                "code": self.code,
+                "detail": self.detail,
+                "attempts": self.attempts,
+            }
+            headers[HISTORY_HEADER] = [*(written if isinstance(written, list) else []), reason][-MAX_HISTORY:]
+        whole = {**self.parsed, "headers": headers, "properties": properties}
+        try:
+            return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which only escapes can write
+            return json.dumps(whole, separators=(",", ":")).encode()

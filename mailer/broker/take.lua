@@ -1,0 +1,338 @@
+#!lua flags=allow-oom
+-- take: settle what a worker finished, reclaim what dead workers held, then hand out what the account may send now.
+--
+-- KEYS  1 account  2 quota  3 leases  4 leased  5 schedule  6 doorbell  7 content  8 references
+--       9 dead  10 dead-index  11 held  12 held-index  13 records
+--       then per lane: its list, and the three lists on which stock Celery puts messages of a lower priority
+-- ARGV  1 owner (the worker process)  2 number of this call  3 messages wanted (0 = only settle)
+--       4 lease, microseconds  5 idle wait, microseconds
+--       6 latest: epoch microseconds after which this call hands out nothing, as nobody waits for it ('' = whenever)
+--       7 number of lanes
+--       8 '1' if this worker may be handed a suspect: it holds none
+--       9 how long records are kept, milliseconds (0: none are written)  10 the most bytes that they may take
+--       then per lane, most urgent first: name, 'resend' or 'hold' when a lease runs out, '1' if it may use the
+--       quota's reserve, '1' if this worker serves it
+--       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
+--         sent                             SES has it
+--         forget                           it was not sent and never will be: the permit is given back
+--         back                             it was not sent: to the head of its lane, the permit is given back
+--         unfit       worker, why          it was not sent, as this worker can send nothing: the same as back
+--         throttled                        SES refused the rate: to the head, and if it happens often the shared rate is cut
+--         over_quota  code, SES's words    to the head: what fills the quota and is not ours was sent by others. Where no
+--                                          quota is known, the same as stop
+--         stop        code, SES's words    to the head, and nothing is handed out but one probe now and then
+--         retry       delay (microseconds), envelope      not accepted: scheduled again, the quota is given back
+--         resend      delay (microseconds), envelope      perhaps accepted: scheduled again, the quota stays spent
+--         defer       due (epoch microseconds), envelope  not tried: scheduled, the permit is given back
+--         dead        code, SES's words    set aside as a dead letter, the quota is given back
+--         hold        code, words          set aside for a person or an event to settle, the quota stays spent
+--       A tag that is not leased (any more) is passed over, so a settlement may be repeated and a worker that lost
+--       its lease can settle nothing: except that 'sent' takes the message off the held shelf if it lies there because
+--       this very lease ran out.
+-- Returns  1 microseconds until this worker should ask again (0 = when it has room; -1 = as planned before)
+--          2 '1' if it should listen to the doorbell meanwhile  3 '1' if it should refresh the account's limits
+--          4 microseconds for which the permits are good: used later they meet the next ones at SES
+--          5 this server's time, epoch microseconds
+--          6 why nothing is handed out, or nothing of some lane, though asked for ('' = nothing is paused or stopped)
+--          then lane, envelope for each message handed out; the i-th has the tag 'owner:call:i'.
+--
+-- Its parts lie in parts/, each with what it knows of its own keys: the rate, the quota, a stop by SES, the records and
+-- the places where messages lie. The clock is Redis's.
+local RECLAIM_AT_ONCE, DUE_AT_ONCE, SUSPECTS_PASSED = 64, 256, 64
+local LIMITS_FRESH, REFRESH_PATIENCE = 60e6, 10e6
+local SEEN_STEP = 0.25e6
+
+local owner, call, wanted, lease, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local latest, suspects = tonumber(ARGV[6]) or math.huge, tonumber(ARGV[8])
+local keep_records, most_record_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
+local account_key, quota_key, leases_key, leased_key, schedule_key, doorbell_key, content_key, references_key =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+
+part 'clock'
+part 'account'
+part 'rate'
+part 'quota'
+part 'stop'
+part 'leases'
+part 'schedule'
+part 'doorbell'
+part 'content'
+part 'envelope'
+part 'shelf'
+part 'records'
+if now > latest then wanted = 0 end
+
+local lanes, lane_named = {}, {}
+local next_key, next_arg = 14, 11
+for i = 1, tonumber(ARGV[7]) do
+  local lane = {
+    name = ARGV[next_arg], key = KEYS[next_key], policy = ARGV[next_arg + 1],
+    reserve = ARGV[next_arg + 2] == '1', served = ARGV[next_arg + 3] == '1',
+    low = { KEYS[next_key + 1], KEYS[next_key + 2], KEYS[next_key + 3] },
+  }
+  lanes[i], lane_named[lane.name] = lane, lane
+  next_key, next_arg = next_key + 4, next_arg + 4
+end
+
+local function lane_key(name)
+  local lane = lane_named[name]
+  -- A lane that this worker's settings no longer name keeps its key.
+  return lane and lane.key or string.sub(account_key, 1, -9) .. name
+end
+
+local function to_head(lane, envelope) redis.call('RPUSH', lane_key(lane), envelope) end
+
+local function not_tried(charged, tag)
+  quota_give_back(charged)
+  rate_give_back()
+  stop_not_tried(tag)
+end
+
+local function letter(tag, lane, envelope, code, words)
+  set_aside(dead, dead_index, envelope_id(envelope) or tag, tag, lane, envelope, code, words)
+end
+
+local function hold(tag, lane, envelope, code, words)
+  set_aside(held, held_index, envelope_id(envelope) or tag, tag, lane, envelope, code, words)
+end
+
+local settle = {
+  sent = function(_, _, envelope, tag)
+    content_release(envelope)
+    stop_sent(tag)
+  end,
+  forget = function(_, charged, envelope, tag)
+    not_tried(charged, tag)
+    content_release(envelope)
+  end,
+  back = function(lane, charged, envelope, tag)
+    not_tried(charged, tag)
+    to_head(lane, envelope)
+  end,
+  unfit = function(lane, charged, envelope, tag, worker, why)
+    not_tried(charged, tag)
+    to_head(lane, envelope)
+    account_set('unfit', worker .. ': ' .. why)
+    account_set_time('unfit_at', now)
+  end,
+  throttled = function(lane, charged, envelope)
+    quota_give_back(charged)
+    to_head(lane, envelope)
+    rate_refused()
+  end,
+  over_quota = function(lane, charged, envelope, tag, code, words)
+    quota_give_back(charged)
+    to_head(lane, envelope)
+    if not quota_is_known then return stop_refused(tag, code, words) end
+    quota_refused()
+    account_set('over_quota', code .. ': ' .. words)
+  end,
+  stop = function(lane, charged, envelope, tag, code, words)
+    quota_give_back(charged)
+    to_head(lane, envelope)
+    stop_refused(tag, code, words)
+  end,
+  retry = function(lane, charged, _, _, delay, envelope)
+    quota_give_back(charged)
+    schedule(lane, now + tonumber(delay), envelope)
+  end,
+  resend = function(lane, _, _, _, delay, envelope) schedule(lane, now + tonumber(delay), envelope) end,
+  defer = function(lane, charged, _, tag, due, envelope)
+    not_tried(charged, tag)
+    schedule(lane, due, envelope)
+  end,
+  dead = function(lane, charged, envelope, tag, code, words)
+    quota_give_back(charged)
+    letter(tag, lane, envelope, code, words)
+  end,
+  hold = function(lane, _, envelope, tag, code, words) hold(tag, lane, envelope, code, words) end,
+}
+
+-- 1. A pause that a person gave an end ends by itself.
+local paused, paused_until, wake, seen, patient, source, limits_at, refreshing = account_read('paused', 'paused_until',
+  'wake', 'seen', 'patient', 'source', 'limits_at', 'refreshing')
+if paused_until and tonumber(paused_until) <= now then
+  paused = false
+  account_forget('paused', 'paused_at', 'paused_until', 'paused_by')
+end
+
+-- 2. Settle.
+for i = next_arg, #ARGV, 5 do
+  local verb, tag, note = ARGV[i], ARGV[i + 1], ARGV[i + 4]
+  local lane, charged, envelope = unlease(tag)
+  if lane then
+    settle[verb](lane, charged, envelope, tag, ARGV[i + 2], ARGV[i + 3])
+    if note == '' and (verb == 'dead' or verb == 'hold') then
+      note = envelope_note(envelope_id(envelope) or tag, lane, envelope, ARGV[i + 2], ARGV[i + 3])
+    end
+  elseif verb == 'sent' and note ~= '' then
+    -- SES has it, says a worker whose lease had run out by then.
+    local late = take_off(held, held_index, string.match(note, '^[^\t]*'), tag)
+    if late then content_release(late) end
+  end
+  -- The news of a late send is worth its line. Where it is no news but a repetition, readers see the same note twice.
+  if note ~= '' and (lane or verb == 'sent') then record(verb, note) end
+end
+
+-- 3. Reclaim. Nobody knows whether these were sent, so their quota stays spent.
+-- When nobody has called for long, Redis was away, and workers come back with what they sent meanwhile: they are given
+-- the time to settle it.
+seen, patient = tonumber(seen or ''), tonumber(patient or '0')
+if seen and now - seen > lease / 2 and now - patient > lease then
+  patient = now + lease / 2
+  account_set_time('patient', patient)
+end
+if not seen or now - seen > SEEN_STEP then account_set_time('seen', now) end
+local ended = now > patient and leases_ended(now, RECLAIM_AT_ONCE) or {}
+-- Backwards, so that what was taken first comes to lie at the head.
+for i = #ended, 1, -1 do
+  local tag = ended[i]
+  local lane, _, envelope = unlease(tag)
+  if lane then
+    local verb, code, words = 'hold', 'LeaseExpired', 'Its worker was lost while it held the message.'
+    if lane_named[lane] and lane_named[lane].policy == 'resend' then
+      if is_suspect(envelope) then
+        code, words = 'WorkerLostTwice', 'Two workers were lost, one after the other, while they held the message.'
+      else
+        verb = 'lost'
+      end
+    end
+    record(verb, envelope_note(envelope_id(envelope) or tag, lane, envelope, code, words))
+    if verb == 'lost' then
+      to_head(lane, as_suspect(envelope))
+    else
+      hold(tag, lane, envelope, code, words)
+    end
+  end
+end
+
+-- 4. What has come due joins its lane, and so does what stock Celery sent with a lower priority.
+take_due(now, DUE_AT_ONCE, function(lane, envelope) redis.call('LPUSH', lane_key(lane), envelope) end)
+for _, lane in ipairs(lanes) do
+  if redis.call('EXISTS', unpack(lane.low)) > 0 then
+    for _, low in ipairs(lane.low) do
+      while redis.call('LMOVE', low, lane.key, 'RIGHT', 'LEFT') do end
+    end
+  end
+end
+
+-- 5. Is it time to ask SES for the limits? One worker at a time is told to: where there are limits, no more often than
+-- they get old, even if SES does not answer.
+local asks = source ~= 'settings' or stop_words() or quota_is_shared()
+local are_old = stop_is_new() or now - tonumber(limits_at or '0') > LIMITS_FRESH
+local refresh = (not rate_is_known or (asks and are_old)) and now > tonumber(refreshing or '0')
+if refresh then
+  account_set_time('refreshing', now + (rate_is_known and LIMITS_FRESH or REFRESH_PATIENCE))
+end
+
+-- 6. Hand out.
+local reply = { -1, 0, refresh and 1 or 0, math.ceil(rate_slack()), now, '' }
+local is_probe = stop_is_probe_due()
+local is_shut = paused or not rate_is_known or (stop_words() and not is_probe)
+if is_probe then wanted = math.min(wanted, 1) end
+local granted, permits = 0, is_shut and 0 or rate_permits()
+local backlog = false
+local starved = false -- something waits, and only for a permit
+
+local function say(why) reply[6] = reply[6] .. (reply[6] ~= '' and '; ' or '') .. why end
+
+-- Why the lane is paused; nil if it is not.
+local function pause_of(lane)
+  local pause = redis.call('HMGET', account_key, 'paused:' .. lane, 'paused_until:' .. lane)
+  if pause[2] and tonumber(pause[2]) <= now then
+    account_forget('paused:' .. lane, 'paused_at:' .. lane, 'paused_until:' .. lane, 'paused_by:' .. lane)
+    return nil
+  end
+  return pause[1] or nil
+end
+
+-- Up to `want` messages from the head of a lane, and no suspect where this worker has one.
+local function pop(lane, want)
+  local popped, passed = {}, {}
+  repeat
+    local asked = want - #popped
+    local found = redis.call('RPOP', lane, asked) or {}
+    for _, envelope in ipairs(found) do
+      if not is_suspect(envelope) then
+        popped[#popped + 1] = envelope
+      elseif suspects > 0 then
+        suspects = suspects - 1
+        popped[#popped + 1] = envelope
+      else
+        passed[#passed + 1] = envelope
+      end
+    end
+  until #popped == want or #found < asked or #passed >= SUSPECTS_PASSED
+  for i = #passed, 1, -1 do redis.call('RPUSH', lane, passed[i]) end
+  return popped
+end
+
+local function hand_out(lane)
+  local room = quota_room(lane.reserve)
+  local want = math.min(wanted - granted, permits - granted, room - granted)
+  if want > 0 then
+    for _, envelope in ipairs(pop(lane.key, want)) do
+      granted = granted + 1
+      lease_to(owner .. ':' .. call .. ':' .. granted, now + lease, lane.name, quota_minute, envelope)
+      reply[#reply + 1] = lane.name
+      reply[#reply + 1] = envelope
+    end
+  end
+  if (granted == wanted or granted >= permits) and room > granted and redis.call('EXISTS', lane.key) == 1 then
+    backlog = true
+    starved = starved or granted < wanted
+  end
+end
+
+-- 7. When should this worker ask again?
+local function ask_again()
+  if granted == wanted then
+    reply[1] = 0
+    -- It is busy now. What it leaves behind is for another.
+    if backlog then ring() end
+    return
+  elseif starved then
+    reply[1] = rate_next_turn() or idle
+    return
+  end
+  reply[1], reply[2] = idle, 1
+  redis.call('DEL', doorbell_key)
+  local moment = redis.call('ZRANGE', schedule_key, 0, 0, 'WITHSCORES')[2]
+  if not moment or tonumber(moment) >= now + idle then return end
+  -- One of the idle workers is told the moment; the others would only get in its way.
+  local told, by = string.match(wake or '', '^(%S+) (%S+)$')
+  if told ~= moment or by == owner then
+    account_set('wake', moment .. ' ' .. owner)
+    reply[1] = math.max(1, math.ceil(tonumber(moment) - now))
+  end
+end
+
+if wanted > 0 then
+  if paused then
+    say('the account is paused: ' .. paused)
+  elseif stop_words() then
+    say('SES has stopped the account: ' .. stop_words())
+  end
+  for _, lane in ipairs(lanes) do
+    if lane.served then
+      local pause = pause_of(lane.name)
+      if pause then
+        say('lane ' .. lane.name .. ' is paused: ' .. pause)
+      elseif not is_shut then
+        hand_out(lane)
+      end
+    end
+  end
+  if granted > 0 then
+    leases_write()
+    quota_charge(granted)
+    rate_spend(granted)
+    if is_probe then stop_probe_with(owner .. ':' .. call .. ':1') end
+  end
+  ask_again()
+end
+
+account_write()
+records_write()
+return reply

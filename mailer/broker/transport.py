@@ -1,0 +1,336 @@
+"""The gated transport: kombu's Redis transport, with the lanes behind `take`.
+
+What is overridden, and only for queues that are lanes of the account: receiving (kombu: BRPOP, then a write to
+``unacked``), acknowledging (a write per ack), publishing (LPUSH), purging, and the restoring of unacknowledged messages
+by their age, which leases replace. Everything else (fanout, pidbox, replies, events, other queues) is kombu's own. The
+contract test in ``tests/broker/test_contract.py`` pins each kombu internal that this file touches.
+
+Transport options, all plain values so that ``celery inspect`` can print them: ``global_keyprefix`` (the account's),
+``lanes`` (names, most urgent first), ``unknown`` (lane -> ``resend`` or ``hold``), ``lease_seconds``,
+``answer_seconds``, ``record_hours`` and ``record_megabytes``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, ClassVar
+
+import redis
+from celery.utils.dispatch import Signal
+from kombu.exceptions import ChannelError, DecodeError
+from kombu.log import get_logger
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as stock
+from kombu.utils.json import dumps
+
+from mailer.broker.eta import due_us
+from mailer.broker.gate import Gate
+from mailer.broker.keys import Keys
+from mailer.broker.leases import BACK, FORGET, Leases, Settlement, leases_of
+from mailer.broker.script import script
+from mailer.broker.take import Take, lanes_of
+
+logger = get_logger(__name__)
+
+TAKE, BELL = "TAKE", "BELL"
+REFUSED = Settlement("dead", "RefusedByCelery", "Celery could not run it; the worker's log says why.")
+
+limits_are_stale = Signal(name="limits_are_stale", providing_args=set())
+"""Sent (in the event loop's thread, so do not block) when Redis tells this worker to refresh the account's limits."""
+
+
+class QoS(stock.QoS):
+    """Acknowledgements of leased messages go to `Leases`, all others the stock way."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        # The script has leased it already: nothing to write.
+        if not self.channel.leases.holds(delivery_tag):
+            super().append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        if self.channel.leases.holds(delivery_tag):
+            self.channel.leases.settle(delivery_tag, FORGET)
+        elif delivery_tag in self._delivered:
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        if self.channel.leases.holds(delivery_tag):
+            self.channel.leases.settle(delivery_tag, BACK if requeue else REFUSED)
+        elif delivery_tag in self._delivered:
+            super().reject(delivery_tag, requeue=requeue)
+
+
+class Poller(stock.MultiChannelPoller):
+    """Gives every gate its turn, and reads its two connections whatever the prefetch count says."""
+
+    def on_poll_start(self) -> None:
+        super().on_poll_start()
+        for channel in list(self._channels):
+            if channel.served_lanes:
+                channel.keep_gate_registered(self)
+                channel.gate.turn()
+
+    def on_readable(self, fileno: int) -> Any:
+        channel, kind = self._fd_to_chan.get(fileno, (None, None))
+        if channel is not None and kind in (TAKE, BELL):
+            return channel.handlers[kind]()
+        return super().on_readable(fileno)
+
+    def get(self, callback: Any, timeout: float | None = None) -> Any:
+        # Without an event loop, nothing else ends the wait when a permit comes due.
+        due = [channel.gate.due_in for channel in self._channels if channel.served_lanes]
+        waits = [wait for wait in (timeout, *due) if wait is not None]
+        return super().get(callback, timeout=min(waits) if waits else None)
+
+    def _on_connection_disconnect(self, connection: Any) -> None:
+        super()._on_connection_disconnect(connection)
+        for key in [key for key in self._chan_to_sock if key[2] in (TAKE, BELL) and key[1].connection is connection]:
+            sock = self._chan_to_sock.pop(key)
+            for fd, where in list(self._fd_to_chan.items()):
+                if where == (key[0], key[2]) and sock.fileno() in (-1, fd):
+                    del self._fd_to_chan[fd]
+
+    # kombu's age-based restoring: leases do it better, and without a call of their own.
+    def on_poll_init(self, poller: Any) -> None:
+        self.poller = poller
+
+    def maybe_restore_messages(self) -> None:
+        return None
+
+
+class Message(stock.Channel.Message):
+    """A message whose JSON body is decoded once, and without kombu's search for types that JSON does not have."""
+
+    def _decode(self) -> Any:
+        if self.content_type != "application/json" or self.content_encoding != "utf-8":
+            return super()._decode()
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise DecodeError(str(error)) from error
+
+
+class Channel(stock.Channel):
+    """A channel whose lanes are behind the gate."""
+
+    QoS = QoS
+    Message = Message
+    # Celery's body is JSON: as text in the envelope it takes a quarter less room than as base64.
+    body_encoding = None
+
+    lanes: Sequence[str] = ()
+    unknown: ClassVar[dict[str, str]] = {}
+    lease_seconds = 60.0
+    answer_seconds = 10.0
+    record_hours = 0.0
+    record_megabytes = 0.0
+
+    from_transport_options = (
+        *stock.Channel.from_transport_options,
+        "lanes",
+        "unknown",
+        "lease_seconds",
+        "answer_seconds",
+        "record_hours",
+        "record_megabytes",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.handlers[TAKE] = self._read_take
+        self.handlers[BELL] = self._read_bell
+
+    # -- the gate
+
+    @cached_property
+    def leases(self) -> Leases:
+        """This process's leases on the account; they outlive the channel."""
+        return leases_of(self.global_keyprefix)
+
+    @cached_property
+    def keys(self) -> Keys:
+        return Keys(self.global_keyprefix)
+
+    @cached_property
+    def gate(self) -> Gate:
+        take = Take(
+            self.keys,
+            lanes_of(self.lanes, self.unknown),
+            self.lease_seconds,
+            record_hours=self.record_hours,
+            record_megabytes=self.record_megabytes,
+        )
+        gate = Gate(self, take, self.leases, self.keys.doorbell, self.answer_seconds)
+        hub = self.connection.hub
+        if hub is not None:
+            self.leases.wake = lambda: hub.call_soon(_nothing)
+        return gate
+
+    def _read_take(self) -> bool:
+        return self.gate.read_take()
+
+    def _read_bell(self) -> bool:
+        return self.gate.read_bell()
+
+    @property
+    def served_lanes(self) -> list[str]:
+        """The lanes this channel consumes."""
+        return [queue for queue in dict.fromkeys(self._active_queues) if queue in self.lanes]
+
+    @property
+    def active_queues(self) -> list[str]:
+        """The other queues it consumes: these kombu polls with BRPOP."""
+        return [queue for queue in super().active_queues if queue not in self.lanes]
+
+    def room(self) -> int:
+        """How many messages this process could start right now. A prefetch count of 0 sets no limit to a consumer;
+        it then takes one at a time."""
+        if not self.served_lanes or self.leases.rests:
+            return 0
+        prefetch = self.qos.prefetch_count
+        return prefetch - self.leases.in_flight if prefetch else 1
+
+    def call_later(self, seconds: float) -> None:
+        """Have the event loop come round in ``seconds``."""
+        hub = self.connection.hub if self.connection is not None else None
+        if hub is not None:
+            hub.call_later(max(0.0, seconds), _nothing)
+
+    def announce_stale_limits(self) -> None:
+        limits_are_stale.send(sender=self)
+
+    def ring(self) -> None:
+        """Wake another worker. One that is not woken looks by itself, within a second."""
+        with suppress(redis.exceptions.OutOfMemoryError):
+            self.plain_client().lpush(self.keys.doorbell, 1)
+
+    def plain_client(self) -> redis.Redis:
+        """A client that prefixes nothing: `Keys` have the prefix in them."""
+        return redis.Redis(connection_pool=self.pool)
+
+    @cached_property
+    def take_client(self) -> Any:
+        return self._create_client(asynchronous=True)
+
+    @cached_property
+    def bell_client(self) -> Any:
+        return self._create_client(asynchronous=True)
+
+    def keep_gate_registered(self, poller: Poller) -> None:
+        """Connect the gate's two connections and have the poller watch them."""
+        for client, kind in ((self.take_client, TAKE), (self.bell_client, BELL)):
+            if not poller._client_registered(self, client, kind):
+                poller._register(self, client, kind)
+
+    def _on_connection_disconnect(self, connection: Any) -> None:
+        super()._on_connection_disconnect(connection)
+        if "gate" in self.__dict__:
+            self.gate.disconnected(connection)
+
+    def close(self) -> None:
+        if "gate" in self.__dict__ and not self.closed:
+            self.leases.wake = self.gate_is_closed
+            self.gate.close()
+        super().close()
+
+    def _close_clients(self) -> None:
+        super()._close_clients()
+        for name in ("take_client", "bell_client"):
+            client = self.__dict__.get(name)
+            if client is not None and client.connection is not None:
+                connection, client.connection = client.connection, None
+                connection.disconnect()
+
+    @staticmethod
+    def gate_is_closed() -> None:
+        """Settlements wait for the next channel, or for the worker's last flush."""
+
+    # -- publishing and looking after lanes
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)
+        except redis.exceptions.OutOfMemoryError:
+            # A full Redis has to be emptied, so consumers must get in. Their bindings are there from before, or only
+            # remote control and foreign producers miss them until the next connection.
+            logger.warning("Redis is full: queue %s was not bound", queue)
+
+    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        if queue not in self.lanes:
+            super()._put(queue, message, **kwargs)
+            return
+        keys = self.keys
+        names = [keys.lane(queue), keys.schedule, keys.doorbell, keys.content, keys.references, keys.account]
+        task_id = message["headers"].get("id") or message["properties"]["delivery_tag"]
+        arguments = [queue, "", "", 0, due_us(message["headers"]), task_id, "0", dumps(message)]
+        script("put").run(self.plain_client(), names, arguments)
+
+    def _get(self, queue: str) -> Any:
+        if queue in self.lanes:
+            raise ChannelError(f"{queue} is a lane: its messages are taken by a consumer, not got one by one")
+        return super()._get(queue)
+
+    def _purge(self, queue: str) -> Any:
+        if queue not in self.lanes:
+            return super()._purge(queue)
+        keys, dropped, batch = self.keys, 0, 500
+        while True:
+            where = [keys.doorbell, keys.content, keys.references, keys.records, keys.lane(queue)]
+            count = script("pull").run(self.plain_client(), where, ["lane", "drop", queue, batch])
+            dropped += count
+            if count < batch:
+                return dropped
+
+
+class SentinelChannel(Channel, stock.SentinelChannel):
+    """The same over Redis Sentinel."""
+
+    from_transport_options = tuple(
+        dict.fromkeys((*Channel.from_transport_options, *stock.SentinelChannel.from_transport_options))
+    )
+
+
+class Transport(stock.Transport):
+    """Kombu's Redis transport with gated channels."""
+
+    Channel = Channel
+    hub: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cycle = Poller()
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        self.hub = loop
+        ticks = {tick for tick in loop.on_tick if not hasattr(tick, "of_gate")}
+        super().register_with_event_loop(connection, loop)
+
+        def on_tick() -> None:
+            self.cycle.on_poll_start()
+            for fd in self.cycle.fds:
+                if fd not in loop.readers:
+                    loop.add_reader(fd, self.on_readable, fd)
+
+        # In place of kombu's own, which adds every socket to the loop again at each turn and costs more than the turn
+        # itself, and of the one of the connection before this.
+        on_tick.of_gate = True  # type: ignore[attr-defined]
+        loop.on_tick = ticks | {on_tick}
+
+
+class SentinelTransport(Transport):
+    """The same over Redis Sentinel."""
+
+    default_port = 26379
+    Channel = SentinelChannel
+
+
+def _nothing() -> None:
+    """A callback that only makes the event loop come round."""
+
+
+# Names without '.' and ':' are what kombu accepts in a URL, as in gated+socket:///run/valkey.sock.
+TRANSPORT_ALIASES.setdefault("gated", f"{__name__}:Transport")
+TRANSPORT_ALIASES.setdefault("gated-sentinel", f"{__name__}:SentinelTransport")

@@ -1,0 +1,159 @@
+"""One account, its queue, and workers that are no more than a `Take` and their `Leases`."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from mailer.broker import limits
+from mailer.broker.connection import connect
+from mailer.broker.gate import LOST
+from mailer.broker.keys import Keys
+from mailer.broker.leases import Leases, Settlement
+from mailer.broker.queue import Entry, Queue
+from mailer.broker.take import Answer, Take, lanes_of
+from mailer.settings import Settings
+from ops.soak.passage import pass_time
+
+LANES = ("transactional", "bulk")
+SENT = Settlement("sent")
+
+
+def envelope(message_id: str, *, content: str = "", eta: str | None = None, retries: int = 0) -> bytes:
+    headers = {"task": "mailer.send", "id": message_id, "eta": eta, "retries": retries}
+    if content:
+        headers["mailer_content"] = content
+    return json.dumps({"body": "[[], {}, {}]", "headers": headers, "properties": {"delivery_info": {}}}).encode()
+
+
+class Worker:
+    """A worker process as Redis sees it."""
+
+    def __init__(
+        self, account: Account, lease_seconds: float = 60.0, lanes: tuple[str, ...] = LANES, **records: float
+    ) -> None:
+        self._client = account.client
+        unknown = {"transactional": "resend", "bulk": "hold"}
+        kept = {"record_hours": 72.0, "record_megabytes": 64.0, **records}
+        self._take = Take(account.keys, lanes_of(LANES, unknown), lease_seconds, **kept)
+        self._served = lanes
+        self.leases = Leases()
+        self.answer: Answer | None = None
+
+    def take(self, wanted: int) -> dict[str, str]:
+        """Tags and the ids of the messages they stand for, in the order they were handed out."""
+        tags = self.take_raw(wanted)
+        assert self.answer is not None
+        messages = [json.loads(taken) for taken in self.answer.envelopes]
+        for tag, message in zip(tags, messages, strict=True):
+            if LOST in message:
+                self.leases.suspect(tag)
+        return {tag: message["headers"]["id"] for tag, message in zip(tags, messages, strict=True)}
+
+    def take_raw(self, wanted: int) -> list[str]:
+        """Tags of messages that need not be JSON."""
+        self.answer, tags = self._take.run(self._client, self.leases, wanted, self._served)
+        return tags
+
+    def settle(self, tag: str, verb: str, first: object = "", second: object = "", note: str = "") -> None:
+        """Settle, and tell Redis at once."""
+        self.settle_later(tag, verb, first, second, note)
+        self.take(0)
+
+    def settle_later(self, tag: str, verb: str, first: object = "", second: object = "", note: str = "") -> None:
+        """Settle, and tell Redis with the next calls."""
+        self.leases.settle(tag, Settlement(verb, first, second, note))
+
+    def flush(self) -> None:
+        """Tell Redis all of it."""
+        while self.leases.unsettled:
+            self.take(0)
+
+
+class Account:
+    """One account in Redis."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.client: redis.Redis = connect(settings)
+        self.keys = Keys.of(settings)
+        self.queue = Queue(self.client, self.keys)
+
+    def allow(
+        self,
+        rate: float,
+        quota: int = -1,
+        *,
+        burst: float | None = None,
+        sent: float | None = None,
+        allows: bool | None = None,
+        **settings: object,
+    ) -> None:
+        with_burst = self.settings.model_copy(update={"burst": burst, **settings})
+        limits.write(self.client, with_burst, rate=rate, quota=quota, sent=sent, allows=allows)
+
+    def wait(self, minutes: int) -> None:
+        """So many minutes pass. What is in flight stays leased."""
+        pass_time(self.client, self.keys, minutes, in_flight=True)
+
+    def end_leases(self) -> None:
+        """Every lease has run out an hour ago. They keep their order."""
+        self._make_older(self.keys.leases)
+
+    def make_due(self) -> None:
+        """Whatever was to come within the hour is due, except to a real worker that finds an ``eta`` in it."""
+        self._make_older(self.keys.schedule)
+
+    def _make_older(self, key: str) -> None:
+        for member in self.client.zrange(key, 0, -1):  # type: ignore[union-attr]
+            # Unless a worker has taken it out meanwhile.
+            self.client.zadd(key, {member: -3600e6}, xx=True, incr=True)
+
+    def put(
+        self, lane: str, count: int = 1, *, due_in: float = 0, content: tuple[str, bytes] | None = None
+    ) -> list[str]:
+        ids = [str(uuid.uuid4()) for _ in range(count)]
+        due_us = int((time.time() + due_in) * 1e6) if due_in else 0
+        entries = [Entry(each, envelope(each, content=content[0] if content else ""), due_us) for each in ids]
+        return self.queue.put(lane, entries, content=content)
+
+    def length(self, lane: str) -> int:
+        return int(self.client.llen(self.keys.lane(lane)))  # type: ignore[arg-type]
+
+    def field(self, name: str) -> str | None:
+        value = self.client.hget(self.keys.account, name)
+        return value.decode() if isinstance(value, bytes) else None
+
+    def aside(self, shelf: str) -> dict[str, dict[str, object]]:
+        """Id -> reason."""
+        stored: dict[bytes, bytes] = self.client.hgetall(self.keys.aside(shelf))  # type: ignore[assignment]
+        return {key.decode(): json.loads(value.split(b"\n", 1)[0]) for key, value in stored.items()}
+
+    def whereabouts(self) -> list[str]:
+        """The id of every message, once for each place it lies in."""
+        raw: list[bytes] = []
+        for lane in LANES:
+            raw += self.client.lrange(self.keys.lane(lane), 0, -1)  # type: ignore[arg-type]
+        raw += self.client.hvals(self.keys.leased)  # type: ignore[arg-type]
+        raw += self.client.zrange(self.keys.schedule, 0, -1)  # type: ignore[arg-type]
+        for shelf in ("dead", "held"):
+            raw += self.client.hvals(self.keys.aside(shelf))  # type: ignore[arg-type]
+        return [json.loads(value.rsplit(b"\n", 1)[-1])["headers"]["id"] for value in raw]
+
+
+@pytest.fixture
+def account(settings: Settings) -> Iterator[Account]:
+    found = Account(settings)
+    found.allow(rate=100_000, burst=10_000)
+    yield found
+    found.client.close()
+
+
+@pytest.fixture
+def worker(account: Account) -> Worker:
+    return Worker(account)
