@@ -1,0 +1,1 @@
+"""Amazon SES behind one seam: three clients, one tree of errors."""

@@ -1,0 +1,95 @@
+"""SES API v2 through boto3's own client: the reference that the hot path is compared with."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+from mailer.errors import OutcomeUnknown
+from mailer.ses.access import answer_date, open_client
+from mailer.ses.clock import put_right
+from mailer.ses.errors import boto_error, credentials_error
+from mailer.ses.request import send_email_input
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from mailer.message import Message
+
+
+class BotoTransport:
+    """One client per process, made at the first send in it; botocore's clients are thread-safe once made.
+
+    ``threads`` is the number of concurrent sends: the pool keeps that many connections and throws further
+    ones away after use. Timeouts are seconds; botocore's read timeout counts from the last byte. Raises what
+    `mailer.ses.transport.Transport` says.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        profile: str | None = None,
+        ca_bundle: str | None = None,
+        connect_timeout: float = 3.0,
+        read_timeout: float = 30.0,
+        threads: int = 32,
+    ) -> None:
+        self._arguments: dict[str, Any] = {
+            "region": region,
+            "endpoint_url": endpoint_url,
+            "profile": profile,
+            "ca_bundle": ca_bundle,
+            "connect_timeout": connect_timeout,
+            "read_timeout": read_timeout,
+            "max_connections": threads,
+        }
+        self._reset()
+
+    def _reset(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    def send(self, message: Message) -> str:
+        client = self._own_client()
+        try:
+            answer = client.send_email(**send_email_input(message))
+        except Exception as error:
+            raise put_right(boto_error(error), answer_date(error)) from error
+        ses_id = answer.get("MessageId")
+        if not ses_id:
+            raise OutcomeUnknown("HTTP 200", "SES answered without a MessageId")
+        return str(ses_id)
+
+    def prepare(self, connections: int = 0) -> None:  # noqa: ARG002 - botocore opens its connections by itself
+        """Make the client. Raises `HostUnfit` or `Unavailable`."""
+        self._own_client()
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None and self._process == os.getpid():
+            client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _own_client(self) -> Any:
+        if self._process != os.getpid():
+            # The client and its connections are the parent's, and another thread may have held its lock at the fork.
+            self._reset()
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    try:
+                        self._client = open_client(**self._arguments)
+                    except Exception as error:
+                        raise credentials_error(error) from error
+        return self._client

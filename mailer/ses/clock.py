@@ -1,0 +1,81 @@
+"""AWS's clock, as far as this process knows it.
+
+A signature is dated, and AWS refuses a date more than five minutes away from its own. A host's clock may be further off
+than that, and mail is sent from it all the same.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from calendar import timegm
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+
+from mailer.errors import Misdated, SendError
+from mailer.ses.errors import is_about_the_date
+
+# "Signature expired: <signed> is now earlier than <limit> (<AWS's time> - 5 min.)", and the like for "not yet current".
+_ITS_TIME = re.compile(r"\((\d{8}T\d{6}Z) [+-] \d+ min\.\)")
+_MOVED_SECONDS = 60.0
+# What was signed before the clock was put right may be answered so much later.
+_STRAGGLERS_SECONDS = 60.0
+
+
+class Clock:
+    """This host's clock, put right by what AWS's refusals say of theirs. Thread-safe.
+
+    ``host`` gives Unix time in seconds, ``steady`` the seconds of a clock that never jumps.
+    """
+
+    def __init__(self, host: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
+        self._host = host
+        self._steady = steady
+        self._moved_at = float("-inf")
+        self.ahead = 0.0
+        """Seconds that AWS's clock is ahead of this host's: 0 until AWS has refused a date."""
+
+    def now(self) -> float:
+        """Unix time in seconds, to date a signature by."""
+        return self._host() + self.ahead
+
+    def learn(self, words: str, date: str | None) -> bool:
+        """Take AWS's time from a refusal: from its words, else from its ``Date`` header.
+
+        Returns whether what was refused can go out again as it is, signed anew: the clock was just put right.
+        """
+        theirs = _moment_in(words) or moment_of(date)
+        if theirs is not None and abs(theirs - self.now()) > _MOVED_SECONDS:
+            self.ahead = theirs - self._host()
+            self._moved_at = self._steady()
+        return self._steady() - self._moved_at < _STRAGGLERS_SECONDS
+
+
+AWS = Clock()
+"""One for the whole process: all it sends is signed by the same host."""
+
+
+def put_right(error: SendError, date: str | None, clock: Clock = AWS) -> SendError:
+    """``error``, or `Misdated` if AWS refused the signature's date and ``clock`` is right now. ``date`` is the answer's
+    header of that name."""
+    if is_about_the_date(error.code, error.detail) and clock.learn(error.detail, date):
+        return Misdated(error.code, error.detail)
+    return error
+
+
+def _moment_in(words: str) -> float | None:
+    found = _ITS_TIME.search(words)
+    if found is None:
+        return None
+    try:
+        return float(timegm(time.strptime(found[1], "%Y%m%dT%H%M%SZ")))
+    except ValueError:
+        return None
+
+
+def moment_of(date: str | None) -> float | None:
+    """The Unix time in a ``Date`` header; None if there is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp() if date else None
+    except ValueError:
+        return None

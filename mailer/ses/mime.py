@@ -1,0 +1,134 @@
+"""A message as RFC 5322 bytes, for SES's SMTP interface.
+
+The header block is written here and not by `email.policy.SMTP`: that one folds a long List-Unsubscribe URL
+into an encoded word, which no mail program follows, and offered longer lines it makes encoded words longer
+than RFC 2047 allows. Addresses and headers of a `Message` are ready for the wire as they are. Everything is
+7-bit: SES's server may pass mail on to one that is not 8-bit clean.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import encodebytes
+from email.charset import QP, Charset
+from email.generator import BytesGenerator
+from email.header import Header
+from email.message import Message as Part
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from email.policy import compat32
+from email.utils import formatdate
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from mailer.errors import Rejected
+from mailer.ses.request import ID_TAG
+
+if TYPE_CHECKING:
+    from mailer.message import Attachment, Message
+
+# RFC 5322 allows 998 characters in a line besides its end.
+_MAX_LINE_CHARS = 998
+_LONG_LINE = re.compile(rf"[^\n]{{{_MAX_LINE_CHARS + 1},}}")
+_BREAKS = re.compile(r"[\r\n\0]")
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+
+_POLICY = compat32.clone(linesep="\r\n", max_line_length=None)
+_QUOTED_PRINTABLE = Charset("utf-8")
+_QUOTED_PRINTABLE.body_encoding = QP
+
+
+def encode(message: Message) -> bytes:
+    """The whole mail in ASCII, every line of it ended by CRLF.
+
+    The configuration set and the tags travel in the ``X-SES-...`` headers, which SES consumes. SES writes the
+    Message-ID. Raises `Rejected` for a header that would break out of its line.
+    """
+    tags = ((ID_TAG, message.id), *message.tags)
+    lines = [
+        _line("From", message.sender),
+        _line("To", message.to),
+        f"Subject: {_subject(message.subject)}\r\n",
+        _line("Date", formatdate(usegmt=True)),
+    ]
+    if message.reply_to:
+        lines.append("Reply-To: " + ",\r\n ".join(_safe("Reply-To", address) for address in message.reply_to) + "\r\n")
+    lines += [_line(name, value) for name, value in message.headers]
+    if message.configuration_set is not None:
+        lines.append(_line("X-SES-CONFIGURATION-SET", message.configuration_set))
+    pairs = (_safe("X-SES-MESSAGE-TAGS", f"{name}={value}") for name, value in tags)
+    lines.append("X-SES-MESSAGE-TAGS: " + ",\r\n ".join(pairs) + "\r\n")
+    mail = "".join(lines).encode("ascii") + _bytes(_content(message))
+    # In an unfinished last line SMTP's final dot would be text, and the server would wait for ever.
+    return mail if mail.endswith(b"\r\n") else mail + b"\r\n"
+
+
+def _content(message: Message) -> Part:
+    """multipart/mixed around multipart/related around multipart/alternative, each only where needed."""
+    bodies: list[Part] = []
+    if message.text is not None:
+        bodies.append(_text(message.text, "plain"))
+    if message.html is not None:
+        bodies.append(_text(message.html, "html"))
+    part = bodies[0] if len(bodies) == 1 else MIMEMultipart("alternative", None, bodies)
+    inline = [_attachment(each) for each in message.attachments if each.content_id is not None]
+    if inline:
+        part = MIMEMultipart("related", None, [part, *inline])
+    attached = [_attachment(each) for each in message.attachments if each.content_id is None]
+    if attached:
+        part = MIMEMultipart("mixed", None, [part, *attached])
+    if "MIME-Version" not in part:
+        part["MIME-Version"] = "1.0"
+    return part
+
+
+def _text(text: str, subtype: str) -> Part:
+    lines = _LINE_BREAK.sub("\n", text)
+    if lines.isascii() and not _LONG_LINE.search(lines):
+        return MIMEText(lines, subtype, "us-ascii")
+    part = MIMEText("", subtype, "us-ascii")
+    del part["Content-Transfer-Encoding"]
+    part.set_payload(lines, _QUOTED_PRINTABLE)
+    return part
+
+
+def _attachment(attachment: Attachment) -> Part:
+    part = Part(_POLICY)
+    part["Content-Type"] = _safe("Content-Type", attachment.content_type)
+    part["Content-Transfer-Encoding"] = "base64"
+    filename = attachment.filename
+    part.add_header(
+        "Content-Disposition",
+        "attachment" if attachment.content_id is None else "inline",
+        filename=filename if filename.isascii() else ("utf-8", "", filename),
+    )
+    if attachment.content_id is not None:
+        part["Content-ID"] = _safe("Content-ID", f"<{attachment.content_id}>")
+    part.set_payload(encodebytes(attachment.content).decode("ascii"))
+    return part
+
+
+def _bytes(part: Part) -> bytes:
+    buffer = BytesIO()
+    BytesGenerator(buffer, mangle_from_=False, policy=_POLICY).flatten(part)
+    return buffer.getvalue()
+
+
+def _subject(subject: str) -> str:
+    if _BREAKS.search(subject):
+        raise Rejected("InvalidHeader", "Subject is not one line")
+    if subject.isascii() and len(subject) <= _MAX_LINE_CHARS - len("Subject: "):
+        return subject
+    return Header(subject, "utf-8", header_name="Subject").encode(linesep="\r\n")
+
+
+def _line(name: str, value: str) -> str:
+    return f"{_safe('header name', name)}: {_safe(name, value)}\r\n"
+
+
+def _safe(where: str, value: str) -> str:
+    """The last guard against header injection: messages can reach a worker from producers that are not
+    ours."""
+    if not value.isascii() or _BREAKS.search(value):
+        raise Rejected("InvalidHeader", f"{where} is not one line of ASCII")
+    return value

@@ -1,0 +1,168 @@
+"""SES's SMTP interface, for networks where only SMTP gets out.
+
+The final dot of DATA is where a message becomes SES's: whatever fails before it was sent was surely not
+accepted, and a connection lost after it leaves the outcome unknown. SES reports its limits and its refusals
+after the dot as well.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+from mailer.errors import HostUnfit, Unavailable
+from mailer.ses.access import find_access, find_ca_bundle, open_session
+from mailer.ses.errors import credentials_error, smtp_error
+from mailer.ses.idle import Idle
+from mailer.ses.mime import encode
+from mailer.ses.smtp_connection import PORTS, Connection, ConnectionLost, Server, parse_url, ses_password
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from mailer.message import Message
+
+# A quoted local part may hold brackets of its own.
+_BRACKETED = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^"<>])*)>$')
+_DOT_AT_LINE_START = re.compile(rb"^\.", re.MULTILINE)
+
+
+class SmtpTransport:
+    """Sends over smtplib connections that are kept open; as many as there are concurrent sends.
+
+    ``smtp_url`` is ``smtp://user:password@host:587`` (STARTTLS, required), ``smtps://...:465`` (TLS from the
+    start) or, on loopback only, ``smtp+plain://``. Without it: port 587 of SES's endpoint in the Region.
+    Without a user the login is derived from the AWS credentials, which must be a long-term key: SES's SMTP
+    takes no session tokens. ``smtp+plain`` without a user does not log in.
+
+    Times are seconds. ``connect_timeout + read_timeout`` after the beginning of a send nothing of it goes out any more,
+    and nothing is waited for; only the opening of a connection may last longer, each step of it ``connect_timeout``
+    at most. Raises what `mailer.ses.transport.Transport` says, and
+    `SettingsError` for a URL that is none of these.
+    """
+
+    def __init__(
+        self,
+        *,
+        smtp_url: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+        ca_bundle: str | None = None,
+        connect_timeout: float = 3.0,
+        read_timeout: float = 30.0,
+    ) -> None:
+        self._given = None if smtp_url is None else parse_url(smtp_url)
+        self._region = region
+        self._profile = profile
+        self._ca_bundle = ca_bundle
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._reset()
+
+    def _reset(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._door: tuple[Server, ssl.SSLContext] | None = None
+        self._idle = Idle[Connection]()
+
+    def send(self, message: Message) -> str:
+        deadline = time.monotonic() + self._connect_timeout + self._read_timeout
+        content = _DOT_AT_LINE_START.sub(b"..", encode(message))
+        connection = self._begin(_bare(message.sender), _bare(message.to), deadline)
+        try:
+            code, text = connection.finish(content, deadline)
+        except BaseException:
+            connection.close()
+            raise
+        if code == 421:
+            connection.close()
+        else:
+            self._idle.append(connection)
+        if code != 250:
+            raise smtp_error(code, text)
+        # "Ok <MessageId>"
+        return text.rpartition(" ")[2]
+
+    def prepare(self, connections: int = 0) -> None:  # noqa: ARG002 - SES closes what is idle for 10 s
+        """Find the server and the login. Raises `HostUnfit` or `Unavailable`."""
+        if self._process != os.getpid():
+            self._reset()
+        if self._door is None:
+            self._find_door()
+
+    def close(self) -> None:
+        self._idle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _begin(self, sender: str, recipient: str, deadline: float) -> Connection:
+        """A connection that waits for the content. ``deadline`` is `time.monotonic`'s."""
+        if self._process != os.getpid():
+            # The connections are the parent's. Dropping our copies of their sockets says nothing to the
+            # server.
+            self._reset()
+        reused = self._idle.warm()
+        if reused is not None:
+            try:
+                return self._offer(reused, sender, recipient, deadline)
+            except ConnectionLost as lost:
+                # The content was not offered yet, so a new connection repeats nothing.
+                if time.monotonic() >= deadline:
+                    raise Unavailable("ConnectionLost", str(lost)) from lost
+        fresh = Connection(*(self._door or self._find_door()), self._connect_timeout)
+        try:
+            return self._offer(fresh, sender, recipient, deadline)
+        except ConnectionLost as lost:
+            raise Unavailable("ConnectionLost", str(lost)) from lost
+
+    def _offer(self, connection: Connection, sender: str, recipient: str, deadline: float) -> Connection:
+        try:
+            connection.begin(sender, recipient, deadline)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _find_door(self) -> tuple[Server, ssl.SSLContext]:
+        with self._lock:
+            if self._door is None:
+                server = self._given or Server("smtp", "", PORTS["smtp"])
+                if not server.user and server.scheme != "smtp+plain":
+                    server = self._log_in_as_aws_key(server)
+                try:
+                    bundle = self._ca_bundle or find_ca_bundle(open_session(self._profile))
+                    context = ssl.create_default_context(cafile=bundle)
+                except Exception as error:
+                    raise credentials_error(error) from error
+                self._door = (server, context)
+            return self._door
+
+    def _log_in_as_aws_key(self, server: Server) -> Server:
+        access = find_access(region=self._region, profile=self._profile)
+        credentials = access.credentials()
+        if credentials.token:
+            raise HostUnfit(
+                "TemporaryCredentials",
+                "SES's SMTP takes no session tokens: put a user and a password in the SMTP URL",
+            )
+        return server._replace(
+            host=server.host or f"email-smtp.{access.region}.amazonaws.com",
+            user=credentials.access_key,
+            password=ses_password(credentials.secret_key, access.region),
+        )
+
+
+def _bare(address: str) -> str:
+    """The address for the envelope, without its display name."""
+    bracketed = _BRACKETED.search(address)
+    return bracketed[1] if bracketed else address

@@ -1,0 +1,231 @@
+"""One logged-in connection to an SMTP server, and how a URL or AWS credentials lead to it."""
+
+from __future__ import annotations
+
+import hmac
+import io
+import select
+import smtplib
+import socket
+import time
+from base64 import b64encode
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from mailer.errors import AccountStopped, OutcomeUnknown, Rejected, SendError, SettingsError, Unavailable
+from mailer.ses.errors import smtp_error
+
+if TYPE_CHECKING:
+    import ssl
+
+PORTS = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
+"""The schemes and their default ports."""
+
+# SES closes connections that were idle for about ten seconds.
+_IDLE_SECONDS = 8.0
+# SES balances its endpoint by DNS: follow it.
+_LIFETIME_SECONDS = 300.0
+
+
+class Server(NamedTuple):
+    """Where to connect and as whom. ``smtp`` is STARTTLS, ``smtps`` TLS from the start, ``smtp+plain`` no
+    TLS."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"Server({self.scheme}://{self.user}:***@{self.host}:{self.port})"
+
+
+def parse_url(url: str) -> Server:
+    """The server of ``smtp://user:password@host:port`` and its kin; user and password percent-encoded.
+
+    Raises `SettingsError` for another scheme, no host, half a login, or ``smtp+plain`` to another machine.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise SettingsError("the SMTP URL has a port that is not a number") from None
+    host = parts.hostname or ""
+    if parts.scheme not in PORTS or not host:
+        raise SettingsError("the SMTP URL must be smtp://user:password@host:587 or smtps://user:password@host:465")
+    if bool(parts.username) != bool(parts.password):
+        raise SettingsError("the SMTP URL must have both a user and a password, or neither")
+    if parts.scheme == "smtp+plain" and not _is_loopback(host):
+        raise SettingsError(
+            f"the SMTP URL would send mail and password to {host} in the clear: use smtp:// or smtps://"
+        )
+    return Server(
+        parts.scheme,
+        host,
+        port or PORTS[parts.scheme],
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+    )
+
+
+def ses_password(secret_key: str, region: str) -> str:
+    """The SMTP password that belongs to an AWS secret access key in one Region.
+
+    The algorithm is in SES's developer guide, "Obtaining Amazon SES SMTP credentials by converting existing
+    AWS credentials": the date is a constant, and the first byte is the version, 4.
+    """
+    key = b"AWS4" + secret_key.encode()
+    for part in ("11111111", region, "ses", "aws4_request", "SendRawEmail"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return b64encode(b"\x04" + key).decode("ascii")
+
+
+class ConnectionLost(Exception):
+    """The connection broke before any content went out. Control flow between this file and the transport."""
+
+
+class Connection:
+    """Connected and logged in, used by one thread at a time.
+
+    ``timeout`` (seconds) bounds each step of connecting. Opening raises `Unavailable`, `AccountStopped` or a
+    throttle: no message is involved yet.
+    """
+
+    def __init__(self, server: Server, context: ssl.SSLContext, timeout: float) -> None:
+        self._opened = self._used = time.monotonic()
+        try:
+            self._smtp = _connect(server, context, timeout)
+        except smtplib.SMTPResponseException as error:
+            refusal = _refusal(error.smtp_code, error.smtp_error)
+            if isinstance(refusal, Rejected):
+                # A greeting, hello or login refused for good: every message would meet it.
+                refusal = AccountStopped(refusal.code, refusal.detail)
+            raise refusal from error
+        except (smtplib.SMTPException, OSError) as error:
+            raise Unavailable(type(error).__name__, str(error)) from error
+        self._socket: socket.socket = self._smtp.sock  # type: ignore[assignment]  # it is connected
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._replies = _Replies(self._socket)
+        self._smtp.file = io.BufferedReader(self._replies)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+
+    def is_stale(self) -> bool:
+        """Too long idle or open, or the server has said something unasked, such as goodbye."""
+        now = time.monotonic()
+        old = now - self._used > _IDLE_SECONDS or now - self._opened > _LIFETIME_SECONDS
+        return old or bool(self._poll.poll(0))
+
+    def begin(self, sender: str, recipient: str, deadline: float) -> None:
+        """MAIL, RCPT and DATA, up to the server's "go ahead". ``deadline`` is `time.monotonic`'s.
+
+        Raises `ConnectionLost`, or the error for the server's refusal; after either the connection is of no
+        use.
+        """
+        for command, go_ahead in (
+            (f"MAIL FROM:<{sender}>", 250),
+            (f"RCPT TO:<{recipient}>", 250),
+            ("DATA", 354),
+        ):
+            try:
+                self._limit(deadline)
+                code, text = self._smtp.docmd(command)
+            except (smtplib.SMTPException, OSError) as error:
+                raise ConnectionLost(f"{type(error).__name__} at {command[:4]}: {error}") from error
+            if code != go_ahead:
+                raise _refusal(code, text)
+
+    def finish(self, content: bytes, deadline: float) -> tuple[int, str]:
+        """Send the content (dot-stuffed, ending in CRLF) and the final dot; the server's last reply.
+
+        Raises `Unavailable` if it broke before the dot, `OutcomeUnknown` if after.
+        """
+        try:
+            self._limit(deadline)
+            self._smtp.send(content)
+            self._limit(deadline)
+        except (smtplib.SMTPException, OSError) as error:
+            raise Unavailable(type(error).__name__, f"lost in the middle of the content: {error}") from error
+        try:
+            self._smtp.send(b".\r\n")
+            code, text = self._smtp.getreply()
+        except (smtplib.SMTPException, OSError) as error:
+            raise OutcomeUnknown(type(error).__name__, f"no answer after the content: {error}") from error
+        self._used = time.monotonic()
+        return code, text.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        self._smtp.close()
+
+    def _limit(self, deadline: float) -> None:
+        """Let what comes next wait until the deadline at most. Raises TimeoutError after it."""
+        self._replies.deadline = deadline
+        _wait_until(deadline, self._socket)
+
+
+class _Replies(io.RawIOBase):
+    """What the server says, until a deadline. A socket's own timeout begins anew with each byte, and so would a file's
+    over it.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self.deadline = 0.0
+        self._socket = connected
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        _wait_until(self.deadline, self._socket)
+        return self._socket.recv_into(buffer)
+
+
+def _wait_until(deadline: float, connected: socket.socket) -> None:
+    left = deadline - time.monotonic()
+    # Never zero: that would make the socket non-blocking.
+    if left <= 0:
+        raise TimeoutError("timed out")
+    connected.settimeout(left)
+
+
+def _connect(server: Server, context: ssl.SSLContext, timeout: float) -> smtplib.SMTP:
+    # Without a name of ours smtplib asks the DNS for one, which can take seconds.
+    name = socket.gethostname() or "localhost"
+    smtp = (
+        smtplib.SMTP_SSL(server.host, server.port, name, timeout=timeout, context=context)
+        if server.scheme == "smtps"
+        else smtplib.SMTP(server.host, server.port, name, timeout=timeout)
+    )
+    try:
+        if server.scheme == "smtp":
+            _start_tls(smtp, context)
+        if server.user:
+            smtp.login(server.user, server.password)
+        else:
+            smtp.ehlo_or_helo_if_needed()
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
+
+
+def _start_tls(smtp: smtplib.SMTP, context: ssl.SSLContext) -> None:
+    # Raises when the server does not offer it: mail and password never go out in the clear instead.
+    code, text = smtp.starttls(context=context)
+    if code != 220:
+        raise smtplib.SMTPResponseException(code, text)
+
+
+def _refusal(code: int, text: bytes | str) -> SendError:
+    """The error for a reply before the content: nothing can have been accepted, however odd the reply."""
+    error = smtp_error(code, text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
+    return Unavailable(error.code, error.detail) if isinstance(error, OutcomeUnknown) else error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

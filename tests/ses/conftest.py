@@ -1,0 +1,116 @@
+"""A simulator over TLS for all transports, and a clean AWS environment with the account's key in it."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from mailer.message import Message
+from mailer.ses.transport import Transport, open_transport
+from mailer.settings import TransportKind
+from mailer.simulator.certificate import Certificate
+from mailer.simulator.client import Simulator
+
+ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
+SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+KINDS: tuple[TransportKind, ...] = ("ses", "boto3", "smtp")
+
+Opener = Callable[..., Transport]
+
+
+@pytest.fixture(autouse=True)
+def aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """What AWS tools read, and nothing of the machine that the tests run on."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+
+
+@pytest.fixture(scope="session")
+def _ses() -> Iterator[Simulator]:
+    with Simulator(
+        rate=1000,
+        bucket=1000,
+        control_rate=0,
+        tls=True,
+        secret=f"{ACCESS_KEY}:{SECRET_KEY}",
+        seed=7,
+        configuration_set="main-set",
+    ) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def ses(_ses: Simulator) -> Simulator:
+    """SES as at its start."""
+    _ses.reset()
+    return _ses
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> TransportKind:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def opener(ses: Simulator, kind: TransportKind) -> Iterator[Opener]:
+    """Opens transports to the simulator; keywords replace what leads there. Closes them at the end."""
+    opened: list[Transport] = []
+
+    def open_one(**changes: Any) -> Transport:
+        host, port = ses.smtp
+        given: dict[str, Any] = {
+            "ca_bundle": ses.ca_file,
+            "connect_timeout": 10.0,
+            "read_timeout": 10.0,
+            "endpoint_url": ses.url,
+            "smtp_url": f"smtp://{host}:{port}",
+        }
+        opened.append(open_transport(kind, **{**given, **changes}))
+        return opened[-1]
+
+    yield open_one
+    for transport in opened:
+        transport.close()
+
+
+@pytest.fixture
+def transport(opener: Opener) -> Transport:
+    return opener()
+
+
+@pytest.fixture(scope="session")
+def strangers_ca(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The certificate of an authority that signed nothing here."""
+    return str(Certificate.make(tmp_path_factory.mktemp("stranger")).ca_file)
+
+
+def a_message(**changes: Any) -> Message:
+    given: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "sender": "News <news@example.com>",
+        "to": "ann@example.com",
+        "subject": "Hello",
+        "text": "Hello, Ann.\n",
+    }
+    return Message(**{**given, **changes})
+
+
+def in_parallel(times: int, work: Callable[[int], object]) -> None:
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,109 @@
+"""A host whose clock is wrong sends all the same: AWS's refusals say what time it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mailer.delivery import Kind, deliver
+from mailer.errors import Misdated, Unavailable
+from mailer.ses.account import read_account
+from mailer.ses.clock import AWS, Clock, put_right
+from mailer.ses.transport import Transport
+from mailer.settings import TransportKind
+from mailer.simulator.client import Simulator
+from tests.ses.conftest import a_message
+
+EXPIRED = "Signature expired: 20260101T000000Z is now earlier than 20260101T000500Z (20260101T001000Z - 5 min.)"
+EARLY = "Signature not yet current: 20260101T002000Z is still later than 20260101T001500Z (20260101T001000Z + 5 min.)"
+TEN_PAST = 1767226200.0
+
+
+class Hands:
+    """Two clocks that a test moves."""
+
+    def __init__(self, wall: float) -> None:
+        self.wall = wall
+        self.steady = 0.0
+        self.clock = Clock(lambda: self.wall, lambda: self.steady)
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands(TEN_PAST - 600)
+
+
+@pytest.fixture(autouse=True)
+def unknowing() -> Iterator[None]:
+    """What one test has learned is not for the next."""
+    AWS.__init__()  # type: ignore[misc]
+    yield
+    AWS.__init__()  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("words", [EXPIRED, EARLY])
+def test_the_time_in_awss_words_is_taken(hands: Hands, words: str) -> None:
+    assert hands.clock.learn(words, "Thu, 01 Jan 2026 12:00:00 GMT")
+    assert hands.clock.now() == TEN_PAST
+
+
+@pytest.mark.parametrize("words", ["", "Signature expired", "(20261399T001000Z - 5 min.)"])
+def test_without_it_the_date_header_is(hands: Hands, words: str) -> None:
+    assert hands.clock.learn(words, "Thu, 01 Jan 2026 00:10:00 GMT")
+    assert hands.clock.now() == TEN_PAST
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Thu, 99 Jan 2026 00:10:00 GMT"])
+def test_a_refusal_that_names_no_time_teaches_nothing(hands: Hands, date: str | None) -> None:
+    assert not hands.clock.learn("Signature expired", date)
+    assert hands.clock.ahead == 0
+
+
+def test_what_was_signed_before_is_sent_again_and_what_is_refused_ever_after_is_not(hands: Hands) -> None:
+    assert hands.clock.learn(EXPIRED, None)
+    assert hands.clock.learn(EXPIRED, None), "another one, signed before the first answer"
+    hands.steady += 100
+    assert not hands.clock.learn(EXPIRED, None), "it is right already"
+
+
+def test_a_host_that_is_set_right_is_followed(hands: Hands) -> None:
+    assert hands.clock.learn(EXPIRED, None)
+    hands.wall += 600
+    assert hands.clock.now() == TEN_PAST + 600
+    hands.steady += 100
+    assert hands.clock.learn(EXPIRED, None)
+    assert hands.clock.ahead == 0
+
+
+def test_only_a_refusal_of_the_date_is_misdated(hands: Hands) -> None:
+    wrong_key = Unavailable("SignatureDoesNotMatch", "The request signature we calculated does not match")
+    assert put_right(wrong_key, "Thu, 01 Jan 2026 00:10:00 GMT", hands.clock) is wrong_key
+    assert hands.clock.ahead == 0
+    assert isinstance(put_right(Unavailable("SignatureDoesNotMatch", EXPIRED), None, hands.clock), Misdated)
+
+
+@pytest.mark.parametrize("skew", [600, -600, 80_000])
+@pytest.mark.parametrize("kind", ["ses", "boto3"])
+def test_the_first_refusal_is_the_last(transport: Transport, kind: TransportKind, ses: Simulator, skew: int) -> None:
+    ses.skew_clock(skew)
+    first = deliver(a_message(), transport)
+    assert (first.kind, first.code) == (Kind.MISDATED, "InvalidSignatureException")
+    assert [deliver(a_message(), transport).kind for _ in range(3)] == [Kind.SENT] * 3
+    assert abs(AWS.ahead - skew) < 10
+
+
+@pytest.mark.parametrize("kind", ["ses", "boto3"])
+def test_a_clock_that_cannot_be_blamed_fails_like_any_passing_trouble(
+    transport: Transport, kind: TransportKind, ses: Simulator
+) -> None:
+    ses.add_fault("error", error="clock-skew", count=1)
+    assert deliver(a_message(), transport).kind is Kind.FAILED
+    assert deliver(a_message(), transport).kind is Kind.SENT
+
+
+def test_the_account_is_read_by_a_host_with_a_wrong_clock(ses: Simulator) -> None:
+    ses.skew_clock(600)
+    access: dict[str, Any] = {"endpoint_url": ses.url, "ca_bundle": ses.ca_file}
+    assert read_account(**access).max_send_rate == 1000
