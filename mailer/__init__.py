@@ -1,1 +1,76 @@
 """Send mail through Amazon SES from many machines, at exactly the rate the account allows."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mailer.broker.shelf import Filter, Shelf
+    from mailer.bulk import SendManyResult
+    from mailer.errors import (
+        InvalidMessage,
+        InvalidRequest,
+        MailerError,
+        NotFound,
+        NotOnDisk,
+        QueueUnavailable,
+        SettingsError,
+    )
+    from mailer.message import Attachment
+    from mailer.operating import dead, held, pause, resume, scheduled
+    from mailer.producer import Producer, send, send_many
+    from mailer.recipient import Recipient
+
+__all__ = [
+    "Attachment",
+    "Filter",
+    "InvalidMessage",
+    "InvalidRequest",
+    "MailerError",
+    "NotFound",
+    "NotOnDisk",
+    "Producer",
+    "QueueUnavailable",
+    "Recipient",
+    "SendManyResult",
+    "SettingsError",
+    "Shelf",
+    "dead",
+    "held",
+    "pause",
+    "resume",
+    "scheduled",
+    "send",
+    "send_many",
+]
+
+_HOMES = {
+    "Attachment": "mailer.message",
+    "Filter": "mailer.broker.shelf",
+    "InvalidMessage": "mailer.errors",
+    "InvalidRequest": "mailer.errors",
+    "MailerError": "mailer.errors",
+    "NotFound": "mailer.errors",
+    "NotOnDisk": "mailer.errors",
+    "Producer": "mailer.producer",
+    "QueueUnavailable": "mailer.errors",
+    "Recipient": "mailer.recipient",
+    "SendManyResult": "mailer.bulk",
+    "SettingsError": "mailer.errors",
+    "Shelf": "mailer.broker.shelf",
+    "dead": "mailer.operating",
+    "held": "mailer.operating",
+    "pause": "mailer.operating",
+    "resume": "mailer.operating",
+    "scheduled": "mailer.operating",
+    "send": "mailer.producer",
+    "send_many": "mailer.producer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On demand, so that the simulator and the command line do not load the sending side to start.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

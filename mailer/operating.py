@@ -1,0 +1,63 @@
+"""Operating the account that `mailer.send` uses: its shelves, its schedule, pause and resume.
+
+mailer.dead().requeue(mailer.Filter(code="ServiceUnavailable"))
+mailer.pause("the wrong letter", lane="bulk", until=timedelta(hours=2))
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from mailer.broker import pause as pausing
+from mailer.broker.shelf import Shelf, ShelfName
+from mailer.errors import InvalidRequest
+from mailer.producer import default
+
+
+def dead() -> Shelf:
+    """The dead letters: what SES rejected, and what failed too often."""
+    return _shelf("dead")
+
+
+def held() -> Shelf:
+    """What is held: SES may have accepted it or not, and a person (or an event of SES) has to say."""
+    return _shelf("held")
+
+
+def scheduled() -> Shelf:
+    """What waits for its time: sent with ``send_at``, or to be tried again."""
+    return _shelf("scheduled")
+
+
+def pause(
+    reason: str, *, lane: str | None = None, until: datetime | timedelta | None = None, by: str = ""
+) -> datetime | None:
+    """Stop sending, the whole account or one lane; returns when the pause ends by itself, None for never.
+
+    Holds for every worker on every host from its next take on, and over restarts, until ``until`` (an aware datetime,
+    or a timedelta from now) or `resume`. What is being sent at this moment still goes out; messages can be enqueued
+    meanwhile. ``reason`` and ``by`` are shown by ``mailer status``. Raises InvalidRequest and QueueUnavailable.
+    """
+    queue = default().queue
+    return pausing.pause(queue.client, queue.keys, reason=reason, lane=_known(lane), until=until, by=by)
+
+
+def resume(*, lane: str | None = None) -> bool:
+    """Send again what was paused, by a person or because SES said so, or parked; whether anything was.
+
+    A lane that was paused by itself stays so: resume it by its name. Raises QueueUnavailable.
+    """
+    queue = default().queue
+    return pausing.resume(queue.client, queue.keys, lane=_known(lane))
+
+
+def _shelf(name: ShelfName) -> Shelf:
+    producer = default()
+    return Shelf(producer.queue, name, producer.lanes)
+
+
+def _known(lane: str | None) -> str | None:
+    lanes = default().lanes
+    if lane is not None and lane not in lanes:
+        raise InvalidRequest(f"lane: {lane!r} is not one. Use one of {', '.join(lanes)}")
+    return lane

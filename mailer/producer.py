@@ -1,0 +1,319 @@
+"""The producer: `send` and `send_many`, which return once the messages are safe in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import cache, wraps
+from inspect import signature
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, cast, overload
+
+from mailer.address import Address, parse
+from mailer.broker.connection import connect
+from mailer.broker.keys import Keys
+from mailer.broker.queue import Entry, Queue
+from mailer.bulk import Bulk, OnInvalidRow, Progress, SendManyResult
+from mailer.content import Content
+from mailer.envelope import Envelope
+from mailer.errors import InvalidMessage
+from mailer.header import kind
+from mailer.message import Attachment
+from mailer.message_id import new_base, numbered
+from mailer.payload import inline, to_json
+from mailer.recipient import Recipient, check_key, digest_of, variables_json
+from mailer.settings import current
+from mailer.timing import NONE, Timing, timing
+
+MAX_RECIPIENTS = 1000
+"""Recipients of one `send`, which enqueues them in one round trip."""
+
+INLINE_BYTES = 2048
+"""A single message below this size travels whole in the queue; a larger one is stored once beside it."""
+
+_PLACEHOLDER = Address("", "recipient", "example.com")
+
+
+class Extras(TypedDict, total=False):
+    """What a message may have besides sender, subject and body."""
+
+    reply_to: str | Sequence[str]
+    """Where answers go."""
+    headers: Mapping[str, str]
+    """Further headers, at most 15 with those of ``list_unsubscribe``. Values that are not ASCII are encoded."""
+    attachments: Sequence[Attachment]
+    """Files; the whole mail may have 40 MB in base64."""
+    configuration_set: str | None
+    """The name of an SES configuration set."""
+    tags: Mapping[str, str]
+    """SES message tags, for its events: names and values of A-Z a-z 0-9 _ -."""
+    list_unsubscribe: str | Sequence[str] | None
+    """An ``https:`` URL that takes a POST (RFC 8058), a ``mailto:`` URL, or one of each."""
+
+
+class Producer:
+    """Puts messages into one account's queue. Thread-safe; use it as a context manager or `close` it.
+
+    ``lanes`` are the account's lanes, most urgent first: `send` uses the first by default and `send_many` the last.
+    """
+
+    def __init__(self, queue: Queue, lanes: Sequence[str] = ("transactional", "bulk")) -> None:
+        self.queue = queue
+        self.lanes = tuple(lanes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to Redis."""
+        self.queue.client.close()
+
+    @overload
+    def send(
+        self,
+        *,
+        to: str,
+        sender: str,
+        subject: str,
+        text: str | None = None,
+        html: str | None = None,
+        variables: Mapping[str, object] | None = None,
+        lane: str | None = None,
+        send_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        durable: bool = False,
+        **extras: Unpack[Extras],
+    ) -> str: ...
+    @overload
+    def send(
+        self,
+        *,
+        to: list[str] | tuple[str, ...],
+        sender: str,
+        subject: str,
+        text: str | None = None,
+        html: str | None = None,
+        variables: Mapping[str, object] | None = None,
+        lane: str | None = None,
+        send_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        durable: bool = False,
+        **extras: Unpack[Extras],
+    ) -> list[str]: ...
+    def send(
+        self,
+        *,
+        to: str | list[str] | tuple[str, ...],
+        sender: str,
+        subject: str,
+        text: str | None = None,
+        html: str | None = None,
+        variables: Mapping[str, object] | None = None,
+        lane: str | None = None,
+        send_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        durable: bool = False,
+        **extras: Unpack[Extras],
+    ) -> str | list[str]:
+        """Enqueue one message to ``to``, or one to each of a list of at most 1,000; return its id, or theirs.
+
+        All or none are enqueued, in one round trip (with ``send_at`` or ``expires_at``, two). With ``variables``,
+        ``subject``, ``text``, ``html``, header values and ``list_unsubscribe`` are Jinja2 templates, rendered here;
+        without, they are sent as they are.
+
+        ``send_at`` and ``expires_at`` are aware datetimes: it is sent no earlier, and not at all if its turn comes
+        later, both by Redis's clock. With an ``idempotency_key``, a recipient who had a message under the same key
+        within 24 hours gets none, and the earlier message's id is returned.
+
+        With ``durable`` it returns once Redis has the messages on its disk, not only in memory: with its
+        ``appendfsync everysec`` that takes up to a second or two.
+
+        Raises InvalidMessage (nothing was enqueued), QueueUnavailable (whose ``enqueued`` says whether anything may
+        have been; with an ``idempotency_key`` repeating the call is safe) and, with ``durable``, NotOnDisk.
+        """
+        _check_flag("durable", durable)
+        lane = self._lane(lane, 0)
+        recipients = [parse(to)] if isinstance(to, str) else _recipients(to)
+        when = self._timing(send_at, expires_at)
+        key = check_key(idempotency_key)
+        content = Content.of(
+            sender=sender, subject=subject, text=text, html=html, templates=variables is not None, **extras
+        )
+        if variables is not None:
+            content = _rendered(content, variables)
+
+        fields = inline("", content)
+        stored = len(to_json("message", fields)) >= INLINE_BYTES
+        envelope = Envelope(lane, content_hash=content.hash if stored else "", eta=when.eta, expires=when.expires)
+        base = new_base()
+        entries = [
+            Entry(
+                id=(message_id := numbered(base, number)),
+                envelope=envelope.by_reference(message_id, recipient.header, recipient.masked, "{}")
+                if stored
+                else envelope.inline(message_id, fields | {"to": recipient.header}, recipient.masked),
+                due_us=when.due_us,
+                idempotency=digest_of(key, recipient) if key else "",
+            )
+            for number, recipient in enumerate(recipients)
+        ]
+        shared = (content.hash, content.encoded) if stored else None
+        with self.queue.line() as line:
+            if durable:
+                self.queue.check_append_only_file(line)
+            ids = self.queue.put(lane, entries, content=shared, line=line)
+            if durable:
+                self.queue.until_on_disk(line, ids)
+        return ids[0] if isinstance(to, str) else ids
+
+    def send_many(
+        self,
+        recipients: Iterable[Recipient | Mapping[str, object] | str],
+        *,
+        sender: str,
+        subject: str,
+        text: str | None = None,
+        html: str | None = None,
+        lane: str | None = None,
+        send_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        on_invalid: Literal["raise", "skip"] = "raise",
+        on_invalid_row: OnInvalidRow | None = None,
+        progress: Progress | None = None,
+        durable: bool = False,
+        **extras: Unpack[Extras],
+    ) -> SendManyResult:
+        """Enqueue one message to each of ``recipients``: any iterable, of any length, in constant memory.
+
+        ``subject``, ``text``, ``html``, header values and ``list_unsubscribe`` are Jinja2 templates, ``html`` escaped
+        for HTML; each recipient's ``variables`` fill them. They are stored in Redis once, until the last message is
+        settled.
+
+        ``on_invalid="raise"`` reads and checks all recipients first (in a temporary file beyond 16 MB): one bad row
+        raises InvalidMessage with its ``row``, and nothing is enqueued. ``"skip"`` enqueues while it reads and hands
+        the InvalidMessage of each bad row to ``on_invalid_row``.
+
+        ``progress(rows read, messages enqueued)`` is called every few hundred rows and at the end. ``durable`` is as
+        for `send`, for all of them together at the end. Raises QueueUnavailable if Redis fails midway; what was
+        enqueued before stays, and a note on the error says how much. Raises NotOnDisk.
+        """
+        _check_flag("durable", durable)
+        if on_invalid not in ("raise", "skip"):
+            raise InvalidMessage("on_invalid", "is neither of two words", 'Pass "raise" or "skip"')
+        if isinstance(recipients, str | bytes | Mapping) or not isinstance(recipients, Iterable):
+            raise InvalidMessage("recipients", f"is {kind(recipients)}", "Pass an iterable of mailer.Recipient")
+        bulk = Bulk(
+            self.queue,
+            self._lane(lane, -1),
+            Content.of(sender=sender, subject=subject, text=text, html=html, templates=True, **extras),
+            self._timing(send_at, expires_at),
+            progress,
+            durable=durable,
+        )
+        if on_invalid == "skip":
+            return bulk.skipping(recipients, on_invalid_row)
+        return bulk.all_or_none(recipients)
+
+    def _timing(self, send_at: datetime | None, expires_at: datetime | None) -> Timing:
+        if send_at is None and expires_at is None:
+            return NONE
+        return timing(send_at, expires_at, self.queue.now())
+
+    def _lane(self, lane: str | None, default: int) -> str:
+        if lane is None:
+            return self.lanes[default]
+        if not isinstance(lane, str):
+            raise InvalidMessage("lane", f"is {kind(lane)}", f"Use one of {', '.join(self.lanes)}")
+        if lane not in self.lanes:
+            raise InvalidMessage(
+                "lane", f"{lane!r:.80} is not one", f"Use one of {', '.join(self.lanes)}, or add it to MAILER_LANES"
+            )
+        return lane
+
+
+def _check_flag(field: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidMessage(field, f"is {kind(value)}", "Pass True or False")
+
+
+def _recipients(to: object) -> list[Address]:
+    if not isinstance(to, list | tuple):
+        raise InvalidMessage("to", f"is {kind(to)}", "Pass an address or a list of them")
+    if not 0 < len(to) <= MAX_RECIPIENTS:
+        raise InvalidMessage(
+            "to", f"has {len(to)} recipients", f"Pass 1 to {MAX_RECIPIENTS}; send_many takes any number"
+        )
+    seen: dict[str, int] = {}
+    recipients = [parse(text, f"to[{position}]") for position, text in enumerate(to)]
+    for position, recipient in enumerate(recipients):
+        first = seen.setdefault(recipient.address, position)
+        if first != position:
+            raise InvalidMessage(f"to[{position}]", f"is the address of to[{first}] again", "Remove it")
+    return recipients
+
+
+def _rendered(content: Content, variables: Mapping[str, object]) -> Content:
+    variables_json(variables)
+    message = content.render("", _PLACEHOLDER, variables)
+    return replace(
+        content,
+        subject=message.subject,
+        text=message.text,
+        html=message.html,
+        headers=message.headers,
+        templates=False,
+        list_unsubscribe=(),
+    )
+
+
+_default: Producer | None = None
+
+
+def configure(producer: Producer | None) -> None:
+    """Make ``producer`` the one that `mailer.send` and `mailer.send_many` use."""
+    global _default  # noqa: PLW0603 - one per process, as the functions are
+    _default = producer
+
+
+def default() -> Producer:
+    """The producer that `mailer.send` and `mailer.send_many` use: the configured one, else one from the environment.
+
+    Raises SettingsError that says what to set.
+    """
+    return _default if _default is not None else _from_environment()
+
+
+@cache
+def _from_environment() -> Producer:
+    settings = current()
+    return Producer(Queue(connect(settings), Keys.of(settings)), settings.lanes)
+
+
+def _of_default(method: Callable[..., Any]) -> Callable[..., Any]:
+    """``method`` of the default producer, as a function."""
+
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return method(default(), *args, **kwargs)
+
+    shown = signature(method)
+    call.__signature__ = shown.replace(parameters=list(shown.parameters.values())[1:])  # type: ignore[attr-defined]
+    return call
+
+
+if TYPE_CHECKING:
+    _typed = cast("Producer", None)
+    send = _typed.send
+    send_many = _typed.send_many
+else:
+    send = _of_default(Producer.send)
+    send_many = _of_default(Producer.send_many)

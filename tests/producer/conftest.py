@@ -1,0 +1,58 @@
+"""A producer over the session's Valkey, with an account of its own, and a look at what it enqueued."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import redis
+
+from mailer.broker.keys import Keys
+from mailer.broker.queue import Queue
+from mailer.message import Message
+from mailer.payload import decode
+from mailer.producer import Producer
+from mailer.settings import Settings
+
+
+@dataclass
+class Account:
+    """What lies in Redis for one account."""
+
+    client: redis.Redis
+    keys: Keys
+    queue: Queue
+
+    def envelopes(self, lane: str) -> list[dict[str, Any]]:
+        """Oldest first."""
+        return [json.loads(raw) for raw in reversed(self.client.lrange(self.keys.lane(lane), 0, -1))]
+
+    def messages(self, lane: str) -> list[Message]:
+        """As a worker decodes them."""
+        return [
+            decode(
+                json.loads(envelope["body"])[1],
+                self.queue.content,
+                message_id=envelope["headers"]["id"],
+                content_hash=envelope["headers"].get("mailer_content"),
+            )
+            for envelope in self.envelopes(lane)
+        ]
+
+    def is_untouched(self) -> bool:
+        return not list(self.client.scan_iter(match=f"{self.keys.prefix}*"))
+
+
+@pytest.fixture
+def account(client: redis.Redis, settings: Settings) -> Account:
+    keys = Keys.of(settings)
+    return Account(client, keys, Queue(client, keys))
+
+
+@pytest.fixture
+def producer(account: Account) -> Iterator[Producer]:
+    with Producer(account.queue) as producer:
+        yield producer

@@ -1,0 +1,12 @@
+"""The short form of ``python -m tests.producer.fuzz``."""
+
+from __future__ import annotations
+
+from tests.producer.fuzz.run import run
+
+
+def test_malformed_input_is_an_error_a_dead_letter_or_good_mail() -> None:
+    report = run(count=800, seed=7)
+    assert report.findings == []
+    assert set(report.outcomes["payloads"]) == set(report.outcomes["sends"]) == {"accepted", "refused"}
+    assert set(report.outcomes["doors"]) == {"accepted", "dead letter"}

@@ -1,0 +1,169 @@
+"""The payload: what a worker accepts from the queue, from this producer or a foreign one."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailer.content import Content
+from mailer.errors import InvalidMessage, QueueUnavailable
+from mailer.message import Attachment, Message
+from mailer.payload import decode, inline
+
+PLAIN: dict[str, Any] = {"to": "jane@example.com", "sender": "n@example.com", "subject": "Hi", "text": "Hello"}
+
+
+def nothing_stored(_: str) -> bytes | None:
+    return None
+
+
+def test_an_inline_message_comes_back_whole() -> None:
+    content = Content.of(
+        sender="Nëws <n@example.com>",
+        subject="Hi",
+        text="Hello",
+        html="<p>Hello</p>",
+        reply_to=["help@example.com"],
+        headers={"X-A": "ü"},
+        attachments=[Attachment("a.txt", b"\0\xff", "text/plain", "cid")],
+        configuration_set="main",
+        tags={"a": "b"},
+        list_unsubscribe="https://example.com/u",
+    )
+    assert decode(inline("jane@example.com", content), nothing_stored, message_id="id") == Message(
+        id="id",
+        sender="=?utf-8?b?TsOrd3M=?= <n@example.com>",
+        to="jane@example.com",
+        subject="Hi",
+        text="Hello",
+        html="<p>Hello</p>",
+        reply_to=("help@example.com",),
+        headers=(
+            ("X-A", "=?utf-8?b?w7w=?="),
+            ("List-Unsubscribe", "<https://example.com/u>"),
+            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ),
+        attachments=(Attachment("a.txt", b"\0\xff", "text/plain", "cid"),),
+        configuration_set="main",
+        tags=(("a", "b"),),
+    )
+
+
+def test_a_foreign_producer_may_send_plain_arguments() -> None:
+    message = decode({**PLAIN, "headers": {"X-A": "1"}, "tags": {"a": "b"}}, nothing_stored, message_id="id")
+    assert (message.to, message.headers, message.tags) == ("jane@example.com", (("X-A", "1"),), (("a", "b"),))
+
+
+def test_a_foreign_producer_may_leave_optional_arguments_empty() -> None:
+    empty = dict.fromkeys(["html", "reply_to", "headers", "attachments", "configuration_set", "tags"])
+    assert decode({**PLAIN, **empty}, nothing_stored, message_id="id").text == "Hello"
+
+
+def test_a_referring_message_is_rendered_and_its_content_read_once() -> None:
+    content = Content.of(sender="n@example.com", subject="Hi {{ name }}", text="read once", templates=True)
+    asked = []
+
+    def fetch(digest: str) -> bytes:
+        asked.append(digest)
+        return content.encoded
+
+    for name in ("Jane", "Joe"):
+        kwargs = {"to": "a@example.com", "vars": {"name": name}}
+        assert decode(kwargs, fetch, message_id="id", content_hash=content.hash).subject == f"Hi {name}"
+    assert asked == [content.hash]
+
+
+def test_content_that_is_gone_or_changed_is_refused() -> None:
+    kwargs = {"to": "a@example.com", "vars": {}}
+    with pytest.raises(InvalidMessage, match="not stored any more"):
+        decode(kwargs, nothing_stored, message_id="id", content_hash="0" * 32)
+    with pytest.raises(InvalidMessage, match="not what is stored"):
+        decode(kwargs, lambda _: b"{}", message_id="id", content_hash="0" * 32)
+
+
+def test_a_queue_that_fails_is_not_a_bad_message() -> None:
+    def fetch(_: str) -> bytes:
+        raise QueueUnavailable("gone")
+
+    with pytest.raises(QueueUnavailable):
+        decode({"to": "a@example.com"}, fetch, message_id="id", content_hash="f" * 32)
+
+
+@pytest.mark.parametrize(
+    ("field", "kwargs"),
+    [
+        ("v", {**PLAIN, "v": 2}),
+        ("v", {**PLAIN, "v": True}),
+        ("to", {}),
+        ("to", {**PLAIN, "to": ["jane@example.com"]}),
+        ("to", {**PLAIN, "to": "jane@example.com\r\nBcc: eve@example.com"}),
+        ("sender", {"to": "a@example.com"}),
+        ("subject", {"to": "a@example.com", "sender": "a@example.com"}),
+        ("subject", {**PLAIN, "subject": "a\nb"}),
+        ("text", {**PLAIN, "text": None}),
+        ("headers[X]", {**PLAIN, "headers": {"X": "a\nb"}}),
+        ("headers[From]", {**PLAIN, "headers": {"From": "a"}}),
+        ("attachments", {**PLAIN, "attachments": {}}),
+        ("attachments[0]", {**PLAIN, "attachments": ["x"]}),
+        ("attachments[0].content", {**PLAIN, "attachments": [{"filename": "a", "content": "?"}]}),
+        ("attachments[0].filename", {**PLAIN, "attachments": [{"filename": 1, "content": ""}]}),
+        ("priority", {**PLAIN, "priority": 1}),
+        ("content", {**PLAIN, "content": "0" * 32}),
+        ("templates", {**PLAIN, "templates": True}),
+    ],
+)
+def test_what_a_queue_should_not_hold_is_refused_by_name(field: str, kwargs: dict[str, Any]) -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        decode(kwargs, nothing_stored, message_id="id")
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("field", "kwargs", "content_hash"),
+    [
+        ("sender", PLAIN, "0" * 32),
+        ("content", {"to": "a@example.com"}, 7),
+        ("content", {"to": "a@example.com"}, "../" + "0" * 32),
+        ("vars", {"to": "a@example.com", "vars": []}, "0" * 32),
+    ],
+)
+def test_what_a_reference_should_not_hold_is_refused_by_name(
+    field: str, kwargs: dict[str, Any], content_hash: object
+) -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        decode(kwargs, nothing_stored, message_id="id", content_hash=content_hash)
+    assert caught.value.field == field
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=20), st.just("a@example.com\r\nX: 1")),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["to", "sender", "subject", "text", "reply_to", "headers", "tags", "attachments", "vars", "v"]),
+        JSON,
+    ),
+    st.booleans(),
+)
+def test_whatever_the_queue_holds_becomes_a_clean_message_or_is_refused(kwargs: dict[str, Any], sound: bool) -> None:
+    try:
+        message = decode({**kwargs, **PLAIN} if sound else {**PLAIN, **kwargs}, nothing_stored, message_id="id")
+    except InvalidMessage:
+        return
+    lines = [message.sender, message.to, message.subject, *message.reply_to]
+    lines += [part for header in message.headers for part in header]
+    assert not any(character in line for line in lines for character in "\r\n\0")
+
+
+def test_attachments_are_in_base64() -> None:
+    attachment = {"filename": "a.txt", "content": base64.b64encode(b"hello").decode()}
+    message = decode({**PLAIN, "attachments": [attachment]}, nothing_stored, message_id="id")
+    assert message.attachments == (Attachment("a.txt", b"hello"),)
