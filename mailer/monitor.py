@@ -1,0 +1,269 @@
+"""The state of an account as Redis has it: one snapshot, read in one round trip, that changes nothing.
+
+`AccountStatus.to_json` is what ``mailer status --json`` prints; its fields are documented at the classes below and only
+ever added to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import redis
+
+from mailer.broker.keys import Keys
+from mailer.broker.pause import field_of
+from mailer.broker.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
+from mailer.forecast import WINDOW_MINUTES, Allowance, Forecast, foresee
+from mailer.settings import Settings
+
+CUT_RECOVERY_SECONDS = 30.0
+"""How long a cut rate takes to recover: the same as in rate.lua."""
+BELIEVED_SECONDS = 300.0
+"""For how long what GetAccount said is believed: the same as in stop.lua."""
+UNFIT_SHOWN_SECONDS = 150.0
+"""A worker that can send nothing says so each minute (`mailer.worker.request`)."""
+LIMITS_FRESH_SECONDS = 60.0
+"""How often GetAccount is asked: the same as in take.lua."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``per_second`` is the account's rate in recipients per second, None until a worker has written it down.
+
+    ``headroom`` is the fraction left to others, ``cut`` the fraction in force after SES refused a send as too fast
+    (1: not cut), ``allowed_per_second`` what comes of the three. ``source`` is ``settings`` or ``ses``, ``read_at``
+    when the limits were last written.
+    """
+
+    per_second: float | None
+    headroom: float
+    cut: float
+    allowed_per_second: float | None
+    source: str | None
+    read_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """``per_day`` is recipients per rolling 24 hours: None for no quota, or not known yet.
+
+    ``used`` is ``by_mailer`` (charged at the take, given back if SES did not accept) and ``by_others`` (what SES
+    counted beyond that); ``left`` is None without a quota. ``reserve`` is the fraction of the quota that only the most
+    urgent lane may use.
+    """
+
+    per_day: int | None
+    used: int
+    by_mailer: int
+    by_others: int
+    left: int | None
+    reserve: float
+
+    @property
+    def used_up(self) -> str:
+        """How one says that nothing more can be sent for it."""
+        return f"the quota is used up{' but for its reserve' if self.left else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """``waiting`` messages are in the lane; ``paused`` is the reason if a person paused it, ``paused_by`` who did, and
+    ``paused_until`` when it ends by itself (None: when it is resumed)."""
+
+    name: str
+    waiting: int
+    paused: str | None
+    paused_by: str | None
+    paused_until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """SES takes nothing, ``reason`` is its words. ``next_check_at`` is when the workers find out next whether that is
+    over: with one message, or by asking GetAccount while that is what said so.
+    """
+
+    reason: str
+    since: float
+    next_check_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """All times are epoch seconds by Redis's clock.
+
+    ``state`` is ``sending``, ``paused`` (until it is resumed, or ``until``), ``stopped`` (by SES, until what ``stop``
+    says is mended), ``parked`` (by the quota, until ``until``) or ``unknown`` (no worker has written the account's
+    limits yet); ``reason`` is why. ``paused_by`` is the person who paused it. ``lanes`` are most urgent first.
+    ``in_flight`` messages are leased to workers; ``overdue`` of these are past their lease and are reclaimed by the
+    next take of any worker. ``scheduled`` messages join their lane when due, the first at ``next_due_at``. ``dead`` are
+    dead letters, ``held`` wait for a person or an event of SES to say whether they were sent. ``forecast`` is None
+    where nothing can be foretold: in any state but sending and parked. ``unfit`` names a worker that could send nothing
+    lately, as its host has no Region or no credentials, and says why; it takes nothing, and others may send.
+    """
+
+    account: str
+    at: float
+    state: str
+    reason: str | None
+    until: float | None
+    rate: Rate
+    quota: Quota
+    lanes: tuple[LaneStatus, ...]
+    in_flight: int
+    overdue: int
+    scheduled: int
+    next_due_at: float | None
+    dead: int
+    held: int
+    paused_by: str | None
+    stop: Stop | None
+    forecast: Forecast | None
+    unfit: str | None
+
+    @property
+    def waiting(self) -> int:
+        return sum(lane.waiting for lane in self.lanes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields."""
+        return asdict(self)
+
+
+def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
+    """Take the snapshot. Raises redis-py's errors."""
+    keys = Keys.of(settings)
+    # The window and the leases are counted against Redis's clock, which is only known afterwards: hence whole
+    # values here. A minute is one field, so the window has at most 1,441.
+    pipe = client.pipeline(transaction=True)
+    pipe.time()
+    pipe.hgetall(keys.account)
+    pipe.hgetall(keys.quota)
+    pipe.zcard(keys.leases)
+    pipe.zrange(keys.leases, 0, 0, withscores=True)
+    pipe.zcard(keys.schedule)
+    pipe.zrange(keys.schedule, 0, 0, withscores=True)
+    pipe.hlen(keys.aside("dead"))
+    pipe.hlen(keys.aside("held"))
+    lists = 1 + len(LOWER_PRIORITIES)
+    for lane in settings.lanes:
+        for key in _lists(keys.lane(lane)):
+            pipe.llen(key)
+    (seconds, micros), fields, minutes, in_flight, oldest_lease, scheduled, due, dead, held, *lengths = pipe.execute()
+    at = seconds + micros / 1e6
+    account = {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
+    overdue = 0
+    if oldest_lease and oldest_lease[0][1] <= at * 1e6:
+        overdue = int(client.zcount(keys.leases, "-inf", int(at * 1e6)))
+
+    rate, quota = _rate(account, at), _quota(account, minutes, int(at // 60))
+    stop = _stop(account, at)
+    lanes = tuple(
+        LaneStatus(lane, sum(lengths[position * lists : (position + 1) * lists]), *_pause(account, at, lane))
+        for position, lane in enumerate(settings.lanes)
+    )
+    forecast = None
+    if _pause(account, at, None)[0] is None and stop is None and rate.allowed_per_second is not None:
+        charged = {int(minute): int(count) for minute, count in minutes.items()}
+        forecast = _forecast(at, rate.allowed_per_second, quota, charged, lanes)
+    state, reason, until = _state(account, at, stop, quota, forecast)
+    return AccountStatus(
+        account=settings.account,
+        at=at,
+        state=state,
+        reason=reason,
+        until=until,
+        rate=rate,
+        quota=quota,
+        lanes=lanes,
+        in_flight=in_flight,
+        overdue=overdue,
+        scheduled=scheduled,
+        next_due_at=due[0][1] / 1e6 if due else None,
+        dead=dead,
+        held=held,
+        paused_by=_pause(account, at, None)[1],
+        stop=stop,
+        forecast=forecast,
+        unfit=account.get("unfit") if at - float(account.get("unfit_at", "0")) / 1e6 < UNFIT_SHOWN_SECONDS else None,
+    )
+
+
+def _lists(lane_key: str) -> tuple[str, ...]:
+    """The lane's list, and those where stock Celery puts messages of a lower priority until the next take."""
+    return (lane_key, *(f"{lane_key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES))
+
+
+def _stop(account: dict[str, str], at: float) -> Stop | None:
+    if "stopped" not in account:
+        return None
+    check = float(account.get("probe_at", "0")) / 1e6
+    limits_at = float(account.get("limits_at", "0")) / 1e6
+    if account.get("ses_allows") == "0" and at - limits_at <= BELIEVED_SECONDS:
+        check = limits_at + LIMITS_FRESH_SECONDS
+    return Stop(account["stopped"], float(account.get("stopped_at", "0")) / 1e6, max(at, check))
+
+
+def _forecast(
+    at: float, per_second: float, quota: Quota, charged: dict[int, int], lanes: tuple[LaneStatus, ...]
+) -> Forecast:
+    allowance = Allowance(per_second, quota.per_day, charged, quota.by_others, quota.reserve)
+    waiting = [0 if lane.paused is not None else lane.waiting for lane in lanes]
+    return foresee(at, allowance, urgent=waiting[0], other=sum(waiting[1:]))
+
+
+def _state(
+    account: dict[str, str], at: float, stop: Stop | None, quota: Quota, forecast: Forecast | None
+) -> tuple[str, str | None, float | None]:
+    paused, _, paused_until = _pause(account, at, None)
+    if paused is not None:
+        return "paused", paused, paused_until
+    if stop is not None:
+        return "stopped", stop.reason, None
+    if forecast is None:
+        return "unknown", "No worker has read the account's limits yet (start one, or see its log)", None
+    if forecast.resumes_at is None or forecast.resumes_at > at:
+        reason = account.get("over_quota") if quota.by_others and not quota.left else None
+        return "parked", reason or quota.used_up, forecast.resumes_at
+    return "sending", None, None
+
+
+def _pause(account: dict[str, str], at: float, lane: str | None) -> tuple[str | None, str | None, float | None]:
+    """Why, by whom and until when; what has ended is forgotten at the next take."""
+    reason, by, until = (account.get(field_of(name, lane)) for name in ("paused", "paused_by", "paused_until"))
+    ends = float(until) / 1e6 if until else None
+    return (None, None, None) if reason is None or (ends is not None and ends <= at) else (reason, by or None, ends)
+
+
+def _rate(account: dict[str, str], at: float) -> Rate:
+    per_second = float(account["rate"]) if "rate" in account else None
+    headroom = float(account.get("headroom", "0"))
+    since_cut = max(0.0, at - float(account.get("cut_at", "0")) / 1e6)
+    cut_to = float(account.get("cut", "1"))
+    cut = cut_to + (1 - cut_to) * min(1.0, since_cut / CUT_RECOVERY_SECONDS) ** 3
+    limits_at = account.get("limits_at")
+    return Rate(
+        per_second=per_second,
+        headroom=headroom,
+        cut=round(cut, 4),
+        allowed_per_second=None if per_second is None else round(per_second * (1 - headroom) * cut, 4),
+        source=account.get("source"),
+        read_at=float(limits_at) / 1e6 if limits_at else None,
+    )
+
+
+def _quota(account: dict[str, str], minutes: dict[bytes, bytes], now: int) -> Quota:
+    per_day = int(account.get("quota", "-1"))
+    # The tally in `spent` sheds old minutes only at the next take; on an idle account it would be out of date.
+    by_mailer = sum(int(count) for minute, count in minutes.items() if int(minute) >= now - WINDOW_MINUTES)
+    by_others = int(float(account.get("others", "0")))
+    used = by_mailer + by_others
+    return Quota(
+        per_day=per_day if per_day >= 0 else None,
+        used=used,
+        by_mailer=by_mailer,
+        by_others=by_others,
+        left=max(0, per_day - used) if per_day >= 0 else None,
+        reserve=float(account.get("reserve", "0")),
+    )

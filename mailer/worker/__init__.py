@@ -1,0 +1,25 @@
+"""The worker: a Celery application whose task sends one message.
+
+``celery -A mailer.worker worker -Q transactional,bulk -P threads -c 32`` runs one process; ``mailer worker`` runs
+several.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    # Celery looks for this attribute. Made on demand: the modules of this package can be imported without settings.
+    if name == "celery":
+        return _application()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def _application() -> Any:
+    from mailer.settings import current  # noqa: PLC0415
+    from mailer.worker.app import create_app  # noqa: PLC0415
+
+    return create_app(current())

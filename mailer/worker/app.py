@@ -1,0 +1,104 @@
+"""The Celery application, configured for the gated transport."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+from mailer.broker import transport  # noqa: F401 - registers the transport with kombu
+from mailer.broker.connection import redis_url
+from mailer.broker.keys import Keys
+from mailer.ses.transport import check, check_host
+from mailer.settings import Settings
+from mailer.worker import lifecycle, limits, masking
+from mailer.worker.door import Door
+
+DEFAULT_THREADS = 32
+
+
+class Application(Celery):
+    """Celery, sure of its time zone: it asks for every message, through several layers of settings."""
+
+    amqp_cls = "mailer.worker.amqp:AMQP"
+
+    def uses_utc_timezone(self) -> bool:
+        return True
+
+
+def create_app(settings: Settings) -> Celery:
+    """A Celery application over the account's lanes, with the task ``mailer.send``.
+
+    Raises SettingsError when Redis is not configured, or the way to SES cannot be used. Opens no connection.
+    """
+    check(settings)
+    app = Application("mailer", set_as_current=False)
+    app.conf.update(configuration(settings))
+    door = app.register_task(Door(settings))
+    lifecycle.start_only_if(lambda: check_host(settings))
+    lifecycle.prepare_before_the_first_message(door.prepare)
+    masking.install()
+    # Each minute's GetAccount would have it say twice where it found credentials.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    limits.keep_fresh(settings)
+    lifecycle.settle_to_the_last(settings)
+    return app
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Celery's settings. All of it can be printed: ``celery inspect`` does."""
+    url, name, ssl = broker(settings)
+    return {
+        "broker_url": url,
+        "broker_transport": name,
+        "broker_use_ssl": ssl,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # A Redis that refuses to write (a replica after a failover, a full disk) is one to come back to, not to die of.
+        "broker_channel_error_retry": True,
+        "broker_transport_options": {
+            "global_keyprefix": Keys.of(settings).prefix,
+            "lanes": list(settings.lanes),
+            "unknown": {lane: settings.unknown_policy(lane) for lane in settings.lanes},
+            "lease_seconds": settings.lease_seconds,
+            "answer_seconds": 2 * settings.redis_timeout_seconds,
+            "record_hours": settings.record_hours,
+            "record_megabytes": settings.record_megabytes,
+            "socket_timeout": settings.redis_timeout_seconds,
+            "socket_connect_timeout": settings.redis_timeout_seconds,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "client_name": "mailer-worker",
+            **({"master_name": settings.redis_sentinel_master} if settings.redis_sentinel_master else {}),
+        },
+        "task_queues": [Queue(lane, Exchange(lane), routing_key=lane) for lane in settings.lanes],
+        "task_default_queue": settings.lanes[0],
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_acks_late": True,
+        "task_ignore_result": True,
+        "worker_concurrency": DEFAULT_THREADS,
+        # As many as there are free threads, never more: a message that waits in a worker wastes its permit.
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_rate_limits": True,
+        "worker_consumer": "mailer.worker.consumer:Consumer",
+        # Leases count what is still being sent after a reconnect.
+        "worker_enable_prefetch_count_reduction": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "enable_utc": True,
+        "timezone": "UTC",
+    }
+
+
+def broker(settings: Settings) -> tuple[str, str, dict[str, Any] | None]:
+    """Celery's ``broker_url``, ``broker_transport`` and ``broker_use_ssl``."""
+    url = redis_url(settings)
+    if url.startswith("unix://"):
+        return "gated+socket://" + url.removeprefix("unix://"), "gated", None
+    if url.startswith("sentinel://"):
+        return url, "gated-sentinel", None
+    if url.startswith("rediss://") and "ssl_cert_reqs" not in url:
+        return url, "gated", {"ssl_cert_reqs": "required"}
+    return url, "gated", None

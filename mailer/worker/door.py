@@ -1,0 +1,124 @@
+"""The task: a door. Decode, deliver, say in one line what became of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from celery import Task
+from celery.utils.log import get_logger
+
+from mailer import payload
+from mailer.broker.connection import connect
+from mailer.broker.gate import LEASE_ENDS, PERMIT_ENDS
+from mailer.broker.keys import Keys
+from mailer.broker.queue import Queue
+from mailer.delivery import Kind, Outcome, deliver, outcome_of
+from mailer.errors import InvalidMessage, QueueUnavailable, SendError
+from mailer.message import Message
+from mailer.ses.curl_loop import CurlLoop
+from mailer.ses.transport import Transport, open_transport
+from mailer.settings import Settings
+from mailer.worker import report
+from mailer.worker.report import Unsent
+
+logger = get_logger(__name__)
+
+_FIRST_CONNECTIONS = 4
+_STANDSTILLS_APART_SECONDS = 1.0
+_STANDSTILL_SECONDS = 0.02
+_SAMPLE = {"to": "a@example.com", "sender": "a@example.com", "subject": "-", "text": "-", "html": "-"}
+
+
+class Door(Task):
+    """``mailer.send``. Its arguments are `mailer.payload`; what it returns is `mailer.worker.report`."""
+
+    name = payload.TASK
+    Request = "mailer.worker.request:Request"
+    typing = False
+    acks_late = True
+    ignore_result = True
+    # The outcome decides what happens next, not Celery's retries.
+    max_retries = 0
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._stood_still_at = self._stood_still_until = -math.inf
+        self.send_takes_at_most = settings.connect_timeout_seconds + settings.read_timeout_seconds
+
+    @cached_property
+    def transport(self) -> Transport:
+        settings = self.settings
+        return open_transport(
+            settings.transport,
+            smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else None,
+            connect_timeout=settings.connect_timeout_seconds,
+            read_timeout=settings.read_timeout_seconds,
+            threads=self.app.conf.worker_concurrency,
+        )
+
+    def prepare(self) -> None:
+        """Be ready for the first message: a permit that is used late meets the next one at SES, and one is refused."""
+        try:
+            payload.decode(_SAMPLE, self.contents.content, message_id="")
+            self.contents.content("")
+            self.transport.prepare(_FIRST_CONNECTIONS)
+        except SendError as error:
+            logger.warning("SES cannot be reached yet: %s", error)
+        except QueueUnavailable as error:
+            logger.warning("Redis cannot be reached yet: %s", error)
+
+    @cached_property
+    def contents(self) -> Queue:
+        """Where stored contents are read. (Celery gives a task's ``queue`` a meaning of its own.)"""
+        return Queue(connect(self.settings), Keys.of(self.settings))
+
+    def run(self, *args: Any, **kwargs: Any) -> str:
+        """Send and wait for the answer: what Celery's pools call."""
+        found = self._message(vars(self.request), args, kwargs)
+        return report.write(deliver(found, self.transport) if isinstance(found, Message) else found)
+
+    def begin(self, request: Mapping[str, Any], sender: CurlLoop, finished: Callable[[str], None]) -> None:
+        """Begin to send, and call ``finished`` with the line once the answer is there: what our own pool calls.
+
+        ``request`` is Celery's request dict, with the decoded arguments in it.
+        """
+        found = self._message(request, request["args"], request["kwargs"])
+        if not isinstance(found, Message):
+            finished(report.write(found))
+            return
+        try:
+            latest = request.get(LEASE_ENDS, math.inf) - self.settings.read_timeout_seconds
+            sender.send(found, lambda result: finished(report.write(outcome_of(result))), latest)
+        except Exception as error:  # noqa: BLE001 - what `deliver` does for the other pools
+            finished(report.write(outcome_of(error)))
+
+    def _message(self, request: Mapping[str, Any], args: Any, kwargs: Mapping[str, Any]) -> Message | Outcome | Unsent:
+        """The message to send now, or what becomes of it unsent."""
+        if args:
+            return Outcome(Kind.REJECTED, code="InvalidMessage", detail="args: are positional. Pass everything by name")
+        content_hash = request.get(payload.CONTENT_HEADER)
+        try:
+            message = payload.decode(kwargs, self.contents.content, message_id=request["id"], content_hash=content_hash)
+        except InvalidMessage as error:
+            return Outcome(Kind.REJECTED, code=type(error).__name__, detail=str(error))
+        except QueueUnavailable as error:
+            return Outcome(Kind.FAILED, code="QueueUnavailable", detail=str(error))
+        except Exception as error:  # noqa: BLE001 - nothing of it went out, and the message must not be lost
+            return Outcome(Kind.REJECTED, code=type(error).__name__, detail=str(error))
+        return self._too_late(request) or message
+
+    def _too_late(self, request: Mapping[str, Any]) -> Unsent | None:
+        now = time.monotonic()
+        if now + self.send_takes_at_most > request.get(LEASE_ENDS, math.inf):
+            return Unsent.LEASE_ENDING
+        if now > request.get(PERMIT_ENDS, math.inf):
+            # This process stood still for a moment. Where it happens all the time it is slow, and has to send late.
+            if now > self._stood_still_at + _STANDSTILLS_APART_SECONDS:
+                self._stood_still_at, self._stood_still_until = now, now + _STANDSTILL_SECONDS
+            if now < self._stood_still_until:
+                return Unsent.LATE
+        return None

@@ -1,0 +1,120 @@
+"""A worker's first moments, before any message, and its last: its event loop has stopped, its sends have not."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from celery import signals
+from celery.utils.log import get_logger
+
+from mailer.broker.connection import connect
+from mailer.broker.keys import Keys
+from mailer.broker.leases import Leases, leases_of
+from mailer.broker.take import Take, lanes_of
+from mailer.errors import SettingsError
+from mailer.settings import Settings
+from mailer.worker.consumer import consumer_ended
+
+logger = get_logger(__name__)
+
+_EVERY_SECONDS = 0.05
+_PATIENCE_SECONDS = 5.0
+_LONGER_THAN_A_STOP_SECONDS = 86_400.0
+
+
+def start_only_if(fit: Callable[[], None]) -> None:
+    """Have ``fit`` called when a worker starts; where it raises SettingsError the worker ends with its text."""
+
+    def check(**_: Any) -> None:
+        try:
+            fit()
+        except SettingsError as error:
+            # Celery would only log an Exception out of a signal's receiver, and start.
+            sys.exit(f"mailer: {error}")
+
+    signals.celeryd_after_setup.connect(check, weak=False, dispatch_uid="mailer-fit")
+
+
+def prepare_before_the_first_message(prepare: Callable[[], None]) -> None:
+    """Have ``prepare`` called where messages will be sent: in the worker's process, or in each child of prefork."""
+
+    def in_worker(instance: Any, **_: Any) -> None:
+        # Only the pool of forked children counts its places with a semaphore.
+        if not instance.pool_cls.uses_semaphore:
+            prepare()
+
+    def in_child(**_: Any) -> None:
+        prepare()
+
+    signals.celeryd_after_setup.connect(in_worker, weak=False, dispatch_uid="mailer-prepare")
+    signals.worker_process_init.connect(in_child, weak=False, dispatch_uid="mailer-prepare-child")
+
+
+class LastFlush:
+    """Settles on a connection of its own what no event loop settles any more."""
+
+    def __init__(self, settings: Settings) -> None:
+        keys = Keys.of(settings)
+        unknown = {lane: settings.unknown_policy(lane) for lane in settings.lanes}
+        self._settings = settings
+        self._prefix = keys.prefix
+        self._take = Take(
+            keys,
+            lanes_of(settings.lanes, unknown),
+            settings.lease_seconds,
+            record_hours=settings.record_hours,
+            record_megabytes=settings.record_megabytes,
+        )
+        self._stopped = threading.Event()
+        self._failing = False
+
+    @property
+    def leases(self) -> Leases:
+        return leases_of(self._prefix)
+
+    def start(self, **_: Any) -> None:
+        # An answer of Redis's that is still on its way brings nothing to begin.
+        self.leases.rest(_LONGER_THAN_A_STOP_SECONDS)
+        threading.Thread(target=self._until_stopped, name="last-flush", daemon=True).start()
+
+    def stop(self, **_: Any) -> None:
+        self._stopped.set()
+        self.leases.hand_back_unstarted()
+        client = connect(self._settings)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not self._flush(client) and time.monotonic() < deadline:
+            time.sleep(_EVERY_SECONDS)
+        if self.leases.unsettled:
+            logger.error("Stopped with settlements unsent: those leases run out by themselves")
+
+    def _until_stopped(self) -> None:
+        client = connect(self._settings)
+        while not self._stopped.wait(_EVERY_SECONDS):
+            self._flush(client)
+
+    def _flush(self, client: redis.Redis) -> bool:
+        try:
+            while self.leases.unsettled:
+                self._take.run(client, self.leases, 0, ())
+        except redis.exceptions.RedisError as error:
+            if not self._failing:
+                logger.warning("Settlements wait for Redis: %s", error)
+            self._failing = True
+            return False
+        self._failing = False
+        return True
+
+
+def settle_to_the_last(settings: Settings) -> None:
+    """From the moment a worker is told to stop, settle each send as it ends; at the end give back what never began.
+
+    Without this the settlements of a warm shutdown would wait for the slowest send, and be lost to a SIGKILL.
+    """
+    flush = LastFlush(settings)
+    signals.worker_shutting_down.connect(flush.start, weak=False, dispatch_uid="mailer-stopping")
+    consumer_ended.connect(flush.stop, weak=False, dispatch_uid="mailer-stopped")

@@ -1,0 +1,209 @@
+"""What an outcome means for the message in the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
+from celery.utils.log import get_logger
+from celery.worker import request as stock
+from celery.worker import state
+from kombu.utils.json import dumps
+
+from mailer.address import mask, mask_addresses
+from mailer.broker.gate import LOCAL_HEADERS, LOST
+from mailer.broker.leases import BACK, Leases, Settlement
+from mailer.broker.record import note
+from mailer.delivery import Kind, Outcome, backoff
+from mailer.payload import ACCEPTED_HEADER, FIRST_TRIED_HEADER
+from mailer.settings import Settings
+from mailer.worker import report
+from mailer.worker.report import Unsent
+
+logger = get_logger(__name__)
+
+REST_SECONDS = 60
+"""For how long a worker that can send nothing takes nothing."""
+
+
+class Request(stock.Request):
+    """One taken message, in the worker's main process."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Celery derives a class per task whose on_success does not call its base's; ours goes before it.
+        super().__init_subclass__(**kwargs)
+        celerys: Callable[..., Any] | None = cls.__dict__.get("on_success")
+        if celerys is not None:
+
+            def on_success(self: Request, result: tuple[Any, Any, Any], **options: Any) -> Any:
+                failed, line, runtime = result
+                if not failed:
+                    self.settle_as(line)
+                    result = (failed, mask_addresses(line), runtime)
+                return celerys(self, result, **options)
+
+            cls.on_success = on_success
+
+    def __init__(self, message: Any, **options: Any) -> None:
+        super().__init__(message, **options)
+        # What Flower and the log show. A producer on stock Celery has written there all that it passed.
+        lease = self.leases.lease(self.tag)
+        to = self._kwargs.get("to") if isinstance(self._kwargs, dict) else None
+        self._argsrepr = "()"
+        self._kwargsrepr = f"{lease.lane if lease else ''} {mask(to) if isinstance(to, str) else '***'}"
+
+    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
+        """For ``celery inspect`` and Flower's pages of a worker, which ask for the arguments themselves."""
+        found: dict[str, Any] = super().info(safe=True)
+        return found
+
+    @property
+    def tag(self) -> str:
+        return str(self._message.delivery_tag)
+
+    @property
+    def leases(self) -> Leases:
+        leases: Leases = self._message.channel.leases
+        return leases
+
+    @property
+    def settings(self) -> Settings:
+        settings: Settings = self._task.settings
+        return settings
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        self.leases.start(self.tag)
+        super().on_accepted(pid, time_accepted)
+
+    def settle_as(self, line: str) -> None:
+        """Decide, from the task's one line, what the acknowledgement will mean."""
+        outcome = report.read(line)
+        self.leases.decide(self.tag, BACK if isinstance(outcome, Unsent) else self._settlement(outcome))
+
+    def on_failure(self, exc_info: ExceptionInfo, *args: Any, **kwargs: Any) -> Any:
+        exception = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(exception, WorkerLostError | TimeLimitExceeded | Terminated | SystemExit | KeyboardInterrupt):
+            self._lost(type(exception).__name__, "its process ended while it held the message")
+        else:
+            # The door raised outside of a send: a defect of ours, and nothing went out.
+            outcome = Outcome(Kind.REJECTED, None, type(exception).__name__, str(exception)[:500])
+            self.leases.decide(self.tag, self._settlement(outcome))
+        return super().on_failure(exc_info, *args, **kwargs)
+
+    def on_timeout(self, soft: bool, timeout: float) -> Any:
+        if not soft:
+            self._lost("TimeLimitExceeded", f"not finished after {timeout:g} s, and its process was ended")
+        return super().on_timeout(soft, timeout)
+
+    def maybe_expire(self) -> bool:
+        """Whether its ``expires`` has passed on Redis's clock: by this host's it might drop mail in time."""
+        expires: datetime | None = self.expires
+        now = self.leases.redis_time()
+        if expires is None or now is None or expires.timestamp() >= now:
+            return False
+        state.revoked.add(self.id)
+        return True
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> Any:
+        if not terminated:
+            code = "Expired" if expired else "Revoked"
+            self.leases.decide(self.tag, Settlement("forget", note=self._note(code)))
+        return super()._announce_revoked(reason, terminated, signum, expired)
+
+    def _settlement(self, outcome: Outcome) -> Settlement:
+        """The outcome table of the design."""
+        code, detail = outcome.code, outcome.detail
+        match outcome.kind:
+            case Kind.SENT:
+                return Settlement("sent", note=self._note(outcome.ses_id or ""))
+            case Kind.THROTTLED:
+                return Settlement("throttled", note=self._note(code, detail))
+            case Kind.OVER_QUOTA:
+                return Settlement("over_quota", code, detail, self._note(code, detail))
+            case Kind.PAUSED:
+                return Settlement("stop", code, detail, self._note(code, detail))
+            case Kind.UNFIT:
+                return self._unfit(f"{code}: {detail}")
+            case Kind.MISDATED:
+                return BACK
+            case Kind.FAILED:
+                return self._again("retry", code, detail)
+            case Kind.REJECTED:
+                return Settlement("dead", code, detail, self._note(code, detail))
+            case Kind.UNKNOWN:
+                hold = Settlement("hold", code, detail, self._note(code, detail))
+                return self._again("resend", code, detail) if self._resends else hold
+
+    def _unfit(self, why: str) -> Settlement:
+        if not self.leases.rests:
+            logger.error(
+                "This worker can send nothing, and takes nothing for %d s: %s. Give this host what is missing; mailer "
+                "doctor looks for it",
+                *(REST_SECONDS, mask_addresses(why)),
+            )
+        self.leases.rest(REST_SECONDS)
+        return Settlement("unfit", self.hostname or "", why)
+
+    @property
+    def _resends(self) -> bool:
+        """Whether its lane resends what may have been sent."""
+        lease = self.leases.lease(self.tag)
+        return lease is not None and self.settings.unknown_policy(lease.lane) == "resend"
+
+    @property
+    def _attempt(self) -> int:
+        return int(self._message.headers.get("retries") or 0) + 1
+
+    def _lost(self, code: str, words: str) -> None:
+        """The process that held it is gone, and it alone: it is what ended it, or somebody did."""
+        suspect = LOST in self._message._raw
+        if suspect:
+            code, words = "WorkerLostTwice", f"{code}, for the second time in a row: {words}"
+        if suspect or not self._resends:
+            settlement = Settlement("hold", code, words, self._note(code, words))
+        else:
+            settlement = self._again("resend", code, words, lost=True)
+        self.leases.decide(self.tag, settlement)
+
+    def _again(self, verb: str, code: str, detail: str, *, lost: bool = False) -> Settlement:
+        """One more attempt, after a backoff, unless they or their time are used up."""
+        settings, attempt = self.settings, self._attempt
+        delay = backoff(attempt, base=settings.retry_base_seconds, cap=settings.retry_cap_seconds)
+        first_ms, now_ms = self._first_tried_ms()
+        age = timedelta(milliseconds=now_ms - first_ms)
+        if attempt >= settings.max_attempts or age + timedelta(seconds=delay) > timedelta(hours=settings.retry_hours):
+            words = f"given up after {attempt} attempts in {timedelta(seconds=round(age.total_seconds()))}: {detail}"
+            return Settlement("dead", code, words, self._note(code, words))
+        again = self._envelope(attempt, first_ms, lost=lost)
+        return Settlement(verb, int(delay * 1e6), again, self._note(code, detail))
+
+    def _first_tried_ms(self) -> tuple[int, int]:
+        """When the first attempt on it began and when this one did, epoch milliseconds on Redis's clock."""
+        lease = self.leases.lease(self.tag)
+        now = lease.taken_us // 1000 if lease is not None else 0
+        first = self._message.headers.get(FIRST_TRIED_HEADER)
+        return (first if isinstance(first, int) and 0 < first <= now else now), now
+
+    def _envelope(self, attempts: int, first_ms: int, *, lost: bool) -> str:
+        raw = {name: value for name, value in self._message._raw.items() if name != LOST}
+        headers = {name: value for name, value in raw["headers"].items() if name not in LOCAL_HEADERS}
+        first = {LOST: 1} if lost else {}
+        envelope: str = dumps(
+            {**first, **raw, "headers": {**headers, "retries": attempts, FIRST_TRIED_HEADER: first_ms}}
+        )
+        return envelope
+
+    def _note(self, answer: str, words: str = "") -> str:
+        """What the record of this attempt says; empty where none is kept."""
+        lease = self.leases.lease(self.tag)
+        if lease is None or not self.settings.record_hours:
+            return ""
+        to = self._kwargs.get("to") if isinstance(self._kwargs, dict) else None
+        accepted = self._message.headers.get(ACCEPTED_HEADER)
+        return note(
+            *(self.id, lease.lane, accepted, lease.taken_us, self._attempt, to, answer),
+            words=mask_addresses(words),
+        )

@@ -1,0 +1,85 @@
+"""What a person does with the account, with real workers and mail that arrives."""
+
+from __future__ import annotations
+
+import signal
+from datetime import timedelta
+
+import pytest
+
+import mailer
+from mailer import producer
+from mailer.simulator.client import Simulator
+from tests.worker.conftest import Post, until
+
+
+@pytest.fixture(autouse=True)
+def _ours(post: Post) -> object:
+    """`mailer.dead()` and the others work on the test's account."""
+    producer.configure(post.producer)
+    yield
+    producer.configure(None)
+
+
+def test_a_pause_outlives_its_workers_and_a_resume_wakes_the_idle_ones(post: Post) -> None:
+    first = post.worker()
+    post.send("before@example.com")
+    until(lambda: post.arrivals() == ["before@example.com"], "the first mail arrives")
+    mailer.pause("moving house")
+    until(lambda: "the account is paused: moving house" in first.text, "the worker says why it waits")
+    for _ in range(5):
+        post.send("meanwhile@example.com")
+    first.stop(signal.SIGKILL)
+    second = post.worker()
+    until(lambda: "the account is paused: moving house" in second.text, "so does the one after it")
+    assert post.arrivals() == ["before@example.com"]
+    assert mailer.resume()
+    until(lambda: len(post.arrivals()) == 6, "all of it arrives after the resume")
+    until(lambda: "messages go out again" in second.text, "it says that, too")
+    assert second.text.count("Messages wait") == 1
+
+
+def test_a_pause_ends_by_itself(post: Post) -> None:
+    post.worker()
+    mailer.pause("a moment", lane="bulk", until=timedelta(seconds=2))
+    post.send("waits@example.com", lane="bulk")
+    post.send("does-not@example.com")
+    until(lambda: len(post.arrivals()) == 2, "the lane goes on without a resume")
+    assert post.arrivals() == ["does-not@example.com", "waits@example.com"]
+
+
+def test_requeued_mail_arrives_once_and_set_aside_again_it_has_both_reasons(post: Post, simulator: Simulator) -> None:
+    simulator.add_fault("error", error="rejected", count=2)
+    post.worker()
+    message_id = post.send("jane@example.com")
+    until(lambda: len(mailer.dead()) == 1, "it is rejected")
+    assert mailer.dead().requeue(mailer.Filter(to="jane@example.com")).moved == 1
+    until(lambda: len(mailer.dead()) == 1, "it is rejected again")
+    again = mailer.dead().get(message_id)
+    assert [each.code for each in again.history] == [again.code] == ["MessageRejected"]
+    assert mailer.dead().requeue(message_id).moved == 1
+    until(lambda: post.arrivals() == ["jane@example.com"], "it arrives")
+    until(post.idle, "nothing is left")
+    assert len(mailer.dead()) == 0
+
+
+def test_held_mail_is_sent_once_more_only_if_a_person_says_so(post: Post, simulator: Simulator) -> None:
+    simulator.add_fault("reset", when="after", count=2)
+    post.worker()
+    for name in ("arrived", "again"):
+        post.send(f"{name}@example.com", lane="bulk")
+        until(lambda: len(mailer.held()) == (1 if name == "arrived" else 2), "it is held")  # noqa: B023
+    assert mailer.held().sent([each.name for each in mailer.held().messages(mailer.Filter(to="arrived@example.com"))])
+    assert mailer.held().requeue(mailer.Filter()).moved == 1
+    until(lambda: post.arrivals("again@example.com") == ["again@example.com"] * 2, "it is sent once more")
+    assert post.arrivals("arrived@example.com") == ["arrived@example.com"]
+
+
+def test_a_scheduled_retry_can_be_had_at_once(post: Post, simulator: Simulator) -> None:
+    simulator.add_fault("error", error="unavailable", count=1)
+    post.worker(MAILER_RETRY_BASE_SECONDS="3600", MAILER_RETRY_CAP_SECONDS="3600")
+    message_id = post.send("jane@example.com")
+    until(lambda: len(mailer.scheduled()) == 1, "it waits for its next attempt")
+    assert mailer.scheduled().get(message_id).attempts == 1
+    assert mailer.scheduled().requeue(message_id).moved == 1
+    until(lambda: post.arrivals() == ["jane@example.com"], "it is tried at once")

@@ -1,0 +1,48 @@
+"""The pool of threads, told to stop by SIGQUIT's handler while the loop hands it a message."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from celery.worker import state
+
+from mailer.settings import Settings
+from mailer.worker.app import create_app
+from mailer.worker.threads import TaskPool
+
+
+@pytest.fixture
+def pool(settings: Settings) -> Iterator[TaskPool]:
+    found = TaskPool(app=create_app(settings), limit=2)
+    found.start()
+    yield found
+    state.should_terminate = None
+    found.terminate()
+
+
+def test_the_handler_does_not_wait_for_a_lock_that_its_own_thread_holds(pool: TaskPool) -> None:
+    state.should_terminate = True
+    # As in the middle of the executor's submit().
+    with pool.executor._shutdown_lock:
+        handler = threading.Thread(target=pool.stop, daemon=True)
+        handler.start()
+        handler.join(10)
+        assert not handler.is_alive()
+
+
+def test_after_a_sigquit_it_begins_nothing_more(pool: TaskPool) -> None:
+    state.should_terminate = True
+    pool.stop()
+    begun: list[int] = []
+    pool.apply_async(lambda: None, accept_callback=lambda *_: begun.append(1))
+    pool.terminate()
+    assert not begun
+
+
+def test_it_runs_what_it_is_handed_and_ends_it(pool: TaskPool) -> None:
+    ran = threading.Event()
+    pool.apply_async(ran.set)
+    pool.stop()
+    assert ran.is_set()
