@@ -1,0 +1,220 @@
+"""The account: what SES says of it, and what this host needs to reach it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from botocore import xform_name
+
+from mailer.address import parse
+from mailer.doctor.finding import Finding, note, ok, problem
+from mailer.doctor.server import apart
+from mailer.errors import AccountStopped, RateExceeded, SendError
+from mailer.ses.access import Access, find_access, open_client
+from mailer.ses.account import AccountLimits, read_account
+from mailer.ses.curl_connection import CurlConnection, tls_sessions
+from mailer.ses.errors import boto_error
+from mailer.ses.transport import open_transport
+from mailer.settings import Settings
+
+_NEARLY = 0.9
+_TRIES, _TRY_AGAIN_SECONDS = 4, 1.1
+
+
+def credentials() -> tuple[Access | None, list[Finding]]:
+    """How this host would reach SES, and who it would be there."""
+    try:
+        access = find_access()
+        found = access.credentials()
+    except SendError as error:
+        remedy = (
+            "Set AWS_REGION and AWS_PROFILE (or the keys), or give the host a role; --no-ses for mailer up's simulator"
+        )
+        return None, [problem("credentials", str(error), remedy)]
+    key = found.access_key
+    kind = "temporary" if found.token else "long-term"
+    return access, [ok("credentials", f"{key[:4]}...{key[-4:]} ({kind}), Region {access.region}")]
+
+
+def endpoint(access: Access, settings: Settings) -> Iterator[Finding]:
+    """A connection to SES, with TLS and through the proxy if there is one, as the workers make them."""
+    start = time.monotonic()
+    through = f" through the proxy {access.proxy.rpartition('@')[2]}" if access.proxy else ""
+    try:
+        CurlConnection(access, settings.connect_timeout_seconds, settings.read_timeout_seconds, tls_sessions()).close()
+    except SendError as error:
+        yield problem(
+            "endpoint",
+            f"{access.endpoint_url}{through}: {error}",
+            "Open the way to it (firewall, VPC endpoint, proxy, AWS_CA_BUNDLE), or correct AWS_ENDPOINT_URL_SESV2",
+        )
+        return
+    text = f"{access.endpoint_url}{through}, connected in {(time.monotonic() - start) * 1000:.0f} ms"
+    if access.endpoint_url.startswith("https://"):
+        yield ok("endpoint", f"{text}, certificate checked")
+    else:
+        yield note("endpoint", f"{text}, without TLS", "Use https, unless this is a simulator on this host")
+
+
+def smtp(settings: Settings) -> Iterator[Finding]:
+    """The way that MAILER_TRANSPORT=smtp takes, as far as it can be gone without a mail."""
+    url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
+    with open_transport("smtp", smtp_url=url, connect_timeout=settings.connect_timeout_seconds) as transport:
+        try:
+            transport.prepare()
+        except SendError as error:
+            yield problem("SMTP", str(error), "Correct MAILER_SMTP_URL, or give a long-term AWS key to derive it from")
+        else:
+            yield ok("SMTP", "server and login are known; the connection is made with the first mail")
+
+
+def limits(settings: Settings) -> tuple[AccountLimits | None, list[Finding]]:
+    """GetAccount, which the workers ask as well unless both limits are set."""
+    try:
+        account = read_account()
+    except SendError as error:
+        if settings.rate_per_second is not None and settings.quota_per_day is not None:
+            remedy = "Allow ses:GetAccount: the workers can do without, this check cannot"
+            return None, [note("GetAccount", str(error), remedy)]
+        remedy = "Allow ses:GetAccount, or set MAILER_RATE_PER_SECOND and MAILER_QUOTA_PER_DAY"
+        return None, [problem("GetAccount", str(error), remedy)]
+    return account, [ok("GetAccount", "SES answers")]
+
+
+def standing(account: AccountLimits) -> Iterator[Finding]:
+    """Whether the account may send."""
+    if account.production_access:
+        yield ok("production", "production access")
+    else:
+        yield problem(
+            "production",
+            "the account is in the sandbox: only verified recipients get mail, all other becomes dead letters",
+            "Request production access in the SES console of this Region",
+        )
+    if account.sending_enabled:
+        yield ok("sending", "enabled")
+    else:
+        yield problem(
+            "sending", "disabled for the whole account", "Enable it in the SES console, once its cause is gone"
+        )
+    status = account.enforcement_status
+    remedy = "See the account's reputation page in the SES console, and answer AWS's case"
+    if status == "HEALTHY":
+        yield ok("enforcement", "healthy")
+    elif status == "PROBATION":
+        yield note("enforcement", "AWS reviews the account for bounces or complaints; it still sends", remedy)
+    else:
+        yield problem("enforcement", f"{status}: AWS has stopped the account", remedy)
+
+
+def allowance(account: AccountLimits, settings: Settings) -> Iterator[Finding]:
+    """Rate and quota, against what the settings say of them."""
+    own = settings.rate_per_second
+    if own is not None and own > account.max_send_rate:
+        yield problem(
+            "rate",
+            f"MAILER_RATE_PER_SECOND={own:g} is above the account's {account.max_send_rate:g} a second",
+            "Lower it, or unset it to follow SES: what is above is refused",
+        )
+    else:
+        yield ok("rate", f"{account.max_send_rate:g} recipients a second" + (f", of which {own:g} used" if own else ""))
+    quota, sent = account.max_24_hour_send, account.sent_last_24_hours
+    if quota is None:
+        yield ok("quota", f"none; {sent:,.0f} sent in 24 hours")
+        return
+    if settings.quota_per_day is not None and (settings.quota_per_day > quota or settings.quota_per_day < 0):
+        yield problem(
+            "quota",
+            f"MAILER_QUOTA_PER_DAY={settings.quota_per_day} is above the account's {quota:,.0f}",
+            "Lower it, or unset it to follow SES",
+        )
+    text = f"{max(0.0, quota - sent):,.0f} left of {quota:,.0f} in 24 hours"
+    remedy = "Wait for the window to roll, or ask AWS for a higher quota"
+    if sent >= quota:
+        yield problem("quota", text, remedy)
+    elif sent >= _NEARLY * quota:
+        yield note("quota", text, remedy)
+    else:
+        yield ok("quota", text)
+
+
+def clock(account: AccountLimits) -> Iterator[Finding]:
+    """This host's clock against AWS's."""
+    if account.ahead is not None:
+        yield apart("AWS's clock", -account.ahead, "AWS's")
+
+
+def sender(address: str) -> Iterator[Finding]:
+    """Whether this account may send from ``address``: verified itself, or its domain."""
+    bare = parse(address, "--from").address
+    domain = bare.rpartition("@")[2]
+    parents = domain.split(".")
+    candidates = [bare, *(".".join(parents[first:]) for first in range(len(parents) - 1))]
+    unverified = []
+    for name in candidates:
+        try:
+            found = _asked("GetEmailIdentity", EmailIdentity=name)
+        except SendError as error:
+            if error.code == "NotFoundException":
+                continue
+            yield note("sender", f"{name}: {error}", "Allow ses:GetEmailIdentity to have it checked")
+            return
+        if found.get("VerifiedForSendingStatus"):
+            yield ok("sender", f"{bare} may send: {name} is verified")
+            yield from _dkim(name, found.get("DkimAttributes", {}))
+            return
+        unverified.append(name)
+    what = (
+        f"{' and '.join(unverified)} not verified yet"
+        if unverified
+        else "neither it nor its domain is an identity here"
+    )
+    yield problem("sender", f"{bare}: {what}", f"Verify {domain} in the SES console of this Region")
+
+
+def _dkim(name: str, dkim: dict[str, Any]) -> Iterator[Finding]:
+    if dkim.get("SigningEnabled") and dkim.get("Status") != "SUCCESS":
+        yield note("DKIM", f"{name}: {dkim.get('Status')}", "Publish the three CNAME records that the console shows")
+
+
+def configuration_set(name: str) -> Iterator[Finding]:
+    """Whether it is there and sends."""
+    try:
+        found = _asked("GetConfigurationSet", ConfigurationSetName=name)
+    except SendError as error:
+        if error.code == "NotFoundException":
+            yield problem("configuration set", f"there is no {name} in this Region", "Create it, or correct its name")
+        else:
+            yield note("configuration set", f"{name}: {error}", "Allow ses:GetConfigurationSet to have it checked")
+        return
+    if found.get("SendingOptions", {}).get("SendingEnabled", True):
+        yield ok("configuration set", f"{name} is there and sends")
+    else:
+        yield problem("configuration set", f"sending with {name} is disabled", "Enable it in the SES console")
+
+
+def _asked(operation: str, **call: str) -> dict[str, Any]:
+    """SES's answer. Raises a `SendError`."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _ask(operation, call)
+        except (AccountStopped, RateExceeded) as error:
+            if not error.code.startswith(("TooManyRequests", "Throttl")):
+                raise
+            # SES answers one call a second besides sends.
+            time.sleep(_TRY_AGAIN_SECONDS)
+    return _ask(operation, call)
+
+
+def _ask(operation: str, call: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        client = open_client(read_timeout=10.0)
+        try:
+            answer: dict[str, Any] = getattr(client, xform_name(operation))(**call)
+            return answer
+        finally:
+            client.close()
+    except Exception as error:
+        raise boto_error(error, operation=operation) from error

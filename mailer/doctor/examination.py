@@ -1,0 +1,115 @@
+"""All the checks, in the order in which one stands on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import redis
+from kombu.exceptions import KombuError
+
+from mailer.broker.connection import connect
+from mailer.doctor import account, host, queue, server
+from mailer.doctor.finding import Finding, Level, ok, problem
+from mailer.errors import MailerError, SettingsError
+from mailer.monitor import read_status
+from mailer.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to look at besides the set-up: ``threads`` of a worker process, an address to send from, a set to send with.
+
+    ``ses`` False leaves SES out. ``worker_seconds`` is how long workers have to answer."""
+
+    threads: int = 32
+    sender: str | None = None
+    configuration_set: str | None = None
+    ses: bool = True
+    worker_seconds: float = 2.0
+
+
+def examine(settings: Settings, wanted: Wanted, say: Callable[[str], object] = lambda _: None) -> Iterator[Finding]:
+    """The findings, each as soon as it is there. ``say`` is told what is looked at next."""
+    say("this host")
+    yield from host.names()
+    yield from host.timeouts(settings)
+    yield from host.contradictions(settings)
+    yield from host.open_files(wanted.threads)
+    yield from _redis(settings, wanted, say)
+    if wanted.ses:
+        yield from _ses(settings, wanted, say)
+
+
+def _redis(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> Iterator[Finding]:
+    say("Redis")
+    try:
+        client = connect(settings)
+    except SettingsError as error:
+        yield problem("Redis", "it is not known where it is", str(error))
+        return
+    with client:
+        where = _where(client)
+        try:
+            client.ping()
+        except (redis.exceptions.RedisError, OSError) as error:
+            yield problem("Redis", f"{where}: {error}", "Start it, open the way to it, or correct MAILER_REDIS_URL")
+            return
+        yield ok("Redis", f"{where} answers")
+        yield from _guarded("rights", lambda: server.rights(client, settings))
+        try:
+            info = client.info()
+        except redis.exceptions.RedisError as error:
+            yield problem("Redis", f"INFO: {error}", "Give the user `+info`")
+            return
+        yield from server.version(info)
+        role = list(server.role(info))
+        yield from role
+        yield from server.memory(info)
+        yield from server.persistence(info, server.fsync_policy(client))
+        yield from _guarded("latency", lambda: server.latency(client))
+        yield from _guarded("clock", lambda: server.clock(client))
+        if any(each.level is Level.PROBLEM for each in role):
+            return
+        yield from _guarded("account", lambda: queue.state(read_status(client, settings), settings))
+        yield from _guarded("queues", lambda: queue.strays(client, settings))
+        say("the workers")
+        yield from _guarded("workers", lambda: queue.workers(settings, wanted.worker_seconds))
+
+
+def _ses(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> Iterator[Finding]:
+    say("the AWS credentials")
+    access, found = account.credentials()
+    yield from found
+    if settings.transport == "smtp":
+        yield from account.smtp(settings)
+    if access is None:
+        return
+    say("SES")
+    if settings.transport != "smtp":
+        yield from account.endpoint(access, settings)
+    limits, found = account.limits(settings)
+    yield from found
+    if limits is not None:
+        yield from account.standing(limits)
+        yield from account.allowance(limits, settings)
+        yield from account.clock(limits)
+    if wanted.sender is not None:
+        yield from account.sender(wanted.sender)
+    if wanted.configuration_set is not None:
+        yield from account.configuration_set(wanted.configuration_set)
+
+
+def _guarded(about: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """``check``, of which Redis may refuse a part or go away in the middle."""
+    try:
+        yield from check()
+    except (redis.exceptions.RedisError, KombuError, MailerError, OSError) as error:
+        yield problem(about, f"could not be looked at: {error}", "See to the problems above first")
+
+
+def _where(client: redis.Redis) -> str:
+    """Where the server is, without its password."""
+    kwargs = client.connection_pool.connection_kwargs
+    place = kwargs.get("path") or f"{kwargs.get('host', 'the master of the sentinels')}:{kwargs.get('port', '')}"
+    return f"{str(place).rstrip(':')}, database {kwargs.get('db') or 0}"

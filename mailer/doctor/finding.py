@@ -1,0 +1,41 @@
+"""What a check finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Mail goes out; somebody should know."""
+    PROBLEM = "problem"
+    """Mail is or will be stopped, lost or sent twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``about`` is what was looked at, ``text`` what is found there and ``remedy`` what to do about it: empty if ok."""
+
+    about: str
+    level: Level
+    text: str
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        assert (self.level is Level.OK) == (not self.remedy), self  # noqa: S101 - a finding without its remedy is none
+
+
+def ok(about: str, text: str) -> Finding:
+    return Finding(about, Level.OK, text)
+
+
+def note(about: str, text: str, remedy: str) -> Finding:
+    return Finding(about, Level.NOTE, text, remedy)
+
+
+def problem(about: str, text: str, remedy: str) -> Finding:
+    return Finding(about, Level.PROBLEM, text, remedy)

@@ -1,0 +1,96 @@
+"""This host: its settings and its limits."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator, Mapping
+
+from mailer.doctor.finding import Finding, note, ok, problem
+from mailer.settings import MARGIN_SECONDS, Settings
+
+_ON_UNKNOWN = "MAILER_ON_UNKNOWN_"
+# Of a worker's process besides one connection to SES for each send: libraries, Redis, logs, the event loop.
+_OTHER_FILES = 64
+
+
+def names(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+    """Variables that look like settings and are none."""
+    known = {f"MAILER_{name.upper()}" for name in Settings.model_fields} - {"MAILER_ON_UNKNOWN"}
+    given = sorted(name for name in environment if name.startswith("MAILER_") and not name.startswith(_ON_UNKNOWN))
+    strangers = [name for name in given if name not in known]
+    if strangers:
+        yield note(
+            "settings",
+            f"{', '.join(strangers)}: not a setting, so nothing reads it",
+            "Correct the name (README, Settings), or remove it",
+        )
+    else:
+        yield ok("settings", f"{len(given)} from the environment, the rest are defaults")
+
+
+def timeouts(settings: Settings) -> Iterator[Finding]:
+    """The lease against what a send may take."""
+    send = settings.connect_timeout_seconds + settings.read_timeout_seconds
+    margin = settings.lease_seconds - send
+    # A take's answer may come so late that the lease it brings is shorter by that.
+    late = 2 * settings.redis_timeout_seconds
+    text = f"{settings.lease_seconds:g} s, {margin:g} s more than a send may take"
+    if margin < min(late, 10 * MARGIN_SECONDS):
+        yield note(
+            "lease",
+            f"{text}: messages that Redis hands out later than that are returned unsent and taken again",
+            f"Set MAILER_LEASE_SECONDS to {send + late:g} or more",
+        )
+    else:
+        yield ok("lease", text)
+
+
+def contradictions(settings: Settings) -> Iterator[Finding]:
+    """Settings of which one makes the other idle."""
+    if settings.retry_base_seconds > settings.retry_cap_seconds:
+        yield note(
+            "retries",
+            f"MAILER_RETRY_BASE_SECONDS={settings.retry_base_seconds:g} is above "
+            f"MAILER_RETRY_CAP_SECONDS={settings.retry_cap_seconds:g}, so every wait is capped",
+            "Lower the first or raise the second",
+        )
+    if settings.smtp_url is not None and settings.transport != "smtp":
+        yield note(
+            "transport",
+            f"MAILER_SMTP_URL is set and MAILER_TRANSPORT is {settings.transport}, so nothing uses it",
+            "Set MAILER_TRANSPORT=smtp, or remove it",
+        )
+    url = settings.redis_url.get_secret_value() if settings.redis_url else ""
+    if settings.redis_sentinel_master and not url.startswith("sentinel://"):
+        yield note(
+            "Redis URL",
+            "MAILER_REDIS_SENTINEL_MASTER is set and MAILER_REDIS_URL no sentinel:// URL, so nothing asks a sentinel",
+            "Name the sentinels in MAILER_REDIS_URL, or remove it",
+        )
+    if (
+        settings.rate_per_second is not None
+        and settings.burst is not None
+        and settings.burst > settings.rate_per_second
+    ):
+        yield problem(
+            "burst",
+            f"MAILER_BURST={settings.burst:g} lets out more in a second than the rate of {settings.rate_per_second:g}",
+            "Lower it; unset, it is 1.5 or a twentieth of the rate",
+        )
+
+
+def open_files(threads: int) -> Iterator[Finding]:
+    """The limit of open files against the connections of a worker process."""
+    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = threads + _OTHER_FILES
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        how = "ulimit -n" if hard == resource.RLIM_INFINITY or hard >= needed else "LimitNOFILE or limits.conf"
+        yield problem(
+            "open files",
+            f"{limit:,} for each process; a worker with --threads {threads} needs about {needed:,}",
+            f"Raise it with {how}, or run more processes with fewer threads",
+        )
+    else:
+        shown = "no limit" if limit == resource.RLIM_INFINITY else f"{limit:,}"
+        yield ok("open files", f"{shown} for each process; a worker with --threads {threads} needs about {needed:,}")

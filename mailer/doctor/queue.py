@@ -1,0 +1,99 @@
+"""The account's queue: whether it moves, and whether anybody serves it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+
+import redis
+
+from mailer import payload
+from mailer.broker.keys import Keys
+from mailer.broker.take import PRIORITY_SEPARATOR
+from mailer.doctor.finding import Finding, note, ok, problem
+from mailer.monitor import AccountStatus
+from mailer.settings import Settings
+from mailer.worker.app import create_app
+
+
+def state(status: AccountStatus, settings: Settings) -> Iterator[Finding]:
+    """Whether the account sends, and by which limits."""
+    waiting = f"{status.waiting:,} messages wait" if status.waiting != 1 else "1 message waits"
+    if status.state == "paused":
+        yield problem("account", f"{status.account} is paused: {status.reason}; {waiting}", "Run `mailer resume`")
+    elif status.state == "stopped":
+        remedy = "Mend that in SES; sending goes on by itself, or at once with `mailer resume`"
+        yield problem("account", f"SES has stopped {status.account}: {status.reason}; {waiting}", remedy)
+    elif status.state == "parked":
+        yield note("account", f"{status.account} is parked by its quota; {waiting}", "It goes on by itself")
+    elif status.state == "unknown":
+        yield note(
+            "account",
+            f"{status.account}: no worker has written down its limits yet, and nothing is sent before; {waiting}",
+            "Start a worker; if one runs, its log says why it could not read them",
+        )
+    else:
+        yield ok("account", f"{status.account} is sending; {waiting}")
+    if status.unfit is not None:
+        yield problem("hosts", f"one can send nothing: {status.unfit}", "Run `mailer doctor` on that host")
+    for lane in status.lanes:
+        if lane.paused is not None:
+            yield note(f"lane {lane.name}", f"paused: {lane.paused}", f"Run `mailer resume --lane {lane.name}`")
+    written, own = status.rate, settings.rate_per_second
+    if own is not None and written.source == "settings" and written.per_second not in (None, own):
+        yield problem(
+            "limits",
+            f"a worker wrote down {written.per_second:g} a second, and MAILER_RATE_PER_SECOND here is {own:g}",
+            "Give every host the same: the worker that started last decides for all",
+        )
+    if status.overdue:
+        yield note(
+            "leases",
+            f"{status.overdue:,} messages are past their lease: no worker has asked since",
+            "Start a worker",
+        )
+
+
+def strays(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
+    """Mail that a producer on stock Celery has put into what is no lane."""
+    keys = Keys.of(settings)
+    pattern = re.sub(r"([\[\]*?\\])", r"\\\1", keys.prefix) + "[^@]*"
+    for key in client.scan_iter(pattern, count=1000, _type="list"):
+        name = key.decode(errors="replace").removeprefix(keys.prefix).partition(PRIORITY_SEPARATOR)[0]
+        if name in settings.lanes or f'"{payload.TASK}"'.encode() not in (client.lindex(key, -1) or b""):
+            continue
+        yield problem(
+            f"queue {name}",
+            f"{client.llen(key):,} messages lie there, and it is no lane: nobody reads them",
+            f"Have producers name one of {', '.join(settings.lanes)}, or add {name} to MAILER_LANES on every host",
+        )
+
+
+def workers(settings: Settings, seconds: float) -> Iterator[Finding]:
+    """Which workers answer within so many seconds, and which lanes they serve."""
+    served = _served(settings, seconds)
+    if not served:
+        yield problem(
+            "workers",
+            f"none on any host answers within {seconds:g} s",
+            "Start `mailer worker`; if one runs, see its log: it may be stuck, or work for another account or Redis",
+        )
+        return
+    hosts = sorted({name.partition("@")[2] for name in served})
+    yield ok("workers", f"{len(served)} answer{'s' if len(served) == 1 else ''}, on {', '.join(hosts)}")
+    for lane in settings.lanes:
+        by = sum(1 for lanes in served.values() if lane in lanes)
+        if by:
+            yield ok(f"lane {lane}", f"served by {by} of them")
+        else:
+            yield problem(f"lane {lane}", "served by nobody", f"Start a worker without --lane, or with --lane {lane}")
+
+
+def _served(settings: Settings, seconds: float) -> dict[str, set[str]]:
+    """Worker -> the queues it consumes, of all that answer in time."""
+    # Celery's remote control warns of workers of the same name, which is no concern here.
+    logging.getLogger("celery.app.control").setLevel(logging.CRITICAL)
+    with create_app(settings) as app:
+        found = app.control.inspect(timeout=seconds).active_queues() or {}
+    return {worker: {queue["name"] for queue in queues} for worker, queues in found.items()}

@@ -1,0 +1,211 @@
+"""The Redis server: whether it keeps what it is given."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import redis
+
+from mailer.broker.keys import Keys
+from mailer.doctor.finding import Finding, note, ok, problem
+from mailer.settings import Settings
+
+Info = Mapping[str, Any]
+"""What INFO says."""
+
+_OLDEST = {"Redis": (7, 2), "Valkey": (8, 0)}
+_PINGS = 15
+_SLOW_SECONDS, _TOO_SLOW_SECONDS = 0.02, 0.2
+_OFF_SECONDS, _TOO_FAR_OFF_SECONDS = 2.0, 300.0
+
+
+def version(info: Info) -> Iterator[Finding]:
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    number = str(info.get("valkey_version") or info.get("redis_version", "0"))
+    oldest = _OLDEST[name]
+    if tuple(int(part) for part in number.split(".")[:2] if part.isdigit()) < oldest:
+        yield problem(
+            "version",
+            f"{name} {number}",
+            "Upgrade to Redis 7.2 or Valkey 8, or later: the scripts need what came with these",
+        )
+    else:
+        yield ok("version", f"{name} {number}")
+
+
+def role(info: Info) -> Iterator[Finding]:
+    """A primary, on its own or with replicas; no cluster."""
+    if int(info.get("cluster_enabled", 0)):
+        yield problem(
+            "role",
+            "a node of a cluster, which answers for its own slots only",
+            "Use a server that is no cluster, or one cluster node that has all slots through a proxy",
+        )
+        return
+    if info.get("role") != "master":
+        yield problem(
+            "role",
+            f"a replica of {info.get('master_host', 'another server')}, which takes no writes",
+            "Point MAILER_REDIS_URL at the primary, or at the sentinels that know it",
+        )
+        return
+    replicas = int(info.get("connected_slaves", 0))
+    behind = f" with {replicas} {'replica' if replicas == 1 else 'replicas'}" if replicas else ""
+    if replicas:
+        yield note(
+            "role",
+            f"primary{behind}, which follow it a moment later",
+            "Know that a failover loses that moment, like a power cut: send what must not be lost with durable=True",
+        )
+    else:
+        yield ok("role", "primary")
+
+
+def memory(info: Info) -> Iterator[Finding]:
+    """Nothing may be evicted, and there must be room."""
+    policy, limit, used = str(info["maxmemory_policy"]), int(info["maxmemory"]), int(info["used_memory"])
+    if policy != "noeviction":
+        text = f"maxmemory-policy {policy} throws mail away" + ("" if limit else " as soon as a maxmemory is set")
+        remedy = "Set maxmemory-policy noeviction: a full queue must refuse, not forget"
+        yield problem("eviction", text, remedy) if limit else note("eviction", text, remedy)
+    else:
+        yield ok("eviction", "maxmemory-policy noeviction")
+    whole = limit or int(info.get("total_system_memory", 0))
+    if not whole:
+        return
+    text = f"{used / 1e6:,.0f} MB used of {whole / 1e6:,.0f} MB ({'maxmemory' if limit else 'the machine has'})"
+    remedy = "Raise maxmemory, or see what waits with `mailer status`: a message takes about 1 KB"
+    if used >= 0.95 * whole:
+        yield problem("memory", text, remedy)
+    elif used >= 0.75 * whole:
+        yield note("memory", text, remedy)
+    else:
+        yield ok("memory", text)
+
+
+def persistence(info: Info, fsync: str | None) -> Iterator[Finding]:
+    """``fsync`` is appendfsync, None if this user may not read it."""
+    if int(info.get("loading", 0)):
+        yield problem("persistence", "the server is still loading its data", "Wait for it")
+        return
+    if not int(info.get("aof_enabled", 0)):
+        yield problem(
+            "persistence",
+            "appendonly no: what is queued is lost, or sent twice, when the server ends",
+            "Set appendonly yes and appendfsync everysec",
+        )
+    elif fsync == "no":
+        yield problem(
+            "persistence",
+            "appendfsync no: a power cut loses what the system had not written, up to half a minute",
+            "Set appendfsync everysec or always",
+        )
+    elif fsync is None:
+        yield note(
+            "persistence",
+            "append-only file; appendfsync could not be read",
+            "Allow this user `+config|get`, or see yourself that it is everysec or always",
+        )
+    elif fsync == "everysec":
+        yield ok("persistence", "append-only file, appendfsync everysec: a power cut costs up to a second")
+    else:
+        yield ok("persistence", f"append-only file, appendfsync {fsync}")
+    for field, what in (
+        ("aof_last_write_status", "the append-only file"),
+        ("aof_last_bgrewrite_status", "the append-only file anew"),
+        ("rdb_last_bgsave_status", "the snapshot"),
+    ):
+        if info.get(field, "ok") != "ok":
+            yield problem(
+                "persistence",
+                f"the last time it wrote {what} failed ({field}: {info[field]}); it may refuse every write",
+                "See the server's log: most often its disk is full",
+            )
+
+
+def latency(client: redis.Redis) -> Iterator[Finding]:
+    """A few round trips: a message takes about three."""
+    seconds = []
+    for _ in range(_PINGS):
+        start = time.perf_counter()
+        client.ping()
+        seconds.append(time.perf_counter() - start)
+    middle, worst = statistics.median(seconds), max(seconds)
+    text = f"{middle * 1000:.1f} ms, at worst {worst * 1000:.1f} ms of {_PINGS}"
+    remedy = "Run the workers near Redis: permits that arrive late are given back"
+    if middle > _TOO_SLOW_SECONDS:
+        yield problem("latency", text, remedy)
+    elif middle > _SLOW_SECONDS:
+        yield note("latency", text, remedy)
+    else:
+        yield ok("latency", text)
+
+
+def clock(client: redis.Redis) -> Iterator[Finding]:
+    """This host's clock against Redis's."""
+    before = time.time()
+    seconds, microseconds = client.time()
+    yield apart("clock", (before + time.time()) / 2 - (seconds + microseconds / 1e6), "Redis's")
+
+
+def apart(about: str, ahead: float, whose: str) -> Finding:
+    """What it means that this host's clock is ``ahead`` seconds of another."""
+    if abs(ahead) < _OFF_SECONDS:
+        return ok(about, f"within {max(0.1, math.ceil(abs(ahead) * 10) / 10):g} s of {whose}")
+    text = f"this host's clock is {abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} {whose}"
+    remedy = "Keep both in time (NTP): mail goes out all the same, other programs' calls to AWS do not"
+    if abs(ahead) < _TOO_FAR_OFF_SECONDS:
+        return note(about, text, "Keep both in time (NTP); send_at and expires_at go by Redis's clock")
+    return problem(about, text, remedy)
+
+
+# Each with as many keys and arguments as it needs to be legal; the keys are those of the account.
+COMMANDS = (
+    *("BLPOP KEY 1", "BRPOP KEY 1", "DEL KEY", "EXISTS KEY", "GET KEY", "HDEL KEY f", "HEXISTS KEY f", "HGET KEY f"),
+    *("HGETALL KEY", "HINCRBY KEY f 1", "HLEN KEY", "HMGET KEY f", "HSET KEY f 1", "HSETNX KEY f 1", "HVALS KEY"),
+    *("LLEN KEY", "LMOVE KEY KEY LEFT LEFT", "LPUSH KEY 1", "LRANGE KEY 0 1", "PEXPIREAT KEY 1", "RPOP KEY"),
+    *("RPUSH KEY 1", "SADD KEY 1", "SET KEY 1", "SMEMBERS KEY", "SREM KEY 1", "UNLINK KEY", "ZADD KEY 1 m"),
+    *("ZCARD KEY", "ZCOUNT KEY 1 2", "ZRANGE KEY 0 1", "ZRANGEBYSCORE KEY 1 2", "ZREM KEY m"),
+    *("ZREVRANGEBYSCORE KEY 2 1", "ZSCORE KEY m", "EVALSHA sha 1 KEY", "INFO", "MULTI", "EXEC", "PING", "TIME"),
+    *("PUBLISH KEY m", "SUBSCRIBE KEY", "PSUBSCRIBE KEY*"),
+)
+_ASK_RIGHTS = """
+local refused = {}
+for i = 1, #ARGV do
+  local command = {}
+  for word in string.gmatch(ARGV[i], '%S+') do
+    local filled = string.gsub(word, 'KEY', function() return KEYS[1] end)
+    command[#command + 1] = filled
+  end
+  if not redis.acl_check_cmd(unpack(command)) then refused[#refused + 1] = string.match(ARGV[i], '%S+') end
+end
+return refused
+"""
+
+
+def rights(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
+    """Whether this user may do what workers and producers do, asked of the server without doing it."""
+    keys = Keys.of(settings)
+    remedy = f"Give the user `~{settings.key_prefix}* &* +@all -@admin -@dangerous +info`"
+    try:
+        refused = client.eval(_ASK_RIGHTS, 1, keys.account, *COMMANDS)
+    except redis.exceptions.NoPermissionError as error:
+        yield problem("rights", f"this user may not run scripts on keys under {keys.prefix}: {error}", remedy)
+        return
+    if refused:
+        missing = ", ".join(sorted({each.decode() for each in refused}))
+        yield problem("rights", f"this user may not {missing} (with keys under {keys.prefix})", remedy)
+    else:
+        yield ok("rights", f"all that is needed, on keys under {keys.prefix}")
+
+
+def fsync_policy(client: redis.Redis) -> str | None:
+    """appendfsync, None if this user may not read it."""
+    try:
+        return client.config_get("appendfsync").get("appendfsync")
+    except redis.exceptions.ResponseError:
+        return None
