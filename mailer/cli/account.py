@@ -1,0 +1,29 @@
+"""The account that a command works on: the one the environment names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
+from mailer.broker.connection import connect
+from mailer.errors import SettingsError
+from mailer.settings import Settings, current
+
+
+@contextmanager
+def open_redis() -> Iterator[tuple[redis.Redis, Settings]]:
+    """A client of the account's Redis, and the settings."""
+    settings = current()
+    client = connect(settings)
+    try:
+        yield client, settings
+    finally:
+        client.close()
+
+
+def check_lane(lane: str, settings: Settings) -> str:
+    if lane not in settings.lanes:
+        raise SettingsError(f"--lane {lane}: there is no such lane. Use one of {', '.join(settings.lanes)}")
+    return lane

@@ -1,0 +1,17 @@
+"""How every command's help looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+
+def new_app(**options: Any) -> typer.Typer:
+    """A Typer application for one command, or for all of them."""
+    return typer.Typer(
+        add_completion=False,
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **options,
+    )

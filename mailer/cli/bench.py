@@ -1,0 +1,158 @@
+"""``mailer bench``."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mailer.bench import plot, regions
+from mailer.bench.place import DOLLARS_PER_THOUSAND, RECIPIENT, Place, Ses, Simulated
+from mailer.bench.regions import Distance
+from mailer.bench.run import Plan, run
+from mailer.bench.screen import Screen, report
+from mailer.bench.stage import cores
+from mailer.cli.application import new_app
+from mailer.errors import SettingsError
+
+app = new_app()
+
+_NOTHING_REACHED = 1
+# 1, 4, 16, 64 and 256 threads and 2, 4, 8 processes: more than that no ladder has.
+_STAGES_AT_MOST = 9
+_WARM_UP_SECONDS = 2.0
+
+
+@app.command("bench")
+def bench(
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Mails per second that you want to send. (default: what the account allows; 1,000 simulated)",
+            show_default=False,
+        ),
+    ] = None,
+    latency: Annotated[
+        str, typer.Option(help="How long the simulator takes to answer: 80ms, lognormal:80ms/0.3.")
+    ] = "lognormal:80ms/0.3",
+    account_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="What the simulated account allows; of the real one, what to use.", show_default=False
+        ),
+    ] = None,
+    ses: Annotated[bool, typer.Option("--ses", help="Measure SES itself: real mail to its mailbox simulator.")] = False,
+    sender: Annotated[
+        str | None, typer.Option(help="With --ses: a verified address to send from.", show_default=False)
+    ] = None,
+    to: Annotated[str, typer.Option(help="With --ses: may carry a label, success+label@...")] = RECIPIENT,
+    yes: Annotated[bool, typer.Option("--yes", help="With --ses: do not ask before sending.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.5, help="For each stage.")] = 3.0,
+    most_threads: Annotated[int, typer.Option(min=1, help="Where to stop raising threads.")] = 256,
+    most_processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Where to stop raising processes. (default: one for each core)", show_default=False),
+    ] = None,
+    compare_regions: Annotated[
+        bool, typer.Option("--regions", help="Instead: compare how far SES's Regions are from this host.")
+    ] = False,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(help="With --regions: only this one. May be repeated.", metavar="URL", show_default=False),
+    ] = None,
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", help="Also draw it into this .svg or .png file.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON; progress goes to stderr.")] = False,
+) -> None:
+    """Find out how fast this host can send, what limits it, and how many processes and threads a rate takes.
+
+    Runs real workers over a backlog: more and more threads in one process until more bring no more, then processes.
+    It sends to a simulator that it starts itself, or with --ses to SES's mailbox simulator and to nobody else. Redis is
+    that of MAILER_REDIS_URL, under keys of its own that are deleted afterwards, or one of its own where that is unset.
+
+    Round trips are from making a request to its answer, as a worker sees them; CPU ms are a worker's for one mail;
+    workers, Redis and machine say how busy processors are (workers and Redis: 100% is one processor).
+    """
+    console = Console(highlight=False, stderr=as_json)
+    if compare_regions:
+        raise typer.Exit(_compare(endpoint, console, as_json=as_json))
+    if plot_file is not None:
+        plot.check(plot_file)
+    place: Place = Simulated(latency, account_rate)
+    if ses:
+        if sender is None:
+            raise SettingsError("--ses needs --sender: an address of yours that SES has verified")
+        place = Ses(sender, to, account_rate)
+        _confirm(place, seconds, yes=yes)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Python would end at once and leave workers behind; an exception stops them first.
+        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
+    plan = Plan(seconds, most_threads, most_processes or cores(), rate)
+    with closing(Screen(console)) as screen:
+        result = run(place, plan, screen)
+    if plot_file is not None:
+        plot.draw(plot_file, result)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), ensure_ascii=False))
+    else:
+        console.print(report(result), soft_wrap=True)
+        if plot_file is not None:
+            console.print(f"\nPlot: {plot_file}")
+
+
+def _confirm(place: Ses, seconds: float, *, yes: bool) -> None:
+    most = round((place.allowed or 0) * (seconds + _WARM_UP_SECONDS) * _STAGES_AT_MOST)
+    typer.echo(
+        f"This sends real mail through {place.name}, to {place.recipient}: at most {most:,} mails, "
+        f"for about ${most / 1000 * DOLLARS_PER_THOUSAND:.2f}. They do not count against the 24-hour quota, "
+        "but against the send rate: whatever else this account sends meanwhile may be throttled.",
+        err=True,
+    )
+    if not yes:
+        typer.confirm("Send them?", abort=True, err=True)
+
+
+def _compare(urls: list[str] | None, console: Console, *, as_json: bool) -> int:
+    wanted = {url: url for url in urls} if urls else regions.endpoints()
+    with console.status(f"Connecting to {len(wanted)} endpoints, {regions.TRIES} times each"):
+        found = regions.compare(wanted)
+    reached = [each for each in found if each.error is None]
+    if as_json:
+        fields = ("region", "url", "connect", "secure", "first_byte", "error")
+        typer.echo(json.dumps([{field: getattr(each, field) for field in fields} for each in found]))
+    elif reached:
+        console.print(_table(reached))
+        for each in found[len(reached) :]:
+            console.print(f"{each.region} was not reached: {each.error}", style="dim", soft_wrap=True)
+    if not reached:
+        console.print(
+            f"mailer: none of {len(found)} SES endpoints could be reached from this host; {found[0].url}: "
+            f"{found[0].error}. Check the network, or HTTPS_PROXY where there is a proxy",
+            soft_wrap=True,
+        )
+    return 0 if reached else _NOTHING_REACHED
+
+
+def _table(found: list[Distance]) -> Table:
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column("Region", no_wrap=True)
+    for name in ("connect ms", "TLS ms", "first byte ms"):
+        table.add_column(name, justify="right")
+    table.add_column("", no_wrap=True)
+    slowest = max(each.connect + each.first_byte for each in found)
+    for each in found:
+        tls = "" if each.secure is None else f"{1000 * each.secure:.1f}"
+        bar = "█" * max(1, round(24 * (each.connect + each.first_byte) / slowest))
+        table.add_row(
+            each.region, f"{1000 * each.connect:.1f}", tls, f"{1000 * each.first_byte:.1f}", f"[cyan]{bar}[/]"
+        )
+    return table

@@ -1,0 +1,82 @@
+"""``mailer doctor``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mailer.cli.application import new_app
+from mailer.doctor.examination import Wanted, examine
+from mailer.doctor.finding import Finding, Level
+from mailer.settings import current
+
+app = new_app()
+
+_STYLES = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "bold red"}
+
+
+@app.command("doctor")
+def doctor(
+    sender: Annotated[
+        str | None, typer.Option("--from", help="An address to send from: is it verified?", show_default=False)
+    ] = None,
+    configuration_set: Annotated[
+        str | None, typer.Option(help="An SES configuration set: is it there?", show_default=False)
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="As given to `mailer worker`.")] = 32,
+    ses: Annotated[bool, typer.Option("--ses/--no-ses", help="Whether to ask SES.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+) -> None:
+    """Check the set-up, and say what to mend.
+
+    It looks at this host, Redis, the workers and the SES account; each problem comes with its remedy. It sends no mail
+    and changes nothing. The exit code is 1 if there is a problem.
+
+    The JSON has the fields ok (true without a problem) and findings [{about, level (ok, note, problem), text, remedy}].
+    """
+    settings = current()
+    wanted = Wanted(threads, sender, configuration_set, ses)
+    if as_json:
+        found = list(examine(settings, wanted))
+        fields = [
+            {"about": each.about, "level": each.level, "text": each.text, "remedy": each.remedy} for each in found
+        ]
+        typer.echo(json.dumps({"ok": not _problems(found), "findings": fields}, ensure_ascii=False))
+    else:
+        console = Console(highlight=False)
+        with console.status("") as status:
+            found = list(_told(console, examine(settings, wanted, lambda what: status.update(f"Looking at {what}"))))
+        console.print(_summary(found))
+    raise typer.Exit(1 if _problems(found) else 0)
+
+
+def _told(console: Console, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Each finding, printed as it comes."""
+    for finding in findings:
+        line = Table.grid(padding=(0, 2))
+        line.add_column(width=7)
+        line.add_column(width=18, style="dim")
+        line.add_column()
+        text = Text(finding.text)
+        if finding.remedy:
+            text.append(f"\n{finding.remedy}", style="italic")
+        line.add_row(Text(finding.level, style=_STYLES[finding.level]), finding.about, text)
+        console.print(line)
+        yield finding
+
+
+def _summary(found: list[Finding]) -> Text:
+    problems, notes = _problems(found), sum(1 for each in found if each.level is Level.NOTE)
+    if problems:
+        return Text(f"{problems} {'problem' if problems == 1 else 'problems'}", style=_STYLES[Level.PROBLEM])
+    return Text("No problems" + (f", {notes} to know of" if notes else ""), style=_STYLES[Level.OK])
+
+
+def _problems(found: list[Finding]) -> int:
+    return sum(1 for each in found if each.level is Level.PROBLEM)

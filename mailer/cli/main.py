@@ -1,0 +1,118 @@
+"""The entry point: which commands there are, and how an error looks to the person who typed one."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from mailer.cli.application import new_app
+from mailer.errors import InvalidMessage, InvalidRequest, MailerError, SettingsError
+
+COMMANDS = {
+    "up": "Run everything on this host: Redis, simulator, workers and Flower, as far as they are needed.",
+    "worker": "Run the worker processes of this host.",
+    "send": "Send one message to each of a few recipients.",
+    "import": "Send a message to each recipient in a CSV file of any length.",
+    "status": "Show what the account may send, and what waits.",
+    "show": "Show what became of one message: each attempt, SES's answers, and where it is now.",
+    "find": "Find the messages to an address: those in the queue, and those that there is a record of.",
+    "dead": "Look into the dead letters, requeue, drop and export them.",
+    "held": "Look into and settle mail that SES may have accepted or not.",
+    "scheduled": "Look into mail that waits for its time, requeue and drop it.",
+    "doctor": "Check the set-up, and say what to mend.",
+    "pause": "Stop sending: the whole account, or one lane.",
+    "resume": "Send again what was paused, and try again what SES has stopped.",
+    "simulate": "Run the SES simulator alone.",
+    "valkey": "Run the embedded Valkey alone.",
+    "bench": "Find out how fast this host can send, what limits it, and how many processes and threads a rate takes.",
+    "demo": "Watch a few thousand messages flow through all of it in half a minute.",
+}
+"""Each has a module of its name here, imported when it is called: ``mailer --help`` need not wait for redis-py."""
+
+_MODULES = {"import": "csv_import"}
+_EXTRAS = {
+    "up": "local,simulator,flower",
+    "simulate": "simulator",
+    "bench": "local,simulator",
+    "demo": "local,simulator,flower,plot",
+}
+_OURS_TO_FIX = 1
+_YOURS_TO_FIX = 2
+
+
+class Deferred(TyperCommand):
+    """A command whose module is not imported until it is called."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        return self.load().make_context(info_name, args, parent=parent, **extra)
+
+    def load(self) -> Any:
+        name = str(self.name)
+        try:
+            module = import_module(f"mailer.cli.{_MODULES.get(name, name)}")
+        except ModuleNotFoundError as error:
+            if name not in _EXTRAS:
+                raise
+            raise SettingsError(
+                f"mailer {name} needs what is not installed here ({error.name}): install mailer[{_EXTRAS[name]}]"
+            ) from error
+        return typer.main.get_command(module.app)
+
+
+class Group(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        return Deferred(cmd_name, callback=None, help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
+
+
+app = new_app(cls=Group, no_args_is_help=True)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mailer {version('mailer')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _mailer(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Send mail through Amazon SES from many machines, at exactly the rate the account allows.
+
+    Settings come from the environment: MAILER_REDIS_URL says where Redis is (unset: the one that `mailer up`
+    embeds), AWS_REGION, AWS_PROFILE and the other AWS variables how to reach SES.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit. What a person can put right is one line, not a traceback."""
+    try:
+        app()
+    except MailerError as error:
+        _say(error)
+        sys.exit(_YOURS_TO_FIX if isinstance(error, SettingsError | InvalidMessage | InvalidRequest) else _OURS_TO_FIX)
+    except OSError as error:
+        _say(error)
+        sys.exit(_OURS_TO_FIX)
+    except Exception as error:
+        # Only asked for once it is sure to be loaded: redis-py takes a while to import.
+        redis = sys.modules.get("redis")
+        if redis is None or not isinstance(error, redis.exceptions.RedisError):
+            raise
+        _say(f"Redis did not answer as it should ({error}). Check MAILER_REDIS_URL and the server")
+        sys.exit(_OURS_TO_FIX)
+
+
+def _say(error: object) -> None:
+    for line in (str(error), *getattr(error, "__notes__", ())):
+        typer.echo(f"mailer: {line}", err=True)

@@ -1,0 +1,87 @@
+"""Options that `mailer send` and `mailer import` share, and how their text is read."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mailer.errors import InvalidMessage
+from mailer.message import Attachment
+
+Sender = Annotated[str, typer.Option(help="From whom: user@example.com or `'Name <user@example.com>'`.")]
+Subject = Annotated[str, typer.Option(help="The subject line.")]
+Lane = Annotated[str | None, typer.Option(help="One of MAILER_LANES.", show_default=False)]
+SendAt = Annotated[
+    str | None, typer.Option(help="Not before then: 2030-01-31T09:00+01:00, with the offset.", show_default=False)
+]
+ExpiresAt = Annotated[str | None, typer.Option(help="Not after then, in the same form.", show_default=False)]
+ReplyTo = Annotated[
+    list[str] | None, typer.Option(help="Where answers go. May be repeated.", metavar="ADDRESS", show_default=False)
+]
+Tag = Annotated[
+    list[str] | None, typer.Option(help="An SES tag. May be repeated.", metavar="NAME=VALUE", show_default=False)
+]
+Header = Annotated[
+    list[str] | None, typer.Option(help="A header. May be repeated.", metavar="NAME=VALUE", show_default=False)
+]
+Attach = Annotated[
+    list[Path] | None,
+    typer.Option(help="A file to attach. May be repeated.", exists=True, dir_okay=False, show_default=False),
+]
+ConfigurationSet = Annotated[str | None, typer.Option(help="An SES configuration set.", show_default=False)]
+ListUnsubscribe = Annotated[
+    list[str] | None,
+    typer.Option(help="https: or mailto: URL to unsubscribe at. May be repeated.", metavar="URL", show_default=False),
+]
+
+Durable = Annotated[bool, typer.Option("--durable", help="Wait until Redis has it on its disk.")]
+
+
+def moment(option: str, text: str | None) -> datetime | None:
+    """``text`` as a time with its offset; whether it lies ahead is for the producer to check."""
+    if text is None:
+        return None
+    remedy = "Write it as 2030-01-31T09:00+01:00, with the offset from UTC"
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidMessage(option, f"{text!r} is not a time", remedy) from None
+    if found.tzinfo is None:
+        raise InvalidMessage(option, f"{text!r} has no offset from UTC", remedy)
+    return found
+
+
+def pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
+    """``NAME=VALUE`` texts as a dict."""
+    found: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InvalidMessage(option, f"{text!r} is not NAME=VALUE", "Put an = between the name and the value")
+        if name in found:
+            raise InvalidMessage(option, f"{name} is given twice", "Give it once")
+        found[name] = value
+    return found
+
+
+def attachments(paths: Sequence[Path] | None) -> list[Attachment]:
+    """The files, with a type guessed by their names."""
+    return [
+        Attachment(path.name, path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream")
+        for path in paths or ()
+    ]
+
+
+def read_text(option: str, path: Path | None) -> str | None:
+    """The file's text."""
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidMessage(option, f"{path} is not UTF-8", "Save the file as UTF-8") from None

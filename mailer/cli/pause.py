@@ -1,0 +1,55 @@
+"""``mailer pause``."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from typing import Annotated
+
+import typer
+
+from mailer.broker import pause as pausing
+from mailer.broker.keys import Keys
+from mailer.cli import moments
+from mailer.cli.account import check_lane, open_redis
+from mailer.cli.application import new_app
+
+app = new_app()
+
+
+@app.command("pause")
+def pause(
+    reason: Annotated[str, typer.Option(help="Why: `mailer status` and the workers' logs show it.")],
+    lane: Annotated[str | None, typer.Option(help="Only this lane.", show_default=False)] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="When it ends by itself: 30m, 2h, 18:30, or 2030-01-31T09:00+01:00. (default: never)",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Stop sending: the whole account, or one lane.
+
+    What is being sent at this moment still goes out. It holds for the workers on every host, and over restarts, until
+    `mailer resume` or the given time; messages can be enqueued meanwhile.
+    """
+    with open_redis() as (client, settings):
+        ends = pausing.pause(
+            client,
+            Keys.of(settings),
+            reason=reason,
+            lane=None if lane is None else check_lane(lane, settings),
+            until=None if until is None else moments.ahead("--until", until),
+            by=_who(),
+        )
+    what = f"Account {settings.account}" if lane is None else f"Lane {lane} of account {settings.account}"
+    typer.echo(f"{what} is paused" + (f" until {moments.shown(ends)}." if ends else "."))
+
+
+def _who() -> str:
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        # A container's user often has no name.
+        return socket.gethostname()

@@ -1,0 +1,18 @@
+"""The producer that a command sends through. Apart from `account`, since it takes a while to import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mailer.broker.keys import Keys
+from mailer.broker.queue import Queue
+from mailer.cli.account import open_redis
+from mailer.producer import Producer
+
+
+@contextmanager
+def open_producer() -> Iterator[Producer]:
+    """A producer of the account that the environment names."""
+    with open_redis() as (client, settings):
+        yield Producer(Queue(client, Keys.of(settings)), settings.lanes)

@@ -1,0 +1,32 @@
+"""How far a search is, for one that takes more than a moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+_PATIENCE_SECONDS = 1.0
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """Hands out a function to call with how many more were looked at; a terminal shows the sum after a second."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}: {task.completed:,.0f} looked at"), TimeElapsedColumn())
+    progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    task = progress.add_task(what, total=None)
+    since = time.monotonic()
+
+    def advance(count: int) -> None:
+        progress.advance(task, count)
+        if not progress.live.is_started and time.monotonic() - since > _PATIENCE_SECONDS:
+            progress.start()
+
+    try:
+        yield advance
+    finally:
+        progress.stop()

@@ -1,0 +1,28 @@
+"""``mailer resume``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mailer.broker import pause as pausing
+from mailer.broker.keys import Keys
+from mailer.cli.account import check_lane, open_redis
+from mailer.cli.application import new_app
+
+app = new_app()
+
+
+@app.command("resume")
+def resume(lane: Annotated[str | None, typer.Option(help="Only this lane.", show_default=False)] = None) -> None:
+    """Send again what was paused, and try again what SES has stopped.
+
+    The whole account: paused by a person, stopped by SES, or parked because others have used up the quota. A lane that
+    was paused by itself stays so: resume it with --lane.
+    """
+    with open_redis() as (client, settings):
+        checked = None if lane is None else check_lane(lane, settings)
+        changed = pausing.resume(client, Keys.of(settings), lane=checked)
+    what = f"Account {settings.account}" if lane is None else f"Lane {lane} of account {settings.account}"
+    typer.echo(f"{what} {'sends again' if changed else 'was not stopped'}.")

@@ -1,0 +1,87 @@
+"""``mailer send``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mailer.cli import options
+from mailer.cli.application import new_app
+from mailer.cli.producer import open_producer
+from mailer.errors import InvalidMessage
+
+app = new_app()
+
+
+@app.command("send")
+def send(
+    to: Annotated[list[str], typer.Option(help="To whom. May be repeated: each gets a message of their own.")],
+    sender: options.Sender,
+    subject: options.Subject,
+    text: Annotated[str | None, typer.Option(help="The plain text.", show_default=False)] = None,
+    html: Annotated[str | None, typer.Option(help="The HTML.", show_default=False)] = None,
+    text_file: Annotated[
+        Path | None, typer.Option(help="A file with the plain text.", exists=True, dir_okay=False, show_default=False)
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option(help="A file with the HTML.", exists=True, dir_okay=False, show_default=False)
+    ] = None,
+    attach: options.Attach = None,
+    lane: options.Lane = None,
+    send_at: options.SendAt = None,
+    expires_at: options.ExpiresAt = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(help="Whoever had a message under this key within 24 hours gets none.", show_default=False),
+    ] = None,
+    reply_to: options.ReplyTo = None,
+    tag: options.Tag = None,
+    header: options.Header = None,
+    configuration_set: options.ConfigurationSet = None,
+    list_unsubscribe: options.ListUnsubscribe = None,
+    durable: options.Durable = False,
+) -> None:
+    """Send one message to each of a few recipients.
+
+    Prints their ids. A message is in the queue when this returns, and goes out as soon as the account allows. Without
+    --lane it takes the most urgent one.
+    """
+    plain, marked_up = _one_of("text", text, text_file), _one_of("html", html, html_file)
+    if not plain and not marked_up:
+        raise InvalidMessage("text", "is missing, and html too", "Give --text, --html or both, or files of them")
+    with open_producer() as producer:
+        ids = producer.send(
+            to=to,
+            sender=sender,
+            subject=subject,
+            text=plain,
+            html=marked_up,
+            lane=lane,
+            send_at=options.moment("send_at", send_at),
+            expires_at=options.moment("expires_at", expires_at),
+            idempotency_key=idempotency_key,
+            reply_to=reply_to or (),
+            headers=options.pairs("header", header),
+            attachments=options.attachments(attach),
+            configuration_set=configuration_set,
+            tags=options.pairs("tag", tag),
+            list_unsubscribe=list_unsubscribe,
+            durable=durable,
+        )
+    for message_id in ids:
+        typer.echo(message_id)
+
+
+_LONGEST_NAME = 255
+
+
+def _one_of(option: str, given: str | None, path: Path | None) -> str | None:
+    if given is not None and path is not None:
+        raise InvalidMessage(option, f"is given twice, with --{option}-file", "Give one of them")
+    if given and len(given) <= _LONGEST_NAME and "<" not in given and Path(given).is_file():
+        raise InvalidMessage(
+            option, f"is the name of a file and would be sent as it is: {given}", f"Use --{option}-file"
+        )
+    return given if path is None else options.read_text(option, path)

@@ -1,0 +1,117 @@
+"""``mailer show``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mailer.cli.account import open_redis
+from mailer.cli.application import new_app
+from mailer.cli.moments import shown
+from mailer.cli.progress import counting
+from mailer.history import Event, History, history_of
+
+app = new_app()
+
+STATE_STYLES = {"sent": "green", "dead": "bold red", "held": "yellow", "unknown": "yellow"}
+
+_VERBS = {
+    "sent": "sent",
+    "forget": "discarded",
+    "throttled": "SES refused the rate; back to the head of its lane",
+    "over_quota": "SES refused for the quota; back to the head of its lane",
+    "stop": "the account was stopped; back to the head of its lane",
+    "retry": "not accepted; to be tried again",
+    "resend": "perhaps accepted; to be sent again",
+    "dead": "set aside as a dead letter",
+    "hold": "held: it may have been sent",
+    "lost": "its worker was lost; back to the head of its lane",
+    "requeue": "requeued by a person",
+    "drop": "dropped by a person",
+}
+
+
+@app.command("show")
+def show(
+    message_id: Annotated[
+        str, typer.Argument(metavar="ID", help="What `mailer send` printed, or mailer.send returned.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One line of JSON; mailer.history says what is in it.")
+    ] = False,
+) -> None:
+    """Show what became of one message: each attempt, SES's answers, and where it is now.
+
+    It reads Redis and changes nothing. Records are kept for MAILER_RECORD_HOURS, in at most MAILER_RECORD_MEGABYTES.
+    """
+    with open_redis() as (client, settings), counting("Searching the queue") as progress:
+        found = history_of(client, settings, message_id, progress)
+    if found is None:
+        kept = f"for {settings.record_hours:g} hours at most" if settings.record_hours else "not at all"
+        typer.echo(
+            f"mailer: {message_id} is not in the queue of account {settings.account}, and there is no record of it. "
+            f"Records are kept {kept} (MAILER_RECORD_HOURS)",
+            err=True,
+        )
+        raise typer.Exit(1)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
+    else:
+        Console(highlight=False).print(_shown(found))
+
+
+def _state_in_words(history: History) -> Text:
+    """Where it is, and since or until when."""
+    text = Text(history.state, style=STATE_STYLES.get(history.state, ""))
+    found = history.found
+    more = ""
+    if history.state == "sent" and history.ses_id:
+        more = f" as {history.ses_id}"
+    elif history.state == "unknown":
+        more = ": it moved while it was looked for, or the end of its record is gone. Ask again"
+    elif found is None:
+        more = f" ({history.lines[-1].code})" if history.lines[-1].code else ""
+    elif found.place == "leased":
+        more = " to a worker" + (f" until {shown(found.at)}" if found.at else "")
+    elif found.place == "scheduled" and found.at:
+        more = f" for {shown(found.at)}"
+    elif found.code:
+        more = f": {found.code}"
+    return text.append(more, style="default")
+
+
+def _shown(history: History) -> RenderableType:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("message", history.id)
+    if history.found and history.found.masked:
+        facts.add_row("to", history.found.masked)
+    facts.add_row("lane", history.lane or "not known")
+    facts.add_row("now", _state_in_words(history))
+    if history.found and history.found.words:
+        facts.add_row("", history.found.words)
+
+    events = Table.grid(padding=(0, 2))
+    events.add_column(style="dim", no_wrap=True)
+    events.add_column(overflow="fold")
+    for event in history.events:
+        events.add_row(shown(event.at, milliseconds=True), _told(event))
+    if not history.lines:
+        events.add_row("", Text("No worker has settled it yet, or its record is over.", style="dim"))
+    return Group(facts, Text(), events)
+
+
+def _told(event: Event) -> Text:
+    attempt = f"attempt {event.attempt}: " if event.attempt else ""
+    text = Text(f"{attempt}{_VERBS.get(event.what, event.what)}")
+    if event.what == "sent":
+        text.append(f" as {event.answer}" if event.answer else ", as a person says")
+    elif event.answer:
+        text.append(f" ({event.answer}" + (f": {event.words})" if event.words else ")"), style="dim")
+    return text

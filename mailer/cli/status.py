@@ -1,0 +1,206 @@
+"""``mailer status``."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from mailer.cli.account import open_redis
+from mailer.cli.application import new_app
+from mailer.cli.moments import shown
+from mailer.monitor import AccountStatus, LaneStatus, Quota, Rate, read_status
+
+app = new_app()
+
+_STATE_STYLES = {
+    "sending": "green",
+    "paused": "bold red",
+    "stopped": "bold red",
+    "parked": "bold yellow",
+    "unknown": "yellow",
+}
+_FAR_OFF_DAYS = 180
+
+
+@app.command("status")
+def status(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One line of JSON; mailer.monitor says what is in it.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks, with --watch.")] = 1.0,
+) -> None:
+    """Show what the account may send, and what waits.
+
+    It reads Redis and changes nothing. The JSON has the fields account, at, state (sending, paused, stopped, parked,
+    unknown), reason, until, rate {per_second, headroom, cut, allowed_per_second, source, read_at}, quota {per_day,
+    used, by_mailer, by_others, left, reserve}, lanes [{name, waiting, paused, paused_by, paused_until}],
+    in_flight, overdue, scheduled, next_due_at, dead, held, paused_by, stop {reason, since, next_check_at},
+    forecast {backlog, resumes_at, leaving, done_at} and unfit; times are epoch seconds, rates recipients per second.
+    Fields are only ever added.
+    """
+    with open_redis() as (client, settings):
+        if not watch:
+            _print(read_status(client, settings), as_json)
+            return
+        try:
+            if as_json:
+                while True:
+                    _print(read_status(client, settings), as_json)
+                    time.sleep(every)
+            with Live(_shown(read_status(client, settings)), auto_refresh=False, transient=False) as live:
+                while True:
+                    time.sleep(every)
+                    live.update(_shown(read_status(client, settings)), refresh=True)
+        except KeyboardInterrupt:
+            return
+
+
+def _print(state: AccountStatus, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(state.to_json(), ensure_ascii=False))
+    else:
+        Console(highlight=False).print(_shown(state))
+
+
+def _shown(state: AccountStatus) -> RenderableType:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column()
+    facts.add_row("account", f"{state.account}")
+    facts.add_row("state", _state(state))
+    if state.unfit:
+        facts.add_row("unfit", Text(f"{state.unfit} (mailer doctor, on that host)", style="red"))
+    if outlook := _outlook(state):
+        facts.add_row("outlook", outlook)
+    facts.add_row("rate", _rate(state.rate, state.at))
+    facts.add_row("quota", _quota(state.quota))
+    facts.add_row("in flight", _in_flight(state))
+    facts.add_row("scheduled", _scheduled(state))
+    facts.add_row("dead", Text(f"{state.dead:,}", style="red" if state.dead else ""))
+    facts.add_row("held", Text(f"{state.held:,}", style="yellow" if state.held else ""))
+
+    lanes = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    lanes.add_column("lane")
+    lanes.add_column("waiting", justify="right")
+    lanes.add_column("")
+    for lane in state.lanes:
+        lanes.add_row(lane.name, f"{lane.waiting:,}", _lane_pause(lane))
+    return Group(facts, Text(), lanes)
+
+
+def _state(state: AccountStatus) -> Text:
+    text = Text(state.state, style=_STATE_STYLES[state.state])
+    if state.paused_by:
+        text.append(f" by {state.paused_by}", style="default")
+    if state.until is not None:
+        text.append(f" until {shown(state.until)}", style="default")
+    if state.stop is not None and state.state == "stopped":
+        text.append(f" since {shown(state.stop.since)}", style="default")
+    if state.reason:
+        text.append(f": {state.reason}", style="default")
+    if state.state == "paused":
+        text.append(" (mailer resume)", style="dim")
+    return text
+
+
+def _lane_pause(lane: LaneStatus) -> Text:
+    if lane.paused is None:
+        return Text()
+    text = Text("paused", style="bold red")
+    if lane.paused_by:
+        text.append(f" by {lane.paused_by}", style="default")
+    if lane.paused_until is not None:
+        text.append(f" until {shown(lane.paused_until)}", style="default")
+    text.append(f": {lane.paused}", style="default")
+    text.append(f" (mailer resume --lane {lane.name})", style="dim")
+    return text
+
+
+def _outlook(state: AccountStatus) -> str:
+    """When it goes on, and when the backlog is done, in sentences."""
+    if state.stop is not None:
+        check = _near(state.stop.next_check_at, state.at)
+        return f"Nothing is lost. The workers look {check} whether SES takes mail again, and then go on by themselves."
+    forecast = state.forecast
+    if forecast is None:
+        return ""
+    sentences = []
+    if state.state == "parked":
+        if forecast.resumes_at is None:
+            sentences.append(
+                f"Others have all of the quota ({state.quota.by_others:,}): sending resumes as theirs ends."
+            )
+        else:
+            leave = f"{forecast.leaving:,} recipients leave" if forecast.leaving != 1 else "1 recipient leaves"
+            resumes = _near(forecast.resumes_at, state.at)
+            sentences.append(f"Sending resumes {resumes} ({state.quota.used_up}; {leave} the window then).")
+    if forecast.done_at is not None:
+        done = _near(forecast.done_at, state.at, about=True)
+        sentences.append(f"The backlog of {forecast.backlog:,} will be done {done}.")
+    if forecast.backlog and state.scheduled:
+        sentences.append("Scheduled mail is not counted.")
+    if forecast.backlog != state.waiting:
+        sentences.append(f"{state.waiting - forecast.backlog:,} in paused lanes are not counted.")
+    return " ".join(sentences)
+
+
+def _rate(rate: Rate, now: float) -> str:
+    if rate.per_second is None or rate.allowed_per_second is None:
+        return "not known yet"
+    parts = [f"{rate.allowed_per_second:,g} per second allowed now"]
+    if rate.headroom or rate.cut < 1:
+        parts.append(f"of {rate.per_second:,g}")
+    if rate.headroom:
+        parts.append(f"headroom {rate.headroom:.0%}")
+    if rate.cut < 1:
+        parts.append(f"cut to {rate.cut:.0%} since SES refused; it recovers")
+    if rate.source:
+        parts.append(f"from {'SES' if rate.source == 'ses' else 'the settings'}{_ago(rate.read_at, now)}")
+    return ", ".join(parts)
+
+
+def _quota(quota: Quota) -> str:
+    used = f"{quota.used:,} used in 24 hours"
+    if quota.by_others:
+        used += f" ({quota.by_others:,} by others)"
+    if quota.per_day is None or quota.left is None:
+        return f"{used}, no limit known"
+    reserve = f", {quota.reserve:.0%} reserved for the most urgent lane" if quota.reserve else ""
+    return f"{used}, {quota.left:,} left of {quota.per_day:,}{reserve}"
+
+
+def _in_flight(state: AccountStatus) -> Text:
+    text = Text(f"{state.in_flight:,}")
+    if state.overdue:
+        text.append(f" ({state.overdue:,} past their lease: no worker is asking)", style="yellow")
+    return text
+
+
+def _scheduled(state: AccountStatus) -> str:
+    return f"{state.scheduled:,}" + (f", the first at {shown(state.next_due_at)}" if state.next_due_at else "")
+
+
+def _ago(moment: float | None, now: float) -> str:
+    return "" if moment is None else f" {max(0, round(now - moment))} s ago"
+
+
+def _near(moment: float, now: float, *, about: bool = False) -> str:
+    """As one says it: the day only if it is not today, and no hour that nobody can know."""
+    then, today = datetime.fromtimestamp(moment).astimezone(), datetime.fromtimestamp(now).astimezone()
+    word = "about" if about else "at"
+    if moment - now < 60:
+        return "within a minute"
+    if then.date() == today.date():
+        return f"{word} {then:%H:%M}"
+    if (then - today).days > _FAR_OFF_DAYS:
+        return f"in {then:%B %Y}"
+    return f"on {then:%b} {then.day} {word} {then:%H:%M}"

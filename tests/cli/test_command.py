@@ -1,0 +1,73 @@
+"""The command as such: help, version, and how errors look."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from mailer.cli.main import COMMANDS, Deferred
+from tests.cli.conftest import Mailer, environment
+
+
+def test_help_lists_every_command_without_importing_one() -> None:
+    script = (
+        "import sys; sys.argv = ['mailer', '--help']\n"
+        "from mailer.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'redis', 'celery', 'pydantic', 'botocore'} & set(sys.modules)))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True
+    ).stdout
+    assert all(f" {name} " in shown for name in COMMANDS)
+    assert shown.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_begins_its_help_with_its_line_in_the_list(name: str) -> None:
+    loaded = Deferred(name, callback=None).load()
+    assert loaded.name == name
+    assert (loaded.help or "").split("\n\n")[0].replace("\n", " ") == COMMANDS[name]
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "simulate"])
+def test_every_option_says_what_it_does(name: str) -> None:
+    loaded = Deferred(name, callback=None).load()
+    assert [option.name for option in loaded.params if not getattr(option, "help", None)] == []
+
+
+def test_it_knows_its_version(mailer: Mailer) -> None:
+    assert mailer("--version").stdout.startswith("mailer 0.")
+
+
+def test_a_wrong_setting_is_one_line_and_exit_code_2(mailer: Mailer) -> None:
+    done = mailer("status", MAILER_LANES="Bulk!")
+    assert done.returncode == 2
+    assert done.stderr.startswith("mailer: MAILER_LANES: lane 'Bulk!'")
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_redis_anywhere_says_how_to_get_one(mailer: Mailer, account_environment: dict[str, str]) -> None:
+    del account_environment["MAILER_REDIS_URL"]
+    done = mailer("status")
+    assert (done.returncode, "mailer up" in done.stderr, done.stderr.count("\n")) == (2, True, 1)
+
+
+def test_a_redis_that_does_not_answer_is_one_line_and_exit_code_1(mailer: Mailer) -> None:
+    done = mailer("status", MAILER_REDIS_URL="redis://127.0.0.1:1/0")
+    assert (done.returncode, "MAILER_REDIS_URL" in done.stderr, done.stderr.count("\n")) == (1, True, 1)
+
+
+def test_simulate_passes_every_option_on(mailer: Mailer) -> None:
+    done = mailer("simulate", "--rate", "14", "--host", "192.0.2.1")
+    assert done.returncode == 2
+    assert "--allow-remote" in done.stderr
+    assert "--quota" in mailer("simulate", "--help").stdout
+
+
+def test_typer_still_builds_commands_the_way_they_are_deferred() -> None:
+    assert callable(typer.main.get_command)

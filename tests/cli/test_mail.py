@@ -1,0 +1,168 @@
+"""``mailer send`` and ``mailer import``."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import redis
+
+from mailer.broker.keys import Keys
+from mailer.monitor import read_status
+from mailer.settings import Settings
+from tests.cli.conftest import Mailer, command
+from tests.cli.running import eventually
+
+MESSAGE = ("--sender", "me@example.com", "--subject", "Hello")
+
+
+def bodies(client: redis.Redis, settings: Settings, lane: str) -> list[dict[str, object]]:
+    """The arguments of the messages in a lane, the first to be sent first."""
+    envelopes = client.lrange(Keys.of(settings).lane(lane), 0, -1)
+    return [json.loads(json.loads(envelope)["body"])[1] for envelope in reversed(envelopes)]  # type: ignore[arg-type]
+
+
+def test_send_prints_an_id_for_each_recipient_and_enqueues_each(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "note.txt").write_text("attached")
+    done = mailer(
+        *("send", "--to", "a@example.com", "--to", "b@example.com", *MESSAGE, "--text", "Hi", "--lane", "bulk"),
+        *("--tag", "campaign=autumn", "--header", "X-Kind=note", "--attach", "note.txt", "--reply-to", "r@example.com"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(set(done.stdout.split())) == 2
+    first, second = bodies(client, settings, "bulk")
+    assert (first["to"], second["to"]) == ("a@example.com", "b@example.com")
+    assert first["tags"] == {"campaign": "autumn"}
+
+
+def test_send_takes_bodies_from_files_and_a_time_to_wait_for(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "body.html").write_text("<p>Grüße</p>", encoding="utf-8")
+    done = mailer(
+        "send", "--to", "a@example.com", *MESSAGE, "--html-file", "body.html", "--send-at", "2030-01-31T09:00Z"
+    )
+    assert done.returncode == 0, done.stderr
+    state = read_status(client, settings)
+    assert (state.scheduled, state.waiting) == (1, 0)
+    assert state.next_due_at == 1_896_080_400
+
+
+def test_send_refuses_bad_input_with_the_field_and_the_remedy(mailer: Mailer) -> None:
+    done = mailer("send", "--to", "nobody", *MESSAGE, "--text", "Hi")
+    assert done.returncode == 2
+    assert done.stderr == "mailer: to[0]: has no @ or nothing before it. Write user@example.com\n"
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--send-at", "tomorrow")
+    assert done.stderr.startswith("mailer: send_at: 'tomorrow' is not a time. Write it as")
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--send-at", "2030-01-31T09:00")
+    assert done.stderr.startswith("mailer: send_at: '2030-01-31T09:00' has no offset from UTC. Write it as")
+
+
+def test_send_takes_no_name_of_a_file_for_a_body(mailer: Mailer, tmp_path: Path) -> None:
+    letter = tmp_path / "letter.html"
+    letter.write_text("<p>Hi</p>")
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--html", str(letter))
+    assert done.returncode == 2
+    assert done.stderr.endswith("Use --html-file\n")
+    done = mailer("send", "--to", "a@example.com", *MESSAGE)
+    assert done.stderr == "mailer: text: is missing, and html too. Give --text, --html or both, or files of them\n"
+
+
+def test_the_help_shows_how_to_write_a_sender_with_a_name(mailer: Mailer) -> None:
+    assert "'Name <user@example.com>'" in mailer("send", "--help").stdout
+
+
+def test_the_same_idempotency_key_prints_the_first_id_again(mailer: Mailer) -> None:
+    arguments = ("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--idempotency-key", "k1")
+    assert mailer(*arguments).stdout == mailer(*arguments).stdout
+
+
+def csv(tmp_path: Path, *rows: str) -> Path:
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(("email,name,idempotency_key", *rows, "")), encoding="utf-8")
+    (tmp_path / "body.txt").write_text("Dear {{ name }}", encoding="utf-8")
+    return path
+
+
+IMPORT = ("import", "people.csv", *MESSAGE, "--text", "body.txt")
+
+
+def test_import_enqueues_the_good_rows_and_reports_the_bad_ones_with_their_lines(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    csv(
+        tmp_path,
+        "ann@example.com,Ann,k1",
+        "nobody,Nobody,",
+        "short@example.com",
+        "bob@example.com,Bob,",
+        "ann@example.com,Ann,k1",
+    )
+    done = mailer(*IMPORT)
+    assert (done.returncode, done.stdout) == (0, "2 accepted, 2 bad, 1 duplicates\n")
+    assert done.stderr == "mailer: 2 rows were bad and skipped: see people.csv.bad.csv\n"
+    report = (tmp_path / "people.csv.bad.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in report] == ["line", "3", "4"]
+    assert [body["to"] for body in bodies(client, settings, "bulk")] == ["ann@example.com", "bob@example.com"]
+
+
+def test_an_interrupted_import_says_what_is_enqueued(
+    account_environment: dict[str, str], client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    csv(tmp_path, *(f"r{number}@example.com,Ann," for number in range(300_000)))
+    done = subprocess.Popen(
+        command(*IMPORT),
+        env=account_environment,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    eventually(lambda: read_status(client, settings).waiting > 1000)
+    done.send_signal(signal.SIGINT)
+    _, told = done.communicate(timeout=30)
+    assert done.returncode == 130
+    enqueued = re.search(r"stopped with at least ([\d,]+) messages enqueued", told)
+    assert enqueued is not None, told
+    assert 0 < int(enqueued[1].replace(",", "")) <= read_status(client, settings).waiting < 300_000
+
+
+def test_a_strict_import_with_a_bad_row_enqueues_nothing(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    for rows, line, found in (
+        (("ann@example.com,Ann,", "nobody,Nobody,"), "3", "one is bad, and those after it were not looked at"),
+        (("a@example.com", "b@example.com,B,"), "2", "1 bad"),
+    ):
+        csv(tmp_path, *rows)
+        done = mailer(*IMPORT, "--strict", "--bad-rows", "bad.csv")
+        assert done.returncode == 2
+        assert done.stderr == f"mailer: rows: {found}, so nothing was enqueued (--strict). See bad.csv\n"
+        assert (tmp_path / "bad.csv").read_text().splitlines()[1].startswith(f"{line},")
+    assert read_status(client, settings).waiting == 0
+
+
+def test_a_strict_import_of_good_rows_enqueues_all(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    csv(tmp_path, "ann@example.com,Ann,", "bob@example.com,Bob,")
+    done = mailer(*IMPORT, "--strict", "--lane", "transactional")
+    assert (done.returncode, done.stdout) == (0, "2 accepted, 0 bad, 0 duplicates\n")
+    assert [lane.waiting for lane in read_status(client, settings).lanes] == [2, 0]
+
+
+def test_a_template_that_uses_an_unknown_column_enqueues_nothing(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    csv(tmp_path, "ann@example.com,Ann,")
+    (tmp_path / "body.txt").write_text("Dear {{ surname }}", encoding="utf-8")
+    done = mailer(*IMPORT)
+    assert (done.stdout, read_status(client, settings).waiting) == ("0 accepted, 1 bad, 0 duplicates\n", 0)
+    assert done.returncode == 1
+    assert "templates may use here: name" in done.stderr
+    assert "surname" in (tmp_path / "people.csv.bad.csv").read_text(encoding="utf-8")

@@ -1,0 +1,195 @@
+"""``mailer status``, ``pause`` and ``resume``: the account's state as Redis has it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+import redis
+
+from mailer import monitor
+from mailer.broker import limits
+from mailer.broker.keys import Keys
+from mailer.broker.script import script
+from mailer.forecast import WINDOW_MINUTES
+from mailer.monitor import read_status
+from mailer.settings import Settings
+from tests.cli.conftest import Mailer
+
+
+@pytest.fixture
+def keys(settings: Settings) -> Keys:
+    return Keys.of(settings)
+
+
+def minute(client: redis.Redis) -> int:
+    return int(client.time()[0]) // 60  # type: ignore[index]
+
+
+def test_an_account_that_no_worker_has_seen_is_unknown(client: redis.Redis, settings: Settings) -> None:
+    state = read_status(client, settings)
+    assert (state.state, state.rate.allowed_per_second, state.quota.per_day) == ("unknown", None, None)
+
+
+def test_the_allowed_rate_is_what_headroom_and_cut_leave(client: redis.Redis, settings: Settings, keys: Keys) -> None:
+    limits.write(client, settings.model_copy(update={"rate_headroom": 0.1}), rate=100, quota=-1)
+    cut_at = time.time() - 20
+    client.hset(keys.account, mapping={"cut": "0.5", "cut_at": int(cut_at * 1e6)})
+    rate = read_status(client, settings).rate
+    assert (rate.per_second, rate.headroom, rate.source) == (100, 0.1, "settings")
+    assert 0.648 <= rate.cut <= 0.5 + 0.5 * ((time.time() - cut_at) / 30) ** 3 + 0.001
+    assert rate.allowed_per_second == pytest.approx(90 * rate.cut, abs=0.1)
+
+
+def test_the_numbers_here_are_those_of_the_script() -> None:
+    values: dict[str, float] = {}
+    for names, numbers in re.findall(r"^ *local ([A-Z_, ]+) = ([\d., e]+)$", script("take").text, re.MULTILINE):
+        values |= dict(zip(names.split(", "), map(float, numbers.split(", ")), strict=True))
+    assert values["CUT_RECOVERY"] == monitor.CUT_RECOVERY_SECONDS * 1e6
+    assert values["BELIEVED"] == monitor.BELIEVED_SECONDS * 1e6
+    assert values["LIMITS_FRESH"] == monitor.LIMITS_FRESH_SECONDS * 1e6
+    assert values["WINDOW_MINUTES"] == WINDOW_MINUTES
+
+
+def test_minutes_older_than_a_day_have_left_the_quota_even_if_nobody_took_since(
+    client: redis.Redis, settings: Settings, keys: Keys
+) -> None:
+    now = minute(client)
+    client.hset(keys.quota, mapping={str(now - 1443): "25", str(now - 1000): "30", str(now): "40"})
+    limits.write(client, settings, rate=10, quota=1000, sent=75)
+    quota = read_status(client, settings).quota
+    assert (quota.by_mailer, quota.by_others, quota.used, quota.left) == (70, 5, 75, 925)
+
+
+def test_what_waits_is_counted_where_it_waits(client: redis.Redis, settings: Settings, keys: Keys) -> None:
+    client.lpush(keys.lane("bulk"), "a", "b")
+    client.lpush(keys.lane("bulk") + "\x06\x163", "from stock Celery, with a priority")
+    client.zadd(keys.schedule, {"bulk\nlater": 2e15, "bulk\nsooner": 1.9e15})
+    client.zadd(keys.leases, {"worker:1:1": 1, "worker:1:2": 2e15})
+    client.hset(keys.aside("dead"), "x", "{}")
+    state = read_status(client, settings)
+    assert [(lane.name, lane.waiting) for lane in state.lanes] == [("transactional", 0), ("bulk", 3)]
+    assert (state.scheduled, state.next_due_at) == (2, 1.9e9)
+    assert (state.in_flight, state.overdue, state.dead, state.held) == (2, 1, 1, 0)
+
+
+def test_looking_changes_nothing(client: redis.Redis, settings: Settings, keys: Keys) -> None:
+    limits.write(client, settings, rate=10, quota=1000)
+    before = client.hgetall(keys.account)
+    read_status(client, settings)
+    assert client.hgetall(keys.account) == before
+
+
+def test_an_account_without_quota_says_when_it_resumes_and_when_the_backlog_is_done(
+    mailer: Mailer, client: redis.Redis, settings: Settings, keys: Keys
+) -> None:
+    now = minute(client)
+    limits.write(client, settings, rate=10, quota=1000)
+    client.hset(keys.quota, mapping={str(now - 1440): "120", str(now - 700): "880"})
+    client.lpush(keys.lane("transactional"), *("a",) * 200)
+    state = read_status(client, settings)
+    assert (state.state, state.reason) == ("parked", "the quota is used up")
+    assert state.forecast is not None
+    assert state.until == state.forecast.resumes_at == pytest.approx((now + 2) * 60, abs=60)
+    assert state.forecast.done_at == pytest.approx((now + 742) * 60, abs=70)
+    said = " ".join(mailer("status").stdout.split())
+    assert re.search(r"Sending resumes (at \S+|on \S+ \d+ at \S+|within a minute) \(the quota is used up; 120", said)
+    assert re.search(r"The backlog of 200 will be done (on \S+ \d+ )?about \d\d:\d\d\.", said)
+
+
+def test_others_who_have_all_of_the_quota_are_named(
+    mailer: Mailer, client: redis.Redis, settings: Settings, keys: Keys
+) -> None:
+    limits.write(client, settings, rate=10, quota=1000, sent=1000)
+    client.lpush(keys.lane("bulk"), "a")
+    state = read_status(client, settings)
+    assert (state.state, state.until) == ("parked", None)
+    said = " ".join(mailer("status").stdout.split())
+    assert "Others have all of the quota (1,000): sending resumes as theirs ends." in said
+
+
+def test_a_stop_by_ses_says_why_since_when_and_when_it_is_looked_at_again(
+    mailer: Mailer, client: redis.Redis, settings: Settings, keys: Keys
+) -> None:
+    limits.write(client, settings, rate=10, quota=1000)
+    at = time.time_ns() // 1000
+    stop = {"stopped": "AccountSuspendedException: Ask AWS.", "stopped_at": at - 10**9, "probe_at": at + 10**9}
+    client.hset(keys.account, mapping=stop)  # type: ignore[arg-type]
+    state = read_status(client, settings)
+    assert (state.state, state.reason) == ("stopped", "AccountSuspendedException: Ask AWS.")
+    assert state.stop is not None
+    assert (state.stop.since, state.stop.next_check_at) == pytest.approx((at / 1e6 - 1000, at / 1e6 + 1000))
+    assert state.forecast is None
+    said = " ".join(mailer("status").stdout.split())
+    assert re.search(r"stopped since \S+ \S+: AccountSuspendedException: Ask AWS\.", said)
+    assert re.search(r"The workers look (on \S+ \d+ )?at \d\d:\d\d whether SES takes mail again", said)
+    limits.write(client, settings, rate=10, quota=1000, sent=0, allows=False)
+    stop_now = read_status(client, settings).stop
+    assert stop_now is not None
+    assert stop_now.next_check_at == pytest.approx(time.time() + 60, abs=10)
+    assert mailer("resume").stdout == f"Account {settings.account} sends again.\n"
+    assert read_status(client, settings).state == "sending"
+
+
+def test_the_json_has_exactly_the_documented_fields(mailer: Mailer) -> None:
+    shown = json.loads(mailer("status", "--json").stdout)
+    assert list(shown) == [
+        *("account", "at", "state", "reason", "until", "rate", "quota", "lanes", "in_flight", "overdue", "scheduled"),
+        *("next_due_at", "dead", "held", "paused_by", "stop", "forecast", "unfit"),
+    ]
+    assert list(shown["rate"]) == ["per_second", "headroom", "cut", "allowed_per_second", "source", "read_at"]
+    assert list(shown["quota"]) == ["per_day", "used", "by_mailer", "by_others", "left", "reserve"]
+    nothing = {"waiting": 0, "paused": None, "paused_by": None, "paused_until": None}
+    assert shown["lanes"] == [{"name": name, **nothing} for name in ("transactional", "bulk")]
+
+
+def test_pause_and_resume_hold_for_the_account(mailer: Mailer, client: redis.Redis, settings: Settings) -> None:
+    limits.write(client, settings, rate=10, quota=1000)
+    assert mailer("pause", "--reason", "moving house").returncode == 0
+    state = read_status(client, settings)
+    assert (state.state, state.reason) == ("paused", "moving house")
+    assert re.search(r"paused by \S+: moving house \(mailer resume\)", mailer("status").stdout)
+    assert mailer("resume").stdout == f"Account {settings.account} sends again.\n"
+    assert read_status(client, settings).state == "sending"
+    assert client.llen(Keys.of(settings).doorbell) == 1
+
+
+@pytest.mark.parametrize("until", ["30m", "1d12h", "18:30", "2090-01-31T09:00+01:00"])
+def test_a_pause_may_have_an_end(mailer: Mailer, client: redis.Redis, settings: Settings, until: str) -> None:
+    limits.write(client, settings, rate=10, quota=1000)
+    said = mailer("pause", "--reason", "moving house", "--until", until, TZ="Europe/Berlin").stdout
+    state = read_status(client, settings)
+    assert (state.state, state.until is not None) == ("paused", True)
+    assert state.until is not None
+    shown = datetime.fromtimestamp(state.until, ZoneInfo("Europe/Berlin")).strftime("%Y-%m-%d %H:%M:%S")
+    assert said == f"Account {settings.account} is paused until {shown}.\n"
+    assert ("18:30" not in until) or " 18:30:00" in shown
+    assert f"until {shown}: moving house" in mailer("status", TZ="Europe/Berlin").stdout
+
+
+@pytest.mark.parametrize("until", ["18:75", "soon", "2090-01-31T09:00", "2020-01-31T09:00+01:00", "0m"])
+def test_an_end_that_is_none_is_refused(mailer: Mailer, client: redis.Redis, settings: Settings, until: str) -> None:
+    done = mailer("pause", "--reason", "moving house", "--until", until)
+    assert (done.returncode, "until" in done.stderr, done.stderr.count("\n")) == (2, True, 1)
+    assert client.hget(Keys.of(settings).account, "paused") is None
+
+
+def test_a_pause_that_has_ended_is_not_shown(client: redis.Redis, settings: Settings, keys: Keys) -> None:
+    limits.write(client, settings, rate=10, quota=1000)
+    client.hset(keys.account, mapping={"paused": "a moment", "paused_until": "1", "paused:bulk": "a moment"})
+    client.hset(keys.account, "paused_until:bulk", "1")
+    state = read_status(client, settings)
+    assert (state.state, state.lanes[1].paused) == ("sending", None)
+
+
+def test_a_lane_is_paused_by_itself(mailer: Mailer, client: redis.Redis, settings: Settings) -> None:
+    assert mailer("pause", "--lane", "bulk", "--reason", "wrong letter").returncode == 0
+    assert [lane.paused for lane in read_status(client, settings).lanes] == [None, "wrong letter"]
+    assert mailer("resume", "--lane", "bulk").returncode == 0
+    assert [lane.paused for lane in read_status(client, settings).lanes] == [None, None]
+    done = mailer("pause", "--lane", "blk", "--reason", "typo")
+    assert (done.returncode, "transactional, bulk" in done.stderr) == (2, True)
