@@ -1,0 +1,84 @@
+"""The demo's picture: sends per second against the allowed rate, and how long urgent messages took."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mailer.demo.figures import Figures, milliseconds
+
+if TYPE_CHECKING:
+    from mailer.simulator.inbox import Row
+
+_BULK, _URGENT, _LIMIT = "#4c78a8", "#e45756", "#333333"
+
+
+def draw(
+    folder: Path,
+    figures: Figures,
+    rows: Sequence[Row],
+    urgent_ids: Collection[str],
+    latencies: Sequence[tuple[float, float]],
+) -> list[Path]:
+    """Write ``demo.svg`` and ``demo.png`` into ``folder`` and return where they are."""
+    # Both take a second to import, and only now are they wanted.
+    import matplotlib as mpl  # noqa: PLC0415
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    began = min(row.at for row in rows)
+    # The hash salt and the date would make two drawings of the same figures differ.
+    mpl.rcParams.update(
+        {"svg.hashsalt": "mailer", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+    )
+    figure, (upper, lower) = plt.subplots(
+        2, 1, figsize=(10, 6.4), sharex=True, height_ratios=(3, 2), layout="constrained"
+    )
+    _draw_sends(upper, figures, rows, urgent_ids, began)
+    _draw_latencies(lower, figures, latencies, began)
+    figure.suptitle(
+        f"{figures.sent:,} messages at {figures.achieved:.1f} per second of {figures.allowed:g} allowed: "
+        f"{figures.throttled} throttled, {figures.lost} lost, {figures.doubled} doubled",
+        fontsize=12,
+        fontweight="bold",
+        x=0.01,
+        ha="left",
+    )
+    paths = [folder / "demo.svg", folder / "demo.png"]
+    for path in paths:
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    plt.close(figure)
+    return paths
+
+
+def _draw_sends(axes: Any, figures: Figures, rows: Sequence[Row], urgent_ids: Collection[str], began: float) -> None:
+    seconds = int(max(row.at for row in rows) - began) + 1
+    bulk, urgent = [0] * seconds, [0] * seconds
+    for row in rows:
+        (urgent if row.message_id in urgent_ids else bulk)[int(row.at - began)] += 1
+    edges = [second + 0.5 for second in range(seconds)]
+    axes.bar(edges, bulk, width=0.92, color=_BULK, label="bulk")
+    axes.bar(edges, urgent, width=0.92, bottom=bulk, color=_URGENT, label="urgent")
+    axes.axhline(figures.allowed, color=_LIMIT, linewidth=1.2, linestyle="--", label="allowed")
+    axes.set_ylabel("sends in each second")
+    axes.set_ylim(0, figures.allowed * 1.25)
+    axes.legend(loc="upper right", ncols=3, frameon=False)
+
+
+def _draw_latencies(axes: Any, figures: Figures, latencies: Sequence[tuple[float, float]], began: float) -> None:
+    times = [called - began for called, _ in latencies]
+    values = [seconds * 1000 for _, seconds in latencies]
+    axes.vlines(times, 0, values, color=_URGENT, linewidth=1, alpha=0.4)
+    axes.plot(times, values, "o", color=_URGENT, markersize=4)
+    if values:
+        axes.axhline(figures.urgent.half * 1000, color=_LIMIT, linewidth=0.8, linestyle=":")
+        axes.text(
+            1, 0.97, f"half within {milliseconds(figures.urgent.half)}", transform=axes.transAxes, ha="right", va="top"
+        )
+    axes.set_ylim(0, max([*values, 10]) * 1.2)
+    axes.set_ylabel("urgent: ms to SES")
+    axes.set_xlabel("seconds since the first send")
+    axes.margins(x=0.01)
+    axes.xaxis.get_major_locator().set_params(integer=True)
