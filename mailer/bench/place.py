@@ -1,0 +1,123 @@
+"""What is measured against: a simulator of our own, or SES itself with addresses that nobody reads."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from mailer.errors import SettingsError
+from mailer.host.everything import simulated_aws
+from mailer.ses.access import find_access
+from mailer.ses.account import read_account
+from mailer.simulator.client import Simulator, SimulatorError
+
+RECIPIENT = "success@simulator.amazonses.com"
+DOLLARS_PER_THOUSAND = 0.10
+"""SES's price for outgoing mail; mail to its mailbox simulator is billed as well."""
+UNLIMITED = 1_000_000.0
+
+_HARMLESS = re.compile(r"success(\+[A-Za-z0-9._-]{1,40})?@simulator\.amazonses\.com")
+
+
+class Place(Protocol):
+    """Where the mails go. A context manager."""
+
+    name: str
+    allowed: float | None
+    """What it admits, recipients per second; None if there is no limit."""
+    sender: str
+    recipient: str
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """``base``, and how a worker finds it."""
+        ...
+
+    def cpu_seconds(self) -> float | None:
+        """Processor time of this machine's that it has taken so far; None if it takes none, or nobody can say."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Simulated:
+    """A simulator that runs as long as the block. ``latency`` is in its own words: ``80ms``, ``lognormal:80ms/0.3``."""
+
+    sender = "bench@example.com"
+    recipient = RECIPIENT
+
+    def __init__(self, latency: str, allowed: float | None = None) -> None:
+        self.name = f"the SES simulator, answering after {latency}"
+        self.allowed = allowed
+        # A tenth of a second's worth saved up, as little as any account forgives.
+        rate = allowed or UNLIMITED
+        self._simulator = Simulator(
+            smtp=False, quota=-1, control_rate=0, latency=latency, keep=10, rate=rate, bucket=max(2.0, rate / 10)
+        )
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        return simulated_aws(self._simulator.url, dict(base))
+
+    def cpu_seconds(self) -> float | None:
+        try:
+            # The name in parentheses may hold anything; user and system time are 12 and 13 fields after it.
+            fields = Path(f"/proc/{self._simulator.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def __enter__(self) -> Self:
+        try:
+            self._simulator.start()
+        except SimulatorError as error:
+            raise SettingsError(
+                "The simulator did not start: its own lines above say why. Write --latency as 80ms or "
+                "lognormal:80ms/0.3, and install mailer[simulator]"
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._simulator.stop()
+
+
+class Ses:
+    """The account that the AWS environment leads to. ``rate`` is at most to be used of it, recipients per second.
+
+    Raises SettingsError for a recipient other than the mailbox simulator's ``success`` address, and a `SendError` if
+    SES cannot be asked.
+    """
+
+    def __init__(self, sender: str, recipient: str = RECIPIENT, rate: float | None = None) -> None:
+        if _HARMLESS.fullmatch(recipient) is None:
+            raise SettingsError(
+                f"--to {recipient}: a benchmark sends to SES's mailbox simulator only. Leave --to out, or write "
+                "success+label@simulator.amazonses.com"
+            )
+        self.sender, self.recipient = sender, recipient
+        access = find_access()
+        account = read_account()
+        self.allowed: float | None = min(rate or account.max_send_rate, account.max_send_rate)
+        self.name = f"SES in {access.region} ({access.endpoint_url}), at most {self.allowed:g} per second"
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        return dict(base)
+
+    def cpu_seconds(self) -> float | None:
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing was started."""

@@ -1,0 +1,100 @@
+"""How far SES's Regions are from this host: the time to connect, and to the first byte of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+from urllib.parse import urlsplit
+
+import pycurl
+from botocore.utils import get_environ_proxies
+
+from mailer.ses.access import find_ca_bundle, open_session
+
+TRIES = 3
+_SERVICE = "email"  # what SES is called in host names and in the data on endpoints
+_AT_ONCE = 8
+_CONNECT_SECONDS, _ANSWER_SECONDS = 3.0, 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """Seconds, the middle of the tries. ``error`` says why there are none.
+
+    ``connect`` is the TCP handshake, one round trip; ``secure`` is the time until TLS stands, None without TLS;
+    ``first_byte`` is from there to the first byte of SES's answer.
+    """
+
+    region: str
+    url: str
+    connect: float = 0.0
+    secure: float | None = None
+    first_byte: float = 0.0
+    error: str | None = None
+
+
+def endpoints() -> dict[str, str]:
+    """SES's endpoint by Region, as botocore's data has them."""
+    partitions: Any = open_session(None).get_data("endpoints")["partitions"]
+    found = {}
+    for partition in partitions:
+        pattern = partition["defaults"]["hostname"]
+        for region, endpoint in partition["services"].get(_SERVICE, {"endpoints": {}})["endpoints"].items():
+            # Others in the list are variants of a Region's, such as those for FIPS 140.
+            if region in partition["regions"]:
+                host = endpoint.get("hostname", pattern)
+                host = host.format(service=_SERVICE, region=region, dnsSuffix=partition["dnsSuffix"])
+                found[region] = f"https://{host}"
+    return found
+
+
+def compare(urls: Mapping[str, str]) -> list[Distance]:
+    """Measure each, a few at the same time; the nearest first, and those that cannot be reached last."""
+    ca_bundle = find_ca_bundle(open_session(None))
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(pool.map(lambda region: _measure(region, urls[region], ca_bundle), urls))
+    return sorted(found, key=lambda each: (each.error is not None, each.connect + each.first_byte, each.region))
+
+
+def _measure(region: str, url: str, ca_bundle: str) -> Distance:
+    tries = []
+    for _ in range(TRIES):
+        try:
+            tries.append(_try(url, ca_bundle))
+        except pycurl.error as error:
+            return Distance(region, url, error=str(error.args[1]) or f"libcurl's error {error.args[0]}")
+    connect, secure, first_byte = zip(*tries, strict=True)
+    over_tls = url.startswith("https:")
+    return Distance(region, url, median(connect), median(secure) if over_tls else None, median(first_byte))
+
+
+def _try(url: str, ca_bundle: str) -> tuple[float, float, float]:
+    curl = pycurl.Curl()
+    try:
+        curl.setopt(pycurl.URL, url)
+        curl.setopt(pycurl.NOBODY, 0)
+        curl.setopt(pycurl.WRITEFUNCTION, len)
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        curl.setopt(pycurl.USERAGENT, "mailer")
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(1000 * _CONNECT_SECONDS))
+        curl.setopt(pycurl.TIMEOUT_MS, round(1000 * (_CONNECT_SECONDS + _ANSWER_SECONDS)))
+        curl.setopt(pycurl.CAINFO, ca_bundle)
+        curl.setopt(pycurl.PROXY_CAINFO, ca_bundle)
+        # As the hot path goes: botocore decides which proxy.
+        curl.setopt(pycurl.PROXY, get_environ_proxies(url).get(urlsplit(url).scheme) or "")
+        curl.setopt(pycurl.NOPROXY, "")
+        curl.perform()
+        looked_up, connected, secured, asked, answered = (
+            float(curl.getinfo(moment))
+            for moment in (
+                *(pycurl.NAMELOOKUP_TIME, pycurl.CONNECT_TIME, pycurl.APPCONNECT_TIME),
+                *(pycurl.PRETRANSFER_TIME, pycurl.STARTTRANSFER_TIME),
+            )
+        )
+    finally:
+        curl.close()
+    return connected - looked_up, max(0.0, secured - connected), answered - asked

@@ -1,0 +1,129 @@
+"""A whole run: somewhere to send to, a Redis, the stages, and what they mean."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mailer.bench.ladder import climb
+from mailer.bench.place import Place
+from mailer.bench.stage import Measured, Stages, cores
+from mailer.bench.verdict import Advice, Finding, advise, find_limit
+from mailer.host.valkey import EmbeddedValkey
+from mailer.settings import Settings, load
+
+_KEPT = ("MAILER_REDIS_", "MAILER_KEY_PREFIX", "MAILER_CONNECT_TIMEOUT_", "MAILER_READ_TIMEOUT_")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``seconds`` for each stage; ``rate`` is wanted, in mails per second (None: what the account allows)."""
+
+    seconds: float
+    most_threads: int
+    most_processes: int
+    rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was found. Times are seconds."""
+
+    place: str
+    redis: str
+    redis_round_trip: float
+    cores: int
+    stages: tuple[Measured, ...]
+    finding: Finding
+    advice: Advice
+
+    @property
+    def best(self) -> Measured:
+        return max(self.stages, key=lambda stage: stage.per_second)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with rates per second and times in seconds."""
+        return {**asdict(self), "stages": [{**asdict(stage), "worker_ms": stage.worker_ms} for stage in self.stages]}
+
+
+class Watcher(Protocol):
+    """Is told what happens meanwhile."""
+
+    def begins(self, place: str, redis: str, redis_round_trip: float) -> None:
+        """All that is needed runs; ``redis_round_trip`` is seconds."""
+        ...
+
+    def step(self, processes: int, threads: int, what: str) -> None:
+        """The stage of these is at ``what``."""
+        ...
+
+    def measured(self, stage: Measured) -> None:
+        """A stage is over."""
+        ...
+
+
+DEFAULT_RATE = 1000.0
+"""Wanted where nobody says what, and no account either."""
+
+
+def run(place: Place, plan: Plan, watcher: Watcher) -> Result:
+    """Measure. Nothing of it is left behind in Redis or on disk. Raises MailerError if it cannot be measured.
+
+    The environment's settings for the product are taken away first, but those that say how to reach Redis and SES.
+    """
+    for name in [name for name in os.environ if name.startswith("MAILER_") and not name.startswith(_KEPT)]:
+        del os.environ[name]
+    with _folder() as folder, ExitStack() as stack:
+        settings, where = _redis(folder, stack)
+        stack.enter_context(place)
+        stages = Stages(settings, place, folder, plan.seconds)
+        stack.callback(stages.close)
+        round_trip = stages.redis_round_trip()
+        watcher.begins(place.name, where, round_trip)
+        found = []
+        for stage in climb(_measure(stages, watcher), plan.most_threads, plan.most_processes):
+            found.append(stage)
+            watcher.measured(stage)
+    rate = plan.rate or place.allowed or DEFAULT_RATE
+    return Result(
+        place=place.name,
+        redis=where,
+        redis_round_trip=round_trip,
+        cores=cores(),
+        stages=tuple(found),
+        finding=find_limit(found, place.allowed, cores()),
+        advice=advise(found, rate, place.allowed, cores()),
+    )
+
+
+def _measure(stages: Stages, watcher: Watcher) -> Callable[[int, int, float], Measured]:
+    def measure(processes: int, threads: int, expected: float) -> Measured:
+        return stages.measure(processes, threads, expected, lambda what: watcher.step(processes, threads, what))
+
+    return measure
+
+
+def _redis(folder: Path, stack: ExitStack) -> tuple[Settings, str]:
+    """Settings with an account that nobody else has, on the Redis that is configured or else on one of our own."""
+    account = f"bench-{os.urandom(4).hex()}"
+    settings = load(account=account, data_dir=folder)
+    if settings.redis_url is not None:
+        return settings, "the one of MAILER_REDIS_URL"
+    log = stack.enter_context((folder / "valkey.log").open("wb"))
+    valkey = stack.enter_context(EmbeddedValkey(folder / "valkey", output=log))
+    return load(account=account, data_dir=folder, redis_url=valkey.url), "a Valkey of its own on this host"
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="mailer-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

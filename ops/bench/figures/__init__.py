@@ -1,0 +1,1 @@
+"""One module per figure. Each has ``run(bench) -> Figure``."""

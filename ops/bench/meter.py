@@ -1,0 +1,85 @@
+"""Reading what was done: Redis's counters, a queue's envelopes, medians."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import redis
+
+IN_BATCHES_OF = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Redis's counters at one moment; ``-`` gives what happened between two."""
+
+    reads: int
+    """Requests read off clients' sockets. ``commandstats`` and ``total_commands_processed`` also count what scripts
+    call, and so does CLIENT LIST's ``tot-cmds``; a read is one message of a client, and so one round trip."""
+    calls: dict[str, int]
+
+    def __sub__(self, earlier: Counters) -> Counters:
+        calls = {name: count - earlier.calls.get(name, 0) for name, count in self.calls.items()}
+        return Counters(self.reads - earlier.reads, {name: count for name, count in calls.items() if count})
+
+
+def counters(client: redis.Redis) -> Counters:
+    """Three reads of our own are between two calls of this (two here, one of the next)."""
+    calls = {name.removeprefix("cmdstat_"): int(stat["calls"]) for name, stat in client.info("commandstats").items()}
+    return Counters(int(client.info("stats")["total_reads_processed"]), calls)
+
+
+OWN_READS = 2
+
+
+def queued_or_unacked(client: redis.Redis, queue: str) -> Callable[[], int]:
+    """Counts what stock Celery has in a queue or has not acknowledged."""
+
+    def left() -> int:
+        pipeline = client.pipeline(transaction=True)
+        pipeline.llen(queue)
+        pipeline.hlen("unacked")
+        return sum(pipeline.execute())
+
+    return left
+
+
+def clones(envelope: bytes, count: int) -> Iterator[bytes]:
+    """``count`` messages like one that Celery wrote, each with ids of its own."""
+    message: dict[str, Any] = json.loads(envelope)
+    for _ in range(count):
+        task_id = str(uuid.uuid4())
+        message["headers"]["id"] = message["headers"]["root_id"] = task_id
+        message["properties"]["correlation_id"] = task_id
+        message["properties"]["delivery_tag"] = str(uuid.uuid4())
+        yield json.dumps(message).encode()
+
+
+def push(client: redis.Redis, key: str, envelopes: Iterator[bytes]) -> None:
+    batch: list[bytes] = []
+    for envelope in envelopes:
+        batch.append(envelope)
+        if len(batch) == IN_BATCHES_OF:
+            client.lpush(key, *batch)
+            batch = []
+    if batch:
+        client.lpush(key, *batch)
+
+
+def middle(values: Sequence[float]) -> float:
+    return median(values)
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of each round's ratio."""
+    return median([one / other for one, other in zip(ours, theirs, strict=True)])
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The smallest value that ``share`` of all are not above; ``values`` are sorted."""
+    return values[min(len(values) - 1, int(share * len(values)))]

@@ -1,0 +1,41 @@
+"""A task that does nothing, on our transport and on the stock one: ``celery -A ops.bench.noop:gated worker`` or
+``... :stock``. Configured like the product, for stock by ``BENCH_ACKS`` (``late`` or
+``early``) and ``BENCH_PREFETCH`` (the multiplier) too.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+from mailer.broker.connection import redis_url
+from mailer.settings import current
+from mailer.worker.app import create_app
+
+TASK = "bench.noop"
+QUEUE = "bulk"
+
+
+def _noop(*args: Any, **kwargs: Any) -> None:
+    """Nothing."""
+
+
+# The product's own worker, with one task more.
+gated = create_app(current())
+gated.task(name=TASK)(_noop)
+
+stock = Celery("bench-stock", set_as_current=False)
+stock.conf.update(
+    broker_url=redis_url(current()),
+    broker_connection_retry_on_startup=True,
+    task_queues=[Queue(QUEUE, Exchange(QUEUE), routing_key=QUEUE)],
+    task_default_queue=QUEUE,
+    task_acks_late=os.environ.get("BENCH_ACKS", "late") == "late",
+    task_ignore_result=True,
+    worker_prefetch_multiplier=int(os.environ.get("BENCH_PREFETCH", "1")),
+    worker_disable_rate_limits=True,
+)
+stock.task(name=TASK)(_noop)

@@ -1,0 +1,120 @@
+"""A figure's picture: bars in the terminal, and drawn as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_FIRST, _OTHER = "#4c78a8", "#b8b8b8"
+_WIDTH = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """One value for each name; names that start like the first are the product's."""
+
+    title: str
+    values: Mapping[str, float]
+
+    def text(self) -> str:
+        longest, highest = max(map(len, self.values)), max(self.values.values())
+        return "\n".join(
+            f"  {name:<{longest}} {'█' * max(1, round(_WIDTH * value / highest))} {value:,.4g}"
+            if value < 1000
+            else f"  {name:<{longest}} {'█' * max(1, round(_WIDTH * value / highest))} {value:,.0f}"
+            for name, value in self.values.items()
+        )
+
+    def draw(self, path: Path) -> None:
+        plt = _pyplot()
+        figure, axes = plt.subplots(figsize=(8, 0.45 * len(self.values) + 0.8), layout="constrained")
+        names = list(self.values)
+        ours = names[0].partition(",")[0]
+        bars = axes.barh(
+            names, list(self.values.values()), color=[_FIRST if n.startswith(ours) else _OTHER for n in names]
+        )
+        axes.bar_label(bars, fmt="{:,.0f}", padding=3)
+        axes.invert_yaxis()
+        axes.set_title(self.title, loc="left", fontsize=11)
+        axes.margins(x=0.12)
+        axes.xaxis.set_visible(False)
+        axes.spines["bottom"].set_visible(False)
+        _save(figure, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Lines over one axis: each of ``lines`` is a name and its values at ``at``."""
+
+    title: str
+    xlabel: str
+    at: Sequence[float]
+    lines: Mapping[str, Sequence[float]]
+    log_y: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """Several beside each other, with a logarithmic x."""
+
+    title: str
+    panels: Sequence[Panel] = field(default_factory=list)
+
+    def text(self) -> str:
+        """The tables say it better."""
+        return ""
+
+    def draw(self, path: Path) -> None:
+        plt = _pyplot()
+        columns = min(3, len(self.panels))
+        rows = -(-len(self.panels) // columns)
+        figure, all_axes = plt.subplots(
+            rows, columns, figsize=(3.6 * columns, 2.7 * rows), layout="constrained", squeeze=False
+        )
+        for axes, panel in zip(all_axes.flat, self.panels, strict=False):
+            for name, values in panel.lines.items():
+                axes.plot(panel.at, values, marker="o", markersize=4, label=name)
+            axes.set_xscale("log")
+            if panel.log_y:
+                axes.set_yscale("log")
+            else:
+                axes.set_ylim(bottom=0)
+            axes.minorticks_off()
+            axes.set_title(panel.title, loc="left", fontsize=10)
+            axes.set_xlabel(panel.xlabel)
+            if len(panel.lines) > 1:
+                axes.legend(frameon=False, fontsize=8)
+        for axes in list(all_axes.flat)[len(self.panels) :]:
+            axes.set_visible(False)
+        figure.suptitle(self.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        _save(figure, path)
+
+
+Plot = Bars | Panels
+
+
+def _pyplot() -> Any:
+    # It takes a second to import.
+    import matplotlib as mpl  # noqa: PLC0415
+
+    mpl.use("Agg")
+    # Text stays text and ids do not change: the file is small, and the same for the same figures.
+    mpl.rcParams.update(
+        {
+            "svg.hashsalt": "mailer",
+            "svg.fonttype": "none",
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
+    )
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    return plt
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, metadata={"Date": None})
+    _pyplot().close(figure)

@@ -1,0 +1,62 @@
+"""What a system under an even load does in some seconds, for each mail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ops.bench.bench import Bench
+from ops.bench.meter import OWN_READS, counters
+from ops.bench.processes import Process
+from ops.bench.sinks import Sink
+
+_TURN_SECONDS = 0.005
+_TO_THE_ARRIVAL_UP_TO = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """Milliseconds of processor time, round trips and commands are for each mail."""
+
+    per_second: float
+    worker_ms: float
+    redis_ms: float
+    round_trips: float
+    commands: float
+
+
+def steady(bench: Bench, sink: Sink, workers: Sequence[Process], seconds: float, rate: float, what: str) -> Steady:
+    """Look at it for so long. At low ``rate`` the clock starts and stops with an arrival."""
+    with bench.valkey.client() as client:
+        begin, arrived = _arrival(sink, rate)
+        cpu, redis_cpu = sum(worker.cpu_seconds() for worker in workers), bench.valkey.cpu_seconds()
+        before = counters(client)
+        bench.wait(seconds, what)
+        used = counters(client) - before
+        cpu = sum(worker.cpu_seconds() for worker in workers) - cpu
+        redis_cpu = bench.valkey.cpu_seconds() - redis_cpu
+        end, in_the_end = _arrival(sink, rate)
+    mails = in_the_end - arrived
+    if mails <= 0:
+        raise RuntimeError(f"{what}: nothing arrived")
+    for worker in workers:
+        worker.check()
+    return Steady(
+        per_second=mails / (end - begin),
+        worker_ms=1000 * cpu / mails,
+        redis_ms=1000 * redis_cpu / mails,
+        round_trips=(used.reads - OWN_READS) / mails,
+        commands=sum(used.calls.values()) / mails,
+    )
+
+
+def _arrival(sink: Sink, rate: float) -> tuple[float, int]:
+    """A moment and how many had arrived by then."""
+    count = sink.count()
+    if rate <= _TO_THE_ARRIVAL_UP_TO:
+        before = count
+        deadline = time.monotonic() + 5 / rate + 5
+        while (count := sink.count()) == before and time.monotonic() < deadline:
+            time.sleep(_TURN_SECONDS)
+    return time.monotonic(), count
