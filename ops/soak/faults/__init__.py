@@ -1,0 +1,27 @@
+"""Each way to break things, by name."""
+
+from __future__ import annotations
+
+from ops.soak.faults import connections, half_open, hosts, kill, quota, redis, restart, ses, stall, stop
+from ops.soak.trial import Fault
+
+FAULTS: dict[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        kill.FAULT,
+        stall.FAULT,
+        stop.FAULT,
+        connections.FAULT,
+        restart.RESTART,
+        restart.AWAY,
+        restart.EVERYSEC,
+        half_open.FAULT,
+        hosts.FAULT,
+        ses.FAULT,
+        quota.FAULT,
+        redis.FULL,
+        redis.READ_ONLY,
+        redis.FORGETFUL,
+        redis.SLOW,
+    )
+}

@@ -1,0 +1,26 @@
+"""SIGKILL of a random worker, again and again."""
+
+from __future__ import annotations
+
+from ops.soak.trial import Fault, Size, Trial
+
+
+def run(trial: Trial) -> None:
+    stage = trial.stage
+    for _ in trial.pulls():
+        trial.pause()
+        stage.kill_worker(trial.chance.choice(stage.workers))
+        trial.pull()
+        stage.start_worker(wait=len(stage.workers) < 2)
+    # What was in its hands may have been sent: once more where the lane resends, never where it holds.
+    trial.resends_allowed = trial.holds_allowed = stage.in_flight_at_kills
+    trial.note(f"{stage.in_flight_at_kills} messages were in flight at the kills")
+
+
+FAULT = Fault(
+    name="kill",
+    what="SIGKILL of a random worker",
+    run=run,
+    long=Size(messages=50_000, times=60),
+    short=Size(messages=1_200, times=2),
+)

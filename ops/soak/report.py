@@ -1,0 +1,69 @@
+"""What a trial found, and how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ops.bench.figure import Verdict
+from ops.soak.verifier import Account
+
+
+@dataclass(slots=True)
+class Report:
+    """One fault: what was done, what became of the messages, and whether each promise was kept."""
+
+    fault: str
+    what: str
+    seed: int
+    pulls: int = 0
+    """How often the plug was pulled."""
+    seconds: float = 0.0
+    account: Account | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    error: str = ""
+    """Why the trial could not be carried out to its end."""
+    skipped: str = ""
+
+    @property
+    def kept(self) -> bool:
+        return not self.error and all(verdict.met for verdict in self.verdicts)
+
+    def to_json(self) -> dict[str, Any]:
+        found = asdict(self)
+        found["verdicts"] = [{**asdict(verdict), "met": verdict.met} for verdict in self.verdicts]
+        return {**found, "kept": self.kept}
+
+
+def show(console: Console, reports: Sequence[Report]) -> None:
+    """A table of all of them, and what was not kept below it."""
+    table = Table(title="What was lost, and what came twice", title_justify="left", title_style="bold")
+    table.add_column("fault")
+    for column in ("pulled", "seconds", "accepted", "sent", "lost", "twice", "held", "dead", "doubtful"):
+        table.add_column(column, justify="right")
+    table.add_column("kept")
+    for report in reports:
+        account = report.account
+        kept = "[yellow]–[/]" if report.skipped else "[green]yes[/]" if report.kept else "[red]NO[/]"
+        cells: list[object] = [""] * 7
+        if account is not None:
+            twice = ", ".join(f"{count} {lane}" for lane, count in sorted(account.twice.items())) or 0
+            cells = [account.accepted, account.sent, len(account.lost), twice, account.held, account.dead]
+            cells.append(account.doubtful)
+        table.add_row(report.fault, str(report.pulls), f"{report.seconds:.0f}", *map(str, cells), kept)
+    console.print(table)
+    for report in reports:
+        console.print(f"[bold]{report.fault}[/]: {report.what} [dim](seed {report.seed})[/]", highlight=False)
+        if report.error or report.skipped:
+            console.print(
+                f"  {report.error or report.skipped}", style="red" if report.error else "yellow", markup=False
+            )
+        for verdict in report.verdicts:
+            console.print(f"  {'[green]kept  [/]' if verdict.met else '[red]BROKEN[/]'} {verdict}", highlight=False)
+        for note in report.notes:
+            console.print(f"  [dim]{note}[/]", highlight=False)

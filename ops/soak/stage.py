@@ -1,0 +1,234 @@
+"""The stage of one trial: an account in a Valkey of its own, a simulator, and workers to be broken."""
+
+from __future__ import annotations
+
+import random
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from mailer.broker.connection import connect
+from mailer.broker.keys import Keys
+from mailer.broker.queue import Queue
+from mailer.producer import Producer
+from mailer.settings import Settings, load
+from mailer.simulator.client import Simulator
+from ops.soak import clock
+from ops.soak.network import Network
+from ops.soak.processes import Valkey, Worker
+from ops.soak.proxy import Proxy
+from ops.soak.verifier import Places, look
+
+# Short, so that a trial can wait for leases to run out; long enough for a busy machine.
+QUICK: dict[str, Any] = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": 2.0, "lease_seconds": 5.0}
+RETRIES: dict[str, Any] = {"retry_base_seconds": 0.2, "retry_cap_seconds": 2.0}
+ACCESS_KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+START_SECONDS = 90.0
+# Longer than any answer of the simulator takes, shorter than a lease.
+_SETTLED_SECONDS = 0.5
+
+
+class NotInTime(Exception):
+    """Something that must happen did not; the text says what, with the end of a worker's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """How a stage is set up. ``settings`` are the product's, by their names."""
+
+    rate: float = 300
+    workers: int = 4
+    concurrency: int = 8
+    pool: str = "custom"
+    fsync: str = "always"
+    latency: str = "uniform:5ms-60ms"
+    host: str = "127.0.0.1"
+    """Where Valkey and the simulator listen."""
+    hosts: int = 0
+    """Network namespaces over which the workers are spread; 0: they run beside Valkey."""
+    clocks: Sequence[float] = ()
+    """By host, seconds that its wall clock is ahead, where that can be had."""
+    proxied: bool = False
+    """Whether workers reach Valkey through a proxy whose connections can go half open."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    simulator: dict[str, Any] = field(default_factory=dict)
+    valkey: Sequence[str] = ()
+
+
+class Stage:
+    """Everything that a fault can get hold of."""
+
+    def __init__(
+        self,
+        wanted: Set,
+        folder: Path,
+        valkey: Valkey,
+        simulator: Simulator,
+        *,
+        proxy: Proxy | None = None,
+        network: Network | None = None,
+    ) -> None:
+        self.wanted = wanted
+        self.proxy = proxy
+        self.network = network
+        self.folder = folder
+        self.valkey = valkey
+        self.simulator = simulator
+        self.workers: list[Worker] = []
+        self.in_flight_at_kills = 0
+        """Messages that killed workers may have held, together: the most that may come twice."""
+        self._chosen: dict[str, Any] = {
+            "redis_url": f"redis://127.0.0.1:{proxy.port}/0" if proxy else valkey.url,
+            "account": "soak",
+            "rate_per_second": wanted.rate,
+            "quota_per_day": -1,
+            **QUICK,
+            **RETRIES,
+            **wanted.settings,
+        }
+        self.settings: Settings = load(**{**self._chosen, "redis_url": valkey.local_url})
+        self.keys = Keys.of(self.settings)
+        self._started = 0
+        self._orphans: set[object] = set()
+
+    def producer(self) -> Producer:
+        """A new one, with a connection of its own."""
+        return Producer(Queue(connect(self.settings), self.keys), self.settings.lanes)
+
+    def client(self) -> redis.Redis:
+        """The verifier's own connection, which tries again where the product would not."""
+        return redis.Redis.from_url(self.valkey.local_url)
+
+    def look(self) -> Places:
+        with self.client() as client:
+            return look(client, self.keys, self.settings.lanes)
+
+    # -- workers
+
+    def start_worker(self, *, wait: bool = True, **settings: Any) -> Worker:
+        self._started += 1
+        host = self._started % (self.wanted.hosts or 1)
+        inside = self.network.inside(host) if self.network else ()
+        chosen = {name: value for name, value in {**self._chosen, **settings}.items() if value is not None}
+        environment = {f"MAILER_{name.upper()}": str(value) for name, value in chosen.items()}
+        environment |= {
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL_SESV2": self.simulator.url,
+        }
+        if self.wanted.clocks and not clock.lacking():
+            environment |= clock.wrong_by(self.wanted.clocks[host], self.folder)
+        worker = Worker(
+            *(self._started, self.folder, environment),
+            concurrency=self.wanted.concurrency,
+            pool=self.wanted.pool,
+            inside=inside,
+        )
+        worker.start()
+        self.workers.append(worker)
+        if wait:
+            self.until(lambda: worker.ready or worker.check(), f"worker {worker.number} is ready", START_SECONDS)
+        return worker
+
+    def start_workers(self, count: int | None = None) -> None:
+        started = [self.start_worker(wait=False) for _ in range(self.wanted.workers if count is None else count)]
+        for worker in started:
+            self.until(lambda worker=worker: worker.ready or worker.check(), "a worker is ready", START_SECONDS)  # type: ignore[misc]
+
+    def kill_worker(self, worker: Worker) -> None:
+        """SIGKILL, and remember what was in its hands: leases that nobody settles."""
+        worker.kill()
+        self.workers.remove(worker)
+        self.count_in_flight()
+
+    def count_in_flight(self) -> None:
+        """Count the leases that nobody settles any more."""
+        with self.client() as client:
+            before = client.hkeys(self.keys.leased)
+            time.sleep(_SETTLED_SECONDS)
+            left = set(before).intersection(client.hkeys(self.keys.leased))  # type: ignore[arg-type]
+        self._orphans |= left
+        self.in_flight_at_kills = len(self._orphans)
+
+    def stop_worker(self, worker: Worker, number: signal.Signals = signal.SIGTERM, seconds: float = 30.0) -> float:
+        """Tell it to stop and wait; returns the seconds it took. Raises DidNotEnd."""
+        start = time.monotonic()
+        worker.signal(number)
+        worker.wait(seconds)
+        self.workers.remove(worker)
+        return time.monotonic() - start
+
+    def until(self, condition: Callable[[], Any], what: str, seconds: float = 60.0) -> float:
+        """Poll until ``condition`` is true; returns the seconds it took. Raises NotInTime."""
+        start = time.monotonic()
+        while not condition():
+            if time.monotonic() - start > seconds:
+                logs = "\n".join(worker.log_tail()[-1500:] for worker in self.workers[-1:])
+                raise NotInTime(f"not within {seconds:g} s: {what}\n{logs}")
+            time.sleep(0.05)
+        return time.monotonic() - start
+
+    def until_no_mail(self, seconds: float) -> None:
+        """Wait until SES has accepted nothing for so long."""
+        last, since = self.sent(), time.monotonic()
+        while time.monotonic() - since < seconds:
+            time.sleep(0.05)
+            if (sent := self.sent()) != last:
+                last, since = sent, time.monotonic()
+
+    def sent(self) -> int:
+        """Recipients that SES has accepted."""
+        return int(self.simulator.stats()["recipients"])
+
+    def throttled(self) -> int:
+        """Calls that SES refused for their rate."""
+        refused: dict[str, int] = self.simulator.stats()["refused"]
+        return sum(count for name, count in refused.items() if "throttl" in name.lower() or "rate" in name.lower())
+
+    def close(self) -> None:
+        for worker in self.workers:
+            if worker.running:
+                # A worker that a trial has stopped cannot end otherwise.
+                worker.signal(signal.SIGCONT)
+                worker.kill()
+
+
+@contextmanager
+def stage(wanted: Set, seed: int) -> Iterator[Stage]:
+    """Set it up, and clear it away whatever happens."""
+    with ExitStack() as stack:
+        network = stack.enter_context(Network(wanted.hosts)) if wanted.hosts else None
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
+        valkey = stack.enter_context(Valkey(folder, fsync=wanted.fsync, host=wanted.host, options=wanted.valkey))
+        simulator = stack.enter_context(
+            Simulator(
+                smtp=False,
+                **{
+                    "host": wanted.host,
+                    "allow_remote": wanted.host != "127.0.0.1",
+                    "rate": wanted.rate,
+                    # SES allows short bursts above the rate; the product's own is as long.
+                    "bucket": max(2.0, wanted.rate / 10),
+                    "quota": -1,
+                    "control_rate": 0,
+                    "latency": wanted.latency,
+                    "keep": 100,
+                    "row_tag": "mailer-id",
+                    "seed": random.Random(seed).randrange(2**31),
+                    **wanted.simulator,
+                },
+            )
+        )
+        proxy = stack.enter_context(Proxy(valkey.port)) if wanted.proxied else None
+        found = Stage(wanted, folder, valkey, simulator, proxy=proxy, network=network)
+        stack.callback(found.close)
+        yield found

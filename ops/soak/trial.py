@@ -1,0 +1,222 @@
+"""A trial: one fault under load, from the first message to the account of all of them."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import redis
+from rich.progress import Progress, TaskID
+
+from ops.bench.figure import Verdict
+from ops.soak.load import SENDER, Load
+from ops.soak.report import Report
+from ops.soak.stage import Set, Stage, stage
+from ops.soak.verifier import Ledger, reasons, settle_account
+
+# Fault after fault, the longest that messages may take to come to rest when all is well again.
+_REST_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much, and how often the plug is pulled."""
+
+    messages: int
+    times: int
+    pause: float | None = None
+    """Seconds between two pulls; None: so that all of them fall into the load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A way to break things. ``run`` breaks them; the trial around it supplies the load and does the accounts."""
+
+    name: str
+    what: str
+    run: Callable[[Trial], None]
+    long: Size
+    short: Size
+    set: Set = field(default_factory=Set)
+    needs: Callable[[], str] = lambda: ""
+    """What this machine lacks for it; empty: nothing."""
+
+
+class Trial:
+    """What a fault is given: the stage, the load, a random source, and where to write what it saw."""
+
+    def __init__(self, stage: Stage, size: Size, chance: random.Random, report: Report) -> None:
+        self.stage = stage
+        self.size = size
+        self.chance = chance
+        self.report = report
+        self.ledger = Ledger()
+        self.load = self._load(size.messages)
+        self.losses_allowed = 0
+        self.resends_allowed = 0
+        self.bulk_resends_allowed = 0
+        self.holds_allowed = 0
+        # A machine that is busy starting workers delays sends that have their permits, and they arrive in bunches.
+        self.throttled_allowed = size.messages // 500
+        self._doubled_places: set[str] = set()
+
+    def _load(self, messages: int) -> Load:
+        return Load(
+            *(self.stage.producer(), self.ledger),
+            messages=messages,
+            rate=self.stage.wanted.rate,
+            chance=self.chance,
+        )
+
+    # -- for faults
+
+    def pull(self) -> None:
+        """Count one, and look whether any message lies in two places at this instant."""
+        self.report.pulls += 1
+        # The fault may just have taken Redis away.
+        with suppress(redis.exceptions.ConnectionError):
+            self._doubled_places.update(self.stage.look().in_two_places)
+
+    def each_pull(self) -> float:
+        """Seconds between two pulls."""
+        if self.size.pause is not None:
+            return self.size.pause
+        return 0.9 * self.size.messages / self.stage.wanted.rate / (self.size.times + 1)
+
+    def pulls(self) -> range:
+        """One turn for each pull, spread over the load; the first comes when mail flows."""
+        self.stage.until(lambda: self.stage.sent() > 0, "the first mail arrives")
+        return range(self.size.times)
+
+    def pause(self, seconds: float | None = None) -> None:
+        """Wait for the next pull, at a moment that is not the same each time."""
+        time.sleep((self.each_pull() if seconds is None else seconds) * self.chance.uniform(0.6, 1.4))
+
+    def expect(self, what: str, measured: float, target: float, unit: str = "", *, at_most: bool = True) -> None:
+        self.report.verdicts.append(Verdict(what, measured, target, unit, at_most))
+
+    def note(self, text: str) -> None:
+        self.report.notes.append(text)
+
+    def until_mail_flows(self, seconds: float = 60.0) -> float:
+        """Wait until SES accepts something more, or there is no more; returns the seconds it took."""
+        sent = self.stage.sent()
+        return self.stage.until(
+            lambda: self.stage.sent() > sent or not self.load.is_alive(), "mail flows again", seconds
+        )
+
+    def enough(self) -> None:
+        """No more load: the fault has been long enough."""
+        self.load.stop()
+
+    def expect_all_room(self) -> None:
+        """When all has come to rest, every worker can still hold as many messages as at its start."""
+        self.enough()
+        self.rest()
+        stage = self.stage
+        room = len(stage.workers) * stage.wanted.concurrency
+        stage.simulator.set_latency("1s")
+        lane = stage.settings.lanes[0]
+        to = [f"room{number}@example.com" for number in range(2 * room)]
+        self.ledger.accept(lane, stage.producer().send(to=to, sender=SENDER, subject="Hello", text="Hello.", lane=lane))
+        most, deadline = 0, time.monotonic() + 3
+        with stage.client() as client:
+            while most < room and time.monotonic() < deadline:
+                most = max(most, int(client.zcard(stage.keys.leases)))  # type: ignore[arg-type]
+                time.sleep(0.01)
+        self.expect("room of the workers that is gone", room - most, 0)
+        stage.simulator.set_latency(stage.wanted.latency)
+
+    # -- the accounts
+
+    def rest(self) -> None:
+        """Wait until every message has come to rest."""
+        self.stage.until(lambda: not self.load.is_alive(), "everything is enqueued", _REST_SECONDS + self.size.messages)
+        backlog = self.stage.look().waiting / self.stage.wanted.rate
+        self.stage.until(self._at_rest, "every message has come to rest", _REST_SECONDS + 3 * backlog)
+
+    def _at_rest(self) -> bool:
+        return self.stage.look().waiting == 0
+
+    def settle(self) -> None:
+        """Do the accounts, and hold them against what every fault promises."""
+        places = self.stage.look()
+        account = self.report.account = settle_account(self.ledger, self.stage.simulator, places)
+        self._doubled_places.update(places.in_two_places)
+        self.expect("lost", len(account.lost), self.losses_allowed)
+        self.expect("still on their way", account.waiting, 0)
+        self.expect("in two places of Redis", len(self._doubled_places), 0)
+        self.expect("sent twice where the lane holds", account.twice.get("bulk", 0), self.bulk_resends_allowed)
+        self.expect("sent twice where the lane resends", account.twice.get("transactional", 0), self.resends_allowed)
+        self.expect("sent that nobody enqueued", account.strangers, 0)
+        self.expect("held", account.held, self.holds_allowed)
+        self.expect("dead letters", account.dead, 0)
+        self.expect("refused by SES for the rate", self.stage.throttled(), self.throttled_allowed)
+        with self.stage.client() as client:
+            aside = reasons(client, self.stage.keys)
+            if aside:
+                self.note(f"set aside: {dict(aside)}")
+            if not places.total:
+                self.expect("contents left behind", int(client.hlen(self.stage.keys.references)), 0)  # type: ignore[arg-type]
+
+
+def carry_out(fault: Fault, size: Size, seed: int, progress: Progress | None = None) -> Report:
+    """Run one trial to its report. What goes wrong on the way is in the report too."""
+    report = Report(fault.name, fault.what, seed)
+    missing = fault.needs()
+    if missing:
+        report.skipped = missing
+        return report
+    start = time.monotonic()
+    chance = random.Random(seed)
+    with stage(fault.set, seed) as found:
+        trial = Trial(found, size, chance, report)
+        with _shown(progress, trial):
+            try:
+                found.start_workers()
+                trial.load.start()
+                fault.run(trial)
+                trial.rest()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the accounts are wanted
+                report.error = f"{type(error).__name__}: {error}"
+            finally:
+                trial.load.stop()
+            try:
+                trial.settle()
+            except Exception as error:  # noqa: BLE001
+                report.error = report.error or f"{type(error).__name__}: {error}"
+    report.seconds = time.monotonic() - start
+    return report
+
+
+class _shown:  # noqa: N801 - reads as what it does
+    """Shows a trial's progress while the block runs."""
+
+    def __init__(self, progress: Progress | None, trial: Trial) -> None:
+        self._progress = progress
+        self._trial = trial
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> None:
+        if self._progress is not None:
+            self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._progress is not None:
+            self._thread.join()
+
+    def _follow(self) -> None:
+        assert self._progress is not None
+        report, size = self._trial.report, self._trial.size
+        bar: TaskID = self._progress.add_task(report.fault, total=size.messages, pulls="")
+        while not self._over.wait(0.5):
+            self._progress.update(
+                bar, completed=self._trial.stage.sent(), pulls=f"{report.pulls} of {size.times} pulls"
+            )
+        self._progress.remove_task(bar)

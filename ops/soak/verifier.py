@@ -1,0 +1,147 @@
+"""The verifier: every message that the queue accepted, every one that SES accepted, and every place in between."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import redis
+
+from mailer.broker.keys import Keys
+from mailer.simulator.client import Simulator
+
+SHELVES = ("dead", "held")
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the producers know. Thread-safe."""
+
+    accepted: dict[str, str] = field(default_factory=dict)
+    """Id -> lane, of every message whose acceptance was confirmed."""
+    doubtful: set[str] = field(default_factory=set)
+    """Recipients of calls that ended in an error which says that the message may have been accepted."""
+    refused: int = 0
+    """Messages of calls that ended in an error which says that nothing was accepted."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def accept(self, lane: str, ids: Iterable[str]) -> None:
+        with self._lock:
+            self.accepted.update(dict.fromkeys(ids, lane))
+
+    def doubt(self, recipients: Iterable[str]) -> None:
+        with self._lock:
+            self.doubtful.update(recipients)
+
+    def refuse(self, count: int) -> None:
+        with self._lock:
+            self.refused += count
+
+
+@dataclass(slots=True)
+class Places:
+    """Where the messages of one account lie at one instant: id -> how often, for each place."""
+
+    places: dict[str, Counter[str]]
+
+    def __getitem__(self, place: str) -> Counter[str]:
+        return self.places[place]
+
+    @property
+    def total(self) -> Counter[str]:
+        return sum(self.places.values(), Counter())
+
+    @property
+    def in_two_places(self) -> list[str]:
+        return [message for message, count in self.total.items() if count > 1]
+
+    @property
+    def waiting(self) -> int:
+        """Messages that have not come to rest: queued, scheduled or leased."""
+        return sum(sum(ids.values()) for place, ids in self.places.items() if place not in SHELVES)
+
+
+def look(client: redis.Redis, keys: Keys, lanes: Iterable[str]) -> Places:
+    """Every place at one instant. Raises redis-py's errors."""
+    lanes = tuple(lanes)
+    with client.pipeline(transaction=True) as pipe:
+        for lane in lanes:
+            pipe.lrange(keys.lane(lane), 0, -1)
+        pipe.hvals(keys.leased)
+        pipe.zrange(keys.schedule, 0, -1)
+        for shelf in SHELVES:
+            pipe.hvals(keys.aside(shelf))
+        found = pipe.execute()
+    names = [*lanes, "leased", "schedule", *SHELVES]
+    return Places({name: Counter(map(_id, raw)) for name, raw in zip(names, found, strict=True)})
+
+
+def reasons(client: redis.Redis, keys: Keys) -> Counter[str]:
+    """Why messages were set aside: ``shelf lane code`` -> how many."""
+    found: Counter[str] = Counter()
+    for shelf in SHELVES:
+        for stored in client.hvals(keys.aside(shelf)):
+            reason = json.loads(stored.split(b"\n", 1)[0])
+            found[f"{shelf} {reason['lane']} {reason['code']}"] += 1
+    return found
+
+
+def _id(stored: bytes) -> str:
+    # What the broker writes before an envelope ends with a line feed; an envelope has none.
+    message_id: str = json.loads(stored.rsplit(b"\n", 1)[-1])["headers"]["id"]
+    return message_id
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of every message, once all have come to rest."""
+
+    accepted: int
+    sent: int
+    """Different messages that SES accepted."""
+    lost: list[str]
+    twice: dict[str, int]
+    """Lane -> deliveries beyond the first of each of its messages."""
+    held: int
+    held_and_sent: int
+    dead: int
+    dead_and_sent: int
+    waiting: int
+    in_two_places: int
+    doubtful: int
+    doubtful_sent: int
+    strangers: int
+    """Deliveries of messages that no producer knows of."""
+
+
+def settle_account(ledger: Ledger, simulator: Simulator, places: Places) -> Account:
+    """Compare the three."""
+    deliveries: Counter[str] = Counter()
+    to: dict[str, str] = {}
+    for row in simulator.rows():
+        deliveries[row.message_id] += 1
+        to[row.message_id] = row.recipient
+    total = places.total
+    known = ledger.accepted
+    strangers = [each for each in deliveries if each not in known and to[each] not in ledger.doubtful]
+    twice: Counter[str] = Counter()
+    for message, count in deliveries.items():
+        twice[known.get(message, "doubtful")] += count - 1
+    return Account(
+        accepted=len(known),
+        sent=len(deliveries),
+        lost=sorted(each for each in known if not deliveries[each] and not total[each]),
+        twice={lane: count for lane, count in twice.items() if count},
+        held=len(places["held"]),
+        held_and_sent=sum(1 for each in places["held"] if deliveries[each]),
+        dead=len(places["dead"]),
+        dead_and_sent=sum(1 for each in places["dead"] if deliveries[each]),
+        waiting=places.waiting,
+        in_two_places=len(places.in_two_places),
+        doubtful=len(ledger.doubtful),
+        doubtful_sent=len(ledger.doubtful.intersection(to.values())),
+        strangers=len(strangers),
+    )
