@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from importlib.resources import files
+from pathlib import Path
 from types import FrameType
 
 from honcho.environ import parse_procfile
@@ -33,8 +33,11 @@ _COLOURS = ("36", "33", "32", "35", "34", "31")
 
 
 def procfile() -> dict[str, str]:
-    """Name and command of each process, as the Procfile in this package has them."""
-    processes: dict[str, str] = parse_procfile(files(__package__).joinpath("Procfile").read_text()).processes
+    """Name and command of each process, as the Procfile has them: beside this file in a wheel, else at the top of the
+    repository."""
+    here = Path(__file__)
+    found = next(path for path in (here.with_name("Procfile"), here.parents[2] / "Procfile") if path.exists())
+    processes: dict[str, str] = parse_procfile(found.read_text(encoding="utf-8")).processes
     return processes
 
 

