@@ -7,6 +7,7 @@ doorbell.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 BELL_SECONDS = 5
+CALLS_A_LEASE = 4
+"""How often a worker calls at least, even if it has nothing to say. When all have been silent for half a lease,
+``take.lua`` knows by that that none of them could reach Redis."""
 LOST = "mailer_lost"
 """Member of an envelope, and its first: a worker was lost while it held the message. As in envelope.lua."""
 UNDECODABLE = "Undecodable"
@@ -54,6 +58,8 @@ class Gate:
         self._listening_since: float | None = None
         self._wake_at: float | None = None
         self._stopped = ""
+        self._most_silence = take.lease_seconds / CALLS_A_LEASE
+        self._called_at = -math.inf
         # The connection before this one may have been lost in the middle of a call.
         leases.abandon_all()
 
@@ -74,19 +80,23 @@ class Gate:
         if not self.leases.knows_the_time:
             # A call that cannot say how late it may arrive must not take messages.
             self._send(self.leases.call(0))
-        elif wanted or self.leases.unsettled:
+        elif wanted or self.leases.unsettled or now - self._called_at >= self._most_silence:
             self._send(self.leases.call(wanted, self._answer_seconds))
         elif self._listen and room > 0:
             self._hear(now)
 
     @property
-    def due_in(self) -> float | None:
-        """Seconds until this gate wants a turn again, None if only an event can change anything."""
+    def due_in(self) -> float:
+        """Seconds until this gate wants a turn again, if no event comes before."""
         if self._call is not None:
             return self._answer_seconds
-        if self.channel.room() <= 0:
-            return self.leases.rests or None
-        return max(0.0, self._ask_at - time.monotonic())
+        now = time.monotonic()
+        waits = [self._called_at + self._most_silence - now]
+        if self.channel.room() > 0:
+            waits.append(self._ask_at - now)
+        elif rests := self.leases.rests:
+            waits.append(rests)
+        return max(0.0, min(waits))
 
     def read_take(self) -> bool:
         """The answer is here: deliver its messages. Raises connection errors."""
@@ -171,6 +181,7 @@ class Gate:
 
     def _send(self, call: Call) -> None:
         self._call = call
+        self._called_at = call.sent_at
         self._arguments = self._take.arguments(self.leases, call, self.channel.served_lanes)
         self._write(self.channel.take_client, self._take.command(self._arguments))
 

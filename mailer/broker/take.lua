@@ -176,10 +176,10 @@ for i = next_arg, #ARGV, 5 do
 end
 
 -- 3. Reclaim. Nobody knows whether these were sent, so their quota stays spent.
--- When nobody has called for long, Redis was away, and workers come back with what they sent meanwhile: they are given
--- the time to settle it.
+-- When nobody has called for long, Redis was away (whoever is there calls more often, gate.py sees to it), and workers
+-- come back with what they sent meanwhile: they are given the time to settle it, after each such silence.
 seen, patient = tonumber(seen or ''), tonumber(patient or '0')
-if seen and now - seen > lease / 2 and now - patient > lease then
+if seen and now - seen > lease / 2 then
   patient = now + lease / 2
   account_set_time('patient', patient)
 end

@@ -27,7 +27,7 @@ from kombu.transport import redis as stock
 from kombu.utils.json import dumps
 
 from mailer.broker.eta import due_us
-from mailer.broker.gate import Gate
+from mailer.broker.gate import CALLS_A_LEASE, Gate
 from mailer.broker.keys import Keys
 from mailer.broker.leases import BACK, FORGET, Leases, Settlement, leases_of
 from mailer.broker.script import script
@@ -318,6 +318,9 @@ class Transport(stock.Transport):
         # itself, and of the one of the connection before this.
         on_tick.of_gate = True  # type: ignore[attr-defined]
         loop.on_tick = ticks | {on_tick}
+        # Twice for each call that is due without an event.
+        lease = connection.client.transport_options.get("lease_seconds", Channel.lease_seconds)
+        loop.call_repeatedly(lease / CALLS_A_LEASE / 2, _nothing)
 
 
 class SentinelTransport(Transport):

@@ -264,7 +264,7 @@ class Model:
 
     def _reclaim(self, now: float, lease: float) -> None:
         seen = now if self.seen is None else self.seen
-        if now - seen > lease / 2 and now - self.patient > lease:
+        if now - seen > lease / 2:
             self.patient = now + lease / 2
         if now - seen > 0.25e6 or self.seen is None:
             self.seen = now

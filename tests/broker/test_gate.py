@@ -14,10 +14,13 @@ from tests.broker.conftest import Account
 from tests.worker.conftest import until
 
 
+LEASE_SECONDS = 2.0
+
+
 @pytest.fixture
 def channel(account: Account) -> Iterator[Any]:
     """A channel that consumes a lane; what it is given goes nowhere."""
-    chosen = configuration(account.settings)
+    chosen = configuration(account.settings.model_copy(update={"lease_seconds": LEASE_SECONDS}))
     connection = Connection(
         chosen["broker_url"], transport=chosen["broker_transport"], transport_options=chosen["broker_transport_options"]
     )
@@ -46,3 +49,20 @@ def test_a_channel_that_closes_gives_back_what_its_last_call_brought(account: Ac
     assert account.client.zcard(account.keys.leases) == 0
     assert leases.in_flight == 0
     assert account.whereabouts() == list(reversed(ids))
+
+
+def test_a_channel_that_has_neither_room_nor_news_calls_so_often_that_redis_knows_it_is_there(
+    account: Account, channel: Any
+) -> None:
+    account.put("bulk", 8)
+    seen = set()
+
+    def called_again() -> bool:
+        turn(channel)
+        if channel.gate.due_in == channel.gate._answer_seconds:
+            channel.gate.read_take()
+        if channel.room() == 0:
+            seen.add(account.field("seen"))
+        return len(seen) > 2
+
+    until(called_again, "it calls again and again")

@@ -30,16 +30,33 @@ def test_after_a_silence_of_all_workers_what_they_sent_meanwhile_can_still_be_se
     assert account.client.zcard(account.keys.leases) == 2
     worker.settle(sent, "sent")
     assert len(account.whereabouts()) == 1
-    account.wait(3)
-    other.take(1)
+    for _ in range(2):
+        account.wait(1)
+        other.take(1)
     assert [each["code"] for each in account.aside("held").values()] == ["LeaseExpired"]
 
 
-def test_silences_one_after_the_other_do_not_keep_leases_for_ever(account: Account) -> None:
+def test_each_silence_gives_workers_the_time_to_settle_however_soon_it_follows_another(account: Account) -> None:
+    sender, other = Worker(account, lease_seconds=240), Worker(account, lease_seconds=240)
+    sender.take(0)
+    account.wait(5)
+    account.put("bulk", 1)
+    (sent,) = sender.take(1)
+    account.wait(5)
+    other.take(0)
+    sender.settle(sent, "sent")
+    assert account.whereabouts() == []
+    assert account.aside("held") == {}
+
+
+def test_lost_workers_leases_end_once_redis_has_been_there_for_half_a_lease(account: Account) -> None:
     account.put("bulk", 1)
     Worker(account, lease_seconds=240).take(1)
     worker = Worker(account, lease_seconds=240)
-    for _ in range(3):
-        account.wait(5)
+    for minutes in (5, 5, 1):
+        account.wait(minutes)
         worker.take(0)
+        assert account.aside("held") == {}
+    account.wait(1)
+    worker.take(0)
     assert len(account.aside("held")) == 1
