@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import time
+import warnings
 from functools import partial
 from typing import Any
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.utils.dispatch import Signal
 from celery.utils.log import get_logger
 from celery.worker import consumer as stock
+from celery.worker.state import maybe_shutdown
 
 from mailer import payload
 from mailer.broker.gate import UNDECODABLE
@@ -21,12 +26,18 @@ consumer_ended = Signal(name="consumer_ended", providing_args=set())
 
 
 # Seconds between tries to connect. Celery's own grow to 30.
-_TRY_AGAIN = {"interval_start": 0.2, "interval_step": 0.4, "interval_max": 3.0}
+_FIRST, _STEP, _MOST = 0.2, 0.4, 3.0
+_TRY_AGAIN = {"interval_start": _FIRST, "interval_step": _STEP, "interval_max": _MOST}
+_SHORT_LIVED_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
 
 
 class Consumer(stock.Consumer):
     """Sets undecodable messages aside as dead letters where Celery acknowledges (so deletes) them, and reconnects
     within seconds after however long."""
+
+    _connected_at = -math.inf
+    _short_lived = 0
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -34,7 +45,26 @@ class Consumer(stock.Consumer):
 
     def ensure_connected(self, conn: Any) -> Any:
         conn.ensure_connection = partial(conn.ensure_connection, **_TRY_AGAIN)
-        return super().ensure_connected(conn)
+        connected = super().ensure_connected(conn)
+        self._connected_at = time.monotonic()
+        return connected
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        with warnings.catch_warnings():
+            # That a future Celery would cancel what is being sent, unless told as we tell it (app.py).
+            warnings.simplefilter("ignore", CPendingDeprecationWarning)
+            super().on_connection_error_after_connected(exc)
+        self._pause()
+
+    def _pause(self) -> None:
+        """A Redis that is there and refuses every write lets everybody connect: that too is tried at intervals."""
+        was_short = time.monotonic() - self._connected_at < _SHORT_LIVED_SECONDS
+        self._short_lived = self._short_lived + 1 if was_short else 0
+        if self._short_lived > 1:
+            until = time.monotonic() + min(_MOST, _FIRST + _STEP * (self._short_lived - 2))
+            while time.monotonic() < until:
+                maybe_shutdown()
+                time.sleep(_LOOK_SECONDS)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         self._set_aside(message, UNDECODABLE, f"Its body cannot be read: {type(exc).__name__}: {exc}")

@@ -59,6 +59,7 @@ def test_the_pinned_minor_versions_are_installed() -> None:
         (request.Request._announce_revoked, ["self", "reason", "terminated", "signum", "expired"]),
         (consumer.Consumer.on_decode_error, ["self", "message", "exc"]),
         (consumer.Consumer.ensure_connected, ["self", "conn"]),
+        (consumer.Consumer.on_connection_error_after_connected, ["self", "exc"]),
     ],
 )
 def test_the_signature_of_what_is_overridden_or_called(function: Callable[..., Any], expected: list[str]) -> None:

@@ -105,6 +105,26 @@ def test_through_sentinel(simulator: Simulator, tmp_path: Path) -> None:
         server.stop()
 
 
+def test_a_redis_that_refuses_every_write_is_tried_at_intervals_and_told_of_in_a_line(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    server = Valkey(tmp_path)
+    server.start()
+    post = Post(settings_for(tmp_path, server.url), simulator, tmp_path)
+    try:
+        worker = post.worker()
+        post.client.replicaof("127.0.0.1", "1")
+        until(lambda: worker.text.count("Trying to re-establish the connection") >= 6, "the worker tries again", 40)
+        post.client.replicaof("no", "one")
+        post.send("a@example.com")
+        until(lambda: post.arrivals() == ["a@example.com"], "mail goes out again")
+        for unwanted in ("Traceback", "CRITICAL", "DeprecationWarning"):
+            assert unwanted not in worker.text
+    finally:
+        post.close()
+        server.stop()
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A folder with ``cert.pem`` for 127.0.0.1, its own authority, and ``key.pem``."""
