@@ -25,9 +25,10 @@ consumer_ended = Signal(name="consumer_ended", providing_args=set())
 (Celery's ``worker_shutdown`` comes after a warm one only.)"""
 
 
-# Seconds between tries to connect. Celery's own grow to 30.
-_FIRST, _STEP, _MOST = 0.2, 0.4, 3.0
-_TRY_AGAIN = {"interval_start": _FIRST, "interval_step": _STEP, "interval_max": _MOST}
+# Seconds between tries to connect. Celery's own grow to 30; five connections in a second it calls critical.
+_FIRST, _STEP, _MOST = 0.3, 0.4, 3.0
+# All workers must be back, and have settled what they sent, before the first of them may reclaim anything.
+_MOST_OF_A_LEASE = 0.05
 _SHORT_LIVED_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
 
@@ -44,7 +45,9 @@ class Consumer(stock.Consumer):
         consumer_ended.send(sender=self)
 
     def ensure_connected(self, conn: Any) -> Any:
-        conn.ensure_connection = partial(conn.ensure_connection, **_TRY_AGAIN)
+        conn.ensure_connection = partial(
+            conn.ensure_connection, interval_start=_FIRST, interval_step=_STEP, interval_max=self._longest_pause
+        )
         connected = super().ensure_connected(conn)
         self._connected_at = time.monotonic()
         return connected
@@ -56,12 +59,18 @@ class Consumer(stock.Consumer):
             super().on_connection_error_after_connected(exc)
         self._pause()
 
+    @property
+    def _longest_pause(self) -> float:
+        """Seconds between two tries to connect, at most."""
+        lease: float = self.app.conf.broker_transport_options["lease_seconds"]
+        return min(_MOST, max(_FIRST, _MOST_OF_A_LEASE * lease))
+
     def _pause(self) -> None:
         """A Redis that is there and refuses every write lets everybody connect: that too is tried at intervals."""
         was_short = time.monotonic() - self._connected_at < _SHORT_LIVED_SECONDS
         self._short_lived = self._short_lived + 1 if was_short else 0
         if self._short_lived > 1:
-            until = time.monotonic() + min(_MOST, _FIRST + _STEP * (self._short_lived - 2))
+            until = time.monotonic() + min(self._longest_pause, _FIRST + _STEP * (self._short_lived - 2))
             while time.monotonic() < until:
                 maybe_shutdown()
                 time.sleep(_LOOK_SECONDS)

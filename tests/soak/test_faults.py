@@ -20,7 +20,7 @@ SEED = 20
 QUICK = {
     "connect_timeout_seconds": 0.5,
     "read_timeout_seconds": 1.5,
-    "lease_seconds": 3.0,
+    "lease_seconds": 5.0,
     "redis_timeout_seconds": 1.0,
 }
 
