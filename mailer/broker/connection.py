@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -53,15 +53,23 @@ def redis_url(settings: Settings) -> str:
         scheme, colon, _ = url.partition("://")
         named = f"{scheme}://" if colon else "what stands before the first :"
         raise SettingsError(f"MAILER_REDIS_URL: {named} is not one of redis, rediss, unix and sentinel")
-    if not url.startswith("unix://"):
-        for part in url.split(";"):
-            _check_place(part)
+    for part in url.split(";"):
+        _check_place(part)
     return url
 
 
 def _check_place(url: str) -> None:
     """Errors show nothing of the URL: what is taken for a port may be half a password."""
     parts = urlsplit(url)
+    if not all(name.startswith("ssl_") for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        # redis-py, so producers, would; kombu, so workers, not: they would look for mail in another database.
+        raise SettingsError(
+            "MAILER_REDIS_URL: only options that begin with ssl_ are read after the ?. User and password go before the "
+            "host, with ? written as %3F, and the database after the last /: redis://user:password@host:6379/0 (over "
+            "unix:// it is 0). For timeouts set MAILER_REDIS_TIMEOUT_SECONDS"
+        )
+    if parts.scheme == "unix":
+        return
     try:
         _ = parts.port
     except ValueError:

@@ -13,7 +13,6 @@ from mailer.worker.app import configuration
 from tests.broker.conftest import Account
 from tests.worker.conftest import until
 
-
 LEASE_SECONDS = 2.0
 
 

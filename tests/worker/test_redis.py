@@ -263,6 +263,10 @@ def test_a_url_of_another_kind_is_refused_by_name() -> None:
         ("redis://:s3cret/word@redis.internal:6379/0", "percent-encode"),
         ("sentinel://a:26379;sentinel://:s3cret/word@b:26379/0", "percent-encode"),
         ("redis://redis.internal:6379/s3cret", "a number"),
+        ("redis://redis.internal:6379/0?password=s3cret", "before the host"),
+        ("redis://redis.internal:6379?db=3", "after the last /"),
+        ("redis://:s3cret?word@redis.internal:6379/0", "%3F"),
+        ("unix:///run/valkey.sock?db=3", "it is 0"),
     ],
 )
 def test_a_url_that_cannot_be_read_is_refused_without_showing_any_of_it(url: str, remedy: str) -> None:
