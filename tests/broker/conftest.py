@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterator
 
@@ -19,6 +18,7 @@ from mailer.broker.queue import Entry, Queue
 from mailer.broker.take import Answer, Take, lanes_of
 from mailer.settings import Settings
 from ops.soak.passage import pass_time
+from tests.broker.clock import Still, monotonic, now_us
 
 LANES = ("transactional", "bulk")
 SENT = Settlement("sent")
@@ -42,7 +42,7 @@ class Worker:
         kept = {"record_hours": 72.0, "record_megabytes": 64.0, **records}
         self._take = Take(account.keys, lanes_of(LANES, unknown), lease_seconds, **kept)
         self._served = lanes
-        self.leases = Leases()
+        self.leases = Leases(monotonic)
         self.answer: Answer | None = None
 
     def take(self, wanted: int) -> dict[str, str]:
@@ -97,6 +97,10 @@ class Account:
         with_burst = self.settings.model_copy(update={"burst": burst, **settings})
         limits.write(self.client, with_burst, rate=rate, quota=quota, sent=sent, allows=allows)
 
+    def now_us(self) -> int:
+        """Redis's clock, epoch microseconds; that of the scripts where it stands still."""
+        return now_us(self.client)
+
     def wait(self, minutes: int) -> None:
         """So many minutes pass. What is in flight stays leased."""
         pass_time(self.client, self.keys, minutes, in_flight=True)
@@ -118,7 +122,7 @@ class Account:
         self, lane: str, count: int = 1, *, due_in: float = 0, content: tuple[str, bytes] | None = None
     ) -> list[str]:
         ids = [str(uuid.uuid4()) for _ in range(count)]
-        due_us = int((time.time() + due_in) * 1e6) if due_in else 0
+        due_us = self.now_us() + int(due_in * 1e6) if due_in else 0
         entries = [Entry(each, envelope(each, content=content[0] if content else ""), due_us) for each in ids]
         return self.queue.put(lane, entries, content=content)
 
@@ -144,6 +148,13 @@ class Account:
         for shelf in ("dead", "held"):
             raw += self.client.hvals(self.keys.aside(shelf))  # type: ignore[arg-type]
         return [json.loads(value.rsplit(b"\n", 1)[-1])["headers"]["id"] for value in raw]
+
+
+@pytest.fixture
+def still(client: redis.Redis) -> Iterator[Still]:
+    """Redis's clock stands still for the scripts, whatever the machine does meanwhile, until the test moves it."""
+    with Still(client) as clock:
+        yield clock
 
 
 @pytest.fixture

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from mailer.broker.leases import BACK, Leases
+from tests.broker.clock import Still
 from tests.broker.conftest import LANES, SENT, Account, Worker
 
 EPOCH_US = 1_700_000_000_000_000
@@ -75,6 +78,7 @@ def test_a_message_returned_by_a_stop_is_returned_again_until_that_is_answered()
     assert leases.call(0).verdicts == [(tag, BACK)]
 
 
+@pytest.mark.usefixtures("still")
 def test_a_call_that_arrives_after_its_time_takes_nothing(account: Account, worker: Worker) -> None:
     worker.take(0)
     account.put("bulk", 3)
@@ -85,7 +89,7 @@ def test_a_call_that_arrives_after_its_time_takes_nothing(account: Account, work
     assert account.length("bulk") == 3
 
 
-def test_a_lost_call_that_is_carried_out_late_keeps_nothing(account: Account, worker: Worker) -> None:
+def test_a_lost_call_that_is_carried_out_late_keeps_nothing(account: Account, worker: Worker, still: Still) -> None:
     worker.take(0)
     ids = account.put("bulk", 3)
     call = worker.leases.call(2, within=1.2)
@@ -94,7 +98,7 @@ def test_a_lost_call_that_is_carried_out_late_keeps_nothing(account: Account, wo
     arguments = worker._take.arguments(worker.leases, call, LANES)
     account.client.execute_command(*worker._take.command(arguments))
     assert account.client.zcard(account.keys.leases) == 2
-    threading.Event().wait(1.25)
+    still.advance(1.25)
     worker.take(0)
     assert account.client.zcard(account.keys.leases) == 0
     assert list(worker.take(3).values()) == ids

@@ -12,7 +12,9 @@ from mailer.broker.leases import Settlement
 from mailer.broker.record import Line, digest_of, note, shard_of
 from mailer.broker.records import Records
 from mailer.broker.whereabouts import Whereabouts
+from tests.broker.clock import Still
 from tests.broker.conftest import LANES, Account, Worker
+from tests.worker.conftest import until
 
 MESSAGE_ID = "0f8fad5b-d9cb-469f-a165-00000000000a"
 SES_ID = "0100018c7e5b3c4d-3f1d5b1c-1234-5678-9abc-def012345678-000000"
@@ -152,21 +154,33 @@ class TestBounds:
         assert sorted(int(name) for name in counted if name.isdigit()) == list(segments)
         assert int(counted["total"]) == sum(int(counted[str(segment)].split()[0]) for segment in segments)
 
-    def test_a_segment_is_closed_in_time_and_goes_when_it_is_old(self, account: Account, records: Records) -> None:
-        # Two seconds, so segments of a sixth of one.
-        worker = Worker(account, record_hours=2 / 3600)
+    def test_a_segment_is_closed_in_time_and_goes_when_it_is_old(
+        self, account: Account, records: Records, still: Still
+    ) -> None:
+        # Two hours, so segments of a sixth of one.
+        worker = Worker(account, record_hours=2)
         (first,) = send(account, worker, 1)
-        time.sleep(0.2)
+        still.advance(12 * 60)
         (second,) = send(account, worker, 1)
         assert records.of(first)
         assert records.of(second)
         assert account.client.hget(account.keys.records, "segment") == b"2"
         lists = list(account.client.scan_iter(account.keys.records + ":*"))
-        assert all(0 < account.client.pttl(name) <= 2200 for name in lists)  # type: ignore[operator]
-        # Without any call of a worker.
-        while records.of(first) or records.of(second):
-            time.sleep(0.05)
-        (third,) = send(account, worker, 1)
+        left_us = [account.client.pexpiretime(name) * 1000 - still.us for name in lists]  # type: ignore[operator]
+        assert sorted(round(each / 60e6) for each in left_us) == [118, 130]
+
+    def test_what_is_old_goes_without_any_call_of_a_worker(
+        self, account: Account, records: Records, still: Still
+    ) -> None:
+        # By its own clock Redis lets go of lists.
+        still.catch_up()
+        worker = Worker(account, record_hours=2 / 3600)
+        (first,) = send(account, worker, 1)
+        still.advance(0.2)
+        (second,) = send(account, worker, 1)
+        until(lambda: not records.of(first) and not records.of(second), "both are forgotten")
+        still.catch_up()
+        (third,) = send(account, Worker(account), 1)
         assert records.of(third)
         counted = account.client.hgetall(account.keys.records)
         assert (counted[b"first"], counted[b"segment"], counted[b"total"]) == (b"3", b"3", b"0")  # type: ignore[index]

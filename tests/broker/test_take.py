@@ -1,17 +1,20 @@
-"""What one call of take decides. The Lua is the real one, on a real server and its clock."""
+"""What one call of take decides. The Lua is the real one, on a real server; its clock stands still but where moved."""
 
 from __future__ import annotations
 
-import time
 import uuid
 from itertools import pairwise
+from random import Random
 
 import pytest
 
 from mailer.broker.leases import Call, Settlement
 from mailer.broker.queue import Entry
 from mailer.broker.script import script
+from tests.broker.clock import Still
 from tests.broker.conftest import SENT, Account, Worker, envelope
+
+pytestmark = pytest.mark.usefixtures("still")
 
 
 def moment(worker: Worker) -> float:
@@ -83,14 +86,17 @@ def test_waiting_workers_are_told_different_permits(account: Account) -> None:
     assert told == pytest.approx([1, 2, 3, 4], abs=0.001)
 
 
-def test_the_rate_is_kept_by_competing_workers(account: Account) -> None:
+def test_the_rate_is_kept_by_competing_workers(account: Account, still: Still) -> None:
     account.allow(rate=100, burst=41)
     account.put("bulk", 1000)
     workers = [Worker(account) for _ in range(3)]
+    random = Random(1)
     taken, calls = 0, []
-    start = time.monotonic()
-    while time.monotonic() - start < 1.5:
+    for _ in range(100):
+        # Now and then they are late, and later than permits are good.
+        still.advance(random.choice((0.001, 0.002, 0.003, 0.01, 0.03, 0.15, 0.3)))
         for each in workers:
+            still.advance(0.0005)
             taken += len(each.take(8))
             assert each.answer is not None
             calls.append(each.answer.redis_us / 1e6)
@@ -184,8 +190,7 @@ class TestQuota:
         self, account: Account, worker: Worker
     ) -> None:
         account.allow(rate=1000, quota=5, burst=100, quota_reserve=0)
-        seconds, _ = account.client.time()  # type: ignore[misc]
-        minute = int(seconds // 60)
+        minute = account.now_us() // 60_000_000
         account.client.hset(account.keys.quota, mapping={minute - 1442: 3, minute - 1441: 2})
         account.client.hset(account.keys.account, mapping={"spent": 5, "oldest": minute - 1442})
         account.put("bulk", 10)
@@ -580,7 +585,7 @@ class TestSchedule:
         assert list(worker.take(2).values()) == ids
 
     def test_messages_due_at_the_same_moment_keep_their_order(self, account: Account, worker: Worker) -> None:
-        due_us = int((time.time() + 60) * 1e6)
+        due_us = account.now_us() + 60_000_000
         ids = [str(uuid.uuid4()) for _ in range(20)]
         for each in ids:
             account.queue.put("bulk", [Entry(each, envelope(each), due_us)])
@@ -667,7 +672,7 @@ class TestCut:
         account.put("bulk", 4)
         intervals = []
         for seconds in (0, 10, 20, 30):
-            cut_at = time.time_ns() // 1000 - seconds * 1_000_000
+            cut_at = account.now_us() - seconds * 1_000_000
             account.client.hset(account.keys.account, mapping={"cut": "0.5", "cut_at": cut_at, "tat": 0})
             worker.take(1)
             assert worker.answer is not None

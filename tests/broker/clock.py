@@ -1,0 +1,69 @@
+"""Redis's clock as the scripts see it, made to stand still.
+
+Of a script only the part that reads the clock is another one. Each call takes a microsecond, so that what comes later
+is later.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar, Self
+
+import pytest
+import redis
+
+from mailer.broker import script
+
+_KEY = "tests:still"
+_CLOCK = f"local now = redis.call('INCR', '{_KEY}')"
+_MINUTE_US = 60_000_000
+
+
+class Still:
+    """The clock, from now on in the middle of this minute: none turns unless the test wants it to."""
+
+    current: ClassVar[Self | None] = None
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._patch = pytest.MonkeyPatch()
+
+    def __enter__(self) -> Self:
+        read = script._read
+        self._patch.setattr(script, "_read", lambda name: _CLOCK if name == "parts/clock" else read(name))
+        self._patch.setattr(Still, "current", self)
+        script.script.cache_clear()
+        self._client.set(_KEY, server_us(self._client) // _MINUTE_US * _MINUTE_US + _MINUTE_US // 2)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._patch.undo()
+        script.script.cache_clear()
+        self._client.delete(_KEY)
+
+    @property
+    def us(self) -> int:
+        return int(self._client.get(_KEY))  # type: ignore[arg-type]
+
+    def catch_up(self) -> None:
+        """It shows what the server's own does."""
+        self._client.set(_KEY, server_us(self._client))
+
+    def advance(self, seconds: float) -> None:
+        self._client.incrby(_KEY, round(seconds * 1e6))
+
+
+def server_us(client: redis.Redis) -> int:
+    """The server's own clock, epoch microseconds."""
+    seconds, micros = client.time()  # type: ignore[misc]
+    return int(seconds) * 1_000_000 + int(micros)
+
+
+def now_us(client: redis.Redis) -> int:
+    """Epoch microseconds by the clock of the scripts."""
+    return Still.current.us if Still.current else server_us(client)
+
+
+def monotonic() -> float:
+    """This machine's clock, which stands still with Redis's."""
+    return Still.current.us / 1e6 if Still.current else time.monotonic()
