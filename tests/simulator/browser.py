@@ -29,7 +29,7 @@ _FLAGS = [
 ]
 
 
-_PATIENCE_SECONDS = 30.0  # of a machine with other things to do
+_PATIENCE_SECONDS = 60.0  # of a machine with other things to do
 
 # A shell would do, but dash knows no descriptor above 9.
 _PLUMB = (

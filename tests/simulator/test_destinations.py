@@ -166,12 +166,12 @@ def test_a_webhook_whose_host_cannot_be_is_not_delivered_to(ses: Ses, simulator:
     simulator.add_webhook("http://a..b/", confirm=False, retries=0)
     ses.send_email(**mail())
 
-    until(lambda: simulator.destinations()[0]["failed"] == 2, 30)
+    until(lambda: simulator.destinations()[0]["failed"] == 2)
 
 
 def test_a_webhook_that_unsubscribes_gets_nothing_more(ses: Ses, simulator: Simulator, endpoint: Endpoint) -> None:
     simulator.add_webhook(endpoint.url, events=["Send"])
-    until(lambda: confirmed(simulator), 30)
+    until(lambda: confirmed(simulator))
     ses.send_email(**mail())
     url = endpoint.wait(2)[1]["UnsubscribeURL"]
 
@@ -267,13 +267,13 @@ def test_a_long_poll_does_not_outlast_a_reset() -> None:
         sqs = open_sqs(simulator)
         url = sqs.get_queue_url(QueueName="events")["QueueUrl"]
         polled = pool.submit(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20)
-        until(lambda: simulator.stats()["connections"]["http"]["open"] == 2, 30)
+        until(lambda: simulator.stats()["connections"]["http"]["open"] == 2)
 
         def sent_away() -> bool:
             simulator.reset()  # again: the poll may only be on its way
             return polled.done()
 
-        until(sent_away, 15)
+        until(sent_away)
         assert "Messages" not in polled.result()
         open_ses(simulator.url).send_email(**mail())
         assert len(receive_all(sqs, url)) == 2

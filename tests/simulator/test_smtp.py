@@ -275,7 +275,7 @@ def test_what_is_not_ascii_is_refused_in_sess_words_all_the_same(
 
 def test_who_sends_a_message_for_longer_than_the_idle_time_is_not_idle() -> None:
     with (
-        Simulator(smtp_insecure=True, smtp_idle_seconds=3) as simulator,
+        Simulator(smtp_insecure=True, smtp_idle_seconds=4) as simulator,
         smtplib.SMTP(*simulator.smtp, timeout=30) as client,
     ):
         client.ehlo()
@@ -285,7 +285,7 @@ def test_who_sends_a_message_for_longer_than_the_idle_time_is_not_idle() -> None
         assert client.sock is not None
         start = time.monotonic()
         client.sock.sendall(b"From: a@example.com\r\n\r\n")
-        while time.monotonic() - start < 4:
+        while time.monotonic() - start < 5:
             client.sock.sendall(b"Hello.\r\n")
             time.sleep(0.1)
         client.sock.sendall(b".\r\n")
@@ -304,7 +304,7 @@ def test_an_idle_connection_is_closed_with_a_word() -> None:
 
 @pytest.mark.parametrize("by", ["an outage", "the idle time"])
 def test_a_connection_that_is_closed_while_tls_is_agreed_on_is_gone(by: str) -> None:
-    with Simulator(smtp_idle_seconds=1 if by == "the idle time" else 60) as simulator:
+    with Simulator(smtp_idle_seconds=4 if by == "the idle time" else 60) as simulator:
         wire = Wire(simulator.smtp)
         wire.line()
         wire.say("EHLO me")

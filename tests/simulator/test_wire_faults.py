@@ -27,7 +27,7 @@ Refusal = Callable[..., tuple[int, str, str]]
 
 def listens(address: tuple[str, int]) -> bool:
     try:
-        socket.create_connection(address, timeout=2).close()
+        socket.create_connection(address, timeout=30).close()
     except ConnectionRefusedError:
         return False
     return True
@@ -37,6 +37,11 @@ def seconds_of(act: Callable[[], object]) -> float:
     start = time.monotonic()
     act()
     return time.monotonic() - start
+
+
+def least_seconds_of(act: Callable[[], object], times: int) -> float:
+    """Some of them may be slow because the machine is."""
+    return min(seconds_of(act) for _ in range(times))
 
 
 def http_address(simulator: Simulator) -> tuple[str, int]:
@@ -137,10 +142,12 @@ def is_closed_once_made(connection: socket.socket, context: ssl.SSLContext) -> b
 
 
 def test_a_throttle_storm_passes(simulator: Simulator, refusal: Refusal, ses: Ses) -> None:
-    simulator.add_fault("error", error="throttle", seconds=2)
+    storm = {"kind": "error", "error": "throttle"}
+    simulator.request("PUT", "/_sim/faults", body=[{**storm, "seconds": 600}])
     for _ in range(2):
         assert refusal(**mail()) == (429, "TooManyRequestsException", "Maximum sending rate exceeded.")
 
+    simulator.request("PUT", "/_sim/faults", body=[{**storm, "seconds": 0.5}])
     until(lambda: simulator.faults() == [])
     ses.send_email(**mail())
 
@@ -176,10 +183,10 @@ def test_expired_credentials_are_refused_everywhere(simulator: Simulator, ses: S
 
 
 def test_an_answer_can_come_slowly(simulator: Simulator, ses: Ses) -> None:
-    simulator.add_fault("slow-answer", bytes_per_second=150, count=1)
+    simulator.add_fault("slow-answer", bytes_per_second=60, count=1)
     # A read timeout is from byte to byte: it does not see this.
-    hasty = open_ses(simulator.url, read_timeout=1)
-    assert seconds_of(lambda: hasty.send_email(**mail())) > 1
+    hasty = open_ses(simulator.url, read_timeout=3)
+    assert seconds_of(lambda: hasty.send_email(**mail())) > 3
     ses.send_email(**mail())
     assert len(simulator.messages()) == 2
 
@@ -194,9 +201,9 @@ def test_a_request_can_be_read_slowly(simulator: Simulator, ses: Ses) -> None:
 
     slow = seconds_of(lambda: send(100_000))
     assert slow > 0.8
-    assert seconds_of(lambda: send(400_000)) < slow
+    assert least_seconds_of(lambda: send(400_000), 5) < slow
     assert simulator.stats()["faults"] == {"slow-read": 1}
-    assert len(simulator.messages()) == 2
+    assert len(simulator.messages()) == 1 + 5
 
 
 def test_smtp_can_be_read_and_answered_slowly_too(simulator: Simulator) -> None:
@@ -212,9 +219,9 @@ def test_smtp_can_be_read_and_answered_slowly_too(simulator: Simulator) -> None:
 
         slow = seconds_of(lambda: send(1000))
         assert slow > 0.6 + 0.3
-        assert seconds_of(lambda: send(4000)) < slow
+        assert least_seconds_of(lambda: send(4000), 5) < slow
 
-    assert len(simulator.messages()) == 2
+    assert len(simulator.messages()) == 1 + 5
 
 
 def test_only_the_message_is_read_slowly_over_smtp() -> None:
@@ -223,7 +230,7 @@ def test_only_the_message_is_read_slowly_over_smtp() -> None:
         client.ehlo()
         sender, raw = f"{'a' * 150}@example.com", b"From: a@b.co\r\n\r\n"
         client.sendmail(sender, ["b@example.com"], raw)
-        again = seconds_of(lambda: client.sendmail(sender, ["b@example.com"], raw))
+        again = least_seconds_of(lambda: client.sendmail(sender, ["b@example.com"], raw), 2)
         assert again < 7, "MAIL FROM alone would have taken eight seconds"
 
 

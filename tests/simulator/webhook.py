@@ -24,7 +24,7 @@ SIGNED = {
 
 def verify(envelope: dict[str, str]) -> None:
     """Raises unless the certificate at SigningCertURL signed the envelope."""
-    with urllib.request.urlopen(envelope["SigningCertURL"], timeout=5) as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(envelope["SigningCertURL"], timeout=30) as answer:  # noqa: S310 - loopback
         certificate = x509.load_pem_x509_certificate(answer.read())
     text = "".join(f"{name}\n{envelope[name]}\n" for name in SIGNED[envelope["Type"]] if name in envelope)
     key = certificate.public_key()
@@ -48,7 +48,7 @@ class Endpoint:
                 self.send_response(endpoint.answers.pop(0) if endpoint.answers else 200)
                 self.end_headers()
                 if confirm and self.headers["x-amz-sns-message-type"] == "SubscriptionConfirmation":
-                    urllib.request.urlopen(json.loads(body)["SubscribeURL"], timeout=5).close()  # noqa: S310 - loopback
+                    urllib.request.urlopen(json.loads(body)["SubscribeURL"], timeout=30).close()  # noqa: S310 - loopback
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -74,7 +74,7 @@ class Endpoint:
         return [json.loads(body) for _, body in self.posts[:count]]
 
 
-def until(true: Callable[[], object], seconds: float = 30) -> None:
+def until(true: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

@@ -45,4 +45,4 @@ class Cli(Client):
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         service = "ses" if self.family == "v1" else "sesv2"
         command = [str(_AWS), service, *arguments, "--endpoint-url", self._url, "--output", "json"]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

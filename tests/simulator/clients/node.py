@@ -46,7 +46,7 @@ class Node(Client):
         return None if self.family == "smtp" else float(self._ask(used=True)["used"])
 
     def close(self) -> None:
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
 
     def _ask(self, **asked: Any) -> dict[str, Any]:
         assert self._process.stdin is not None

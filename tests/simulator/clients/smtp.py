@@ -14,7 +14,7 @@ class Smtplib(Client):
     family = "smtp"
 
     def __init__(self, address: tuple[str, int], user: str, password: str, ca_file: str) -> None:
-        self._smtp = smtplib.SMTP(*address, timeout=10)
+        self._smtp = smtplib.SMTP(*address, timeout=30)
         self._smtp.starttls(context=ssl.create_default_context(cafile=ca_file))
         self._smtp.login(user, password)
 
@@ -47,7 +47,7 @@ class DjangoSmtp(Client):
             username=user,
             password=password,
             use_tls=True,
-            timeout=10,
+            timeout=30,
         )
 
     def send(self, mail: Mail) -> Outcome:

@@ -131,7 +131,7 @@ class Http(Target):
 
     def answers(self, request: bytes) -> list[bytes]:
         received = b""
-        with socket.create_connection(self._address, timeout=10) as connection:
+        with socket.create_connection(self._address, timeout=60) as connection:
             try:
                 connection.sendall(request)
                 connection.shutdown(socket.SHUT_WR)
@@ -174,7 +174,7 @@ class Smtp(Target):
         lines = [spoilt(random, line, 3) if random.random() < 0.4 else line for line in random.choice(_SESSIONS)]
         session = b"\r\n".join([*lines, spoilt(random, MIME) if random.random() < 0.7 else b"", b".", b"QUIT", b""])
         received = b""
-        with socket.create_connection(self._address, timeout=10) as connection:
+        with socket.create_connection(self._address, timeout=60) as connection:
             try:
                 connection.sendall(session)
                 connection.shutdown(socket.SHUT_WR)
