@@ -34,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[Valkey]:
 
 @pytest.fixture
 def account(server: Valkey) -> Iterator[Account]:
-    settings = load(redis_url=server.url, redis_timeout_seconds=1.5)
+    settings = load(redis_url=server.url, redis_timeout_seconds=4)
     keys, client = Keys.of(settings), connect(settings)
     yield Account(connect(load(redis_url=server.url)), keys, Queue(client, keys))
     client.close()

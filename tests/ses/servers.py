@@ -34,12 +34,14 @@ def read_request(connection: socket.socket) -> tuple[bytes, bytes] | None:
         data += chunk
     head, _, body = data.partition(b"\r\n\r\n")
     lengths = [line.partition(b":")[2] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
-    while lengths and len(body) < int(lengths[0]):
-        chunk = connection.recv(65536)
+    # Some are tens of megabytes.
+    whole = bytearray(body)
+    while lengths and len(whole) < int(lengths[0]):
+        chunk = connection.recv(1 << 20)
         if not chunk:
             return None
-        body += chunk
-    return head, body
+        whole += chunk
+    return head, bytes(whole)
 
 
 class RawServer:

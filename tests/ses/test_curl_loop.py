@@ -37,15 +37,15 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def looping(server: RawServer, read_timeout: float = 5.0) -> Iterator[tuple[CurlLoop, Hub]]:
-    with CurlTransport(endpoint_url=server.url, connect_timeout=2, read_timeout=read_timeout) as transport:
+def looping(server: RawServer, read_timeout: float = 20.0) -> Iterator[tuple[CurlLoop, Hub]]:
+    with CurlTransport(endpoint_url=server.url, connect_timeout=10, read_timeout=read_timeout) as transport:
         loop, hub = CurlLoop(transport), Hub()
         loop.attach(hub)
         yield loop, hub
         hub.close()
 
 
-def turn_until(hub: Hub, results: list[object], seconds: float = 20.0) -> None:
+def turn_until(hub: Hub, results: list[object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not results and time.monotonic() < deadline:
         hub.run_once()
@@ -65,11 +65,11 @@ def test_a_large_send_in_the_hands_of_a_helper_ends_once_when_the_loop_stops() -
     results: list[object] = []
     with RawServer(serve) as server, looping(server) as (loop, hub):
         loop.send(LARGE, results.append)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not any(connection.sending for connection in loop._sends) and time.monotonic() < deadline:
             hub.run_once()
         read_on.set()
-        loop.drain(20)
+        loop.drain(60)
     assert results == ["id-1"]
 
 

@@ -212,7 +212,7 @@ def test_a_kept_connection_that_hangs_leaves_no_time_for_another() -> None:
             return super()._say(connection, name, usual)
 
     script = Hanging()
-    with RawServer(script) as server, to(server, 1.0) as transport:
+    with RawServer(script) as server, to(server, 2.0) as transport:
         assert deliver(a_message(), transport).kind is Kind.SENT
         assert deliver(a_message(), transport).kind is Kind.FAILED
 
@@ -228,7 +228,7 @@ def test_an_answer_in_drips_is_not_waited_for_beyond_both_timeouts() -> None:
                     time.sleep(0.1)
             return super()._say(connection, name, usual)
 
-    with RawServer(Dripping()) as server, to(server, 1.0) as transport:
+    with RawServer(Dripping()) as server, to(server, 2.0) as transport:
         assert deliver(a_message(), transport).kind is Kind.UNKNOWN
 
 

@@ -23,7 +23,7 @@ def over_http(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Transp
 
     def open_one(url: str) -> Transport:
         kind: TransportKind = request.param
-        opened.append(open_transport(kind, endpoint_url=url, connect_timeout=5.0, read_timeout=5.0))
+        opened.append(open_transport(kind, endpoint_url=url, connect_timeout=10.0, read_timeout=10.0))
         return opened[-1]
 
     yield open_one
@@ -82,7 +82,7 @@ def test_it_stays_unknown_when_the_server_is_gone_for_good(over_http: Callable[[
 
 
 @pytest.mark.parametrize(
-    ("pause", "kind", "opened"), [(0.0, Kind.SENT, 2), (2.5, Kind.FAILED, 1)], ids=["soon", "late"]
+    ("pause", "kind", "opened"), [(0.0, Kind.SENT, 2), (5.5, Kind.FAILED, 1)], ids=["soon", "late"]
 )
 def test_a_kept_connection_that_fails_late_leaves_no_time_for_another(pause: float, kind: Kind, opened: int) -> None:
     """The answer on a new one could come when the lease is over, and somebody else has sent the message."""
@@ -99,7 +99,7 @@ def test_a_kept_connection_that_fails_late_leaves_no_time_for_another(pause: flo
 
     with (
         RawServer(stall) as server,
-        open_transport("ses", endpoint_url=server.url, connect_timeout=2, read_timeout=20) as transport,
+        open_transport("ses", endpoint_url=server.url, connect_timeout=5, read_timeout=30) as transport,
     ):
         kinds = [deliver(a_message(), transport).kind, deliver(a_message(text="x" * 30_000_000), transport).kind]
         assert (kinds, len(server.connections)) == ([Kind.SENT, kind], opened)
@@ -146,7 +146,7 @@ def test_an_answer_that_never_ends_is_cut_off_by_the_read_timeout() -> None:
 
     with (
         RawServer(dribble) as server,
-        open_transport("ses", endpoint_url=server.url, connect_timeout=0.5, read_timeout=0.5) as transport,
+        open_transport("ses", endpoint_url=server.url, connect_timeout=10, read_timeout=0.5) as transport,
     ):
         start = time.monotonic()
         outcome = deliver(a_message(), transport)
@@ -171,11 +171,11 @@ def test_a_request_that_could_not_go_out_whole_was_surely_not_accepted() -> None
     hold = threading.Event()
 
     def wait(_: socket.socket) -> None:
-        hold.wait(5)
+        hold.wait(60)
 
     with (
         RawServer(wait) as server,
-        open_transport("ses", endpoint_url=server.url, connect_timeout=0.5, read_timeout=0.3) as transport,
+        open_transport("ses", endpoint_url=server.url, connect_timeout=10, read_timeout=0.3) as transport,
     ):
         outcome = deliver(a_message(text="x" * 30_000_000), transport)
         hold.set()
