@@ -37,7 +37,7 @@ class Running:
         for line in self.process.stdout:
             self.lines.append(line.rstrip())
 
-    def wait_for(self, pattern: str, count: int = 1, seconds: float = 60) -> re.Match[str]:
+    def wait_for(self, pattern: str, count: int = 1, seconds: float = 120) -> re.Match[str]:
         """The last of ``count`` lines with ``pattern`` in them, once they are there."""
         deadline = time.monotonic() + seconds
         while len(found := [match for line in list(self.lines) if (match := re.search(pattern, line))]) < count:
@@ -48,17 +48,17 @@ class Running:
 
     def children(self, count: int) -> set[int]:
         """The processes below it, once there are so many."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(found := descendants(self.process.pid)) < count:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         return found
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 30) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
         code = self.process.wait(seconds)
-        self._reader.join(5)
+        self._reader.join(30)
         return code
 
 
@@ -76,7 +76,7 @@ def running(arguments: list[str], env: Mapping[str, str] | None = None, cwd: Pat
         started.process.wait()
 
 
-def eventually(is_so: Callable[[], bool], seconds: float = 30) -> None:
+def eventually(is_so: Callable[[], bool], seconds: float = 60) -> None:
     """Fails if it is not so within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not is_so():
@@ -84,7 +84,7 @@ def eventually(is_so: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def gone(pids: Collection[int], seconds: float = 5) -> bool:
+def gone(pids: Collection[int], seconds: float = 60) -> bool:
     """Whether these processes end within ``seconds``."""
     deadline = time.monotonic() + seconds
     while any(Path(f"/proc/{pid}").exists() for pid in pids):

@@ -110,7 +110,7 @@ class Containers:
     def flower(self, path: str) -> Any:
         request = Request(f"http://127.0.0.1:{self.ports['flower']}{path}")
         request.add_header("Authorization", f"Basic {base64.b64encode(AUTH.encode()).decode()}")
-        with urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urlopen(request, timeout=60) as answer:  # noqa: S310
             return json.load(answer)
 
 

@@ -125,7 +125,7 @@ def test_an_interrupted_import_says_what_is_enqueued(
     )
     eventually(lambda: read_status(client, settings).waiting > 1000)
     done.send_signal(signal.SIGINT)
-    _, told = done.communicate(timeout=30)
+    _, told = done.communicate(timeout=90)
     assert done.returncode == 130
     enqueued = re.search(r"stopped with at least ([\d,]+) messages enqueued", told)
     assert enqueued is not None, told

@@ -153,7 +153,7 @@ def test_on_a_terminal_it_asks(
         shown += os.read(ours, 1000)
     assert b"Drop 1 dead letter (lane transactional)?" in shown
     os.write(ours, answer.encode() + b"\n")
-    assert process.wait(30) == (1 if left else 0)
+    assert process.wait(60) == (1 if left else 0)
     os.close(ours)
     assert len(account.whereabouts()) == left
 
@@ -223,10 +223,15 @@ def test_a_killed_requeue_loses_and_doubles_nothing(
     everybody = [f"{i}@example.com" for i in range(10_000)]
     producer.send_many(everybody, sender="a@example.com", subject="Hi", text="Hello.")
     ids = sorted(set_aside(worker))
-    process = subprocess.Popen(command("dead", "requeue", "--all", "--yes"), env=account_environment)
-    eventually(lambda: account.length("bulk") > 0)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    for _ in range(10):
+        process = subprocess.Popen(command("dead", "requeue", "--all", "--yes"), env=account_environment)
+        eventually(lambda: account.length("bulk") > 0)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if account.length("bulk") < len(ids):
+            break
+        # It was done before it could be killed.
+        set_aside(worker)
     assert 0 < account.length("bulk") < len(ids)
     assert sorted(account.whereabouts()) == ids
     assert account.client.hvals(account.keys.references) == [b"10000"]

@@ -53,7 +53,9 @@ def test_two_hosts_in_one_send_their_own_mail_and_leave_nothing_but_what_is_queu
         eventually(lambda: ids_at(simulator) == [message_id])
 
         run([*send, "--send-at", "2030-01-01T00:00Z"], env, here)
-        busy = subprocess.run(command("up"), env=env, cwd=here, capture_output=True, text=True, timeout=60, check=False)
+        busy = subprocess.run(
+            command("up"), env=env, cwd=here, capture_output=True, text=True, timeout=120, check=False
+        )
         assert busy.returncode != 0
         assert "A Valkey already runs over" in busy.stdout
 
@@ -87,7 +89,7 @@ def test_the_end_of_a_part_ends_the_others(tmp_path: Path) -> None:
             pid for pid in processes if f"127.0.0.1:{port}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
         )
         os.kill(server, signal.SIGKILL)
-        assert up.process.wait(30) != 0
+        assert up.process.wait(90) != 0
         assert gone(processes)
 
 
