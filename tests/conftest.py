@@ -53,7 +53,7 @@ class Valkey:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while not self._starts(deadline):
             assert time.monotonic() < deadline, f"no Valkey on port {self.port}"
             if not self._has_run:
