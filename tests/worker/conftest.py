@@ -19,6 +19,7 @@ from mailer.broker.queue import Queue
 from mailer.producer import Producer
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
+from tests.broker.conftest import Account
 from tests.conftest import Valkey
 
 SENDER = "Shop <shop@example.com>"
@@ -26,11 +27,11 @@ SENDER = "Shop <shop@example.com>"
 DEADLY = "Deadly"
 """The subject that ends workers of the application ``tests.worker.deadly``."""
 
-# Short enough that a test can wait for a lease to run out.
-QUICK = {"connect_timeout_seconds": 0.5, "read_timeout_seconds": 2.0, "lease_seconds": 4.0}
+# So long that processes that stand still for some seconds change no outcome. Who wants a lease to end, ends it.
+PATIENT = {"connect_timeout_seconds": 8.0, "read_timeout_seconds": 10.0, "lease_seconds": 30.0}
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     """Poll until ``condition`` is true, and fail with ``what`` if it never is."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -66,7 +67,7 @@ def environment(settings: Settings, simulator: Simulator | None = None, **more: 
 def refusal_to_start(env: dict[str, str], *options: str) -> str:
     """What ``celery -A mailer.worker worker`` says on its standard error when it does not start."""
     command = [sys.executable, "-m", "celery", "-A", "mailer.worker", "worker", *options]
-    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode != 0
     return ended.stderr
 
@@ -85,7 +86,9 @@ class WorkerProcess:
             self.process = subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT)
 
     def wait_until_ready(self) -> WorkerProcess:
-        until(lambda: " ready." in self.text or self.process.poll() is not None, "the worker says that it is ready", 40)
+        until(
+            lambda: " ready." in self.text or self.process.poll() is not None, "the worker says that it is ready", 120
+        )
         assert self.process.poll() is None, self.text
         return self
 
@@ -93,7 +96,7 @@ class WorkerProcess:
     def text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 20.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 60.0) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
@@ -134,6 +137,18 @@ class Post:
         found: dict[bytes, bytes] = self.client.hgetall(self.keys.aside(shelf))  # type: ignore[assignment]
         return {key.decode(): value for key, value in found.items()}
 
+    def lose(self, message_id: str) -> None:
+        """Whoever holds this message is dead: its leases have run out."""
+        leased: dict[bytes, bytes] = self.client.hgetall(self.keys.leased)  # type: ignore[assignment]
+        owners = {_owner(tag) for tag, stored in leased.items() if message_id.encode() in stored}
+        for tag in leased:
+            if _owner(tag) in owners:
+                self.client.zadd(self.keys.leases, {tag: 0}, xx=True)
+
+    def lose_all(self) -> None:
+        """All workers are dead: every lease has run out."""
+        Account(self.settings).end_leases()
+
     def idle(self) -> bool:
         """Nothing queued, nothing leased."""
         lengths = [self.client.llen(self.keys.lane(lane)) for lane in self.settings.lanes]
@@ -147,6 +162,10 @@ class Post:
         self.producer.close()
 
 
+def _owner(tag: bytes) -> bytes:
+    return tag.partition(b":")[0]
+
+
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
     with Simulator(rate=10_000, quota=-1, control_rate=0, latency="5ms") as running:
@@ -157,7 +176,7 @@ def simulator() -> Iterator[Simulator]:
 def post(settings: Settings, simulator: Simulator, tmp_path: Path) -> Iterator[Post]:
     """An account of the test's own; start workers with ``post.worker()``."""
     simulator.reset()
-    opened = Post(settings.model_copy(update=QUICK), simulator, tmp_path)
+    opened = Post(settings.model_copy(update=PATIENT), simulator, tmp_path)
     yield opened
     opened.close()
 
@@ -174,7 +193,7 @@ def shared(
         account=folder.name,
         rate_per_second=2000,
         quota_per_day=-1,
-        **{"data_dir": folder, "retry_base_seconds": 0.05, "max_attempts": 3, **QUICK},
+        **{"data_dir": folder, "retry_base_seconds": 0.05, "max_attempts": 3, **PATIENT},
     )
     opened = Post(settings, simulator, folder)
     opened.worker("-E", "-P", getattr(request, "param", "custom"))

@@ -27,8 +27,8 @@ def clean(shared: Post) -> None:
 
 def goes_on(post: Post) -> None:
     post.send("afterwards@example.com", lane="bulk")
-    until(lambda: post.arrivals("afterwards@example.com"), "the lane goes on", 60)
-    until(post.idle, "the queue is empty", 60)
+    until(lambda: post.arrivals("afterwards@example.com"), "the lane goes on")
+    until(post.idle, "the queue is empty")
 
 
 def test_every_spoilt_payload_ends_sent_or_dead(shared: Post) -> None:

@@ -17,7 +17,7 @@ from mailer.settings import load
 from mailer.simulator.client import Simulator
 from ops.soak.passage import pass_time
 from tests.conftest import Valkey
-from tests.worker.conftest import QUICK, Post, environment, until
+from tests.worker.conftest import PATIENT, Post, environment, until
 
 MESSAGES = 12
 
@@ -59,7 +59,7 @@ REASONS = {
 def stopped(valkey: Valkey, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
     """An account whose limits come from SES, and two workers for it."""
     folder = tmp_path_factory.mktemp("stops")
-    opened = Post(load(redis_url=valkey.url, account=folder.name, data_dir=folder, **QUICK), simulator, folder)
+    opened = Post(load(redis_url=valkey.url, account=folder.name, data_dir=folder, **PATIENT), simulator, folder)
     opened.worker(wait=False)
     opened.worker(wait=False)
     for worker in opened._workers:

@@ -28,7 +28,7 @@ def test_the_handler_does_not_wait_for_a_lock_that_its_own_thread_holds(pool: Ta
     with pool.executor._shutdown_lock:
         handler = threading.Thread(target=pool.stop, daemon=True)
         handler.start()
-        handler.join(10)
+        handler.join(30)
         assert not handler.is_alive()
 
 
