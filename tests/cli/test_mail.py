@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import redis
@@ -122,6 +123,8 @@ def test_an_interrupted_import_says_what_is_enqueued(
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        # Who runs the tests in the background has it ignored, and children inherit that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     eventually(lambda: read_status(client, settings).waiting > 1000)
     done.send_signal(signal.SIGINT)
