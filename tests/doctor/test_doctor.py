@@ -65,11 +65,18 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
 
 
-@pytest.fixture
-def ses(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+@pytest.fixture(scope="module")
+def _ses() -> Iterator[Simulator]:
     with Simulator(rate=14, quota=1000, control_rate=0, smtp=False, configuration_set="main") as simulator:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", simulator.url)
         yield simulator
+
+
+@pytest.fixture
+def ses(_ses: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
+    """As at its start."""
+    _ses.reset()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", _ses.url)
+    return _ses
 
 
 def about(settings: Settings, *, ses: bool = False, **wanted: Any) -> dict[str, Finding]:

@@ -8,7 +8,6 @@ import ipaddress
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +31,9 @@ def settings_for(folder: Path, url: str, **more: Any) -> Settings:
     return load(redis_url=url, **chosen)
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(rate=10_000, quota=-1, control_rate=0, smtp=False) as running:
-        yield running
+@pytest.fixture(autouse=True)
+def empty(simulator: Simulator) -> None:
+    simulator.reset()
 
 
 def mail_arrives(settings: Settings, simulator: Simulator, folder: Path, **env: str) -> None:

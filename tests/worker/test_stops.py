@@ -5,19 +5,17 @@ Real workers and the real simulator; the hours in between pass by making what Re
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
+from mailer.monitor import read_status
 from mailer.settings import load
 from mailer.simulator.client import Simulator
 from ops.soak.passage import pass_time
 from tests.conftest import Valkey
-from tests.worker.conftest import PATIENT, Post, environment, until
+from tests.worker.conftest import PATIENT, Post, until
 
 MESSAGES = 12
 
@@ -69,13 +67,6 @@ def stopped(valkey: Valkey, simulator: Simulator, tmp_path_factory: pytest.TempP
     opened.close()
 
 
-def status(post: Post) -> dict[str, object]:
-    command = [sys.executable, "-m", "mailer.cli", "status", "--json"]
-    done = subprocess.run(command, env=environment(post.settings), capture_output=True, text=True, check=True)
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
-
-
 def let_pass(post: Post, minutes: int) -> None:
     until(lambda: pass_time(post.client, post.keys, minutes), "nothing is in flight")
 
@@ -96,9 +87,9 @@ def test_it_stops_once_loses_nothing_asks_little_and_goes_on_by_itself(
         stopped.send(f"{number}@example.com")
     until(lambda: stopped.client.hget(stopped.keys.account, "stopped"), "the account stops")
     until(lambda: stopped.client.llen(stopped.keys.lane("transactional")) == MESSAGES, "all mail is back in its lane")
-    said = status(stopped)
-    assert said["state"] == "stopped"
-    assert reason.words in str(said["reason"])
+    said = read_status(stopped.client, stopped.settings)
+    assert said.state == "stopped"
+    assert reason.words in str(said.reason)
 
     if reason.getaccount_knows:
         until(lambda: stopped.client.hget(stopped.keys.account, "ses_allows") == b"0", "GetAccount says so too")
@@ -123,5 +114,5 @@ def test_it_stops_once_loses_nothing_asks_little_and_goes_on_by_itself(
     let_pass(stopped, 4)
     until(lambda: len(stopped.arrivals()) == MESSAGES and stopped.idle(), "all mail is sent")
     assert sorted(stopped.arrivals()) == sorted(f"{number}@example.com" for number in range(MESSAGES))
-    assert status(stopped)["state"] == "sending"
+    assert read_status(stopped.client, stopped.settings).state == "sending"
     assert (stopped.aside("dead"), stopped.aside("held")) == ({}, {})
