@@ -24,6 +24,7 @@ from ops.soak import clock
 from ops.soak.network import Network
 from ops.soak.processes import Valkey, Worker
 from ops.soak.proxy import Proxy
+from ops.soak.standstill import Watch
 from ops.soak.verifier import Places, look
 
 # Short, so that a trial can wait for leases to run out; long enough for a busy machine.
@@ -95,8 +96,15 @@ class Stage:
         }
         self.settings: Settings = load(**{**self._chosen, "redis_url": valkey.local_url})
         self.keys = Keys.of(self.settings)
+        # What is answered later than this was asked for in vain.
+        self.watch = Watch(simulator.url, 0.8 * self.settings.read_timeout_seconds)
         self._started = 0
         self._orphans: set[object] = set()
+
+    @property
+    def standstills(self) -> int:
+        """How often the simulator answered nobody for as long as workers wait for an answer."""
+        return self.watch.count
 
     def producer(self) -> Producer:
         """A new one, with a connection of its own."""
@@ -231,4 +239,5 @@ def stage(wanted: Set, seed: int) -> Iterator[Stage]:
         proxy = stack.enter_context(Proxy(valkey.port)) if wanted.proxied else None
         found = Stage(wanted, folder, valkey, simulator, proxy=proxy, network=network)
         stack.callback(found.close)
+        stack.enter_context(found.watch)
         yield found

@@ -148,6 +148,7 @@ class Trial:
 
     def settle(self) -> None:
         """Do the accounts, and hold them against what every fault promises."""
+        self._allow_for_standstills()
         places = self.stage.look()
         account = self.report.account = settle_account(self.ledger, self.stage.simulator, places)
         self._doubled_places.update(places.in_two_places)
@@ -166,6 +167,17 @@ class Trial:
                 self.note(f"set aside: {dict(aside)}")
             if not places.total:
                 self.expect("contents left behind", int(client.hlen(self.stage.keys.references)), 0)  # type: ignore[arg-type]
+
+    def _allow_for_standstills(self) -> None:
+        """What was in flight when the simulator stood still had no answer in time, and came to it all at once."""
+        wanted, times = self.stage.wanted, self.stage.standstills
+        if not times:
+            return
+        in_flight = times * wanted.workers * wanted.concurrency
+        self.resends_allowed += in_flight
+        self.holds_allowed += in_flight
+        self.throttled_allowed += in_flight
+        self.note(f"the simulator stood still {times} times: {in_flight} messages may have been in flight")
 
 
 def carry_out(fault: Fault, size: Size, seed: int, progress: Progress | None = None) -> Report:

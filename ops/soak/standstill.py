@@ -1,0 +1,47 @@
+"""A machine that is busy stops any process for seconds: a simulator that stands still is no promise broken."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+_PAUSE_SECONDS = 0.05
+
+
+class Watch:
+    """Asks the simulator again and again for what it answers at once, and counts the times that it took ``seconds``."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self.count = 0
+        self._netloc = urlsplit(url).netloc
+        self._seconds = seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_PAUSE_SECONDS):
+            start = time.monotonic()
+            connection = http.client.HTTPConnection(self._netloc, timeout=60)
+            try:
+                connection.request("GET", "/_sim/clock")
+                connection.getresponse().read()
+            except OSError:
+                # It ends before this does.
+                continue
+            finally:
+                connection.close()
+            self.count += time.monotonic() - start > self._seconds
