@@ -131,7 +131,7 @@ def test_a_connection_lost_after_the_request_is_unknown_and_never_sent_again(
 
 
 def test_no_answer_within_the_read_timeout_is_unknown(opener: Opener, ses: Simulator) -> None:
-    transport = opener(connect_timeout=1.0, read_timeout=2.0)
+    transport = opener(connect_timeout=1.0, read_timeout=4.0)
     transport.send(a_message())
     ses.add_fault("silence", count=1)
 
@@ -139,7 +139,7 @@ def test_no_answer_within_the_read_timeout_is_unknown(opener: Opener, ses: Simul
     outcome = deliver(a_message(), transport)
 
     assert outcome.kind is Kind.UNKNOWN
-    assert 1.9 < time.monotonic() - start < 60
+    assert 3.9 < time.monotonic() - start < 60
     assert deliver(a_message(), transport).kind is Kind.SENT
 
 
