@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import redis
@@ -53,14 +54,22 @@ def test_send_takes_bodies_from_files_and_a_time_to_wait_for(
     assert state.next_due_at == 1_896_080_400
 
 
+def test_send_takes_a_time_from_now_as_pause_does(mailer: Mailer, client: redis.Redis, settings: Settings) -> None:
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--send-at", "2h", "--expires-at", "1d")
+    assert done.returncode == 0, done.stderr
+    due = read_status(client, settings).next_due_at
+    assert due is not None
+    assert 7100 < due - time.time() <= 7200
+
+
 def test_send_refuses_bad_input_with_the_field_and_the_remedy(mailer: Mailer) -> None:
     done = mailer("send", "--to", "nobody", *MESSAGE, "--text", "Hi")
     assert done.returncode == 2
     assert done.stderr == "mailer: to[0]: has no @ or nothing before it. Write user@example.com\n"
     done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--send-at", "tomorrow")
-    assert done.stderr.startswith("mailer: send_at: 'tomorrow' is not a time. Write it as")
+    assert done.stderr.startswith("mailer: --send-at: 'tomorrow' is not a time. Write 30m, 2h, 18:30 or")
     done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--send-at", "2030-01-31T09:00")
-    assert done.stderr.startswith("mailer: send_at: '2030-01-31T09:00' has no offset from UTC. Write it as")
+    assert done.stderr.startswith("mailer: --send-at: '2030-01-31T09:00' has no offset from UTC. Write")
 
 
 def test_send_takes_no_name_of_a_file_for_a_body(mailer: Mailer, tmp_path: Path) -> None:
