@@ -120,6 +120,13 @@ def test_import_enqueues_the_good_rows_and_reports_the_bad_ones_with_their_lines
     assert [body["to"] for body in bodies(client, settings, "bulk")] == ["ann@example.com", "bob@example.com"]
 
 
+def test_an_import_of_nothing_to_say_names_the_options(mailer: Mailer, tmp_path: Path) -> None:
+    csv(tmp_path, "ann@example.com,Ann,")
+    done = mailer("import", "people.csv", *MESSAGE)
+    assert done.returncode == 2
+    assert done.stderr == "mailer: text: is missing, and html too. Give --text, --html or both, each a file\n"
+
+
 def test_an_interrupted_import_says_what_is_enqueued(
     account_environment: dict[str, str], client: redis.Redis, settings: Settings, tmp_path: Path
 ) -> None:
@@ -173,5 +180,6 @@ def test_a_template_that_uses_an_unknown_column_enqueues_nothing(
     done = mailer(*IMPORT)
     assert (done.stdout, read_status(client, settings).waiting) == ("0 accepted, 1 bad, 0 duplicates\n", 0)
     assert done.returncode == 1
+    assert "Line 2: variables: lack what text asks for: 'surname' is undefined." in done.stderr
     assert "templates may use here: name" in done.stderr
     assert "surname" in (tmp_path / "people.csv.bad.csv").read_text(encoding="utf-8")
