@@ -59,6 +59,7 @@ def test_what_it_cannot_do_is_one_line_that_names_it() -> None:
         assert f"127.0.0.1:{port}" in refusal("--port", "0", "--smtp-port", port)
     assert "'99999' is not a port" in refusal("--port", "99999")
     assert "above 0" in refusal("--rate", "-3")
+    assert "--save /nowhere/mail.json: no file" in refusal("--save", "/nowhere/mail.json", "--port", "0")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
