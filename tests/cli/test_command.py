@@ -51,6 +51,29 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(mailer: Mailer) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["sedn"], "No such command 'sedn'. mailer -h shows what there is"),
+        (["pause"], "Missing option '--reason'. mailer pause -h shows what there is"),
+        (["dead", "show"], "Missing argument 'name'. mailer dead show -h shows what there is"),
+        (["worker", "--processes", "0"], "'--processes': Input should be greater than or equal to 1. mailer worker -h"),
+        (["send", "--to", "a@example.com", "--attach", "no.pdf"], "'--attach': file 'no.pdf' does not exist."),
+        (["send", "--too", "a@example.com"], "No such option: --too (Possible options: --tag, --to). mailer send -h"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(mailer: Mailer, typed: list[str], said: str) -> None:
+    done = mailer(*typed)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("typed", [[], ["dead"]])
+def test_no_command_at_all_shows_the_help(mailer: Mailer, typed: list[str]) -> None:
+    done = mailer(*typed)
+    assert (done.returncode, "Usage: mailer" in done.stdout, done.stderr) == (2, True, "")
+
+
 def test_no_redis_anywhere_says_how_to_get_one(mailer: Mailer, account_environment: dict[str, str]) -> None:
     del account_environment["MAILER_REDIS_URL"]
     done = mailer("status")
