@@ -80,6 +80,11 @@ def test_no_redis_anywhere_says_how_to_get_one(mailer: Mailer, account_environme
     assert (done.returncode, "mailer up" in done.stderr, done.stderr.count("\n")) == (2, True, 1)
 
 
+def test_an_empty_address_of_redis_is_called_empty(mailer: Mailer) -> None:
+    done = mailer("status", MAILER_REDIS_URL="")
+    assert (done.returncode, done.stderr.startswith("mailer: MAILER_REDIS_URL is empty")) == (2, True)
+
+
 def test_a_redis_that_does_not_answer_is_one_line_and_exit_code_1(mailer: Mailer) -> None:
     done = mailer("status", MAILER_REDIS_URL="redis://127.0.0.1:1/0")
     assert (done.returncode, "MAILER_REDIS_URL" in done.stderr, done.stderr.count("\n")) == (1, True, 1)
