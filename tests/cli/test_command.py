@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -78,6 +79,13 @@ def test_no_redis_anywhere_says_how_to_get_one(mailer: Mailer, account_environme
     del account_environment["MAILER_REDIS_URL"]
     done = mailer("status")
     assert (done.returncode, "mailer up" in done.stderr, done.stderr.count("\n")) == (2, True, 1)
+
+
+def test_a_data_directory_that_cannot_be_one_is_named(mailer: Mailer, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = mailer("valkey", MAILER_DATA_DIR="file")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"mailer: MAILER_DATA_DIR: nothing can be kept in {tmp_path / 'file'} (File exists)")
 
 
 def test_an_empty_address_of_redis_is_called_empty(mailer: Mailer) -> None:
