@@ -116,7 +116,7 @@ def main() -> None:
         redis = sys.modules.get("redis")
         if redis is None or not isinstance(error, redis.exceptions.RedisError):
             raise
-        _say(f"Redis did not answer as it should ({error}). Check MAILER_REDIS_URL and the server")
+        _say(f"Redis did not answer as it should ({str(error).rstrip('.')}). Check MAILER_REDIS_URL and the server")
         sys.exit(_OURS_TO_FIX)
 
 

@@ -96,6 +96,7 @@ def test_an_empty_address_of_redis_is_called_empty(mailer: Mailer) -> None:
 def test_a_redis_that_does_not_answer_is_one_line_and_exit_code_1(mailer: Mailer) -> None:
     done = mailer("status", MAILER_REDIS_URL="redis://127.0.0.1:1/0")
     assert (done.returncode, "MAILER_REDIS_URL" in done.stderr, done.stderr.count("\n")) == (1, True, 1)
+    assert "Connection refused). Check" in done.stderr
 
 
 def test_simulate_passes_every_option_on(mailer: Mailer) -> None:
