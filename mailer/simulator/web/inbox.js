@@ -1,12 +1,14 @@
 // The inbox: a searched and paged list, and a reader.
 
-import { byId, count, element, get, moment, size, time } from "./api.js";
+import { byId, count, element, get, moment, remake, size, time } from "./api.js";
+import { detail } from "./lists.js";
 
 const PAGE = 50;
 let pages = [0]; // the `before` of each page from the newest to the one shown
 let next = null;
 let chosen = null;
 let asked = 0;
+let listedLast = "";
 
 export function start() {
   const form = byId("search");
@@ -18,6 +20,13 @@ export function start() {
       pages = [0];
       refresh();
     }, 200);
+  });
+  byId("messages").addEventListener("keydown", (event) => {
+    const item = event.target.closest("li");
+    const beside = { ArrowDown: item?.nextElementSibling, ArrowUp: item?.previousElementSibling }[event.key];
+    if (!beside) return;
+    event.preventDefault();
+    beside.querySelector("button").focus();
   });
   byId("older").addEventListener("click", () => {
     if (next) pages.push(next);
@@ -39,8 +48,13 @@ export async function refresh() {
   next = found.next;
   byId("older").disabled = next === null;
   byId("newer").disabled = pages.length === 1;
-  byId("page").textContent = found.messages.length ? `page ${pages.length} · ${count(found.kept)} kept` : "nothing found";
-  byId("messages").replaceChildren(...found.messages.map(listed));
+  byId("page").textContent = found.messages.length ? `page ${pages.length} · ${count(found.kept)} kept` : found.kept ? "nothing found" : "no mail yet";
+  byId("reader").querySelector("#first")?.toggleAttribute("hidden", found.kept > 0);
+  byId("reader").querySelector("#choose")?.toggleAttribute("hidden", found.kept === 0);
+  const now = JSON.stringify(found.messages);
+  if (now === listedLast) return;
+  listedLast = now;
+  remake(byId("messages"), found.messages.map(listed), (button) => button.closest("li").dataset.id);
 }
 
 function listed(message) {
@@ -74,13 +88,14 @@ function read(message, events) {
   const facts = [
     ["From", message.from],
     ["To", message.to.join(", ")],
-    ["Taken", `${moment(message.at)} · ${message.transport} · ${message.region} · ${size(message.size)}`],
+    ["Accepted", `${moment(message.at)} · over ${message.transport === "smtp" ? "SMTP" : "the API"} · ${message.region} · ${size(message.size)}`],
     ["Id", message.ses_id],
   ];
   const tags = Object.entries(message.tags).map(([name, value]) => `${name}=${value}`);
   if (message.configuration_set) facts.push(["Configuration set", message.configuration_set]);
   if (tags.length) facts.push(["Tags", tags.join(", ")]);
-  if (events.length) facts.push(["Events", events.map((each) => each.event.eventType).join(", ")]);
+  if (message.rendering_failure) facts.push(["Sent to nobody", `the template cannot be rendered: ${message.rendering_failure.text}`]);
+  if (events.length) facts.push(["Events", happened(events)]);
 
   const place = element("div", { class: "view" });
   const views = {};
@@ -93,12 +108,14 @@ function read(message, events) {
   let shown = place;
   const buttons = Object.entries(views).map(([name, make]) =>
     element("button", {
+      type: "button",
       "data-view": name.split(" ")[0],
+      "aria-pressed": "false",
       onclick: (event) => {
         const made = make();
         shown.replaceWith(made);
         shown = made;
-        for (const button of buttons) button.classList.toggle("on", button === event.currentTarget);
+        for (const button of buttons) button.setAttribute("aria-pressed", button === event.currentTarget);
       },
     }, name),
   );
@@ -111,9 +128,20 @@ function read(message, events) {
   ];
 }
 
+// "Send, Delivery ×6, Bounce (Permanent, General: ...)"
+function happened(events) {
+  const times = new Map();
+  for (const { event } of events) {
+    const told = event.eventType === "Delivery" || !detail(event) ? event.eventType : `${event.eventType} (${detail(event)})`;
+    times.set(told, (times.get(told) ?? 0) + 1);
+  }
+  return [...times].map(([told, often]) => (often > 1 ? `${told} ×${often}` : told)).join(", ");
+}
+
 // An empty sandbox: no scripts, no forms, no popups, an origin of its own. The answer's policy says the same again.
 function frame(sesId) {
-  return element("iframe", { class: "view", sandbox: "", referrerpolicy: "no-referrer", title: "The message's HTML", src: `/_sim/messages/${encodeURIComponent(sesId)}/html` });
+  const shown = element("iframe", { class: "view", sandbox: "", referrerpolicy: "no-referrer", title: "The message's HTML", src: `/_sim/messages/${encodeURIComponent(sesId)}/html` });
+  return element("div", { class: "framed" }, shown, element("small", {}, "Scripts, forms, links and pictures from elsewhere are off."));
 }
 
 function raw(message) {
