@@ -51,7 +51,7 @@ export async function refresh() {
   byId("page").textContent = found.messages.length ? `page ${pages.length} · ${count(found.kept)} kept` : found.kept ? "nothing found" : "no mail yet";
   byId("reader").querySelector("#first")?.toggleAttribute("hidden", found.kept > 0);
   byId("reader").querySelector("#choose")?.toggleAttribute("hidden", found.kept === 0);
-  const now = JSON.stringify(found.messages);
+  const now = byId("region").value + JSON.stringify(found.messages);
   if (now === listedLast) return;
   listedLast = now;
   remake(byId("messages"), found.messages.map(listed), (button) => button.closest("li").dataset.id);
@@ -59,6 +59,7 @@ export async function refresh() {
 
 function listed(message) {
   const open = () => show(message.ses_id);
+  const tags = [message.region === byId("region").value ? "" : message.region, message.attachments ? `${message.attachments} ${message.attachments === 1 ? "file" : "files"}` : ""];
   const to = message.to.length > 1 ? `${message.to[0]} and ${message.to.length - 1} more` : message.to[0];
   return element(
     "li",
@@ -67,7 +68,7 @@ function listed(message) {
       "button",
       { onclick: open },
       element("div", { class: "row" }, element("b", {}, to ?? ""), element("time", {}, time(message.at))),
-      element("div", { class: "row" }, element("span", {}, message.subject || "(no subject)"), message.attachments ? element("span", { class: "tag" }, message.attachments === 1 ? "1 file" : `${message.attachments} files`) : null),
+      element("div", { class: "row" }, element("span", {}, message.subject || "(no subject)"), element("span", { class: "tags" }, ...tags.filter(Boolean).map((each) => element("span", { class: "tag" }, each)))),
     ),
   );
 }
