@@ -76,7 +76,7 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
         yield problem(
             "burst",
             f"MAILER_BURST={settings.burst:g} lets out more in a second than the rate of {settings.rate_per_second:g}",
-            "Lower it; unset, it is 1.5 or a twentieth of the rate",
+            "Lower it; unset, it is 2, or a tenth of the rate if that is more",
         )
 
 
