@@ -34,7 +34,7 @@ def timeouts(settings: Settings) -> Iterator[Finding]:
     send = settings.connect_timeout_seconds + settings.read_timeout_seconds
     margin = settings.lease_seconds - send
     # A take's answer may come so late that the lease it brings is shorter by that.
-    late = 2 * settings.redis_timeout_seconds
+    late = settings.answer_seconds
     text = f"{settings.lease_seconds:g} s, {margin:g} s more than a send may take"
     if margin < min(late, 10 * MARGIN_SECONDS):
         yield note(

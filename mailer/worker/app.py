@@ -63,7 +63,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "lanes": list(settings.lanes),
             "unknown": {lane: settings.unknown_policy(lane) for lane in settings.lanes},
             "lease_seconds": settings.lease_seconds,
-            "answer_seconds": 2 * settings.redis_timeout_seconds,
+            "answer_seconds": settings.answer_seconds,
             "record_hours": settings.record_hours,
             "record_megabytes": settings.record_megabytes,
             "socket_timeout": settings.redis_timeout_seconds,

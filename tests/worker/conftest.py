@@ -27,7 +27,12 @@ DEADLY = "Deadly"
 """The subject that ends workers of the application ``tests.worker.deadly``."""
 
 # Short enough that a test can wait for a lease to run out.
-QUICK = {"connect_timeout_seconds": 0.5, "read_timeout_seconds": 2.0, "lease_seconds": 4.0}
+QUICK = {
+    "connect_timeout_seconds": 0.5,
+    "read_timeout_seconds": 2.0,
+    "lease_seconds": 4.0,
+    "redis_timeout_seconds": 1.0,
+}
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
