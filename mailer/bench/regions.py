@@ -38,7 +38,7 @@ class Distance:
 
 def endpoints() -> dict[str, str]:
     """SES's endpoint by Region, as botocore's data has them."""
-    partitions: Any = open_session(None).get_data("endpoints")["partitions"]
+    partitions: Any = open_session().get_data("endpoints")["partitions"]
     found = {}
     for partition in partitions:
         pattern = partition["defaults"]["hostname"]
@@ -53,7 +53,7 @@ def endpoints() -> dict[str, str]:
 
 def compare(urls: Mapping[str, str]) -> list[Distance]:
     """Measure each, a few at the same time; the nearest first, and those that cannot be reached last."""
-    ca_bundle = find_ca_bundle(open_session(None))
+    ca_bundle = find_ca_bundle(open_session())
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(pool.map(lambda region: _measure(region, urls[region], ca_bundle), urls))

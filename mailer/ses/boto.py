@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from mailer.errors import OutcomeUnknown
-from mailer.ses.access import answer_date, open_client
+from mailer.ses.access import USUAL, answer_date, open_client
 from mailer.ses.clock import put_right
 from mailer.ses.errors import boto_error, credentials_error
 from mailer.ses.request import send_email_input
@@ -16,36 +16,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mailer.message import Message
+    from mailer.ses.access import Way
 
 
 class BotoTransport:
     """One client per process, made at the first send in it; botocore's clients are thread-safe once made.
 
-    ``threads`` is the number of concurrent sends: the pool keeps that many connections and throws further
-    ones away after use. Timeouts are seconds; botocore's read timeout counts from the last byte. Raises what
-    `mailer.ses.transport.Transport` says.
+    It keeps as many connections open as there are concurrent sends. botocore's read timeout counts from the last
+    byte. Raises what `mailer.ses.transport.Transport` says.
     """
 
-    def __init__(
-        self,
-        *,
-        region: str | None = None,
-        endpoint_url: str | None = None,
-        profile: str | None = None,
-        ca_bundle: str | None = None,
-        connect_timeout: float = 3.0,
-        read_timeout: float = 30.0,
-        threads: int = 32,
-    ) -> None:
-        self._arguments: dict[str, Any] = {
-            "region": region,
-            "endpoint_url": endpoint_url,
-            "profile": profile,
-            "ca_bundle": ca_bundle,
-            "connect_timeout": connect_timeout,
-            "read_timeout": read_timeout,
-            "max_connections": threads,
-        }
+    def __init__(self, way: Way = USUAL) -> None:
+        self._way = way
         self._reset()
 
     def _reset(self) -> None:
@@ -89,7 +71,7 @@ class BotoTransport:
             with self._lock:
                 if self._client is None:
                     try:
-                        self._client = open_client(**self._arguments)
+                        self._client = open_client(self._way)
                     except Exception as error:
                         raise credentials_error(error) from error
         return self._client

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
 from mailer.errors import HostUnfit, SettingsError, Unavailable
-from mailer.ses.access import find_access
+from mailer.ses.access import USUAL, Way, find_access
 from mailer.ses.boto import BotoTransport
 from mailer.ses.curl import CurlTransport
 from mailer.ses.smtp import SmtpTransport
@@ -83,49 +84,16 @@ def check(settings: Settings) -> None:
             raise SettingsError(f"MAILER_SMTP_URL: {error}") from None
 
 
-def open_transport(
-    kind: TransportKind,
-    *,
-    region: str | None = None,
-    endpoint_url: str | None = None,
-    profile: str | None = None,
-    smtp_url: str | None = None,
-    ca_bundle: str | None = None,
-    connect_timeout: float = 3.0,
-    read_timeout: float = 30.0,
-    threads: int = 32,
-) -> Transport:
-    """A transport of this kind: ``ses`` (libcurl), ``boto3`` or ``smtp``. Opens nothing before its first
-    send.
+def open_transport(kind: TransportKind, way: Way = USUAL) -> Transport:
+    """A transport of this kind: ``ses`` (libcurl), ``boto3`` or ``smtp``. Opens nothing before its first send.
 
-    What is None comes from the AWS environment and profile. Timeouts are seconds. ``threads`` is the number
-    of sends at the same time. ``endpoint_url`` is for the first two, ``smtp_url`` for the last (see
-    `SmtpTransport`). Raises `SettingsError` for an SMTP URL it cannot read.
+    Raises `SettingsError` for an SMTP URL it cannot read.
     """
-    if kind == "smtp":
-        return SmtpTransport(
-            smtp_url=smtp_url,
-            region=region,
-            profile=profile,
-            ca_bundle=ca_bundle,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-        )
-    if kind == "boto3":
-        return BotoTransport(
-            region=region,
-            endpoint_url=endpoint_url,
-            profile=profile,
-            ca_bundle=ca_bundle,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            threads=threads,
-        )
-    return CurlTransport(
-        region=region,
-        endpoint_url=endpoint_url,
-        profile=profile,
-        ca_bundle=ca_bundle,
-        connect_timeout=connect_timeout,
-        read_timeout=read_timeout,
-    )
+    return _KINDS[kind](way)
+
+
+_KINDS: Mapping[TransportKind, Callable[[Way], Transport]] = {
+    "ses": CurlTransport,
+    "boto3": BotoTransport,
+    "smtp": SmtpTransport,
+}

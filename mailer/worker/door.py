@@ -19,6 +19,7 @@ from mailer.broker.queue import Queue
 from mailer.delivery import Kind, Outcome, deliver, outcome_of
 from mailer.errors import InvalidMessage, QueueUnavailable, SendError
 from mailer.message import Message
+from mailer.ses.access import Way
 from mailer.ses.curl_loop import CurlLoop
 from mailer.ses.transport import Transport, open_transport
 from mailer.settings import Settings
@@ -51,14 +52,7 @@ class Door(Task):
 
     @cached_property
     def transport(self) -> Transport:
-        settings = self.settings
-        return open_transport(
-            settings.transport,
-            smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else None,
-            connect_timeout=settings.connect_timeout_seconds,
-            read_timeout=settings.read_timeout_seconds,
-            threads=self.app.conf.worker_concurrency,
-        )
+        return open_transport(self.settings.transport, Way.of(self.settings))
 
     def prepare(self) -> None:
         """Be ready for the first message: a permit that is used late meets the next one at SES, and one is refused."""
