@@ -220,6 +220,20 @@ def test_threads_share_a_transport(transport: Transport, ses: Simulator, kind: T
     assert connections(ses, kind) - before <= 8
 
 
+@pytest.mark.parametrize("kind", ["ses", "boto3"])
+def test_all_connections_that_were_needed_at_once_stay_open(
+    transport: Transport, ses: Simulator, kind: TransportKind
+) -> None:
+    at_once = 48
+    before = connections(ses, kind)
+    ses.add_fault("latency", latency="300ms")
+
+    for _ in range(3):
+        in_parallel(at_once, lambda _: transport.send(a_message()))
+
+    assert connections(ses, kind) - before <= at_once
+
+
 def test_a_closed_transport_opens_again_at_the_next_send(transport: Transport) -> None:
     transport.send(a_message())
     transport.close()
