@@ -7,11 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
 from mailer.errors import HostUnfit, SettingsError, Unavailable
-from mailer.ses.access import USUAL, Way, find_access
+from mailer.ses.access import USUAL, Way
 from mailer.ses.boto import BotoTransport
 from mailer.ses.curl import CurlTransport
 from mailer.ses.smtp import SmtpTransport
-from mailer.ses.smtp_connection import parse_url
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,7 +38,7 @@ class Transport(Protocol):
     def prepare(self, connections: int = 0) -> None:
         """Do now what the first send would do first, and open so many connections where that helps.
 
-        Raises `AccountStopped`, `HostUnfit` or `Unavailable`.
+        Raises `HostUnfit` where this host lacks what every send needs, and `Unavailable` for what may pass.
         """
         ...
 
@@ -52,36 +51,6 @@ class Transport(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-
-
-def check_host(settings: Settings) -> None:
-    """Raise SettingsError where this host could send nothing: it has no Region or no credentials, or what `check` says.
-
-    Takes 0.1 s, and some seconds where credentials are looked for in the network. What fails there may pass, and is no
-    error.
-    """
-    check(settings)
-    if settings.transport == "smtp" and settings.smtp_url is not None:
-        server = parse_url(settings.smtp_url.get_secret_value())
-        if server.user or server.scheme == "smtp+plain":
-            return
-    with suppress(Unavailable):
-        try:
-            find_access()
-        except HostUnfit as error:
-            raise SettingsError(
-                f"{error.detail.rstrip('.')}. Workers reach SES as AWS's tools do: set AWS_REGION, and AWS_PROFILE or "
-                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the host has no role"
-            ) from None
-
-
-def check(settings: Settings) -> None:
-    """Raise SettingsError for what no transport opens with: before a worker takes messages, not with each of them."""
-    if settings.transport == "smtp" and settings.smtp_url is not None:
-        try:
-            parse_url(settings.smtp_url.get_secret_value())
-        except SettingsError as error:
-            raise SettingsError(f"MAILER_SMTP_URL: {error}") from None
 
 
 def open_transport(kind: TransportKind, way: Way = USUAL) -> Transport:
@@ -97,3 +66,27 @@ _KINDS: Mapping[TransportKind, Callable[[Way], Transport]] = {
     "boto3": BotoTransport,
     "smtp": SmtpTransport,
 }
+
+
+def configured(settings: Settings) -> Transport:
+    """The transport of the settings. Raises `SettingsError`."""
+    try:
+        return open_transport(settings.transport, Way.of(settings))
+    except SettingsError as error:
+        raise SettingsError(f"MAILER_SMTP_URL: {error}") from None
+
+
+def check_host(transport: Transport) -> None:
+    """Prepare ``transport``, and raise `SettingsError` where this host could send nothing over it.
+
+    Takes 0.1 s, and some seconds where credentials are looked for in the network. What fails there may pass, and is no
+    error.
+    """
+    with suppress(Unavailable):
+        try:
+            transport.prepare()
+        except HostUnfit as error:
+            raise SettingsError(
+                f"{error.detail.rstrip('.')}. Workers reach SES as AWS's tools do: set AWS_REGION, and AWS_PROFILE or "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the host has no role"
+            ) from None

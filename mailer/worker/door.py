@@ -19,9 +19,8 @@ from mailer.broker.queue import Queue
 from mailer.delivery import Kind, Outcome, deliver, outcome_of
 from mailer.errors import InvalidMessage, QueueUnavailable, SendError
 from mailer.message import Message
-from mailer.ses.access import Way
 from mailer.ses.curl_loop import CurlLoop
-from mailer.ses.transport import Transport, open_transport
+from mailer.ses.transport import configured
 from mailer.settings import Settings
 from mailer.worker import report
 from mailer.worker.report import Unsent
@@ -46,22 +45,21 @@ class Door(Task):
     max_retries = 0
 
     def __init__(self, settings: Settings) -> None:
+        """Raises `SettingsError` for a transport that cannot be opened."""
         self.settings = settings
+        self.transport = configured(settings)
         self._stood_still_at = self._stood_still_until = -math.inf
         self.send_takes_at_most = settings.connect_timeout_seconds + settings.read_timeout_seconds
-
-    @cached_property
-    def transport(self) -> Transport:
-        return open_transport(self.settings.transport, Way.of(self.settings))
 
     def prepare(self) -> None:
         """Be ready for the first message: a permit that is used late meets the next one at SES, and one is refused."""
         try:
-            payload.decode(_SAMPLE, self.contents.content, message_id="")
-            self.contents.content("")
             self.transport.prepare(_FIRST_CONNECTIONS)
         except SendError as error:
             logger.warning("SES cannot be reached yet: %s", error)
+        try:
+            payload.decode(_SAMPLE, self.contents.content, message_id="")
+            self.contents.content("")
         except QueueUnavailable as error:
             logger.warning("Redis cannot be reached yet: %s", error)
 

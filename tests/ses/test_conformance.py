@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mailer.delivery import Kind, Outcome, deliver
+from mailer.errors import HostUnfit
 from mailer.message import Attachment
 from mailer.ses.transport import Transport
 from mailer.settings import TransportKind
@@ -203,6 +204,18 @@ def test_missing_credentials_are_this_hosts_alone(opener: Opener, monkeypatch: p
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
 
     assert deliver(a_message(), opener()).kind is Kind.UNFIT
+
+
+@pytest.mark.parametrize("missing", ["AWS_REGION", "AWS_SECRET_ACCESS_KEY", "both keys"])
+def test_a_transport_that_is_prepared_says_whether_this_host_can_send(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    opener().prepare()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if missing == "both keys" else (missing,):
+        monkeypatch.delenv(name)
+
+    with pytest.raises(HostUnfit):
+        opener().prepare()
 
 
 def test_threads_share_a_transport(transport: Transport, ses: Simulator, kind: TransportKind) -> None:
