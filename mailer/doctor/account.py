@@ -11,12 +11,12 @@ from botocore import xform_name
 from mailer.address import parse
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.doctor.server import apart
-from mailer.errors import AccountStopped, RateExceeded, SendError
+from mailer.errors import AccountStopped, RateExceeded, SendError, SettingsError
 from mailer.ses.access import Access, Way, find_access, open_client
 from mailer.ses.account import AccountLimits, read_account
 from mailer.ses.curl_connection import CurlConnection, tls_sessions
 from mailer.ses.errors import boto_error
-from mailer.ses.transport import open_transport
+from mailer.ses.transport import configured
 from mailer.settings import Settings
 
 _NEARLY = 0.9
@@ -60,13 +60,13 @@ def endpoint(access: Access, settings: Settings) -> Iterator[Finding]:
 
 def smtp(settings: Settings) -> Iterator[Finding]:
     """The way that MAILER_TRANSPORT=smtp takes, as far as it can be gone without a mail."""
-    with open_transport("smtp", Way.of(settings)) as transport:
-        try:
+    try:
+        with configured(settings) as transport:
             transport.prepare()
-        except SendError as error:
-            yield problem("SMTP", str(error), "Correct MAILER_SMTP_URL, or give a long-term AWS key to derive it from")
-        else:
-            yield ok("SMTP", "server and login are known; the connection is made with the first mail")
+    except (SendError, SettingsError) as error:
+        yield problem("SMTP", str(error), "Correct MAILER_SMTP_URL, or give a long-term AWS key to derive it from")
+    else:
+        yield ok("SMTP", "server and login are known; the connection is made with the first mail")
 
 
 def limits(settings: Settings) -> tuple[AccountLimits | None, list[Finding]]:
