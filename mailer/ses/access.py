@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -97,8 +98,10 @@ def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
     retries.
 
     SES's send operations have no idempotency token, so an attempt that botocore repeats by itself may send
-    twice. ``session`` is from `open_session`. Raises botocore's exceptions.
+    twice. ``session`` is from `open_session`. Raises botocore's exceptions, and OSError as `find_ca_bundle` does.
     """
+    session = session or open_session()
+    ca_bundle = find_ca_bundle(session, way)
     config = Config(
         signature_version=_SIGNATURE_VERSION,
         # "max_attempts" would count retries; this counts attempts, and outranks AWS_MAX_ATTEMPTS.
@@ -108,16 +111,16 @@ def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
         max_pool_connections=_MOST_KEPT,
         tcp_keepalive=True,
     )
-    return boto3.Session(botocore_session=session or open_session()).client(
-        "sesv2", endpoint_url=way.endpoint_url, verify=way.ca_bundle, config=config
+    return boto3.Session(botocore_session=session).client(
+        "sesv2", endpoint_url=way.endpoint_url, verify=ca_bundle, config=config
     )
 
 
 def find_access(way: Way = USUAL) -> Access:
     """What botocore would use for a call to SES API v2. Takes about 0.1 s: keep the result.
 
-    Raises `HostUnfit` when there are no credentials, no Region or no such profile, and `Unavailable` where they could
-    not be fetched just now.
+    Raises `HostUnfit` where the Region, credentials or a file that they name are missing, and `Unavailable` where they
+    could not be fetched just now.
     """
     try:
         session = open_session()
@@ -128,9 +131,9 @@ def find_access(way: Way = USUAL) -> Access:
             region=str(client.meta.region_name),
             credentials=find_credentials(session),
             proxy=get_environ_proxies(url).get(urlsplit(url).scheme),
-            ca_bundle=way.ca_bundle or find_ca_bundle(session),
+            ca_bundle=find_ca_bundle(session, way),
         )
-    except (botocore.exceptions.BotoCoreError, ValueError) as error:
+    except Exception as error:
         raise credentials_error(error) from error
 
 
@@ -166,10 +169,14 @@ def open_session() -> Any:
     return botocore.session.Session(session_vars={"region": region})
 
 
-def find_ca_bundle(session: Any) -> str:
-    """The file that botocore verifies servers with: the profile's, else ``AWS_CA_BUNDLE``'s,
-    ``REQUESTS_CA_BUNDLE``'s, or its own.
+def find_ca_bundle(session: Any, way: Way = USUAL) -> str:
+    """The file that servers are verified with: the way's, else the profile's, ``AWS_CA_BUNDLE``'s,
+    ``REQUESTS_CA_BUNDLE``'s, or botocore's own.
+
+    Raises OSError if it cannot be read: no connection would come about, as if SES were away.
     """
-    # botocore reads the second one from the environment by itself, outside its configuration.
-    named = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
-    return str(get_cert_path(named or True))
+    # botocore reads the last one from the environment by itself, outside its configuration.
+    named = way.ca_bundle or session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+    path = Path(get_cert_path(named or True))
+    path.open("rb").close()
+    return str(path)

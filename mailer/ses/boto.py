@@ -38,7 +38,9 @@ class BotoTransport:
         self._opened: tuple[Any, Callable[[], Credentials]] | None = None
 
     def send(self, message: Message) -> str:
-        client, _ = self._open()
+        client, credentials = self._open()
+        # Where there are none, nothing goes out: after this, an error that nobody knows may be one of the send itself.
+        credentials()
         try:
             answer = client.send_email(**send_email_input(message))
         except Exception as error:

@@ -127,7 +127,7 @@ class SmtpTransport:
                 if not server.user and server.scheme != "smtp+plain":
                     server = self._log_in_as_aws_key(server)
                 try:
-                    bundle = self._way.ca_bundle or find_ca_bundle(open_session())
+                    bundle = find_ca_bundle(open_session(), self._way)
                     context = ssl.create_default_context(cafile=bundle)
                 except Exception as error:
                     raise credentials_error(error) from error

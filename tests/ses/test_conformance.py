@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import multiprocessing
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -204,6 +205,39 @@ def test_missing_credentials_are_this_hosts_alone(opener: Opener, monkeypatch: p
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
 
     assert deliver(a_message(), opener()).kind is Kind.UNFIT
+
+
+def test_a_command_for_credentials_that_is_not_there_is_this_hosts_alone(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[default]\ncredential_process = /nonexistent/command\n")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+
+    outcome = deliver(a_message(), opener())
+
+    assert outcome.kind is Kind.UNFIT, outcome
+    assert "/nonexistent/command" in outcome.detail
+
+
+def test_a_token_file_that_is_not_there_is_this_hosts_alone(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/sender")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+
+    assert deliver(a_message(), opener()).kind is Kind.UNFIT
+
+
+def test_certificates_that_are_not_there_are_this_hosts_alone(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nonexistent.pem")
+
+    outcome = deliver(a_message(), opener(ca_bundle=None))
+
+    assert outcome.kind is Kind.UNFIT, outcome
+    assert "/nonexistent.pem" in outcome.detail
 
 
 @pytest.mark.parametrize("missing", ["AWS_REGION", "AWS_SECRET_ACCESS_KEY", "both keys"])
