@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
+from mailer.errors import Unavailable
 from mailer.message import Message
 from mailer.ses.access import USUAL, find_access
 from mailer.ses.clock import AWS, put_right
@@ -111,12 +112,16 @@ class CurlTransport:
             try:
                 return self._try(reused, request)
             except RequestCutOff as cut_off:
-                # A new connection repeats nothing that SES could have taken. But its answer must come before the lease
-                # runs out.
+                # A new connection repeats nothing that SES could have taken. But the answer on it must come before the
+                # lease runs out.
                 if time.monotonic() > latest:
                     raise cut_off.error from None
+        connection = self.connect()
+        if time.monotonic() > latest:
+            self._idle.append(connection)
+            raise too_late()
         try:
-            return self._try(self.connect(), request)
+            return self._try(connection, request)
         except RequestCutOff as cut_off:
             raise cut_off.error from None
 
@@ -140,6 +145,11 @@ class CurlTransport:
                 head = f"POST {signer.path} HTTP/1.1\r\nHost: {signer.host}\r\nUser-Agent: mailer\r\n"
                 self._route = (access, signer, head.encode("ascii"))
             return self._route
+
+
+def too_late() -> Unavailable:
+    """The error for a connection that stands when a send should have been under way."""
+    return Unavailable("TooLate", "there was not enough time left to send it")
 
 
 def ses_id_in(answer: Answer) -> str:

@@ -106,6 +106,35 @@ def test_a_kept_connection_that_fails_late_leaves_no_time_for_another(pause: flo
         assert (kinds, len(server.connections)) == ([Kind.SENT, kind], opened)
 
 
+def test_a_connection_that_takes_the_place_of_another_too_late_carries_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[bytes] = []
+
+    def tunnel(client: socket.socket) -> None:
+        """A proxy that answers for SES as well; its second tunnel is slow to come, and the first breaks."""
+        assert read_request(client) is not None
+        first = len(server.connections) == 1
+        time.sleep(0 if first else 1.4)
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        while (request := read_request(client)) is not None:
+            requests.append(request[1])
+            client.sendall(ACCEPTED)
+            if first:
+                client.recv(100)  # the next request has begun
+                time.sleep(1)
+                reset(client)
+                return
+
+    with RawServer(tunnel) as server:
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        way = Way(endpoint_url="http://ses.invalid", connect_timeout=2, read_timeout=20)
+        with open_transport("ses", way) as transport:
+            assert deliver(a_message(), transport).kind is Kind.SENT
+            outcome = deliver(a_message(text="x" * 30_000_000), transport)
+            assert (outcome.kind, outcome.code, len(server.connections)) == (Kind.FAILED, "TooLate", 2)
+            assert deliver(a_message(), transport).kind is Kind.SENT
+    assert len(requests) == 2
+
+
 def test_a_connection_closed_between_requests_costs_nothing(over_http: Callable[[str], Transport]) -> None:
     def serve_one(connection: socket.socket) -> None:
         assert read_request(connection) is not None
