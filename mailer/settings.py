@@ -141,12 +141,12 @@ class Settings(BaseSettings):
         return self
 
     def _check_lease(self) -> None:
-        timeouts = self.connect_timeout_seconds + self.read_timeout_seconds
-        if self.lease_seconds < timeouts + MARGIN_SECONDS:
+        if self.lease_seconds < self.send_seconds + MARGIN_SECONDS:
             raise ValueError(
                 f"MAILER_LEASE_SECONDS={self.lease_seconds:g} must exceed the connect and read timeouts together "
-                f"({timeouts:g} s) by {MARGIN_SECONDS:g} s at least: else a message is handed to a second worker while "
-                "the first still waits for SES, or returned unsent again and again, as too little of its lease is left"
+                f"({self.send_seconds:g} s) by {MARGIN_SECONDS:g} s at least: else a message is handed to a second "
+                "worker while the first still waits for SES, or returned unsent again and again, as too little of its "
+                "lease is left"
             )
         if self.lease_seconds < self.answer_seconds + MARGIN_SECONDS:
             raise ValueError(
@@ -155,6 +155,11 @@ class Settings(BaseSettings):
                 "that its connection to Redis hangs, and what it cannot settle within the lease is sent again. Set the "
                 f"first to {self.answer_seconds + MARGIN_SECONDS:g} or more, or lower the second"
             )
+
+    @property
+    def send_seconds(self) -> float:
+        """The longest that a send takes."""
+        return self.connect_timeout_seconds + self.read_timeout_seconds
 
     @property
     def answer_seconds(self) -> float:

@@ -66,7 +66,7 @@ def worker(
 
 def stop_time(settings: Settings) -> float:
     """Seconds that workers need at most to finish what they are sending."""
-    return settings.connect_timeout_seconds + settings.read_timeout_seconds + _SETTLING_SECONDS
+    return settings.send_seconds + _SETTLING_SECONDS
 
 
 def _await_redis(settings: Settings) -> None:

@@ -31,8 +31,7 @@ def names(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
 
 def timeouts(settings: Settings) -> Iterator[Finding]:
     """The lease against what a send may take."""
-    send = settings.connect_timeout_seconds + settings.read_timeout_seconds
-    margin = settings.lease_seconds - send
+    margin = settings.lease_seconds - settings.send_seconds
     # A take's answer may come so late that the lease it brings is shorter by that.
     late = settings.answer_seconds
     text = f"{settings.lease_seconds:g} s, {margin:g} s more than a send may take"
@@ -40,7 +39,7 @@ def timeouts(settings: Settings) -> Iterator[Finding]:
         yield note(
             "lease",
             f"{text}: messages that Redis hands out later than that are returned unsent and taken again",
-            f"Set MAILER_LEASE_SECONDS to {send + late:g} or more",
+            f"Set MAILER_LEASE_SECONDS to {settings.send_seconds + late:g} or more",
         )
     else:
         yield ok("lease", text)

@@ -49,7 +49,6 @@ class Door(Task):
         self.settings = settings
         self.transport = configured(settings)
         self._stood_still_at = self._stood_still_until = -math.inf
-        self.send_takes_at_most = settings.connect_timeout_seconds + settings.read_timeout_seconds
 
     def prepare(self) -> None:
         """Be ready for the first message: a permit that is used late meets the next one at SES, and one is refused."""
@@ -105,7 +104,7 @@ class Door(Task):
 
     def _too_late(self, request: Mapping[str, Any]) -> Unsent | None:
         now = time.monotonic()
-        if now + self.send_takes_at_most > request.get(LEASE_ENDS, math.inf):
+        if now + self.settings.send_seconds > request.get(LEASE_ENDS, math.inf):
             return Unsent.LEASE_ENDING
         if now > request.get(PERMIT_ENDS, math.inf):
             # This process stood still for a moment. Where it happens all the time it is slow, and has to send late.
