@@ -53,7 +53,7 @@ class SmtpTransport:
     def _reset(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._door: tuple[Server, ssl.SSLContext] | None = None
+        self._route: tuple[Server, ssl.SSLContext] | None = None
         self._idle = Idle[Connection]()
 
     def send(self, message: Message) -> str:
@@ -78,8 +78,8 @@ class SmtpTransport:
         """Find the server and the login. Raises `HostUnfit` or `Unavailable`."""
         if self._process != os.getpid():
             self._reset()
-        if self._door is None:
-            self._find_door()
+        if self._route is None:
+            self._find_route()
 
     def close(self) -> None:
         self._idle.close()
@@ -106,7 +106,7 @@ class SmtpTransport:
                 # The content was not offered yet, so a new connection repeats nothing.
                 if time.monotonic() >= deadline:
                     raise Unavailable("ConnectionLost", str(lost)) from lost
-        fresh = Connection(*(self._door or self._find_door()), self._way.connect_timeout)
+        fresh = Connection(*(self._route or self._find_route()), self._way.connect_timeout)
         try:
             return self._offer(fresh, sender, recipient, deadline)
         except ConnectionLost as lost:
@@ -120,9 +120,9 @@ class SmtpTransport:
             raise
         return connection
 
-    def _find_door(self) -> tuple[Server, ssl.SSLContext]:
+    def _find_route(self) -> tuple[Server, ssl.SSLContext]:
         with self._lock:
-            if self._door is None:
+            if self._route is None:
                 server = self._given or Server("smtp", "", PORTS["smtp"])
                 if not server.user and server.scheme != "smtp+plain":
                     server = self._log_in_as_aws_key(server)
@@ -131,8 +131,8 @@ class SmtpTransport:
                     context = ssl.create_default_context(cafile=bundle)
                 except Exception as error:
                     raise credentials_error(error) from error
-                self._door = (server, context)
-            return self._door
+                self._route = (server, context)
+            return self._route
 
     def _log_in_as_aws_key(self, server: Server) -> Server:
         access = find_access()
