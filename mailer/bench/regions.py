@@ -7,12 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
-from urllib.parse import urlsplit
 
 import pycurl
-from botocore.utils import get_environ_proxies
 
-from mailer.ses.access import find_ca_bundle, open_session
+from mailer.ses.access import find_ca_bundle, find_proxy, open_session
 
 TRIES = 3
 _SERVICE = "email"  # what SES is called in host names and in the data on endpoints
@@ -85,7 +83,7 @@ def _try(url: str, ca_bundle: str) -> tuple[float, float, float]:
         curl.setopt(pycurl.CAINFO, ca_bundle)
         curl.setopt(pycurl.PROXY_CAINFO, ca_bundle)
         # As the hot path goes: botocore decides which proxy.
-        curl.setopt(pycurl.PROXY, get_environ_proxies(url).get(urlsplit(url).scheme) or "")
+        curl.setopt(pycurl.PROXY, find_proxy(url) or "")
         curl.setopt(pycurl.NOPROXY, "")
         curl.perform()
         looked_up, connected, secured, asked, answered = (

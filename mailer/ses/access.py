@@ -130,7 +130,7 @@ def find_access(way: Way = USUAL) -> Access:
             endpoint_url=url,
             region=str(client.meta.region_name),
             credentials=find_credentials(session),
-            proxy=get_environ_proxies(url).get(urlsplit(url).scheme),
+            proxy=find_proxy(url),
             ca_bundle=find_ca_bundle(session, way),
         )
     except Exception as error:
@@ -167,6 +167,12 @@ def open_session() -> Any:
     """
     region = ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)
     return botocore.session.Session(session_vars={"region": region})
+
+
+def find_proxy(url: str) -> str | None:
+    """The URL of the proxy on the way to ``url``; None if it is reached directly."""
+    proxy: str | None = get_environ_proxies(url).get(urlsplit(url).scheme)
+    return proxy
 
 
 def find_ca_bundle(session: Any, way: Way = USUAL) -> str:
