@@ -14,6 +14,7 @@ help: ## Show this list.
 install: $(STAMP) ## Make .venv with the mailer command and all that its parts need.
 
 $(STAMP): uv.lock pyproject.toml
+	@echo "Installing into .venv: a minute or so, the first time"
 	@test -x $(BIN)/python || ./ops/venv .venv
 	@$(BIN)/python -m uv --version 2>/dev/null | grep -qF "uv $(UV_VERSION)" || \
 		$(BIN)/python -m pip install --quiet "uv==$(UV_VERSION)"

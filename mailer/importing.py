@@ -54,6 +54,7 @@ class CsvRecipients:
             raise InvalidMessage("report", "is the file to import", "Name another file")
         self.size = path.stat().st_size
         self.bad_rows = 0
+        self.first_bad: tuple[int, InvalidMessage] | None = None
         self._report_path = report
         self._report: TextIO | None = None
         self._binary = path.open("rb")
@@ -108,6 +109,7 @@ class CsvRecipients:
             self._report = self._report_path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
             csv.writer(self._report).writerow(REPORT_COLUMNS)
         self.bad_rows += 1
+        self.first_bad = self.first_bad or (self._line, error)
         row = "".join(self._lines.row).rstrip("\r\n")
         csv.writer(self._report).writerow((self._line, error.field, error.problem, error.remedy, row))
 

@@ -18,7 +18,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from mailer.errors import SettingsError
 
 MARGIN_SECONDS = 1.0
-"""How much longer than a send a lease must last: the time from the lease's beginning to that of the send."""
+"""How much longer than a send a lease must last, for the time from the lease's beginning to that of the send; and than
+`Settings.answer_seconds`, for the time from a new connection to the settlement."""
 
 OnUnknown = Literal["resend", "hold"]
 TransportKind = Literal["ses", "boto3", "smtp"]
@@ -70,8 +71,8 @@ class Settings(BaseSettings):
     """``smtp://user:password@host:587`` (STARTTLS) or ``smtps://...:465``. Unset: SES's endpoint of the Region with a
     password derived from the AWS credentials."""
     lease_seconds: float = Field(default=60.0, gt=0)
-    """How long a taken message belongs to its worker: a second more than the connect and read timeouts together, or
-    longer."""
+    """How long a taken message belongs to its worker: a second more than the connect and read timeouts together, and
+    than twice the timeout of Redis, or longer."""
     max_attempts: int = Field(default=12, ge=1)
     """Attempts on a message that fails for a passing reason, before it becomes a dead letter."""
     retry_base_seconds: float = Field(default=2.0, gt=0)
@@ -136,14 +137,34 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{_ON_UNKNOWN}{min(unknown).upper()} names no lane of MAILER_LANES={','.join(self.lanes)}"
             )
-        timeouts = self.connect_timeout_seconds + self.read_timeout_seconds
-        if self.lease_seconds < timeouts + MARGIN_SECONDS:
+        self._check_lease()
+        return self
+
+    def _check_lease(self) -> None:
+        if self.lease_seconds < self.send_seconds + MARGIN_SECONDS:
             raise ValueError(
                 f"MAILER_LEASE_SECONDS={self.lease_seconds:g} must exceed the connect and read timeouts together "
-                f"({timeouts:g} s) by {MARGIN_SECONDS:g} s at least: else a message is handed to a second worker while "
-                "the first still waits for SES, or returned unsent again and again, as too little of its lease is left"
+                f"({self.send_seconds:g} s) by {MARGIN_SECONDS:g} s at least: else a message is handed to a second "
+                "worker while the first still waits for SES, or returned unsent again and again, as too little of its "
+                "lease is left"
             )
-        return self
+        if self.lease_seconds < self.answer_seconds + MARGIN_SECONDS:
+            raise ValueError(
+                f"MAILER_LEASE_SECONDS={self.lease_seconds:g} must exceed twice MAILER_REDIS_TIMEOUT_SECONDS="
+                f"{self.redis_timeout_seconds:g} by {MARGIN_SECONDS:g} s at least: so long a worker takes to notice "
+                "that its connection to Redis hangs, and what it cannot settle within the lease is sent again. Set the "
+                f"first to {self.answer_seconds + MARGIN_SECONDS:g} or more, or lower the second"
+            )
+
+    @property
+    def send_seconds(self) -> float:
+        """The longest that a send takes."""
+        return self.connect_timeout_seconds + self.read_timeout_seconds
+
+    @property
+    def answer_seconds(self) -> float:
+        """How long a worker waits for Redis to hand out messages before it takes the connection for dead."""
+        return 2 * self.redis_timeout_seconds
 
     def unknown_policy(self, lane: str) -> OnUnknown:
         """What becomes of a message of ``lane`` whose outcome is unknown."""

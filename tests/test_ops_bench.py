@@ -13,7 +13,7 @@ from mailer.simulator.certificate import Certificate
 from ops.bench.figure import Figure, Verdict
 from ops.bench.figures.budget import REST, read
 from ops.bench.meter import quantile, ratio
-from ops.bench.plot import Bars, Panel, Panels
+from ops.bench.plot import Bars, Panel, Panels, short
 from ops.bench.report import Report
 from ops.bench.sinks import PythonSink, Sink, open_sink
 
@@ -91,9 +91,12 @@ def test_a_report_keeps_what_was_not_measured_again_in_its_order(tmp_path: Path)
 
 
 def test_lines_are_drawn_too(tmp_path: Path) -> None:
-    panels = [Panel(f"panel {number}", "x", [1, 10], {"": [1.0, 2.0]}) for number in range(4)]
+    panels = [Panel(f"panel {number}", "x", [1, 2500], {"": [1.0, 2.0]}) for number in range(4)]
     Panels("four", panels).draw(tmp_path / "four.svg")
-    assert "panel 3" in (tmp_path / "four.svg").read_text()
+    drawn = (tmp_path / "four.svg").read_text()
+    assert "panel 3" in drawn
+    assert ">2.5k<" in drawn
+    assert [short(each) for each in (0.1, 20, 999, 1000, 5_000_000)] == ["0.1", "20", "999", "1k", "5M"]
 
 
 def test_a_sample_belongs_to_the_part_of_its_deepest_known_frame(tmp_path: Path) -> None:

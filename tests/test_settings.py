@@ -34,3 +34,15 @@ def test_an_address_of_redis_that_cannot_be_read_is_refused_without_quoting_it(u
         connect(load(redis_url=url, redis_sentinel_master="post"))
     assert "top" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def test_a_lease_outlasts_the_time_in_which_a_worker_notices_that_its_connection_to_redis_hangs() -> None:
+    """Else what it sent before cannot be settled in time, and goes out again."""
+    quick = {"connect_timeout_seconds": 0.5, "read_timeout_seconds": 2.0, "redis_timeout_seconds": 5.0}
+    with pytest.raises(SettingsError) as refused:
+        load(**quick, lease_seconds=10.9)
+    words = str(refused.value)
+    assert "MAILER_LEASE_SECONDS=10.9" in words
+    assert "MAILER_REDIS_TIMEOUT_SECONDS=5" in words
+    assert "Set the first to 11 or more" in words
+    assert load(**quick, lease_seconds=11).answer_seconds == 10

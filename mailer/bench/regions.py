@@ -7,12 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
-from urllib.parse import urlsplit
 
 import pycurl
-from botocore.utils import get_environ_proxies
 
-from mailer.ses.access import find_ca_bundle, open_session
+from mailer.ses.access import find_ca_bundle, find_proxy, open_session
 
 TRIES = 3
 _SERVICE = "email"  # what SES is called in host names and in the data on endpoints
@@ -38,7 +36,7 @@ class Distance:
 
 def endpoints() -> dict[str, str]:
     """SES's endpoint by Region, as botocore's data has them."""
-    partitions: Any = open_session(None).get_data("endpoints")["partitions"]
+    partitions: Any = open_session().get_data("endpoints")["partitions"]
     found = {}
     for partition in partitions:
         pattern = partition["defaults"]["hostname"]
@@ -53,7 +51,7 @@ def endpoints() -> dict[str, str]:
 
 def compare(urls: Mapping[str, str]) -> list[Distance]:
     """Measure each, a few at the same time; the nearest first, and those that cannot be reached last."""
-    ca_bundle = find_ca_bundle(open_session(None))
+    ca_bundle = find_ca_bundle(open_session())
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(pool.map(lambda region: _measure(region, urls[region], ca_bundle), urls))
@@ -85,7 +83,7 @@ def _try(url: str, ca_bundle: str) -> tuple[float, float, float]:
         curl.setopt(pycurl.CAINFO, ca_bundle)
         curl.setopt(pycurl.PROXY_CAINFO, ca_bundle)
         # As the hot path goes: botocore decides which proxy.
-        curl.setopt(pycurl.PROXY, get_environ_proxies(url).get(urlsplit(url).scheme) or "")
+        curl.setopt(pycurl.PROXY, find_proxy(url) or "")
         curl.setopt(pycurl.NOPROXY, "")
         curl.perform()
         looked_up, connected, secured, asked, answered = (

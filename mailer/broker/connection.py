@@ -49,6 +49,8 @@ def redis_url(settings: Settings) -> str:
             "redis://localhost:6379/0, or start one with `mailer up`"
         )
     url = settings.redis_url.get_secret_value()
+    if not url:
+        raise SettingsError("MAILER_REDIS_URL is empty: set it, for example to redis://localhost:6379/0, or unset it")
     if not url.startswith(("redis://", "rediss://", "unix://", "sentinel://")):
         scheme, colon, _ = url.partition("://")
         named = f"{scheme}://" if colon else "what stands before the first :"

@@ -101,7 +101,8 @@ def _is_redis_s_answer(error: Exception) -> bool:
 
 
 def _unreachable(error: Exception) -> QueueUnavailable:
-    return QueueUnavailable(f"Redis cannot be reached ({error}). Nothing was enqueued. {_CHECK}", enqueued=False)
+    why = str(error).rstrip(".")
+    return QueueUnavailable(f"Redis cannot be reached ({why}). Nothing was enqueued. {_CHECK}", enqueued=False)
 
 
 def _refused(error: Exception) -> QueueUnavailable:

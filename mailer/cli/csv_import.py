@@ -61,6 +61,8 @@ def import_(
     Bad rows are skipped and reported, with their line numbers, in a CSV file beside it. If there are no
     others, the exit code is 1. Without --lane it takes the least urgent one. Memory does not grow with the file.
     """
+    if html is None and text is None:
+        raise InvalidMessage("text", "is missing, and html too", "Give --text, --html or both, each a file")
     report = bad_rows or file.with_name(f"{file.name}.bad.csv")
     fields: dict[str, Any] = {
         "sender": sender,
@@ -68,8 +70,8 @@ def import_(
         "html": options.read_text("html", html),
         "text": options.read_text("text", text),
         "lane": lane,
-        "send_at": options.moment("send_at", send_at),
-        "expires_at": options.moment("expires_at", expires_at),
+        "send_at": options.moment("--send-at", send_at),
+        "expires_at": options.moment("--expires-at", expires_at),
         "reply_to": reply_to or (),
         "headers": options.pairs("header", header),
         "attachments": options.attachments(attach),
@@ -111,9 +113,18 @@ def import_(
     if bad:
         typer.echo(f"mailer: {bad:,} {'row was' if bad == 1 else 'rows were'} bad and skipped: see {report}", err=True)
     if bad and not sent.accepted and not sent.duplicates:
-        named = ", ".join(rows.variables) or "none"
-        typer.echo(f"mailer: no row could be sent. The variables that templates may use here: {named}", err=True)
+        typer.echo(f"mailer: no row could be sent.{_first(rows)}", err=True)
         raise typer.Exit(1)
+
+
+def _first(rows: CsvRecipients) -> str:
+    """What is wrong with the first bad row, which is what is wrong with all of them where the template is."""
+    if rows.first_bad is None:
+        return ""
+    line, error = rows.first_bad
+    why = f"{error.field}: {error.problem}. {error.remedy}"
+    named = ", ".join(rows.variables) or "none"
+    return f" Line {line}: {why}. The variables that templates may use here: {named}"
 
 
 _ROWS = "rows"

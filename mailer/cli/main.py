@@ -97,7 +97,14 @@ def _mailer(
 def main() -> None:
     """Run the command line and exit. What a person can put right is one line, not a traceback."""
     try:
-        app()
+        # Typer shows its errors in a frame of six lines: these are said like ours.
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        _say_usage(error)
+        sys.exit(_YOURS_TO_FIX)
+    except typer.Abort:
+        _say("Nothing was done")
+        sys.exit(_OURS_TO_FIX)
     except MailerError as error:
         _say(error)
         sys.exit(_YOURS_TO_FIX if isinstance(error, SettingsError | InvalidMessage | InvalidRequest) else _OURS_TO_FIX)
@@ -109,8 +116,16 @@ def main() -> None:
         redis = sys.modules.get("redis")
         if redis is None or not isinstance(error, redis.exceptions.RedisError):
             raise
-        _say(f"Redis did not answer as it should ({error}). Check MAILER_REDIS_URL and the server")
+        _say(f"Redis did not answer as it should ({str(error).rstrip('.')}). Check MAILER_REDIS_URL and the server")
         sys.exit(_OURS_TO_FIX)
+
+
+def _say_usage(error: Any) -> None:
+    """Empty where help was asked for by giving no command: that is shown by then."""
+    said = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    if said:
+        _say(f"{said}. {context.command_path if context else 'mailer'} -h shows what there is")
 
 
 def _say(error: object) -> None:

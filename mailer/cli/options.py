@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mailer.cli import moments
 from mailer.errors import InvalidMessage
 from mailer.message import Attachment
 
@@ -17,7 +18,8 @@ Sender = Annotated[str, typer.Option(help="From whom: user@example.com or `'Name
 Subject = Annotated[str, typer.Option(help="The subject line.")]
 Lane = Annotated[str | None, typer.Option(help="One of MAILER_LANES.", show_default=False)]
 SendAt = Annotated[
-    str | None, typer.Option(help="Not before then: 2030-01-31T09:00+01:00, with the offset.", show_default=False)
+    str | None,
+    typer.Option(help="Not before then: 30m, 2h, 18:30, or 2030-01-31T09:00+01:00.", show_default=False),
 ]
 ExpiresAt = Annotated[str | None, typer.Option(help="Not after then, in the same form.", show_default=False)]
 ReplyTo = Annotated[
@@ -43,17 +45,8 @@ Durable = Annotated[bool, typer.Option("--durable", help="Wait until Redis has i
 
 
 def moment(option: str, text: str | None) -> datetime | None:
-    """``text`` as a time with its offset; whether it lies ahead is for the producer to check."""
-    if text is None:
-        return None
-    remedy = "Write it as 2030-01-31T09:00+01:00, with the offset from UTC"
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidMessage(option, f"{text!r} is not a time", remedy) from None
-    if found.tzinfo is None:
-        raise InvalidMessage(option, f"{text!r} has no offset from UTC", remedy)
-    return found
+    """``text`` as a time; whether one that is written out lies ahead is for the producer to check."""
+    return None if text is None else moments.hence(option, text)
 
 
 def pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:

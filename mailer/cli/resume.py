@@ -10,6 +10,7 @@ from mailer.broker import pause as pausing
 from mailer.broker.keys import Keys
 from mailer.cli.account import check_lane, open_redis
 from mailer.cli.application import new_app
+from mailer.monitor import read_status
 
 app = new_app()
 
@@ -24,5 +25,8 @@ def resume(lane: Annotated[str | None, typer.Option(help="Only this lane.", show
     with open_redis() as (client, settings):
         checked = None if lane is None else check_lane(lane, settings)
         changed = pausing.resume(client, Keys.of(settings), lane=checked)
+        waiting = [one.name for one in read_status(client, settings).lanes if one.paused] if lane is None else []
     what = f"Account {settings.account}" if lane is None else f"Lane {lane} of account {settings.account}"
     typer.echo(f"{what} {'sends again' if changed else 'was not stopped'}.")
+    for name in waiting:
+        typer.echo(f"Lane {name} stays paused: mailer resume --lane {name}")

@@ -148,16 +148,18 @@ def export(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(help="A new file, or - for the standard output.")],
     names: Names = None,
+    everything: All = False,
     *,
     filters: Filters,
 ) -> None:
     """Write messages to a file, one line of JSON for each, with everything there is of them.
 
-    Nothing is changed. A line with `content` holds what the messages after it refer to.
+    All of them where nothing says which. Nothing is changed. A line with `content` holds what the messages after it
+    refer to.
     """
     name = _place(ctx)
     chosen = filters.of(name)
-    which = _which(names, chosen, everything=not names and chosen == Filter())
+    which = _which(names, chosen, everything=everything or (not names and chosen == Filter()))
     with _open(name) as shelf, _new(file) as output, _bar("export", None) as advance:
         written = shelf.export(output, which, progress=advance)
     _err(f"{written:,} {NOUNS[name][written != 1]} written, with addresses and bodies in the clear.")

@@ -126,9 +126,14 @@ def _facts_of(mail: Message) -> dict[str, str]:
         "configuration set": mail.configuration_set or "",
         "tags": ", ".join(f"{name}={value}" for name, value in mail.tags),
         "attachments": ", ".join(f"{each.filename} ({len(each.content):,} bytes)" for each in mail.attachments),
-        "size": ", ".join(f"{name} {len(body.encode()):,} bytes" for name, body in sizes.items() if body is not None),
+        "size": ", ".join(f"{name} {_bytes(body)}" for name, body in sizes.items() if body is not None),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _bytes(body: str) -> str:
+    size = len(body.encode())
+    return f"{size:,} {'byte' if size == 1 else 'bytes'}"
 
 
 def _words(reason: Shelved | Reason, *, reveal: bool) -> str:

@@ -13,7 +13,7 @@ from mailer.cli.account import check_lane
 from mailer.cli.application import new_app
 from mailer.errors import SettingsError
 from mailer.host.supervisor import Supervisor, workers
-from mailer.ses.transport import check_host
+from mailer.ses.transport import check_host, configured
 from mailer.settings import Settings, current
 
 app = new_app()
@@ -55,7 +55,8 @@ def worker(
     wanted = {check_lane(one, settings) for one in lane} if lane else set(settings.lanes)
     lanes = [one for one in settings.lanes if one in wanted]
     _await_redis(settings)
-    check_host(settings)
+    with configured(settings) as transport:
+        check_host(transport)
     members = workers(
         processes or os.cpu_count() or 1, threads, lanes, transport=settings.transport, name=name, loglevel=loglevel
     )
@@ -65,7 +66,7 @@ def worker(
 
 def stop_time(settings: Settings) -> float:
     """Seconds that workers need at most to finish what they are sending."""
-    return settings.connect_timeout_seconds + settings.read_timeout_seconds + _SETTLING_SECONDS
+    return settings.send_seconds + _SETTLING_SECONDS
 
 
 def _await_redis(settings: Settings) -> None:

@@ -11,12 +11,12 @@ from botocore import xform_name
 from mailer.address import parse
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.doctor.server import apart
-from mailer.errors import AccountStopped, RateExceeded, SendError
-from mailer.ses.access import Access, find_access, open_client
+from mailer.errors import AccountStopped, RateExceeded, SendError, SettingsError
+from mailer.ses.access import Access, Way, find_access, open_client
 from mailer.ses.account import AccountLimits, read_account
 from mailer.ses.curl_connection import CurlConnection, tls_sessions
 from mailer.ses.errors import boto_error
-from mailer.ses.transport import open_transport
+from mailer.ses.transport import configured
 from mailer.settings import Settings
 
 _NEARLY = 0.9
@@ -43,7 +43,7 @@ def endpoint(access: Access, settings: Settings) -> Iterator[Finding]:
     start = time.monotonic()
     through = f" through the proxy {access.proxy.rpartition('@')[2]}" if access.proxy else ""
     try:
-        CurlConnection(access, settings.connect_timeout_seconds, settings.read_timeout_seconds, tls_sessions()).close()
+        CurlConnection(access, Way.of(settings), tls_sessions()).close()
     except SendError as error:
         yield problem(
             "endpoint",
@@ -60,14 +60,13 @@ def endpoint(access: Access, settings: Settings) -> Iterator[Finding]:
 
 def smtp(settings: Settings) -> Iterator[Finding]:
     """The way that MAILER_TRANSPORT=smtp takes, as far as it can be gone without a mail."""
-    url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
-    with open_transport("smtp", smtp_url=url, connect_timeout=settings.connect_timeout_seconds) as transport:
-        try:
+    try:
+        with configured(settings) as transport:
             transport.prepare()
-        except SendError as error:
-            yield problem("SMTP", str(error), "Correct MAILER_SMTP_URL, or give a long-term AWS key to derive it from")
-        else:
-            yield ok("SMTP", "server and login are known; the connection is made with the first mail")
+    except (SendError, SettingsError) as error:
+        yield problem("SMTP", str(error), "Correct MAILER_SMTP_URL, or give a long-term AWS key to derive it from")
+    else:
+        yield ok("SMTP", "server and login are known; the connection is made with the first mail")
 
 
 def limits(settings: Settings) -> tuple[AccountLimits | None, list[Finding]]:
@@ -210,7 +209,7 @@ def _asked(operation: str, **call: str) -> dict[str, Any]:
 
 def _ask(operation: str, call: Mapping[str, str]) -> dict[str, Any]:
     try:
-        client = open_client(read_timeout=10.0)
+        client = open_client()
         try:
             answer: dict[str, Any] = getattr(client, xform_name(operation))(**call)
             return answer

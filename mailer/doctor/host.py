@@ -31,16 +31,15 @@ def names(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
 
 def timeouts(settings: Settings) -> Iterator[Finding]:
     """The lease against what a send may take."""
-    send = settings.connect_timeout_seconds + settings.read_timeout_seconds
-    margin = settings.lease_seconds - send
+    margin = settings.lease_seconds - settings.send_seconds
     # A take's answer may come so late that the lease it brings is shorter by that.
-    late = 2 * settings.redis_timeout_seconds
+    late = settings.answer_seconds
     text = f"{settings.lease_seconds:g} s, {margin:g} s more than a send may take"
     if margin < min(late, 10 * MARGIN_SECONDS):
         yield note(
             "lease",
             f"{text}: messages that Redis hands out later than that are returned unsent and taken again",
-            f"Set MAILER_LEASE_SECONDS to {send + late:g} or more",
+            f"Set MAILER_LEASE_SECONDS to {settings.send_seconds + late:g} or more",
         )
     else:
         yield ok("lease", text)
@@ -76,7 +75,7 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
         yield problem(
             "burst",
             f"MAILER_BURST={settings.burst:g} lets out more in a second than the rate of {settings.rate_per_second:g}",
-            "Lower it; unset, it is 1.5 or a twentieth of the rate",
+            "Lower it; unset, it is 2, or a tenth of the rate if that is more",
         )
 
 

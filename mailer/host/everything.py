@@ -114,7 +114,8 @@ def everything(
         prefix = os.environ.get("FLOWER_URL_PREFIX", "").strip("/")
         places["Flower"] = f"http://{_flower_address()}:{port}/{f'{prefix}/' if prefix else ''}"
         ready = partial(answers, port)
-        services.append(Service("flower", commands["flower"], environment, 1, ready, essential=False))
+        # After the workers, which it asks about themselves at its start.
+        services.append(Service("flower", commands["flower"], environment, 2, ready, essential=False))
     return Everything(tuple(services), places)
 
 

@@ -72,8 +72,14 @@ class EmbeddedValkey:
 
     def start(self) -> None:
         """Returns when it answers. Raises SettingsError when it cannot run here, saying why."""
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._take_lock()
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+        except OSError as error:
+            raise SettingsError(
+                f"MAILER_DATA_DIR: nothing can be kept in {self.data_dir} ({error.strerror}). Name a folder that can "
+                "be written, or set MAILER_REDIS_URL to a server of yours"
+            ) from error
         try:
             # Of a server that was killed: somebody else may listen there by now.
             self._address.unlink(missing_ok=True)

@@ -8,8 +8,9 @@ botocore.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -28,14 +29,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailer.ses.signer import Credentials
+    from mailer.settings import Settings
+
+# botocore opens connections as they are needed and throws away what is above this: more than anybody sends at once.
+_MOST_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way to SES that is asked for. What is None comes from the AWS environment and profile, as the Region and the
+    credentials always do.
+
+    ``endpoint_url`` is API v2's, ``smtp_url`` SMTP's (see `mailer.ses.smtp`), ``ca_bundle`` a PEM file's path. The
+    timeouts are seconds.
+    """
+
+    endpoint_url: str | None = None
+    smtp_url: str | None = field(default=None, repr=False)
+    ca_bundle: str | None = None
+    connect_timeout: float = 3.0
+    read_timeout: float = 30.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Way:
+        """The one that the settings ask for."""
+        return cls(
+            smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else None,
+            connect_timeout=settings.connect_timeout_seconds,
+            read_timeout=settings.read_timeout_seconds,
+        )
+
+
+USUAL = Way()
+FOR_QUESTIONS = Way(read_timeout=10.0)
+"""For calls that send nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """``credentials()`` returns a consistent triple for one request and refreshes expiring ones; it raises a
-    `SendError`.
+    """What botocore makes of a `Way`.
 
-    ``proxy`` is a URL or None; ``ca_bundle`` a PEM file's path.
+    ``credentials()`` returns a consistent triple for one request and refreshes expiring ones; it raises `HostUnfit` or
+    `Unavailable`. ``proxy`` is a URL or None; ``ca_bundle`` a PEM file's path.
     """
 
     endpoint_url: str
@@ -58,101 +93,52 @@ _SIGNATURE_VERSION = "mailer-v4"
 botocore.auth.AUTH_TYPE_MAPS[_SIGNATURE_VERSION] = _DatedByAws
 
 
-def open_client(
-    *,
-    region: str | None = None,
-    endpoint_url: str | None = None,
-    profile: str | None = None,
-    ca_bundle: str | None = None,
-    connect_timeout: float = 3.0,
-    read_timeout: float = 30.0,
-    max_connections: int = 10,
-) -> Any:
+def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
     """A new boto3 ``sesv2`` client that makes one HTTP attempt per call, whatever the environment says about
     retries.
 
     SES's send operations have no idempotency token, so an attempt that botocore repeats by itself may send
-    twice. Arguments left out come from the AWS environment and profile. Raises botocore's exceptions.
+    twice. ``session`` is from `open_session`. Raises botocore's exceptions, and OSError as `find_ca_bundle` does.
     """
-    return _client(
-        open_session(profile),
-        region=region,
-        endpoint_url=endpoint_url,
-        ca_bundle=ca_bundle,
-        connect_timeout=connect_timeout,
-        read_timeout=read_timeout,
-        max_connections=max_connections,
-    )
-
-
-def find_access(
-    *,
-    region: str | None = None,
-    endpoint_url: str | None = None,
-    profile: str | None = None,
-    ca_bundle: str | None = None,
-) -> Access:
-    """What botocore would use for a call to SES API v2. Takes about 0.1 s: keep the result.
-
-    Raises `HostUnfit` when there are no credentials, no Region or no such profile, and `Unavailable` where they could
-    not be fetched just now.
-    """
-    try:
-        session = open_session(profile)
-        client = _client(session, region=region, endpoint_url=endpoint_url, ca_bundle=ca_bundle)
-        url = str(client.meta.endpoint_url)
-        return Access(
-            endpoint_url=url,
-            region=str(client.meta.region_name),
-            credentials=_credentials(session),
-            proxy=get_environ_proxies(url).get(urlsplit(url).scheme),
-            ca_bundle=ca_bundle or find_ca_bundle(session),
-        )
-    except (botocore.exceptions.BotoCoreError, ValueError) as error:
-        raise credentials_error(error) from error
-
-
-def answer_date(error: Exception) -> str | None:
-    """The ``Date`` of the answer that a client's exception stands for, if it is one."""
-    if not isinstance(error, botocore.exceptions.ClientError):
-        return None
-    headers: dict[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return headers.get("date")
-
-
-def open_session(profile: str | None) -> Any:
-    """A botocore session that also reads ``AWS_REGION``, as all AWS tools but boto3 do; there it outranks
-    ``AWS_DEFAULT_REGION``, and so it does here.
-    """
-    region = ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)
-    return botocore.session.Session(profile=profile, session_vars={"region": region})
-
-
-def find_ca_bundle(session: Any) -> str:
-    """The file that botocore verifies servers with: the profile's, else ``AWS_CA_BUNDLE``'s,
-    ``REQUESTS_CA_BUNDLE``'s, or its own.
-    """
-    # botocore reads the second one from the environment by itself, outside its configuration.
-    named = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
-    return str(get_cert_path(named or True))
-
-
-def _client(session: Any, *, region: str | None, endpoint_url: str | None, ca_bundle: str | None, **limits: Any) -> Any:
+    session = session or open_session()
+    ca_bundle = find_ca_bundle(session, way)
     config = Config(
         signature_version=_SIGNATURE_VERSION,
         # "max_attempts" would count retries; this counts attempts, and outranks AWS_MAX_ATTEMPTS.
         retries={"mode": "standard", "total_max_attempts": 1},
-        connect_timeout=limits.get("connect_timeout"),
-        read_timeout=limits.get("read_timeout"),
-        max_pool_connections=limits.get("max_connections", 1),
+        connect_timeout=way.connect_timeout,
+        read_timeout=way.read_timeout,
+        max_pool_connections=_MOST_KEPT,
         tcp_keepalive=True,
     )
-    return boto3.Session(botocore_session=session, region_name=region).client(
-        "sesv2", endpoint_url=endpoint_url, verify=ca_bundle, config=config
+    return boto3.Session(botocore_session=session).client(
+        "sesv2", endpoint_url=way.endpoint_url, verify=ca_bundle, config=config
     )
 
 
-def _credentials(session: Any) -> Callable[[], Credentials]:
+def find_access(way: Way = USUAL) -> Access:
+    """What botocore would use for a call to SES API v2. Takes about 0.1 s: keep the result.
+
+    Raises `HostUnfit` where the Region, credentials or a file that they name are missing, and `Unavailable` where they
+    could not be fetched just now.
+    """
+    try:
+        session = open_session()
+        client = open_client(way, session)
+        url = str(client.meta.endpoint_url)
+        return Access(
+            endpoint_url=url,
+            region=str(client.meta.region_name),
+            credentials=find_credentials(session),
+            proxy=find_proxy(url),
+            ca_bundle=find_ca_bundle(session, way),
+        )
+    except Exception as error:
+        raise credentials_error(error) from error
+
+
+def find_credentials(session: Any) -> Callable[[], Credentials]:
+    """`Access.credentials` of a session. Raises botocore's exceptions."""
     source = session.get_credentials()
     if source is None:
         raise botocore.exceptions.NoCredentialsError
@@ -165,3 +151,38 @@ def _credentials(session: Any) -> Callable[[], Credentials]:
         return credentials
 
     return frozen
+
+
+def answer_date(error: Exception) -> str | None:
+    """The ``Date`` of the answer that a client's exception stands for, if it is one."""
+    if not isinstance(error, botocore.exceptions.ClientError):
+        return None
+    headers: dict[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers.get("date")
+
+
+def open_session() -> Any:
+    """A botocore session that also reads ``AWS_REGION``, as all AWS tools but boto3 do; there it outranks
+    ``AWS_DEFAULT_REGION``, and so it does here.
+    """
+    region = ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)
+    return botocore.session.Session(session_vars={"region": region})
+
+
+def find_proxy(url: str) -> str | None:
+    """The URL of the proxy on the way to ``url``; None if it is reached directly."""
+    proxy: str | None = get_environ_proxies(url).get(urlsplit(url).scheme)
+    return proxy
+
+
+def find_ca_bundle(session: Any, way: Way = USUAL) -> str:
+    """The file that servers are verified with: the way's, else the profile's, ``AWS_CA_BUNDLE``'s,
+    ``REQUESTS_CA_BUNDLE``'s, or botocore's own.
+
+    Raises OSError if it cannot be read: no connection would come about, as if SES were away.
+    """
+    # botocore reads the last one from the environment by itself, outside its configuration.
+    named = way.ca_bundle or session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+    path = Path(get_cert_path(named or True))
+    path.open("rb").close()
+    return str(path)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from mailer.errors import Misdated
-from mailer.ses.access import answer_date, open_client
+from mailer.ses.access import FOR_QUESTIONS, Way, answer_date, open_client
 from mailer.ses.clock import moment_of, put_right
-from mailer.ses.errors import boto_error
+from mailer.ses.errors import boto_error, credentials_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,39 +32,21 @@ class AccountLimits:
     """Seconds that AWS's clock is ahead of this host's, to about a second; None if its answer had no date."""
 
 
-def read_account(
-    *,
-    region: str | None = None,
-    endpoint_url: str | None = None,
-    profile: str | None = None,
-    ca_bundle: str | None = None,
-    connect_timeout: float = 3.0,
-    read_timeout: float = 10.0,
-) -> AccountLimits:
+def read_account(way: Way = FOR_QUESTIONS) -> AccountLimits:
     """Ask SES (API v2 GetAccount) once, through a boto3 client of its own; about 0.1 s of processor time.
 
-    SES answers about one such call per second and account: share the result. Times are seconds. Raises a
-    `SendError`; here `OutcomeUnknown` only means that no answer came, and asking again is harmless.
+    SES answers about one such call per second and account: share the result. Raises a `SendError`; here
+    `OutcomeUnknown` only means that no answer came, and asking again is harmless.
     """
     try:
-        client = open_client(
-            region=region,
-            endpoint_url=endpoint_url,
-            profile=profile,
-            ca_bundle=ca_bundle,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            max_connections=1,
-        )
+        client = open_client(way)
     except Exception as error:
-        raise boto_error(error, operation="GetAccount") from error
-    try:
+        raise credentials_error(error) from error
+    with closing(client):
         try:
             return _ask(client)
         except Misdated:
             return _ask(client)
-    finally:
-        client.close()
 
 
 def _ask(client: Any) -> AccountLimits:

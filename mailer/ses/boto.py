@@ -7,54 +7,40 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from mailer.errors import OutcomeUnknown
-from mailer.ses.access import answer_date, open_client
+from mailer.ses.access import USUAL, answer_date, find_credentials, open_client, open_session
 from mailer.ses.clock import put_right
 from mailer.ses.errors import boto_error, credentials_error
 from mailer.ses.request import send_email_input
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from mailer.message import Message
+    from mailer.ses.access import Way
+    from mailer.ses.signer import Credentials
 
 
 class BotoTransport:
     """One client per process, made at the first send in it; botocore's clients are thread-safe once made.
 
-    ``threads`` is the number of concurrent sends: the pool keeps that many connections and throws further
-    ones away after use. Timeouts are seconds; botocore's read timeout counts from the last byte. Raises what
-    `mailer.ses.transport.Transport` says.
+    It keeps as many connections open as there are concurrent sends. botocore's read timeout counts from the last
+    byte. Raises what `mailer.ses.transport.Transport` says.
     """
 
-    def __init__(
-        self,
-        *,
-        region: str | None = None,
-        endpoint_url: str | None = None,
-        profile: str | None = None,
-        ca_bundle: str | None = None,
-        connect_timeout: float = 3.0,
-        read_timeout: float = 30.0,
-        threads: int = 32,
-    ) -> None:
-        self._arguments: dict[str, Any] = {
-            "region": region,
-            "endpoint_url": endpoint_url,
-            "profile": profile,
-            "ca_bundle": ca_bundle,
-            "connect_timeout": connect_timeout,
-            "read_timeout": read_timeout,
-            "max_connections": threads,
-        }
+    def __init__(self, way: Way = USUAL) -> None:
+        self._way = way
         self._reset()
 
     def _reset(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._client: Any = None
+        self._opened: tuple[Any, Callable[[], Credentials]] | None = None
 
     def send(self, message: Message) -> str:
-        client = self._own_client()
+        client, credentials = self._open()
+        # Where there are none, nothing goes out: after this, an error that nobody knows may be one of the send itself.
+        credentials()
         try:
             answer = client.send_email(**send_email_input(message))
         except Exception as error:
@@ -65,13 +51,14 @@ class BotoTransport:
         return str(ses_id)
 
     def prepare(self, connections: int = 0) -> None:  # noqa: ARG002 - botocore opens its connections by itself
-        """Make the client. Raises `HostUnfit` or `Unavailable`."""
-        self._own_client()
+        """Make the client, and refresh credentials that are about to expire. Raises `HostUnfit` or `Unavailable`."""
+        _, credentials = self._open()
+        credentials()
 
     def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None and self._process == os.getpid():
-            client.close()
+        opened, self._opened = self._opened, None
+        if opened is not None and self._process == os.getpid():
+            opened[0].close()
 
     def __enter__(self) -> Self:
         return self
@@ -81,15 +68,18 @@ class BotoTransport:
     ) -> None:
         self.close()
 
-    def _own_client(self) -> Any:
+    def _open(self) -> tuple[Any, Callable[[], Credentials]]:
         if self._process != os.getpid():
             # The client and its connections are the parent's, and another thread may have held its lock at the fork.
             self._reset()
-        if self._client is None:
-            with self._lock:
-                if self._client is None:
-                    try:
-                        self._client = open_client(**self._arguments)
-                    except Exception as error:
-                        raise credentials_error(error) from error
-        return self._client
+        return self._opened or self._make()
+
+    def _make(self) -> tuple[Any, Callable[[], Credentials]]:
+        with self._lock:
+            if self._opened is None:
+                try:
+                    session = open_session()
+                    self._opened = (open_client(self._way, session), find_credentials(session))
+                except Exception as error:
+                    raise credentials_error(error) from error
+            return self._opened

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
+from mailer.errors import Unavailable
 from mailer.message import Message
-from mailer.ses.access import find_access
+from mailer.ses.access import USUAL, find_access
 from mailer.ses.clock import AWS, put_right
 from mailer.ses.curl_connection import CurlConnection, RequestCutOff, tls_sessions
 from mailer.ses.errors import http_error
@@ -24,7 +25,7 @@ from mailer.ses.signer import Signer
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from mailer.ses.access import Access
+    from mailer.ses.access import Access, Way
     from mailer.ses.http_answer import Answer
 
 
@@ -34,30 +35,13 @@ _SAMPLE = Message(id="", sender="a@example.com", to="a@example.com", subject="-"
 class CurlTransport:
     """Sends over connections that are kept open; as many as there are concurrent sends.
 
-    The GIL is released while it waits. Times are seconds: a send takes at most ``connect_timeout +
-    read_timeout``. Credentials, endpoint, proxy and certificates are botocore's, read at the first send; the
-    arguments outrank them. An HTTP proxy is always asked for a tunnel, for plain ``http://`` endpoints as
-    well. Raises what `mailer.ses.transport.Transport` says.
+    The GIL is released while it waits. A send takes at most ``connect_timeout + read_timeout``. What it found at the
+    first send it keeps. An HTTP proxy is always asked for a tunnel, for plain ``http://`` endpoints as well. Raises
+    what `mailer.ses.transport.Transport` says.
     """
 
-    def __init__(
-        self,
-        *,
-        region: str | None = None,
-        endpoint_url: str | None = None,
-        profile: str | None = None,
-        ca_bundle: str | None = None,
-        connect_timeout: float = 3.0,
-        read_timeout: float = 30.0,
-    ) -> None:
-        self._wanted = {
-            "region": region,
-            "endpoint_url": endpoint_url,
-            "profile": profile,
-            "ca_bundle": ca_bundle,
-        }
-        self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
+    def __init__(self, way: Way = USUAL) -> None:
+        self._way = way
         self._reset()
 
     def _reset(self) -> None:
@@ -111,7 +95,7 @@ class CurlTransport:
     def connect(self) -> CurlConnection:
         """A new connection; waits until it is made. Raises `Unavailable`."""
         access, _, _ = self._route or self._find_route()
-        return CurlConnection(access, self._connect_timeout, self._read_timeout, self._sessions)
+        return CurlConnection(access, self._way, self._sessions)
 
     def __enter__(self) -> Self:
         return self
@@ -122,18 +106,22 @@ class CurlTransport:
         self.close()
 
     def _exchange(self, request: bytes) -> Answer:
-        latest = time.monotonic() + self._connect_timeout
+        latest = time.monotonic() + self._way.connect_timeout
         reused = self._idle.warm()
         if reused is not None:
             try:
                 return self._try(reused, request)
             except RequestCutOff as cut_off:
-                # A new connection repeats nothing that SES could have taken. But its answer must come before the lease
-                # runs out.
+                # A new connection repeats nothing that SES could have taken. But the answer on it must come before the
+                # lease runs out.
                 if time.monotonic() > latest:
                     raise cut_off.error from None
+        connection = self.connect()
+        if time.monotonic() > latest:
+            self._idle.append(connection)
+            raise too_late()
         try:
-            return self._try(self.connect(), request)
+            return self._try(connection, request)
         except RequestCutOff as cut_off:
             raise cut_off.error from None
 
@@ -152,11 +140,16 @@ class CurlTransport:
     def _find_route(self) -> tuple[Access, Signer, bytes]:
         with self._lock:
             if self._route is None:
-                access = find_access(**self._wanted)
+                access = find_access(self._way)
                 signer = Signer(access.endpoint_url.rstrip("/") + SEND_EMAIL_PATH, region=access.region)
                 head = f"POST {signer.path} HTTP/1.1\r\nHost: {signer.host}\r\nUser-Agent: mailer\r\n"
                 self._route = (access, signer, head.encode("ascii"))
             return self._route
+
+
+def too_late() -> Unavailable:
+    """The error for a connection that stands when a send should have been under way."""
+    return Unavailable("TooLate", "there was not enough time left to send it")
 
 
 def ses_id_in(answer: Answer) -> str:

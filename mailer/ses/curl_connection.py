@@ -23,7 +23,7 @@ from mailer.ses.errors import curl_error
 from mailer.ses.http_answer import Answer, NotHttp, parse_answer
 
 if TYPE_CHECKING:
-    from mailer.ses.access import Access
+    from mailer.ses.access import Access, Way
 
 # Firewalls and address translators drop idle connections without a word, the strictest after about a minute.
 _IDLE_SECONDS = 30.0
@@ -57,14 +57,14 @@ def tls_sessions() -> pycurl.CurlShare:
 
 
 class CurlConnection:
-    """Open from the start, one request at a time. Timeouts are seconds.
+    """Open from the start, one request at a time.
 
     `exchange` waits for the answer; `begin` and `advance` are for who waits on many connections at once. ``sessions``
     are `tls_sessions`. Opening raises `Unavailable`. Every error ends the connection's use.
     """
 
-    def __init__(self, access: Access, connect_timeout: float, read_timeout: float, sessions: pycurl.CurlShare) -> None:
-        self._read_timeout = read_timeout
+    def __init__(self, access: Access, way: Way, sessions: pycurl.CurlShare) -> None:
+        self._read_timeout = way.read_timeout
         self._curl = curl = pycurl.Curl()
         setopt = curl.setopt
         setopt(pycurl.URL, _origin(access.endpoint_url))
@@ -72,7 +72,7 @@ class CurlConnection:
         # Keeps TLS from agreeing on HTTP/2.
         setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         setopt(pycurl.NOSIGNAL, 1)
-        setopt(pycurl.CONNECTTIMEOUT_MS, round(connect_timeout * 1000))
+        setopt(pycurl.CONNECTTIMEOUT_MS, round(way.connect_timeout * 1000))
         setopt(pycurl.TCP_NODELAY, 1)
         setopt(pycurl.TCP_KEEPALIVE, 1)
         setopt(pycurl.TCP_KEEPIDLE, 15)

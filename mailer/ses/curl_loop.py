@@ -16,8 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mailer.errors import Unavailable
-from mailer.ses.curl import CurlTransport, ses_id_in
+from mailer.ses.curl import CurlTransport, ses_id_in, too_late
 from mailer.ses.curl_connection import CurlConnection, RequestCutOff
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class CurlLoop:
         if time.monotonic() > send.latest:
             # Connecting took long, or this process stood still.
             self._idle.append(connection)
-            send.done(Unavailable("TooLate", "there was not enough time left to send it"))
+            send.done(too_late())
             return
         self._sends[connection] = send
         connection.begin(send.request)

@@ -214,7 +214,7 @@ def credentials_error(error: Exception) -> SendError:
     """
     name = type(error).__name__
     refused = isinstance(error, aws.ClientError) and isinstance(_client_error(error), AccountStopped)
-    if refused or isinstance(error, _NEEDS_A_PERSON):
+    if refused or isinstance(error, (*_NEEDS_A_PERSON, *_UNREADABLE)):
         return HostUnfit(name, str(error))
     return Unavailable(name, str(error))
 
@@ -246,6 +246,9 @@ _NEEDS_A_PERSON: tuple[type[Exception], ...] = (
     aws.NoAuthTokenError,
     aws.UnauthorizedSSOTokenError,
 )
+
+# Of a file that the AWS settings name: certificates, a web identity's token, the command of credential_process.
+_UNREADABLE: tuple[type[Exception], ...] = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 # No connection was made, or no credentials could be fetched just now. EndpointConnectionError covers refusals
 # and names that do not resolve.

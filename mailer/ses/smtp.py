@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from mailer.errors import HostUnfit, Unavailable
-from mailer.ses.access import find_access, find_ca_bundle, open_session
+from mailer.ses.access import USUAL, find_access, find_ca_bundle, open_session
 from mailer.ses.errors import credentials_error, smtp_error
 from mailer.ses.idle import Idle
 from mailer.ses.mime import encode
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mailer.message import Message
+    from mailer.ses.access import Way
 
 # A quoted local part may hold brackets of its own.
 _BRACKETED = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^"<>])*)>$')
@@ -39,38 +40,24 @@ class SmtpTransport:
     Without a user the login is derived from the AWS credentials, which must be a long-term key: SES's SMTP
     takes no session tokens. ``smtp+plain`` without a user does not log in.
 
-    Times are seconds. ``connect_timeout + read_timeout`` after the beginning of a send nothing of it goes out any more,
-    and nothing is waited for; only the opening of a connection may last longer, each step of it ``connect_timeout``
-    at most. Raises what `mailer.ses.transport.Transport` says, and
-    `SettingsError` for a URL that is none of these.
+    ``connect_timeout + read_timeout`` after the beginning of a send nothing of it goes out any more, and nothing is
+    waited for; only the opening of a connection may last longer, each step of it ``connect_timeout`` at most. Raises
+    what `mailer.ses.transport.Transport` says, and `SettingsError` for a URL that is none of these.
     """
 
-    def __init__(
-        self,
-        *,
-        smtp_url: str | None = None,
-        region: str | None = None,
-        profile: str | None = None,
-        ca_bundle: str | None = None,
-        connect_timeout: float = 3.0,
-        read_timeout: float = 30.0,
-    ) -> None:
-        self._given = None if smtp_url is None else parse_url(smtp_url)
-        self._region = region
-        self._profile = profile
-        self._ca_bundle = ca_bundle
-        self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
+    def __init__(self, way: Way = USUAL) -> None:
+        self._way = way
+        self._given = None if way.smtp_url is None else parse_url(way.smtp_url)
         self._reset()
 
     def _reset(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._door: tuple[Server, ssl.SSLContext] | None = None
+        self._route: tuple[Server, ssl.SSLContext] | None = None
         self._idle = Idle[Connection]()
 
     def send(self, message: Message) -> str:
-        deadline = time.monotonic() + self._connect_timeout + self._read_timeout
+        deadline = time.monotonic() + self._way.connect_timeout + self._way.read_timeout
         content = _DOT_AT_LINE_START.sub(b"..", encode(message))
         connection = self._begin(_bare(message.sender), _bare(message.to), deadline)
         try:
@@ -91,8 +78,8 @@ class SmtpTransport:
         """Find the server and the login. Raises `HostUnfit` or `Unavailable`."""
         if self._process != os.getpid():
             self._reset()
-        if self._door is None:
-            self._find_door()
+        if self._route is None:
+            self._find_route()
 
     def close(self) -> None:
         self._idle.close()
@@ -119,7 +106,7 @@ class SmtpTransport:
                 # The content was not offered yet, so a new connection repeats nothing.
                 if time.monotonic() >= deadline:
                     raise Unavailable("ConnectionLost", str(lost)) from lost
-        fresh = Connection(*(self._door or self._find_door()), self._connect_timeout)
+        fresh = Connection(*(self._route or self._find_route()), self._way.connect_timeout)
         try:
             return self._offer(fresh, sender, recipient, deadline)
         except ConnectionLost as lost:
@@ -133,22 +120,22 @@ class SmtpTransport:
             raise
         return connection
 
-    def _find_door(self) -> tuple[Server, ssl.SSLContext]:
+    def _find_route(self) -> tuple[Server, ssl.SSLContext]:
         with self._lock:
-            if self._door is None:
+            if self._route is None:
                 server = self._given or Server("smtp", "", PORTS["smtp"])
                 if not server.user and server.scheme != "smtp+plain":
                     server = self._log_in_as_aws_key(server)
                 try:
-                    bundle = self._ca_bundle or find_ca_bundle(open_session(self._profile))
+                    bundle = find_ca_bundle(open_session(), self._way)
                     context = ssl.create_default_context(cafile=bundle)
                 except Exception as error:
                     raise credentials_error(error) from error
-                self._door = (server, context)
-            return self._door
+                self._route = (server, context)
+            return self._route
 
     def _log_in_as_aws_key(self, server: Server) -> Server:
-        access = find_access(region=self._region, profile=self._profile)
+        access = find_access()
         credentials = access.credentials()
         if credentials.token:
             raise HostUnfit(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
 from mailer.errors import HostUnfit, SettingsError, Unavailable
-from mailer.ses.access import find_access
+from mailer.ses.access import USUAL, Way
 from mailer.ses.boto import BotoTransport
 from mailer.ses.curl import CurlTransport
 from mailer.ses.smtp import SmtpTransport
-from mailer.ses.smtp_connection import parse_url
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,7 +38,7 @@ class Transport(Protocol):
     def prepare(self, connections: int = 0) -> None:
         """Do now what the first send would do first, and open so many connections where that helps.
 
-        Raises `AccountStopped`, `HostUnfit` or `Unavailable`.
+        Raises `HostUnfit` where this host lacks what every send needs, and `Unavailable` for what may pass.
         """
         ...
 
@@ -53,79 +53,40 @@ class Transport(Protocol):
     ) -> None: ...
 
 
-def check_host(settings: Settings) -> None:
-    """Raise SettingsError where this host could send nothing: it has no Region or no credentials, or what `check` says.
+def open_transport(kind: TransportKind, way: Way = USUAL) -> Transport:
+    """A transport of this kind: ``ses`` (libcurl), ``boto3`` or ``smtp``. Opens nothing before its first send.
+
+    Raises `SettingsError` for an SMTP URL it cannot read.
+    """
+    return _KINDS[kind](way)
+
+
+_KINDS: Mapping[TransportKind, Callable[[Way], Transport]] = {
+    "ses": CurlTransport,
+    "boto3": BotoTransport,
+    "smtp": SmtpTransport,
+}
+
+
+def configured(settings: Settings) -> Transport:
+    """The transport of the settings. Raises `SettingsError`."""
+    try:
+        return open_transport(settings.transport, Way.of(settings))
+    except SettingsError as error:
+        raise SettingsError(f"MAILER_SMTP_URL: {error}") from None
+
+
+def check_host(transport: Transport) -> None:
+    """Prepare ``transport``, and raise `SettingsError` where this host could send nothing over it.
 
     Takes 0.1 s, and some seconds where credentials are looked for in the network. What fails there may pass, and is no
     error.
     """
-    check(settings)
-    if settings.transport == "smtp" and settings.smtp_url is not None:
-        server = parse_url(settings.smtp_url.get_secret_value())
-        if server.user or server.scheme == "smtp+plain":
-            return
     with suppress(Unavailable):
         try:
-            find_access()
+            transport.prepare()
         except HostUnfit as error:
             raise SettingsError(
                 f"{error.detail.rstrip('.')}. Workers reach SES as AWS's tools do: set AWS_REGION, and AWS_PROFILE or "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the host has no role"
             ) from None
-
-
-def check(settings: Settings) -> None:
-    """Raise SettingsError for what no transport opens with: before a worker takes messages, not with each of them."""
-    if settings.transport == "smtp" and settings.smtp_url is not None:
-        try:
-            parse_url(settings.smtp_url.get_secret_value())
-        except SettingsError as error:
-            raise SettingsError(f"MAILER_SMTP_URL: {error}") from None
-
-
-def open_transport(
-    kind: TransportKind,
-    *,
-    region: str | None = None,
-    endpoint_url: str | None = None,
-    profile: str | None = None,
-    smtp_url: str | None = None,
-    ca_bundle: str | None = None,
-    connect_timeout: float = 3.0,
-    read_timeout: float = 30.0,
-    threads: int = 32,
-) -> Transport:
-    """A transport of this kind: ``ses`` (libcurl), ``boto3`` or ``smtp``. Opens nothing before its first
-    send.
-
-    What is None comes from the AWS environment and profile. Timeouts are seconds. ``threads`` is the number
-    of sends at the same time. ``endpoint_url`` is for the first two, ``smtp_url`` for the last (see
-    `SmtpTransport`). Raises `SettingsError` for an SMTP URL it cannot read.
-    """
-    if kind == "smtp":
-        return SmtpTransport(
-            smtp_url=smtp_url,
-            region=region,
-            profile=profile,
-            ca_bundle=ca_bundle,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-        )
-    if kind == "boto3":
-        return BotoTransport(
-            region=region,
-            endpoint_url=endpoint_url,
-            profile=profile,
-            ca_bundle=ca_bundle,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            threads=threads,
-        )
-    return CurlTransport(
-        region=region,
-        endpoint_url=endpoint_url,
-        profile=profile,
-        ca_bundle=ca_bundle,
-        connect_timeout=connect_timeout,
-        read_timeout=read_timeout,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -86,7 +87,7 @@ def _options(given: argparse.Namespace) -> Options:
         ready_file=given.ready_file,
         stop_with_stdin=given.stop_with_stdin,
         allow_remote=given.allow_remote,
-        save=given.save,
+        save=_writable(given.save),
     )
 
 
@@ -95,6 +96,13 @@ def _secret(text: str) -> tuple[str, str]:
     if not (key and colon and secret):
         raise ValueError("--secret is ACCESS_KEY_ID:SECRET_ACCESS_KEY")
     return key, secret
+
+
+def _writable(path: Path | None) -> Path | None:
+    """Told at the start: later it would only be tried again and again, and mail that was to be kept be lost."""
+    if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+        raise ValueError(f"--save {path}: no file can be written there. Name one in a folder that is there")
+    return path
 
 
 def _port(text: str) -> int:

@@ -12,13 +12,17 @@ _MOST_OF_ONE_CALL = 100
 
 
 class Attempt(NamedTuple):
-    """One request, and what it was answered; ``ending`` is ``answer`` unless a fault spoilt it."""
+    """One request, and what it was answered; ``ending`` is ``answer`` unless a fault spoilt it.
+
+    ``taken``: SES did what it was asked, whatever the answer says.
+    """
 
     at: float
     operation: str
     status: int
     error_code: str
     ending: str
+    taken: bool
 
 
 class Attempts:
@@ -35,7 +39,8 @@ class Attempts:
         """Requests that were not the first of their call."""
 
     def record(self, invocation_id: str, at: float, operation: str, reply: Reply) -> None:
-        attempt = Attempt(at, operation, reply.status, reply.error_code, reply.ending.name.lower())
+        taken = reply.status == 200 if reply.taken is None else reply.taken
+        attempt = Attempt(at, operation, reply.status, reply.error_code, reply.ending.name.lower(), taken)
         made = self._calls.get(invocation_id)
         if made is None:
             self._calls[invocation_id] = [attempt]
@@ -56,7 +61,7 @@ class Attempts:
             {
                 "invocation_id": invocation_id,
                 "operation": attempts[0].operation,
-                "taken": sum(attempt.status == 200 for attempt in attempts),
+                "taken": sum(attempt.taken for attempt in attempts),
                 "attempts": [attempt._asdict() for attempt in attempts],
             }
             for invocation_id, attempts in newest

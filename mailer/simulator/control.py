@@ -162,6 +162,7 @@ class Control:
                 "started_at": service.started_at,
                 "accepted": sum(account.traffic.messages for account in accounts),
                 "recipients": sum(account.traffic.recipients for account in accounts),
+                "kept": len(service.inbox),
                 "refused": dict(service.refused),
                 "requests": dict(service.requests),
                 "faults": dict(service.faults.struck),

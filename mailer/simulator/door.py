@@ -43,16 +43,17 @@ class Door(ABC):
     def under(self, strike: Strike, answer: Callable[[], Reply]) -> Reply:
         """What ``answer`` says, unless a fault comes before it or spoils it afterwards."""
         fault = strike.before
+        taken = False
         reply = Reply(200, b"{}")
         if fault is None:
             try:
                 reply = answer()
+                taken = True
                 fault = strike.after
             except Refused as refused:
                 self.service.faults.take_back(strike)
                 reply = self.refusal(refused.error)
-        if fault is not None and fault.kind == "error":
-            reply = self.refusal(fault.answer)
-        elif fault is not None:
-            reply = reply.ending_as(fault)
+        if fault is not None:
+            reply = self.refusal(fault.answer) if fault.kind == "error" else reply.ending_as(fault)
+            reply = replace(reply, taken=taken)
         return replace(reply, delay=strike.delay) if strike.delay else reply

@@ -82,7 +82,7 @@ PAUSED = SesError(
     "paused",
     400,
     "SendingPausedException",
-    _PAUSED_TEXT,
+    _PAUSED_TEXT,  # U: seen only where AWS itself had paused the account
     f"554 Message rejected: {_PAUSED_TEXT}",
     v1="AccountSendingPausedException",
     bulk="ACCOUNT_SENDING_PAUSED",
@@ -105,7 +105,7 @@ SUSPENDED = SesError(
     400,
     "AccountSuspendedException",
     _SUSPENDED_TEXT,
-    f"554 Access denied: {_SUSPENDED_TEXT}",
+    f"554 Message rejected: {_PAUSED_TEXT}",
     v1="MessageRejected",
     v1_text=_PAUSED_TEXT,
     bulk="ACCOUNT_SUSPENDED",

@@ -60,6 +60,8 @@ class Reply:
     delay: float = 0.0
     ending: Ending = Ending.ANSWER
     bytes_per_second: float = 0.0
+    taken: bool | None = None
+    """Whether SES did what it was asked, where a fault makes the status say otherwise."""
 
     @classmethod
     def of_error(cls, error: SesError) -> Reply:

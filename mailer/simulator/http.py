@@ -95,14 +95,29 @@ class HttpProtocol(asyncio.Protocol):
             self._read(data)
 
     def _read(self, data: bytes) -> None:
-        if self._transport.is_closing() or self._refusal is not None:
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(400)
-        except httptools.HttpParserError:
-            self._refuse(400)
+        while data and not self._transport.is_closing() and self._refusal is None:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                # Served in the protocol it came in, as AWS does; only a CONNECT cannot be.
+                if self._parser.get_method() == b"CONNECT":
+                    self._refuse(400)
+                    return
+                data = self._head_without_offer() + data[upgrade.args[0] :]
+                self._parser = httptools.HttpRequestParser(self)
+            except httptools.HttpParserError:
+                self._refuse(400)
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        """The head just read, without its Upgrade header (Java's client offers h2c in its first request).
+
+        The parser leaves a body behind that header alone, so it reads the request once more.
+        """
+        line = b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, self._parser.get_http_version().encode())
+        headers = [b"%s: %s" % header for header in self._headers.items() if header[0] != b"upgrade"]
+        return b"\r\n".join((line, *headers, b"", b""))
 
     def _reads_slowly(self, data: bytes) -> Trickle | None:
         """For a request that is beginning with ``data``: what reads it slowly, if a fault says so."""
@@ -152,6 +167,8 @@ class HttpProtocol(asyncio.Protocol):
         self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
+        if self._parser.should_upgrade():
+            return
         if self._headers.get(b"expect", b"").lower() == b"100-continue" and not self._busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -163,6 +180,8 @@ class HttpProtocol(asyncio.Protocol):
             self._body.append(body)
 
     def on_message_complete(self) -> None:
+        if self._parser.should_upgrade():
+            return
         self._in_request = False
         if self._transport.is_closing():
             return

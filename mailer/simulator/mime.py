@@ -12,9 +12,21 @@ from mailer.simulator.address import mailbox
 from mailer.simulator.errors import BAD_REQUEST, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _TAG = re.compile(r"[A-Za-z0-9_:.@-]{1,256}")
+# As AWS lists them in its developer guide, "Header fields"; To, Cc and Bcc are not among them.
+_ONLY_ONCE_NAMES = """
+    Accept-Language acceptLanguage Archived-At Auto-Submitted Bounces-to Comments Content-Alternative Content-Base
+    Content-Class Content-Description Content-Disposition Content-Duration Content-ID Content-Language
+    Content-Length Content-Location Content-MD5 Content-Transfer-Encoding Content-Type Date Delivered-To
+    Disposition-Notification-Options Disposition-Notification-To DKIM-Signature DomainKey-Signature Errors-To From
+    Importance In-Reply-To Keywords List-Archive List-Help List-Id List-Owner List-Post List-Subscribe
+    List-Unsubscribe List-Unsubscribe-Post Message-Context Message-ID MIME-Version Organization Original-From
+    Original-Message-ID Original-Recipient Original-Subject Precedence Priority References Reply-To Return-Path
+    Return-Receipt-To Sender Solicitation Sensitivity Subject Thread-Index Thread-Topic User-Agent VBR-Info
+"""
+_ONLY_ONCE = {name.lower(): name for name in _ONLY_ONCE_NAMES.split()}
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 # A header of SES's own with its continuation lines.
 _SES_HEADER = re.compile(
@@ -38,6 +50,7 @@ def read(data: bytes) -> Envelope:
     end = _HEADER_END.search(data)
     head_length = end.end() if end else len(data)
     headers = BytesHeaderParser().parsebytes(data[:head_length])
+    _check_once(headers.keys())
     sender = headers.get("From")
     named = [str(value) for name in ("To", "Cc", "Bcc") for value in headers.get_all(name, [])]
     return Envelope(
@@ -47,6 +60,14 @@ def read(data: bytes) -> Envelope:
         configuration_set=_text_or_none(headers.get("X-SES-CONFIGURATION-SET")),
         data=_SES_HEADER.sub(b"", data[:head_length]) + data[head_length:],
     )
+
+
+def _check_once(names: Iterable[str]) -> None:
+    seen = set()
+    for name in map(str.lower, names):
+        if name in seen and name in _ONLY_ONCE:
+            raise Refused(BAD_REQUEST.saying(f"Duplicate header '{_ONLY_ONCE[name]}'."))
+        seen.add(name)
 
 
 def tags_of(text: str) -> dict[str, str]:

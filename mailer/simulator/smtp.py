@@ -40,8 +40,9 @@ _IN_SES_WORDS = {
     "535 5.7.8 Authentication credentials invalid": "535 Authentication Credentials Invalid",
     "552 Error: Too much mail data": "552 Message is too long.",
     "552 Error: message size exceeds fixed maximum message size": "552 Message is too long.",
-    "553 5.1.3 Error: malformed address": "553 Invalid email address",
 }
+_MALFORMED = "553 5.1.3 Error: malformed address"
+_AN_ADDRESS = re.compile(r"<[^>]*>|\S+")
 _NOT_IN_A_REPLY = re.compile(r"[^\x20-\x7e]")
 _IDENT = string.ascii_uppercase + string.digits
 _NO_TIMEOUT = 1e6
@@ -203,7 +204,9 @@ class SmtpDoor:
         return ""
 
 
-def _in_ses_words(reply: str) -> str:
+def _in_ses_words(reply: str, address: str) -> str:
+    if reply == _MALFORMED:
+        reply = f"553 {address} Invalid email address"
     # aiosmtpd repeats an unknown command, and a bare CR in it would begin a line of its own. What a message names may
     # be in any script; a reply is ASCII.
     return _IN_SES_WORDS.get(reply, _NOT_IN_A_REPLY.sub("?", reply))
@@ -224,6 +227,8 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
         self._in_data = False
         self._is_answering = False
         self._pace: float | None = None
+        self._address = ""
+        """The last that MAIL or RCPT named, as it was written."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # STARTTLS makes the connection a second time.
@@ -274,6 +279,8 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
         self._pace = bytes_per_second
 
     def _getaddr(self, argument: str) -> tuple[str | None, str | None]:
+        written = _AN_ADDRESS.match(argument.strip())
+        self._address = written.group() if written else ""
         try:
             address: tuple[str | None, str | None] = super()._getaddr(argument)
         except IndexError:  # the standard library's parser, on an address that ends too soon
@@ -282,7 +289,7 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
 
     async def push(self, status: AnyStr) -> None:
         pace, self._pace = self._pace, None
-        reply = _in_ses_words(status) if isinstance(status, str) else status.decode()
+        reply = _in_ses_words(status, self._address) if isinstance(status, str) else status.decode()
         if reply.startswith("354 "):
             self._read_slowly()
         else:

@@ -11,7 +11,7 @@ from kombu import Exchange, Queue
 from mailer.broker import transport  # noqa: F401 - registers the transport with kombu
 from mailer.broker.connection import redis_url
 from mailer.broker.keys import Keys
-from mailer.ses.transport import check, check_host
+from mailer.ses.transport import check_host
 from mailer.settings import Settings
 from mailer.worker import lifecycle, limits, masking
 from mailer.worker.door import Door
@@ -33,11 +33,10 @@ def create_app(settings: Settings) -> Celery:
 
     Raises SettingsError when Redis is not configured, or the way to SES cannot be used. Opens no connection.
     """
-    check(settings)
     app = Application("mailer", set_as_current=False)
     app.conf.update(configuration(settings))
     door = app.register_task(Door(settings))
-    lifecycle.start_only_if(lambda: check_host(settings))
+    lifecycle.start_only_if(lambda: check_host(door.transport))
     lifecycle.prepare_before_the_first_message(door.prepare)
     masking.install()
     # Each minute's GetAccount would have it say twice where it found credentials.
@@ -63,7 +62,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "lanes": list(settings.lanes),
             "unknown": {lane: settings.unknown_policy(lane) for lane in settings.lanes},
             "lease_seconds": settings.lease_seconds,
-            "answer_seconds": 2 * settings.redis_timeout_seconds,
+            "answer_seconds": settings.answer_seconds,
             "record_hours": settings.record_hours,
             "record_megabytes": settings.record_megabytes,
             "socket_timeout": settings.redis_timeout_seconds,

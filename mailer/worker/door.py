@@ -20,7 +20,7 @@ from mailer.delivery import Kind, Outcome, deliver, outcome_of
 from mailer.errors import InvalidMessage, QueueUnavailable, SendError
 from mailer.message import Message
 from mailer.ses.curl_loop import CurlLoop
-from mailer.ses.transport import Transport, open_transport
+from mailer.ses.transport import configured
 from mailer.settings import Settings
 from mailer.worker import report
 from mailer.worker.report import Unsent
@@ -45,29 +45,20 @@ class Door(Task):
     max_retries = 0
 
     def __init__(self, settings: Settings) -> None:
+        """Raises `SettingsError` for a transport that cannot be opened."""
         self.settings = settings
+        self.transport = configured(settings)
         self._stood_still_at = self._stood_still_until = -math.inf
-        self.send_takes_at_most = settings.connect_timeout_seconds + settings.read_timeout_seconds
-
-    @cached_property
-    def transport(self) -> Transport:
-        settings = self.settings
-        return open_transport(
-            settings.transport,
-            smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else None,
-            connect_timeout=settings.connect_timeout_seconds,
-            read_timeout=settings.read_timeout_seconds,
-            threads=self.app.conf.worker_concurrency,
-        )
 
     def prepare(self) -> None:
         """Be ready for the first message: a permit that is used late meets the next one at SES, and one is refused."""
         try:
-            payload.decode(_SAMPLE, self.contents.content, message_id="")
-            self.contents.content("")
             self.transport.prepare(_FIRST_CONNECTIONS)
         except SendError as error:
             logger.warning("SES cannot be reached yet: %s", error)
+        try:
+            payload.decode(_SAMPLE, self.contents.content, message_id="")
+            self.contents.content("")
         except QueueUnavailable as error:
             logger.warning("Redis cannot be reached yet: %s", error)
 
@@ -113,7 +104,7 @@ class Door(Task):
 
     def _too_late(self, request: Mapping[str, Any]) -> Unsent | None:
         now = time.monotonic()
-        if now + self.send_takes_at_most > request.get(LEASE_ENDS, math.inf):
+        if now + self.settings.send_seconds > request.get(LEASE_ENDS, math.inf):
             return Unsent.LEASE_ENDING
         if now > request.get(PERMIT_ENDS, math.inf):
             # This process stood still for a moment. Where it happens all the time it is slow, and has to send late.

@@ -61,7 +61,8 @@ class LastFlush:
     def __init__(self, settings: Settings) -> None:
         keys = Keys.of(settings)
         unknown = {lane: settings.unknown_policy(lane) for lane in settings.lanes}
-        self._settings = settings
+        # Made before the end: an embedded server that is stopped with us takes its address away first.
+        self._client = connect(settings)
         self._prefix = keys.prefix
         self._take = Take(
             keys,
@@ -85,22 +86,20 @@ class LastFlush:
     def stop(self, **_: Any) -> None:
         self._stopped.set()
         self.leases.hand_back_unstarted()
-        client = connect(self._settings)
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not self._flush(client) and time.monotonic() < deadline:
+        while not self._flush() and time.monotonic() < deadline:
             time.sleep(_EVERY_SECONDS)
         if self.leases.unsettled:
             logger.error("Stopped with settlements unsent: those leases run out by themselves")
 
     def _until_stopped(self) -> None:
-        client = connect(self._settings)
         while not self._stopped.wait(_EVERY_SECONDS):
-            self._flush(client)
+            self._flush()
 
-    def _flush(self, client: redis.Redis) -> bool:
+    def _flush(self) -> bool:
         try:
             while self.leases.unsettled:
-                self._take.run(client, self.leases, 0, ())
+                self._take.run(self._client, self.leases, 0, ())
         except redis.exceptions.RedisError as error:
             if not self._failing:
                 logger.warning("Settlements wait for Redis: %s", error)

@@ -50,7 +50,7 @@ class TaskPool(EndsAfterTheLoop):
     def on_stop(self) -> None:
         """Finish what is being sent; each send ends within its timeouts."""
         if self._sender is not None and self._door is not None:
-            self._sender.drain(self._door.send_takes_at_most + 1)
+            self._sender.drain(self._door.settings.send_seconds + 1)
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
         """A send cannot be called back."""

@@ -13,10 +13,11 @@ _WIDTH = 40
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """One value for each name; names that start like the first are the product's."""
+    """One value for each name; if they are ``compared``, names that start like the first are the product's."""
 
     title: str
     values: Mapping[str, float]
+    compared: bool = True
 
     def text(self) -> str:
         longest, highest = max(map(len, self.values)), max(self.values.values())
@@ -31,7 +32,7 @@ class Bars:
         plt = _pyplot()
         figure, axes = plt.subplots(figsize=(8, 0.45 * len(self.values) + 0.8), layout="constrained")
         names = list(self.values)
-        ours = names[0].partition(",")[0]
+        ours = names[0].partition(",")[0] if self.compared else ""
         bars = axes.barh(
             names, list(self.values.values()), color=[_FIRST if n.startswith(ours) else _OTHER for n in names]
         )
@@ -79,9 +80,12 @@ class Panels:
             axes.set_xscale("log")
             if panel.log_y:
                 axes.set_yscale("log")
+                axes.yaxis.set_major_formatter(lambda value, _: short(value))
             else:
-                axes.set_ylim(bottom=0)
+                # Room above: a line along 100 % is cut in half otherwise.
+                axes.set_ylim(0, 1.08 * max(map(max, panel.lines.values())))
             axes.minorticks_off()
+            axes.set_xticks(panel.at, [short(each) for each in panel.at])
             axes.set_title(panel.title, loc="left", fontsize=10)
             axes.set_xlabel(panel.xlabel)
             if len(panel.lines) > 1:
@@ -93,6 +97,14 @@ class Panels:
 
 
 Plot = Bars | Panels
+
+
+def short(value: float) -> str:
+    """``2500`` as ``2.5k``: three of them fit below an axis where powers of ten say less."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.4g}{letter}"
+    return f"{value:.4g}"
 
 
 def _pyplot() -> Any:

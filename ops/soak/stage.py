@@ -28,7 +28,12 @@ from ops.soak.standstill import Watch
 from ops.soak.verifier import Places, look
 
 # Short, so that a trial can wait for leases to run out; long enough for a busy machine.
-QUICK: dict[str, Any] = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": 2.0, "lease_seconds": 5.0}
+QUICK: dict[str, Any] = {
+    "connect_timeout_seconds": 1.0,
+    "read_timeout_seconds": 2.0,
+    "lease_seconds": 5.0,
+    "redis_timeout_seconds": 2.0,
+}
 RETRIES: dict[str, Any] = {"retry_base_seconds": 0.2, "retry_cap_seconds": 2.0}
 ACCESS_KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 START_SECONDS = 90.0

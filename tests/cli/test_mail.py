@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 from functools import partial
 from pathlib import Path
 
@@ -54,14 +55,22 @@ def test_send_takes_bodies_from_files_and_a_time_to_wait_for(
     assert state.next_due_at == 1_896_080_400
 
 
+def test_send_takes_a_time_from_now_as_pause_does(mailer: Mailer, client: redis.Redis, settings: Settings) -> None:
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--send-at", "2h", "--expires-at", "1d")
+    assert done.returncode == 0, done.stderr
+    due = read_status(client, settings).next_due_at
+    assert due is not None
+    assert 7100 < due - time.time() <= 7200
+
+
 def test_send_refuses_bad_input_with_the_field_and_the_remedy(mailer: Mailer) -> None:
     done = mailer("send", "--to", "nobody", *MESSAGE, "--text", "Hi")
     assert done.returncode == 2
     assert done.stderr == "mailer: to[0]: has no @ or nothing before it. Write user@example.com\n"
     done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--send-at", "tomorrow")
-    assert done.stderr.startswith("mailer: send_at: 'tomorrow' is not a time. Write it as")
+    assert done.stderr.startswith("mailer: --send-at: 'tomorrow' is not a time. Write 30m, 2h, 18:30 or")
     done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--send-at", "2030-01-31T09:00")
-    assert done.stderr.startswith("mailer: send_at: '2030-01-31T09:00' has no offset from UTC. Write it as")
+    assert done.stderr.startswith("mailer: --send-at: '2030-01-31T09:00' has no offset from UTC. Write")
 
 
 def test_send_takes_no_name_of_a_file_for_a_body(mailer: Mailer, tmp_path: Path) -> None:
@@ -110,6 +119,13 @@ def test_import_enqueues_the_good_rows_and_reports_the_bad_ones_with_their_lines
     report = (tmp_path / "people.csv.bad.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[0] for line in report] == ["line", "3", "4"]
     assert [body["to"] for body in bodies(client, settings, "bulk")] == ["ann@example.com", "bob@example.com"]
+
+
+def test_an_import_of_nothing_to_say_names_the_options(mailer: Mailer, tmp_path: Path) -> None:
+    csv(tmp_path, "ann@example.com,Ann,")
+    done = mailer("import", "people.csv", *MESSAGE)
+    assert done.returncode == 2
+    assert done.stderr == "mailer: text: is missing, and html too. Give --text, --html or both, each a file\n"
 
 
 def test_an_interrupted_import_says_what_is_enqueued(
@@ -167,5 +183,6 @@ def test_a_template_that_uses_an_unknown_column_enqueues_nothing(
     done = mailer(*IMPORT)
     assert (done.stdout, read_status(client, settings).waiting) == ("0 accepted, 1 bad, 0 duplicates\n", 0)
     assert done.returncode == 1
+    assert "Line 2: variables: lack what text asks for: 'surname' is undefined." in done.stderr
     assert "templates may use here: name" in done.stderr
     assert "surname" in (tmp_path / "people.csv.bad.csv").read_text(encoding="utf-8")

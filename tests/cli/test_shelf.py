@@ -214,6 +214,8 @@ def test_an_export_is_a_new_file_for_its_owner(mailer: Mailer, jane: str, tmp_pa
     (line,) = lines(file.read_text())
     assert json.loads(line["envelope"])["headers"]["id"] == jane
     assert lines(mailer("dead", "export", "-", jane).stdout) == [line]
+    assert lines(mailer("dead", "export", "-", "--all").stdout) == [line]
+    assert "one of the three" in mailer("dead", "export", "-", jane, "--all").stderr
     assert "is there already" in mailer("dead", "export", str(file)).stderr
 
 

@@ -189,7 +189,10 @@ def test_a_pause_that_has_ended_is_not_shown(client: redis.Redis, settings: Sett
 def test_a_lane_is_paused_by_itself(mailer: Mailer, client: redis.Redis, settings: Settings) -> None:
     assert mailer("pause", "--lane", "bulk", "--reason", "wrong letter").returncode == 0
     assert [lane.paused for lane in read_status(client, settings).lanes] == [None, "wrong letter"]
-    assert mailer("resume", "--lane", "bulk").returncode == 0
+    assert mailer("resume").stdout == (
+        f"Account {settings.account} was not stopped.\nLane bulk stays paused: mailer resume --lane bulk\n"
+    )
+    assert mailer("resume", "--lane", "bulk").stdout == f"Lane bulk of account {settings.account} sends again.\n"
     assert [lane.paused for lane in read_status(client, settings).lanes] == [None, None]
     done = mailer("pause", "--lane", "blk", "--reason", "typo")
     assert (done.returncode, "transactional, bulk" in done.stderr) == (2, True)

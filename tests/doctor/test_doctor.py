@@ -256,6 +256,11 @@ def test_settings_that_contradict_each_other(changes: dict[str, Any], where: str
     assert list(host.contradictions(load())) == []
 
 
+def test_an_smtp_url_that_cannot_be_read_is_a_problem_among_others() -> None:
+    (found,) = account.smtp(load(transport="smtp", smtp_url="mail.example.com:587"))
+    assert (found.level, found.text[:17]) == (Level.PROBLEM, "MAILER_SMTP_URL: ")
+
+
 def test_a_short_lease_is_a_note_and_one_that_is_too_short_refused() -> None:
     (short,) = host.timeouts(load(lease_seconds=40))
     (long,) = host.timeouts(load())

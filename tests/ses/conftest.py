@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mailer.message import Message
+from mailer.ses.access import Way
 from mailer.ses.transport import Transport, open_transport
 from mailer.settings import TransportKind
 from mailer.simulator.certificate import Certificate
@@ -78,7 +79,7 @@ def opener(ses: Simulator, kind: TransportKind) -> Iterator[Opener]:
             "endpoint_url": ses.url,
             "smtp_url": f"smtp://{host}:{port}",
         }
-        opened.append(open_transport(kind, **{**given, **changes}))
+        opened.append(open_transport(kind, Way(**{**given, **changes})))
         return opened[-1]
 
     yield open_one

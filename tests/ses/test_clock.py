@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from mailer.delivery import Kind, deliver
 from mailer.errors import Misdated, Unavailable
+from mailer.ses.access import Way
 from mailer.ses.account import read_account
 from mailer.ses.clock import AWS, Clock, put_right
 from mailer.ses.transport import Transport
@@ -105,5 +105,4 @@ def test_a_clock_that_cannot_be_blamed_fails_like_any_passing_trouble(
 
 def test_the_account_is_read_by_a_host_with_a_wrong_clock(ses: Simulator) -> None:
     ses.skew_clock(600)
-    access: dict[str, Any] = {"endpoint_url": ses.url, "ca_bundle": ses.ca_file}
-    assert read_account(**access).max_send_rate == 1000
+    assert read_account(Way(endpoint_url=ses.url, ca_bundle=ses.ca_file)).max_send_rate == 1000

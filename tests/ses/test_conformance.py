@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import multiprocessing
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mailer.delivery import Kind, Outcome, deliver
+from mailer.errors import HostUnfit
 from mailer.message import Attachment
 from mailer.ses.transport import Transport
 from mailer.settings import TransportKind
@@ -205,6 +207,51 @@ def test_missing_credentials_are_this_hosts_alone(opener: Opener, monkeypatch: p
     assert deliver(a_message(), opener()).kind is Kind.UNFIT
 
 
+def test_a_command_for_credentials_that_is_not_there_is_this_hosts_alone(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[default]\ncredential_process = /nonexistent/command\n")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+
+    outcome = deliver(a_message(), opener())
+
+    assert outcome.kind is Kind.UNFIT, outcome
+    assert "/nonexistent/command" in outcome.detail
+
+
+def test_a_token_file_that_is_not_there_is_this_hosts_alone(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/sender")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+
+    assert deliver(a_message(), opener()).kind is Kind.UNFIT
+
+
+def test_certificates_that_are_not_there_are_this_hosts_alone(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nonexistent.pem")
+
+    outcome = deliver(a_message(), opener(ca_bundle=None))
+
+    assert outcome.kind is Kind.UNFIT, outcome
+    assert "/nonexistent.pem" in outcome.detail
+
+
+@pytest.mark.parametrize("missing", ["AWS_REGION", "AWS_SECRET_ACCESS_KEY", "both keys"])
+def test_a_transport_that_is_prepared_says_whether_this_host_can_send(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    opener().prepare()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if missing == "both keys" else (missing,):
+        monkeypatch.delenv(name)
+
+    with pytest.raises(HostUnfit):
+        opener().prepare()
+
+
 def test_threads_share_a_transport(transport: Transport, ses: Simulator, kind: TransportKind) -> None:
     outcomes: list[Outcome] = []
     before = connections(ses, kind)
@@ -218,6 +265,20 @@ def test_threads_share_a_transport(transport: Transport, ses: Simulator, kind: T
     assert {outcome.kind for outcome in outcomes} == {Kind.SENT}
     assert len({outcome.ses_id for outcome in outcomes}) == 80
     assert connections(ses, kind) - before <= 8
+
+
+@pytest.mark.parametrize("kind", ["ses", "boto3"])
+def test_all_connections_that_were_needed_at_once_stay_open(
+    transport: Transport, ses: Simulator, kind: TransportKind
+) -> None:
+    at_once = 48
+    before = connections(ses, kind)
+    ses.add_fault("latency", latency="300ms")
+
+    for _ in range(3):
+        in_parallel(at_once, lambda _: transport.send(a_message()))
+
+    assert connections(ses, kind) - before <= at_once
 
 
 def test_a_closed_transport_opens_again_at_the_next_send(transport: Transport) -> None:

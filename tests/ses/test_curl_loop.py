@@ -13,6 +13,7 @@ from kombu.asynchronous import Hub
 
 from mailer.errors import OutcomeUnknown, Unavailable
 from mailer.message import Attachment, Message
+from mailer.ses.access import Way
 from mailer.ses.curl import CurlTransport
 from mailer.ses.curl_loop import CurlLoop
 from tests.ses.servers import ACCEPTED, RawServer, read_request
@@ -38,7 +39,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def looping(server: RawServer, read_timeout: float = 20.0) -> Iterator[tuple[CurlLoop, Hub]]:
-    with CurlTransport(endpoint_url=server.url, connect_timeout=10, read_timeout=read_timeout) as transport:
+    with CurlTransport(Way(endpoint_url=server.url, connect_timeout=10, read_timeout=read_timeout)) as transport:
         loop, hub = CurlLoop(transport), Hub()
         loop.attach(hub)
         yield loop, hub

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mailer.delivery import Kind, deliver
+from mailer.ses.access import Way
 from mailer.ses.transport import Transport, open_transport
 from mailer.settings import TransportKind
 from mailer.simulator.client import Simulator
@@ -23,7 +24,7 @@ def over_http(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Transp
 
     def open_one(url: str) -> Transport:
         kind: TransportKind = request.param
-        opened.append(open_transport(kind, endpoint_url=url, connect_timeout=10.0, read_timeout=10.0))
+        opened.append(open_transport(kind, Way(endpoint_url=url, connect_timeout=10.0, read_timeout=10.0)))
         return opened[-1]
 
     yield open_one
@@ -99,10 +100,39 @@ def test_a_kept_connection_that_fails_late_leaves_no_time_for_another(pause: flo
 
     with (
         RawServer(stall) as server,
-        open_transport("ses", endpoint_url=server.url, connect_timeout=5, read_timeout=30) as transport,
+        open_transport("ses", Way(endpoint_url=server.url, connect_timeout=5, read_timeout=30)) as transport,
     ):
         kinds = [deliver(a_message(), transport).kind, deliver(a_message(text="x" * 30_000_000), transport).kind]
         assert (kinds, len(server.connections)) == ([Kind.SENT, kind], opened)
+
+
+def test_a_connection_that_takes_the_place_of_another_too_late_carries_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[bytes] = []
+
+    def tunnel(client: socket.socket) -> None:
+        """A proxy that answers for SES as well; its second tunnel is slow to come, and the first breaks."""
+        assert read_request(client) is not None
+        first = len(server.connections) == 1
+        time.sleep(0 if first else 1.4)
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        while (request := read_request(client)) is not None:
+            requests.append(request[1])
+            client.sendall(ACCEPTED)
+            if first:
+                client.recv(100)  # the next request has begun
+                time.sleep(1)
+                reset(client)
+                return
+
+    with RawServer(tunnel) as server:
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        way = Way(endpoint_url="http://ses.invalid", connect_timeout=2, read_timeout=20)
+        with open_transport("ses", way) as transport:
+            assert deliver(a_message(), transport).kind is Kind.SENT
+            outcome = deliver(a_message(text="x" * 30_000_000), transport)
+            assert (outcome.kind, outcome.code, len(server.connections)) == (Kind.FAILED, "TooLate", 2)
+            assert deliver(a_message(), transport).kind is Kind.SENT
+    assert len(requests) == 2
 
 
 def test_a_connection_closed_between_requests_costs_nothing(over_http: Callable[[str], Transport]) -> None:
@@ -146,7 +176,7 @@ def test_an_answer_that_never_ends_is_cut_off_by_the_read_timeout() -> None:
 
     with (
         RawServer(dribble) as server,
-        open_transport("ses", endpoint_url=server.url, connect_timeout=10, read_timeout=0.5) as transport,
+        open_transport("ses", Way(endpoint_url=server.url, connect_timeout=10, read_timeout=0.5)) as transport,
     ):
         start = time.monotonic()
         outcome = deliver(a_message(), transport)
@@ -175,7 +205,7 @@ def test_a_request_that_could_not_go_out_whole_was_surely_not_accepted() -> None
 
     with (
         RawServer(wait) as server,
-        open_transport("ses", endpoint_url=server.url, connect_timeout=10, read_timeout=0.3) as transport,
+        open_transport("ses", Way(endpoint_url=server.url, connect_timeout=10, read_timeout=0.3)) as transport,
     ):
         outcome = deliver(a_message(text="x" * 30_000_000), transport)
         hold.set()

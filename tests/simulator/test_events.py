@@ -100,6 +100,28 @@ def test_bounces_of_one_call_are_merged_and_the_others_delivered(ses: Ses, simul
     assert [each["emailAddress"][:8] for each in bounced["bounce"]["bouncedRecipients"]] == ["bounce+a", "bounce+b"]
 
 
+def test_an_event_tells_the_headers_of_a_message_that_ses_wrote_and_no_bcc(ses: Ses, simulator: Simulator) -> None:
+    call = mail(FromEmailAddress="Spring Shop <news@example.com>")
+    call["Destination"] |= {"CcAddresses": ["Bea <bea@example.com>"], "BccAddresses": ["secret@example.com"]}
+    ses.send_email(**call)
+
+    told = simulator.events(kind="Send")[0]["mail"]
+    assert told["destination"] == ["ann@example.com", "bea@example.com", "secret@example.com"]
+    assert {each["name"]: each["value"] for each in told["headers"]} == {
+        "From": "Spring Shop <news@example.com>",
+        "To": "ann@example.com",
+        "Cc": "Bea <bea@example.com>",
+        "Subject": "Hello",
+        "MIME-Version": "1.0",
+    }
+    common = told["commonHeaders"]
+    assert (common["from"], common["to"], common["cc"]) == (
+        ["Spring Shop <news@example.com>"],
+        ["ann@example.com"],
+        ["Bea <bea@example.com>"],
+    )
+
+
 def test_a_complaint_is_abuse(ses: Ses, simulator: Simulator) -> None:
     ses.send_email(**mail(f"complaint@{AT_SIMULATOR}"))
 

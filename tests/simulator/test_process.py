@@ -60,6 +60,7 @@ def test_what_it_cannot_do_is_one_line_that_names_it() -> None:
         assert f"127.0.0.1:{port}" in refusal("--port", "0", "--smtp-port", port)
     assert "'99999' is not a port" in refusal("--port", "99999")
     assert "above 0" in refusal("--rate", "-3")
+    assert "--save /nowhere/mail.json: no file" in refusal("--save", "/nowhere/mail.json", "--port", "0")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -221,6 +222,29 @@ def test_what_cannot_be_read_is_refused_behind_the_answers_to_what_came_before(
             received += piece
 
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"200", b"400"]
+
+
+@pytest.mark.parametrize("piece", [1 << 16, 100])
+def test_who_offers_http_2_is_served_over_http_1(
+    simulator: Simulator, request_bytes: Callable[[str], bytes], piece: int
+) -> None:
+    """Java's client does so with its first request to a plain endpoint."""
+    address = urlsplit(simulator.url)
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
+    send = request_bytes(address.netloc).replace(b"Content-Type:", offer + b"Content-Type:", 1)
+    look = b"GET /_sim/clock HTTP/1.1\r\nHost: localhost\r\n" + offer + b"\r\n"
+    last = request_bytes(address.netloc).replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    requests = send * 3 + look + last
+    assert offer in send
+    with socket.create_connection((str(address.hostname), address.port or 0), timeout=30) as connection:
+        for start in range(0, len(requests), piece):
+            connection.sendall(requests[start : start + piece])
+        received = b""
+        while got := connection.recv(65536):
+            received += got
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * 5
+    assert received.count(b"MessageId") == simulator.stats()["accepted"] == 4
 
 
 def test_http_1_0_and_connection_close_are_honoured(simulator: Simulator) -> None:

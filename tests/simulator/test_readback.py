@@ -21,6 +21,18 @@ def tagged(recipient: str, message_id: str, text: str = "Hello.") -> dict[str, A
     return call
 
 
+def open_hasty(simulator: Simulator) -> Ses:
+    """A client as AWS's SDKs are when nobody configures them: it tries again by itself."""
+    return boto3.client(
+        "sesv2",
+        endpoint_url=simulator.url,
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        config=Config(retries={"mode": "standard", "total_max_attempts": 3}),
+    )
+
+
 def test_the_same_content_to_the_same_recipient_is_a_duplicate(ses: Ses, simulator: Simulator) -> None:
     ids = [ses.send_email(**tagged("ann@example.com", f"m{number}"))["MessageId"] for number in range(2)]
     ses.send_email(**tagged("bob@example.com", "m3"))
@@ -51,14 +63,7 @@ def test_attachments_and_html_tell_messages_apart(ses: Ses, simulator: Simulator
 def test_what_an_sdk_sends_again_behind_ones_back_is_told(simulator: Simulator) -> None:
     simulator.add_fault("error", error="internal", count=1)
     simulator.add_fault("reset", when="after", count=1)
-    hasty = boto3.client(
-        "sesv2",
-        endpoint_url=simulator.url,
-        region_name="us-east-1",
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
-        config=Config(retries={"mode": "standard", "total_max_attempts": 3}),
-    )
+    hasty = open_hasty(simulator)
     hasty.send_email(**mail())
     hasty.send_email(**mail())
 
@@ -72,6 +77,20 @@ def test_what_an_sdk_sends_again_behind_ones_back_is_told(simulator: Simulator) 
     assert call["taken"] == 2
     # The mail came twice, and nobody who called would know.
     assert len(simulator.duplicates()[0]["ses_ids"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "when", "taken"), [("reset", "before", 1), ("reset", "after", 2), ("error", "after", 2)]
+)
+def test_an_attempt_counts_as_taken_by_what_ses_did_and_not_by_what_it_answered(
+    simulator: Simulator, kind: str, when: str, taken: int
+) -> None:
+    simulator.add_fault(kind, when=when, count=1)
+    open_hasty(simulator).send_email(**mail())
+
+    (call,) = simulator.resends()
+    assert len(call["attempts"]) == 2
+    assert call["taken"] == len(simulator.messages()) == taken
 
 
 def test_the_inbox_is_searched_by_all_words_and_paged_newest_first(ses: Ses, simulator: Simulator) -> None:

@@ -155,7 +155,7 @@ def test_smtp_and_the_api_share_one_account(smtp: smtplib.SMTP, ses: Ses, simula
     ("changes", "code", "text"),
     [
         ({"sending_enabled": False}, 554, b"Message rejected: Sending paused for this account."),
-        ({"enforcement": "SHUTDOWN"}, 554, b"Access denied: "),
+        ({"enforcement": "SHUTDOWN"}, 554, b"Message rejected: Sending paused for this account."),
         (
             {"sandbox": True},
             554,
@@ -271,6 +271,28 @@ def test_what_is_not_ascii_is_refused_in_sess_words_all_the_same(
     assert caught.value.smtp_code == code
     assert isinstance(caught.value.smtp_error, bytes)
     assert caught.value.smtp_error.startswith(text)
+
+
+def test_an_address_that_is_none_is_named(smtp: smtplib.SMTP) -> None:
+    smtp.mail("a@example.com")
+    assert smtp.docmd("RCPT TO:<<a>") == (553, b"<<a> Invalid email address")
+
+
+@pytest.mark.parametrize("name", ["From", "subject", "List-Unsubscribe", "MIME-VERSION"])
+def test_what_may_stand_once_in_a_message_may_not_stand_twice(smtp: smtplib.SMTP, name: str) -> None:
+    documented = {"subject": "Subject", "MIME-VERSION": "MIME-Version"}.get(name, name)
+    raw = f"From: a@example.com\r\n{name}: <a@example.com>\r\n{name.lower()}: x\r\n\r\nHello\r\n"
+    with pytest.raises(smtplib.SMTPDataError) as caught:
+        smtp.sendmail("a@example.com", ["b@example.com"], raw)
+
+    assert caught.value.smtp_error == f"Transaction failed: Duplicate header '{documented}'.".encode()
+
+
+def test_what_may_stand_twice_may(smtp: smtplib.SMTP, simulator: Simulator) -> None:
+    raw = "From: a@example.com\r\nTo: b@example.com\r\nTo: c@example.com\r\nX-A: 1\r\nX-A: 2\r\n\r\nHello\r\n"
+    smtp.sendmail("a@example.com", ["b@example.com"], raw)
+
+    assert len(simulator.messages()) == 1
 
 
 def test_who_sends_a_message_for_longer_than_the_idle_time_is_not_idle() -> None:

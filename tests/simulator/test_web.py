@@ -13,6 +13,8 @@ from urllib.parse import quote
 import pytest
 
 from mailer.simulator.client import Simulator
+from mailer.simulator.errors import BY_NAME
+from mailer.simulator.faults import KINDS
 from tests.simulator.browser import CHROMIUM, Page
 from tests.simulator.conftest import Ses, mail
 from tests.simulator.webhook import until
@@ -213,6 +215,79 @@ def test_what_went_wrong_is_listed(page: Page, ses: Ses, simulator: Simulator, t
     page.run("document.querySelector('#duplicates .link').click()")
     page.wait("document.querySelector('#reader h2')")
     assert complaints(page) == []
+
+
+def test_the_first_page_says_how_to_send_and_goes_when_mail_comes(page: Page, ses: Ses, simulator: Simulator) -> None:
+    page.wait("document.querySelector('#page').textContent === 'no mail yet'")
+    assert simulator.url in page.run("document.querySelector('#reader').innerText")
+    ses.send_email(**mail())
+    page.wait("document.querySelector('#reader').innerText === 'Choose a message.'")
+    page.run("document.querySelector('[data-tab=controls]').click()")
+    page.run("document.querySelector('#clear-messages').click()")
+    page.wait("!document.querySelector('#count-inbox').textContent")
+    page.run("document.querySelector('[data-tab=inbox]').click()")
+    page.wait("!document.querySelector('#messages').firstChild")
+
+
+def test_it_begins_with_the_simulators_own_region(page: Page) -> None:
+    with Simulator(region="eu-central-1", smtp=False) as elsewhere:
+        page.go(elsewhere.url)
+        page.wait("document.querySelector('#limit').textContent === '14/s'")
+        assert page.run("document.querySelector('#region').value") == "eu-central-1"
+        assert list(elsewhere.stats()["regions"]) == ["eu-central-1"]
+
+
+def test_every_kind_and_error_can_be_chosen_with_the_fields_that_it_has(page: Page, simulator: Simulator) -> None:
+    for name, known in (("kind", KINDS), ("error", BY_NAME)):
+        options = f"[...document.querySelector('#fault').{name}.options].map((each) => each.value)"
+        assert sorted(page.run(options)) == sorted(known)
+    page.run("document.querySelector('[data-tab=controls]').click()")
+    page.run(
+        "(() => { const form = document.querySelector('#fault'); form.latency.value = '1s';"
+        " form.kind.value = 'slow-read'; form.kind.dispatchEvent(new Event('input'));"
+        " form.bytes_per_second.value = 50; form.operation.value = 'any'; form.requestSubmit() })()"
+    )
+    page.wait("document.querySelector('#faults').textContent === 'slow-read, bytes_per_second=50, operation=any'")
+    shown = page.run(
+        "[...document.querySelectorAll('#fault label')].filter((each) => !each.hidden).map((each) => each.control.name)"
+    )
+    assert {"bytes_per_second", "operation"} <= set(shown)
+    assert not {"error", "latency", "recipient", "when"} & set(shown)
+    (fault,) = simulator.faults()
+    assert "operation" not in fault
+
+
+def test_the_keyboard_reaches_all_and_keeps_its_place_when_mail_comes(page: Page, ses: Ses) -> None:
+    def press(key: str) -> None:
+        for kind in ("keyDown", "keyUp"):
+            page.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+
+    ses.send_email(**mail("first@example.com"))
+    ses.send_email(**mail("second@example.com"))
+    page.wait("document.querySelectorAll('#messages li').length === 2")
+    page.run("document.querySelector('#messages button').focus()")
+    press("ArrowDown")
+    ses.send_email(**mail("third@example.com"))
+    page.wait("document.querySelectorAll('#messages li').length === 3")
+    assert "first@example.com" in page.run("document.activeElement.textContent")
+
+    page.run("document.querySelector('#tab-inbox').focus()")
+    for key, shown in (("ArrowRight", "events"), ("ArrowLeft", "inbox"), ("ArrowLeft", "controls"), ("Home", "inbox")):
+        press(key)
+        assert page.run("document.activeElement.dataset.tab") == shown
+        assert not page.run(f"document.querySelector('#{shown}').hidden")
+
+
+def test_it_fits_a_telephone(page: Page, ses: Ses) -> None:
+    ses.send_email(**mail(f"{'long' * 15}@{'mail.' * 10}example.com"))
+    page.call("Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=1, mobile=True)
+    try:
+        for tab in ("events", "duplicates", "resends", "controls", "inbox"):
+            page.run(f"document.querySelector('[data-tab={tab}]').click()")
+            assert page.run("document.documentElement.scrollWidth") == 360, tab
+        page.wait("document.querySelector('#messages button')?.clientHeight > 30")
+    finally:
+        page.call("Emulation.clearDeviceMetricsOverride")
 
 
 def test_the_same_html_does_act_where_nothing_keeps_it_in(page: Page, outside: Outside) -> None:

@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -108,3 +109,17 @@ def test_a_stop_returns_what_the_last_call_brings_while_sends_still_end(post: Po
     assert post.arrivals() == ["slow@example.com"]
     assert post.client.zcard(post.keys.leases) == 0
     assert post.client.llen(post.keys.lane("transactional")) == 1
+
+
+def test_a_stop_beside_that_of_the_embedded_server_is_no_error(post: Post, valkey: Valkey, tmp_path: Path) -> None:
+    address = tmp_path / "valkey.url"
+    address.write_text(valkey.url)
+    post.settings = post.settings.model_copy(update={"redis_url": None, "data_dir": tmp_path})
+    worker = post.worker()
+    post.simulator.set_latency("500ms")
+    post.send("slow@example.com")
+    until(lambda: post.client.zcard(post.keys.leases) == 1, "a send is in flight")
+    address.unlink()
+    assert worker.stop() == 0
+    assert "Traceback" not in worker.text
+    assert post.client.zcard(post.keys.leases) == 0

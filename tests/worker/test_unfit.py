@@ -95,6 +95,21 @@ def test_a_worker_that_could_send_nothing_from_the_start_does_not_start(post: Po
     assert "set AWS_REGION" in refusal_to_start(env, "-P", "solo").splitlines()[-1]
 
 
+def test_a_worker_looks_for_its_credentials_once(post: Post, tmp_path: Path) -> None:
+    looked = tmp_path / "looked"
+    command = tmp_path / "command"
+    command.write_text(
+        f"echo once >> {looked}\n"
+        'echo \'{"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "secret"}\'\n'
+    )
+    config = tmp_path / "config"
+    config.write_text(f"[profile sender]\ncredential_process = /bin/sh {command}\n")
+    post.worker(AWS_CONFIG_FILE=str(config), AWS_PROFILE="sender", AWS_ACCESS_KEY_ID="")
+    post.send("first@example.com")
+    until(lambda: post.arrivals() == ["first@example.com"], "it sends")
+    assert looked.read_text() == "once\n"
+
+
 def test_who_rests_takes_nothing_until_the_time_is_over() -> None:
     now = 100.0
     leases = Leases(clock=lambda: now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -11,7 +12,7 @@ from mailer.simulator import content
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mailer.simulator.inbox import Message
+    from mailer.simulator.inbox import Message, Submission
 
 Kind = Literal["Send", "Delivery", "Bounce", "Complaint", "Reject", "DeliveryDelay", "Rendering Failure"]
 KINDS: tuple[Kind, ...] = ("Send", "Delivery", "Bounce", "Complaint", "Reject", "DeliveryDelay", "Rendering Failure")
@@ -175,14 +176,8 @@ def _headers(message: Message) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     parsed = content.parse(submission)
     headers = list(parsed["headers"])
     present = {name.lower() for name, _ in headers}
-    # Of a message that SES itself puts together, these come from the call.
-    made = [
-        ("From", submission.sender),
-        ("To", ", ".join(submission.recipients)),
-        ("Subject", parsed["subject"]),
-        ("MIME-Version", "1.0"),
-    ]
-    headers = [(name, value) for name, value in made if submission.form == "v2" and name.lower() not in present] + [
+    made = _made(submission, parsed["subject"]) if submission.form == "v2" else []
+    headers = [(name, value) for name, value in made if name.lower() not in present] + [
         (name, " ".join(value.split())) for name, value in headers
     ]
     by_name = {name.lower(): value for name, value in reversed(headers)}
@@ -194,6 +189,19 @@ def _headers(message: Message) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         if name in by_name:
             common[name] = by_name[name]
     return headers, common
+
+
+def _made(submission: Submission, subject: str) -> list[tuple[str, str]]:
+    """The headers that SES writes itself, from the call. Whom Bcc names stands in none."""
+    call = json.loads(submission.data)
+    destination = call.get("Destination") or {}
+    addresses = (
+        ("From", [call.get("FromEmailAddress") or submission.sender]),
+        ("To", destination.get("ToAddresses")),
+        ("Cc", destination.get("CcAddresses")),
+    )
+    written = [(name, ", ".join(each)) for name, each in addresses if each]
+    return [*written, ("Subject", subject), ("MIME-Version", "1.0")]
 
 
 def _addresses(value: str) -> list[str]:

@@ -29,6 +29,14 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
+// Gives back the keyboard's place, which goes when what it was on is made anew; `key` tells one element from another.
+export function remake(parent, children, key) {
+  const at = parent.contains(document.activeElement) ? key(document.activeElement) : undefined;
+  parent.replaceChildren(...children);
+  if (at !== undefined) [...parent.querySelectorAll("button")].find((each) => key(each) === at)?.focus({ preventScroll: true });
+}
+
+export const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 2 });
 export const count = (number) => Math.round(number).toLocaleString("en");
 export const time = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");
 export const moment = (at) => new Date(at * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });

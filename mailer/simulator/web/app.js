@@ -1,6 +1,6 @@
 // The page's heartbeat: once a second the account and its counts, and whatever the open tab shows.
 
-import { byId, count, element, get, moment } from "./api.js";
+import { byId, count, element, get, moment, number } from "./api.js";
 import * as chart from "./chart.js";
 import * as controls from "./controls.js";
 import * as inbox from "./inbox.js";
@@ -9,6 +9,7 @@ import * as lists from "./lists.js";
 const tabs = { inbox: inbox.refresh, events: lists.refreshEvents, duplicates: lists.refreshDuplicates, resends: lists.refreshResends, controls: async () => {} };
 let tab = "inbox";
 let known = null; // what the inbox last showed, as far as the counts tell
+let home = null; // the simulator's own Region
 
 const region = () => byId("region").value;
 
@@ -16,11 +17,10 @@ async function beat() {
   try {
     const stats = await get(`/_sim/stats?slots=1&since=${Math.max(0, lastNow - 65)}`);
     lastNow = stats.now;
-    showRegions(Object.keys(stats.regions));
-    const query = region() ? `?region=${encodeURIComponent(region())}` : "";
-    const marker = `${stats.accepted} ${stats.now < (beat.before ?? 0)}`;
-    beat.before = stats.now;
-    const [account, clock, faults] = await Promise.all([get(`/_sim/account${query}`), get("/_sim/clock"), get("/_sim/faults"), lists.refreshResends(), marker === known ? null : lists.refreshDuplicates()]);
+    home ??= (await get("/_sim/account")).region;
+    showRegions([...new Set([home, ...Object.keys(stats.regions)])]);
+    const marker = `${stats.accepted} ${stats.kept}`;
+    const [account, clock, faults] = await Promise.all([get(`/_sim/account?region=${encodeURIComponent(region())}`), get("/_sim/clock"), get("/_sim/faults"), lists.refreshResends(), marker === known ? null : lists.refreshDuplicates()]);
     show(stats, account, clock);
     controls.showFaults(faults.faults);
     controls.showAccount(account);
@@ -28,17 +28,14 @@ async function beat() {
     known = marker;
     state(account);
   } catch (error) {
-    const place = byId("state");
-    place.textContent = "not reachable";
-    place.className = "pill bad";
+    say("not reachable", "bad");
   }
 }
 
 let lastNow = Date.now() / 1000;
 
-function showRegions(regions) {
+function showRegions(wanted) {
   const select = byId("region");
-  const wanted = regions.length ? regions : ["us-east-1"];
   if ([...select.options].map((option) => option.value).join() === wanted.join()) return;
   const chosen = select.value;
   select.replaceChildren(...wanted.map((name) => element("option", {}, name)));
@@ -48,22 +45,24 @@ function showRegions(regions) {
 function show(stats, account, clock) {
   byId("accepted").textContent = count(stats.accepted);
   byId("refused").textContent = count(Object.values(stats.refused).reduce((sum, each) => sum + each, 0));
-  byId("refused").title = Object.entries(stats.refused).map(([kind, number]) => `${kind}: ${number}`).join("\n");
+  const reasons = Object.entries(stats.refused).sort(([, one], [, other]) => other - one);
+  const told = reasons.map(([kind, times]) => `${kind.replaceAll("-", " ")} (${count(times)})`).join(", ");
+  byId("refusals").textContent = told ? `Refused for: ${told}` : "Nothing refused yet.";
   byId("connections").textContent = count(stats.connections.http.open + stats.connections.smtp.open);
-  byId("limit").textContent = `${count(account.rate)}/s`;
+  byId("limit").textContent = `${number(account.rate)}/s`;
   chart.draw(byId("chart"), [...(stats.regions[account.region]?.slots ?? []), ...stats.injected.slots], stats.now, account.rate);
 
   const unlimited = account.quota < 0;
   byId("quota-text").textContent = unlimited ? `${count(account.used)} of any number` : `${count(account.used)} of ${count(account.quota)}`;
   fill("quota-bar", unlimited ? 0 : account.used / Math.max(1, account.quota), !unlimited && account.used >= account.quota);
   byId("quota-note").textContent = unlimited ? "no quota" : account.used >= account.quota ? "used up: sends are refused until the window rolls" : `${count(account.quota - account.used)} left in the rolling window`;
-  byId("tokens-text").textContent = `${account.tokens.toFixed(1)} of ${account.bucket}`;
+  byId("tokens-text").textContent = `${number(Math.round(account.tokens * 10) / 10)} of ${number(account.bucket)}`;
   fill("tokens-bar", account.tokens / account.bucket, account.tokens < 1);
-  byId("tokens-note").textContent = account.tokens < 1 ? `next send in ${((1 - account.tokens) / account.rate).toFixed(2)} s` : `refills at ${account.rate}/s`;
+  byId("tokens-note").textContent = account.tokens < 1 ? `nothing for ${number((1 - account.tokens) / account.rate)} s` : `grows by ${number(account.rate)} a second`;
   byId("clock-text").textContent = moment(clock.now);
   const freeze = document.querySelector("[data-freeze]");
-  freeze.classList.toggle("on", clock.frozen);
-  freeze.textContent = clock.frozen ? "Frozen" : "Freeze";
+  freeze.textContent = clock.frozen ? "Let run" : "Freeze";
+  byId("clock-state").hidden = !clock.frozen;
 }
 
 function fill(id, part, bad) {
@@ -73,16 +72,25 @@ function fill(id, part, bad) {
 }
 
 function state(account) {
-  const place = byId("state");
   const stopped = !account.sending_enabled ? "sending paused" : account.enforcement === "SHUTDOWN" ? "suspended" : "";
-  place.textContent = stopped || (account.sandbox ? "sandbox" : "sending");
-  place.className = `pill ${stopped ? "bad" : "ok"}`;
+  say(stopped || (account.sandbox ? "sandbox" : "sending"), stopped ? "bad" : "ok");
+}
+
+// Written only when it changes: a screen reader would read it out every second.
+function say(text, kind) {
+  const place = byId("state");
+  if (place.textContent === text) return;
+  place.textContent = text;
+  place.className = `pill ${kind}`;
 }
 
 function open(name) {
   tab = name;
   for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== name;
-  for (const button of document.querySelectorAll("[data-tab]")) button.setAttribute("aria-selected", button.dataset.tab === name);
+  for (const button of document.querySelectorAll("[data-tab]")) {
+    button.setAttribute("aria-selected", button.dataset.tab === name);
+    button.tabIndex = button.dataset.tab === name ? 0 : -1;
+  }
   tabs[name]();
 }
 
@@ -90,12 +98,26 @@ document.querySelector(".tabs").addEventListener("click", (event) => {
   const name = event.target.closest("[data-tab]")?.dataset.tab;
   if (name) open(name);
 });
+// As tabs are used with a keyboard: one stop, and the arrows.
+document.querySelector(".tabs").addEventListener("keydown", (event) => {
+  const names = Object.keys(tabs), last = names.length - 1, now = names.indexOf(tab);
+  const next = { ArrowRight: now === last ? 0 : now + 1, ArrowLeft: now === 0 ? last : now - 1, Home: 0, End: last }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  open(names[next]);
+  byId(`tab-${names[next]}`).focus();
+});
+byId("endpoint").textContent = `AWS_ENDPOINT_URL_SESV2=${location.origin}`;
 inbox.start();
 lists.start((sesId) => {
   open("inbox");
   inbox.show(sesId);
+  byId("reader").focus();
 });
-controls.start(region, beat);
+controls.start(region, () => {
+  known = null;
+  return beat();
+});
 // One beat after another, never two at once, however slow the answers are.
 (async () => {
   for (;;) {

@@ -2,6 +2,7 @@
 
 const SECONDS = 60;
 const BIN = 0.5;
+const STEPS = 4;
 
 export function draw(canvas, slots, now, limit) {
   const ratio = window.devicePixelRatio || 1;
@@ -31,8 +32,8 @@ export function draw(canvas, slots, now, limit) {
   pen.font = "11px system-ui, sans-serif";
   pen.textBaseline = "middle";
   pen.lineWidth = 1;
-  for (let step = 0; step <= 4; step++) {
-    const value = (top * step) / 4;
+  for (let step = 0; step <= STEPS; step++) {
+    const value = (top * step) / STEPS;
     pen.strokeStyle = colour("--line");
     line(pen, left, y(value), right, y(value));
     pen.fillStyle = colour("--quiet");
@@ -40,7 +41,7 @@ export function draw(canvas, slots, now, limit) {
     pen.fillText(label(value), left - 6, y(value));
   }
   pen.textAlign = "center";
-  for (let ago = 0; ago <= SECONDS; ago += 15) {
+  for (let ago = 0; ago <= SECONDS; ago += width < 320 ? 30 : 15) {
     const x = right - ((right - left) * ago) / SECONDS;
     pen.textAlign = ago === 0 ? "right" : ago === SECONDS ? "left" : "center";
     pen.fillText(ago === 0 ? "now" : `−${ago} s`, x, height - 8);
@@ -71,12 +72,12 @@ function line(pen, fromX, fromY, toX, toY) {
   pen.stroke();
 }
 
+// The top of an axis whose every step can be written without rounding.
 function nice(value) {
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 1.2, 1.6, 2, 2.4, 3.2, 4, 5, 6, 8, 10].map((factor) => factor * power).find((each) => each >= value) ?? value;
+  const power = 10 ** Math.floor(Math.log10(value / STEPS));
+  return STEPS * power * ([1, 1.5, 2, 2.5, 3, 4, 5, 6, 8].find((factor) => factor * power * STEPS >= value) ?? 10);
 }
 
 function label(value) {
-  if (value >= 1000) return `${+(value / 1000).toFixed(1)}k`;
-  return `${+value.toFixed(value < 10 ? 1 : 0)}`;
+  return value >= 1000 ? `${+(value / 1000).toFixed(2)}k` : `${+value.toFixed(2)}`;
 }

@@ -3,7 +3,17 @@
 import { byId, call, element, get } from "./api.js";
 
 const KINDS = ["error", "latency", "reset", "close", "close-idle", "silence", "malformed", "slow-answer", "slow-read", "refuse"];
-const ERRORS = ["throttle", "daily-quota", "control-rate", "paused", "suspended", "rejected", "not-verified", "bad-request", "access-denied", "expired-token", "bad-signature", "clock-skew", "internal", "unavailable"];
+const ERRORS = ["throttle", "daily-quota", "control-rate", "paused", "suspended", "rejected", "not-verified", "mail-from", "configuration-set", "configuration-set-paused", "template", "sending-pool", "limit", "bad-request", "access-denied", "expired-token", "bad-signature", "clock-skew", "internal", "unavailable"];
+// Fields that mean something for some kinds only.
+const ONLY_FOR = {
+  error: ["error"],
+  latency: ["latency"],
+  bytes_per_second: ["slow-answer", "slow-read"],
+  when: ["error", "reset", "close", "silence", "malformed", "slow-answer"],
+  operation: KINDS.filter((kind) => kind !== "refuse"),
+  recipient: KINDS.filter((kind) => kind !== "refuse" && kind !== "slow-read"),
+  probability: KINDS.filter((kind) => kind !== "refuse"),
+};
 const PRESETS = {
   "Throttle storm, 10 s": { kind: "error", error: "throttle", seconds: 10 },
   "One 500": { kind: "error", error: "internal", count: 1 },
@@ -16,7 +26,7 @@ const PRESETS = {
   "Expired credentials": { kind: "error", error: "expired-token", operation: null },
   "Clock skew": { kind: "error", error: "clock-skew", operation: null },
 };
-const NUMBERS = new Set(["probability", "count", "seconds", "every"]);
+const NUMBERS = new Set(["probability", "count", "seconds", "every", "bytes_per_second"]);
 
 let region = () => "";
 let accountShown = "";
@@ -36,11 +46,13 @@ export function start(currentRegion, changed) {
   };
 
   byId("presets").replaceChildren(
-    ...Object.entries(PRESETS).map(([name, fault]) => element("button", { onclick: attempt("fault-error", () => call("POST", "/_sim/faults", fault)) }, name)),
+    ...Object.entries(PRESETS).map(([name, fault]) => element("button", { type: "button", onclick: attempt("fault-error", () => call("POST", "/_sim/faults", fault)) }, name)),
   );
   const form = byId("fault");
   form.kind.replaceChildren(...KINDS.map((kind) => element("option", {}, kind)));
   form.error.replaceChildren(...ERRORS.map((error) => element("option", {}, error)));
+  form.kind.addEventListener("input", () => showFields(form));
+  showFields(form);
   form.addEventListener("submit", attempt("fault-error", () => call("POST", "/_sim/faults", faultIn(form))));
   byId("clear-faults").addEventListener("click", attempt("fault-error", () => call("DELETE", "/_sim/faults")));
 
@@ -58,7 +70,7 @@ export function start(currentRegion, changed) {
   }));
   byId("clock-buttons").addEventListener("click", attempt("account-error", async (event) => {
     const { freeze, advance } = event.target.dataset;
-    if (freeze !== undefined) await call("PUT", "/_sim/clock", { frozen: !event.target.classList.contains("on") });
+    if (freeze !== undefined) await call("PUT", "/_sim/clock", { frozen: !(await get("/_sim/clock")).frozen });
     else if (advance) await call("PUT", "/_sim/clock", { advance: Number(advance) });
   }));
   fillOutcomes();
@@ -68,9 +80,12 @@ export function showFaults(faults) {
   const place = byId("count-faults");
   place.textContent = faults.length || "";
   place.classList.toggle("bad", faults.length > 0);
-  const said = ({ kind, when, ...rest }) => {
-    const fields = Object.entries(rest).filter(([name, value]) => !(name === "probability" && value === 1) && !(name === "latency" && value === "0s") && !(name === "error" && kind !== "error") && !(name === "operation" && value === "send") && !(name === "bytes_per_second" && !kind.startsWith("slow")));
-    return [kind, kind === "error" || kind === "refuse" || kind === "latency" ? "" : when, ...fields.map(([name, value]) => `${name}=${value}`)].filter(Boolean).join(", ");
+  byId("clear-faults").disabled = faults.length === 0;
+  // As a flag would say it; what is as usual goes without saying.
+  const usual = { probability: 1, operation: "send", bytes_per_second: 1024 };
+  const said = ({ kind, operation = "any", ...fields }) => {
+    const told = Object.entries({ ...fields, operation }).filter(([name, value]) => usual[name] !== value && (ONLY_FOR[name]?.includes(kind) ?? true) && !(kind === "error" && name === "when" && value === "before"));
+    return [kind, ...told.map(([name, value]) => `${name}=${value}`)].join(", ");
   };
   byId("faults").replaceChildren(...(faults.length ? faults.map((fault) => element("li", {}, said(fault))) : [element("li", { class: "quiet" }, "none")]));
 }
@@ -86,11 +101,15 @@ export function showAccount(account) {
   form.dataset.used = account.used;
 }
 
+function showFields(form) {
+  for (const [name, kinds] of Object.entries(ONLY_FOR)) form[name].closest("label").hidden = !kinds.includes(form.kind.value);
+}
+
 function faultIn(form) {
   const fault = {};
   for (const [name, value] of new FormData(form)) {
-    if (value === "" || (name === "error" && form.kind.value !== "error")) continue;
-    fault[name] = NUMBERS.has(name) ? Number(value) : value;
+    if (value === "" || !(ONLY_FOR[name]?.includes(form.kind.value) ?? true)) continue;
+    fault[name] = NUMBERS.has(name) ? Number(value) : value === "any" && name === "operation" ? null : value;
   }
   return fault;
 }
@@ -107,7 +126,7 @@ async function fillOutcomes() {
   byId("outcomes").replaceChildren(
     ...Object.entries(outcomes).map(([name, value]) => {
       const input = element("input", { name, value, ...(typeof value === "number" ? { type: "number", min: 0, max: 1, step: "any" } : {}) });
-      return element("label", {}, name.replace("_", " "), input);
+      return element("label", {}, name.replaceAll("_", " "), input);
     }),
     element("button", { class: "main" }, "Set outcomes"),
   );

@@ -1,12 +1,14 @@
 // The inbox: a searched and paged list, and a reader.
 
-import { byId, count, element, get, moment, size, time } from "./api.js";
+import { byId, count, element, get, moment, remake, size, time } from "./api.js";
+import { detail } from "./lists.js";
 
 const PAGE = 50;
 let pages = [0]; // the `before` of each page from the newest to the one shown
 let next = null;
 let chosen = null;
 let asked = 0;
+let listedLast = "";
 
 export function start() {
   const form = byId("search");
@@ -18,6 +20,13 @@ export function start() {
       pages = [0];
       refresh();
     }, 200);
+  });
+  byId("messages").addEventListener("keydown", (event) => {
+    const item = event.target.closest("li");
+    const beside = { ArrowDown: item?.nextElementSibling, ArrowUp: item?.previousElementSibling }[event.key];
+    if (!beside) return;
+    event.preventDefault();
+    beside.querySelector("button").focus();
   });
   byId("older").addEventListener("click", () => {
     if (next) pages.push(next);
@@ -39,12 +48,18 @@ export async function refresh() {
   next = found.next;
   byId("older").disabled = next === null;
   byId("newer").disabled = pages.length === 1;
-  byId("page").textContent = found.messages.length ? `page ${pages.length} · ${count(found.kept)} kept` : "nothing found";
-  byId("messages").replaceChildren(...found.messages.map(listed));
+  byId("page").textContent = found.messages.length ? `page ${pages.length} · ${count(found.kept)} kept` : found.kept ? "nothing found" : "no mail yet";
+  byId("reader").querySelector("#first")?.toggleAttribute("hidden", found.kept > 0);
+  byId("reader").querySelector("#choose")?.toggleAttribute("hidden", found.kept === 0);
+  const now = byId("region").value + JSON.stringify(found.messages);
+  if (now === listedLast) return;
+  listedLast = now;
+  remake(byId("messages"), found.messages.map(listed), (button) => button.closest("li").dataset.id);
 }
 
 function listed(message) {
   const open = () => show(message.ses_id);
+  const tags = [message.region === byId("region").value ? "" : message.region, message.attachments ? `${message.attachments} ${message.attachments === 1 ? "file" : "files"}` : ""];
   const to = message.to.length > 1 ? `${message.to[0]} and ${message.to.length - 1} more` : message.to[0];
   return element(
     "li",
@@ -53,7 +68,7 @@ function listed(message) {
       "button",
       { onclick: open },
       element("div", { class: "row" }, element("b", {}, to ?? ""), element("time", {}, time(message.at))),
-      element("div", { class: "row" }, element("span", {}, message.subject || "(no subject)"), message.attachments ? element("span", { class: "tag" }, message.attachments === 1 ? "1 file" : `${message.attachments} files`) : null),
+      element("div", { class: "row" }, element("span", {}, message.subject || "(no subject)"), element("span", { class: "tags" }, ...tags.filter(Boolean).map((each) => element("span", { class: "tag" }, each)))),
     ),
   );
 }
@@ -74,13 +89,14 @@ function read(message, events) {
   const facts = [
     ["From", message.from],
     ["To", message.to.join(", ")],
-    ["Taken", `${moment(message.at)} · ${message.transport} · ${message.region} · ${size(message.size)}`],
+    ["Accepted", `${moment(message.at)} · over ${message.transport === "smtp" ? "SMTP" : "the API"} · ${message.region} · ${size(message.size)}`],
     ["Id", message.ses_id],
   ];
   const tags = Object.entries(message.tags).map(([name, value]) => `${name}=${value}`);
   if (message.configuration_set) facts.push(["Configuration set", message.configuration_set]);
   if (tags.length) facts.push(["Tags", tags.join(", ")]);
-  if (events.length) facts.push(["Events", events.map((each) => each.event.eventType).join(", ")]);
+  if (message.rendering_failure) facts.push(["Sent to nobody", `the template cannot be rendered: ${message.rendering_failure.text}`]);
+  if (events.length) facts.push(["Events", happened(events)]);
 
   const place = element("div", { class: "view" });
   const views = {};
@@ -93,12 +109,14 @@ function read(message, events) {
   let shown = place;
   const buttons = Object.entries(views).map(([name, make]) =>
     element("button", {
+      type: "button",
       "data-view": name.split(" ")[0],
+      "aria-pressed": "false",
       onclick: (event) => {
         const made = make();
         shown.replaceWith(made);
         shown = made;
-        for (const button of buttons) button.classList.toggle("on", button === event.currentTarget);
+        for (const button of buttons) button.setAttribute("aria-pressed", button === event.currentTarget);
       },
     }, name),
   );
@@ -111,9 +129,20 @@ function read(message, events) {
   ];
 }
 
+// "Send, Delivery ×6, Bounce (Permanent, General: ...)"
+function happened(events) {
+  const times = new Map();
+  for (const { event } of events) {
+    const told = event.eventType === "Delivery" || !detail(event) ? event.eventType : `${event.eventType} (${detail(event)})`;
+    times.set(told, (times.get(told) ?? 0) + 1);
+  }
+  return [...times].map(([told, often]) => (often > 1 ? `${told} ×${often}` : told)).join(", ");
+}
+
 // An empty sandbox: no scripts, no forms, no popups, an origin of its own. The answer's policy says the same again.
 function frame(sesId) {
-  return element("iframe", { class: "view", sandbox: "", referrerpolicy: "no-referrer", title: "The message's HTML", src: `/_sim/messages/${encodeURIComponent(sesId)}/html` });
+  const shown = element("iframe", { class: "view", sandbox: "", referrerpolicy: "no-referrer", title: "The message's HTML", src: `/_sim/messages/${encodeURIComponent(sesId)}/html` });
+  return element("div", { class: "framed" }, shown, element("small", {}, "Scripts, forms, links and pictures from elsewhere are off."));
 }
 
 function raw(message) {

@@ -1,8 +1,9 @@
 // Events, duplicates and hidden resends, each in a table.
 
-import { byId, count, element, get, time } from "./api.js";
+import { byId, count, element, get, remake, time } from "./api.js";
 
 let openMessage = () => {};
+const shown = {}; // by table: what it was last filled with
 
 export function start(open) {
   openMessage = open;
@@ -15,7 +16,7 @@ export async function refreshEvents() {
     return [
       time(each.at),
       tag(event.eventType, { Delivery: "ok", Bounce: "bad", Complaint: "bad", Reject: "bad", "Rendering Failure": "bad" }[event.eventType]),
-      recipients(event).join(", "),
+      several(recipients(event)),
       detail(event),
       link(event.mail.messageId),
     ];
@@ -44,13 +45,13 @@ export async function refreshResends() {
     each.operation,
     element("span", { class: "mono" }, each.invocation_id),
     element("span", {}, ...each.attempts.flatMap((attempt) => [tag(answer(attempt), attempt.status === 200 && attempt.ending === "answer" ? "ok" : "bad"), " "])),
-    count(each.taken),
+    each.taken > 1 ? tag(count(each.taken), "bad") : count(each.taken),
   ]);
 }
 
 function answer(attempt) {
   const status = attempt.error_code || String(attempt.status);
-  return attempt.ending === "answer" ? status : `${status}, ${attempt.ending}`;
+  return attempt.ending === "answer" ? (attempt.taken && attempt.status !== 200 ? `accepted, then ${status}` : status) : `${attempt.taken ? "accepted" : "not accepted"}, then ${attempt.ending.replaceAll("_", " ")}`;
 }
 
 function recipients(event) {
@@ -59,7 +60,9 @@ function recipients(event) {
   return event.delivery?.recipients ?? event.mail.destination;
 }
 
-function detail(event) {
+export const several = (names) => (names.length > 3 ? `${names.slice(0, 2).join(", ")} and ${names.length - 2} more` : names.join(", "));
+
+export function detail(event) {
   if (event.bounce) return `${event.bounce.bounceType}, ${event.bounce.bounceSubType}: ${event.bounce.bouncedRecipients[0]?.diagnosticCode ?? ""}`;
   if (event.complaint) return event.complaint.complaintSubType ?? event.complaint.complaintFeedbackType ?? "";
   if (event.delivery) return `${event.delivery.smtpResponse}, after ${event.delivery.processingTimeMillis} ms`;
@@ -69,9 +72,11 @@ function detail(event) {
 
 function fill(id, rows, cells) {
   const section = byId(id);
-  section.querySelector("tbody").replaceChildren(
-    ...rows.map((row) => element("tr", {}, ...cells(row).map((cell) => element("td", {}, cell)))),
-  );
+  const now = JSON.stringify(rows);
+  if (shown[id] === now) return;
+  shown[id] = now;
+  const made = rows.map((row) => element("tr", {}, ...cells(row).map((cell) => element("td", {}, cell))));
+  remake(section.querySelector("tbody"), made, (button) => button.title);
   section.querySelector("table").hidden = rows.length === 0;
   section.querySelector(".empty").hidden = rows.length > 0;
 }

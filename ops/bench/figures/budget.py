@@ -108,7 +108,7 @@ def run(bench: Bench) -> Figure:
         "A stack sampler's samples, by the deepest frame that belongs to a part; those inside a system call share out",
         "the time in the kernel, the others the time in user mode.",
     ]
-    figure.plot = Bars("µs of a worker's processor for one mail", dict(microseconds.most_common()))
+    figure.plot = Bars("µs of a worker's processor for one mail", dict(microseconds.most_common()), compared=False)
     return figure
 
 

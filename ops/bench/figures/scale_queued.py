@@ -59,9 +59,9 @@ def run(bench: Bench) -> Figure:
     figure.plot = Panels(
         f"1,000 to {depths[-1]:,} messages waiting",
         [
-            Panel("Redis CPU µs a mail", "waiting", depths, {"": redis_us}),
-            Panel("worker CPU µs a mail", "waiting", depths, {"": worker_us}),
-            Panel("Redis bytes a message", "waiting", depths, {"": [each for _, each in seen.values()]}),
+            Panel("Redis CPU µs a mail", "messages waiting", depths, {"": redis_us}),
+            Panel("worker CPU µs a mail", "messages waiting", depths, {"": worker_us}),
+            Panel("Redis bytes a message", "messages waiting", depths, {"": [each for _, each in seen.values()]}),
         ],
     )
     return figure

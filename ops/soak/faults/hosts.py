@@ -55,7 +55,6 @@ FAULT = Fault(
         hosts=2,
         host=network.Network.address,
         clocks=(0.0, APART_SECONDS),
-        settings={"redis_timeout_seconds": 2.0},
         simulator={"secret": f"{ACCESS_KEY}:{SECRET_KEY}"},
     ),
     needs=network.lacking,

@@ -98,7 +98,15 @@ AWAY = Fault(
     run=run_away,
     long=Size(messages=15_000, times=5),
     short=Size(messages=900, times=1),
-    set=Set(workers=3, settings={"connect_timeout_seconds": 0.5, "read_timeout_seconds": 1.0, "lease_seconds": 3.0}),
+    set=Set(
+        workers=3,
+        settings={
+            "connect_timeout_seconds": 0.5,
+            "read_timeout_seconds": 1.0,
+            "lease_seconds": 3.0,
+            "redis_timeout_seconds": 1.0,
+        },
+    ),
 )
 
 EVERYSEC = Fault(

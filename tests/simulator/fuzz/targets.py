@@ -158,6 +158,8 @@ class Http(Target):
             method, target, call = random.choice(_CONTROL)
             target = spoilt(random, target.encode(), 1).decode("latin-1") if random.random() < 0.5 else target
             body = b"" if call is None else json.dumps(spoilt_value(random, call)).encode()
+        if random.random() < 0.05:
+            headers |= {"Connection": "Upgrade", "Upgrade": "h2c"}
         request = head(method, target, body, headers)
         return spoilt(random, request) if random.random() < 0.5 else request
 
