@@ -7,12 +7,12 @@ is later.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import ClassVar, Self
 
-import pytest
 import redis
 
-from mailer.broker import script
+from mailer.broker.script import stand_in
 
 _KEY = "tests:still"
 _CLOCK = f"local now = redis.call('INCR', '{_KEY}')"
@@ -22,23 +22,21 @@ _MINUTE_US = 60_000_000
 class Still:
     """The clock, from now on in the middle of this minute: none turns unless the test wants it to."""
 
-    current: ClassVar[Self | None] = None
+    current: ClassVar[Still | None] = None
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._patch = pytest.MonkeyPatch()
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        read = script._read
-        self._patch.setattr(script, "_read", lambda name: _CLOCK if name == "parts/clock" else read(name))
-        self._patch.setattr(Still, "current", self)
-        script.script.cache_clear()
+        self._stack.enter_context(stand_in("clock", _CLOCK))
+        Still.current = self
         self._client.set(_KEY, server_us(self._client) // _MINUTE_US * _MINUTE_US + _MINUTE_US // 2)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._patch.undo()
-        script.script.cache_clear()
+        Still.current = None
+        self._stack.close()
         self._client.delete(_KEY)
 
     @property
