@@ -19,6 +19,8 @@ from mailer.header import check_text, encode_words, kind
 MAX_LOCAL_CHARS = 64
 MAX_DOMAIN_CHARS = 253
 MAX_ADDRESS_CHARS = 320
+_MAX_INPUT_CHARS = 2000
+"""Longer text is no address, whatever encoded words it is written in; patterns may go over what is shorter twice."""
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -99,6 +101,8 @@ def _parse(text: object, field: str) -> Address:
     if not isinstance(text, str):
         remedy = "Pass a list of str to mailer.send(to=[...])" if isinstance(text, bytes) else "Pass a str"
         raise InvalidMessage(field, f"is {kind(text)}, not an address", remedy)
+    if len(text) > _MAX_INPUT_CHARS:
+        raise InvalidMessage(field, f"is {len(text)} characters long", f"SES takes {MAX_ADDRESS_CHARS} in all")
     stripped = check_text(field, text).strip(" ")
     bracketed = _BRACKETED.fullmatch(stripped)
     if bracketed:

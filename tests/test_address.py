@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import example, given
@@ -159,3 +160,11 @@ def test_addresses_within_a_text_are_masked_however_they_are_written(text: str, 
 def test_a_long_text_without_an_address_is_gone_through_once(text: str) -> None:
     """Where each character is a beginning to try it takes minutes, in a worker's event loop."""
     assert mask_addresses(text) == text
+
+
+def test_text_that_is_no_address_is_refused_at_once() -> None:
+    started = time.process_time()
+    for text in ('\\"' * 60_000, f"{'=?utf-8?q?a?= ' * 9_000}<a@example.com>", "a" * 2001):
+        with pytest.raises(InvalidMessage, match="SES takes 320 in all"):
+            parse(text)
+    assert time.process_time() - started < 1
