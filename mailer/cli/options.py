@@ -41,6 +41,9 @@ ListUnsubscribe = Annotated[
     typer.Option(help="https: or mailto: URL to unsubscribe at. May be repeated.", metavar="URL", show_default=False),
 ]
 
+_UNKNOWN_TYPE = "application/octet-stream"
+_COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
+
 Durable = Annotated[bool, typer.Option("--durable", help="Wait until Redis has it on its disk.")]
 
 
@@ -64,10 +67,15 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
 
 def attachments(paths: Sequence[Path] | None) -> list[Attachment]:
     """The files, with a type guessed by their names."""
-    return [
-        Attachment(path.name, path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream")
-        for path in paths or ()
-    ]
+    return [Attachment(path.name, path.read_bytes(), _type_of(path.name)) for path in paths or ()]
+
+
+def _type_of(name: str) -> str:
+    """Of a compressed file, not of what is in it: a mail program would show ``notes.txt.gz`` as text."""
+    inner, compression = mimetypes.guess_type(name)
+    if compression is not None:
+        return _COMPRESSED.get(compression, _UNKNOWN_TYPE)
+    return inner or _UNKNOWN_TYPE
 
 
 def read_text(option: str, path: Path | None) -> str | None:

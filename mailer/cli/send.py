@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -74,13 +75,13 @@ def send(
         typer.echo(message_id)
 
 
-_LONGEST_NAME = 255
+_LONGEST_NAME = 255  # bytes; to ask for a longer one is an error
 
 
 def _one_of(option: str, given: str | None, path: Path | None) -> str | None:
     if given is not None and path is not None:
         raise InvalidMessage(option, f"is given twice, with --{option}-file", "Give one of them")
-    if given and len(given) <= _LONGEST_NAME and "<" not in given and Path(given).is_file():
+    if given and len(os.fsencode(given)) <= _LONGEST_NAME and "<" not in given and Path(given).is_file():
         raise InvalidMessage(
             option, f"is the name of a file and would be sent as it is: {given}", f"Use --{option}-file"
         )

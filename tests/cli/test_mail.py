@@ -9,7 +9,9 @@ import subprocess
 import time
 from functools import partial
 from pathlib import Path
+from typing import cast
 
+import pytest
 import redis
 
 from mailer.broker.keys import Keys
@@ -81,6 +83,34 @@ def test_send_takes_no_name_of_a_file_for_a_body(mailer: Mailer, tmp_path: Path)
     assert done.stderr.endswith("Use --html-file\n")
     done = mailer("send", "--to", "a@example.com", *MESSAGE)
     assert done.stderr == "mailer: text: is missing, and html too. Give --text, --html or both, or files of them\n"
+
+
+def test_send_takes_a_body_of_any_length_in_any_script(mailer: Mailer, client: redis.Redis, settings: Settings) -> None:
+    for length in (127, 128, 200, 255, 256):
+        body = "ы" * length
+        done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", body, "--lane", "bulk")
+        assert done.returncode == 0, done.stderr
+        assert bodies(client, settings, "bulk")[-1]["text"] == body
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("notes.txt", "text/plain"),
+        ("notes.txt.gz", "application/gzip"),
+        ("notes.tar.xz", "application/x-xz"),
+        ("notes.txt.Z", "application/octet-stream"),
+        ("notes", "application/octet-stream"),
+    ],
+)
+def test_a_compressed_file_is_not_of_the_type_of_what_is_in_it(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path, name: str, content_type: str
+) -> None:
+    (tmp_path / name).write_bytes(b"\x1f\x8b")
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--lane", "bulk", "--attach", name)
+    assert done.returncode == 0, done.stderr
+    [attachment] = cast("list[dict[str, str]]", bodies(client, settings, "bulk")[0]["attachments"])
+    assert attachment["content_type"] == content_type
 
 
 def test_the_help_shows_how_to_write_a_sender_with_a_name(mailer: Mailer) -> None:
