@@ -20,6 +20,7 @@ from email.policy import compat32
 from email.utils import formatdate
 from io import BytesIO
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from mailer.errors import Rejected
 from mailer.ses.request import ID_TAG
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _MAX_LINE_CHARS = 998
 _LONG_LINE = re.compile(rf"[^\n]{{{_MAX_LINE_CHARS + 1},}}")
 _BREAKS = re.compile(r"[\r\n\0]")
+_PIECE_CHARS = 20  # of a file's name, each of which percent-encoding makes twelve of at most
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 _POLICY = compat32.clone(linesep="\r\n", max_line_length=None)
@@ -96,16 +98,27 @@ def _attachment(attachment: Attachment) -> Part:
     part = Part(_POLICY)
     part["Content-Type"] = _safe("Content-Type", attachment.content_type)
     part["Content-Transfer-Encoding"] = "base64"
-    filename = attachment.filename
-    part.add_header(
-        "Content-Disposition",
-        "attachment" if attachment.content_id is None else "inline",
-        filename=filename if filename.isascii() else ("utf-8", "", filename),
-    )
+    where, filename = "attachment" if attachment.content_id is None else "inline", attachment.filename
+    if filename.isascii():
+        part.add_header("Content-Disposition", where, filename=filename)
+    else:
+        part["Content-Disposition"] = f"{where}; {_encoded(filename)}"
     if attachment.content_id is not None:
         part["Content-ID"] = _safe("Content-ID", f"<{attachment.content_id}>")
     part.set_payload(encodebytes(attachment.content).decode("ascii"))
     return part
+
+
+def _encoded(filename: str) -> str:
+    """The parameter as RFC 2231 has it: in one piece, which more mail programs read, if a line holds it."""
+    whole = quote(filename, safe="")
+    if len(whole) <= _MAX_LINE_CHARS - len("Content-Disposition: attachment; filename*=utf-8''"):
+        return f"filename*=utf-8''{whole}"
+    pieces = [filename[start : start + _PIECE_CHARS] for start in range(0, len(filename), _PIECE_CHARS)]
+    first, *others = (quote(piece, safe="") for piece in pieces)
+    return f"\n filename*0*=utf-8''{first}" + "".join(
+        f";\n filename*{number}*={piece}" for number, piece in enumerate(others, start=1)
+    )
 
 
 def _bytes(part: Part) -> bytes:
@@ -117,7 +130,8 @@ def _bytes(part: Part) -> bytes:
 def _subject(subject: str) -> str:
     if _BREAKS.search(subject):
         raise Rejected("InvalidHeader", "Subject is not one line")
-    if subject.isascii() and len(subject) <= _MAX_LINE_CHARS - len("Subject: "):
+    # What looks like an encoded word would be decoded.
+    if subject.isascii() and "=?" not in subject and len(subject) <= _MAX_LINE_CHARS - len("Subject: "):
         return subject
     return Header(subject, "utf-8", header_name="Subject").encode(linesep="\r\n")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import email
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
 from typing import cast
@@ -53,6 +54,25 @@ def test_a_subject_survives(subject: str) -> None:
 
     assert parsed(message)["Subject"] == subject
     assert max(len(line) for line in encode(message).split(b"\r\n")) <= 998
+
+
+@pytest.mark.parametrize("subject", ["=?utf-8?q?abc?=", "Re: =?utf-8?b?YWJj?= and more", "a =? b", "=?" * 100])
+def test_a_subject_that_looks_encoded_arrives_as_it_is(subject: str) -> None:
+    data = encode(a_message(subject=subject))
+
+    written = data.split(b"\r\nDate: ")[0].split(b"\r\nSubject: ")[1].replace(b"\r\n", b"").decode()
+    assert str(make_header(decode_header(written))) == subject
+
+
+@pytest.mark.parametrize("character", ["é", "漢", "🎉", "a é;*'%"])
+@pytest.mark.parametrize("length", [1, 80, 81, 100, 251])
+def test_the_name_of_a_file_survives_in_lines_that_smtp_takes(character: str, length: int) -> None:
+    filename = (character * length)[:length] + "é.pdf"
+    message = a_message(attachments=(Attachment(filename, b"x"), Attachment(filename, b"y", content_id="i")))
+
+    assert max(len(line) for line in encode(message).split(b"\r\n")) <= 998
+    names = [part.get_filename() for part in parsed(message).walk()]
+    assert [name for name in names if name] == [filename, filename]
 
 
 def test_a_long_list_unsubscribe_is_not_folded() -> None:
