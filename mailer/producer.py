@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -262,8 +263,8 @@ def _recipients(to: object) -> list[Address]:
 
 
 def _rendered(content: Content, variables: Mapping[str, object]) -> Content:
-    variables_json(variables)
-    message = content.render("", _PLACEHOLDER, variables)
+    # What `send_many` makes of the same variables: Python's own kinds of text and numbers may render otherwise.
+    message = content.render("", _PLACEHOLDER, json.loads(variables_json(variables)))
     return replace(
         content,
         subject=message.subject,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 import pytest
+from markupsafe import Markup
 
 import mailer.producer
 from mailer.broker.connection import connect
@@ -186,6 +189,36 @@ def test_each_recipient_gets_their_own_variables(producer: Producer, account: Ac
         ("B <b@example.com>", "Hello B", "<p>B</p>"),
     ]
     assert (result.accepted, result.duplicates, result.invalid) == (2, 0, 0)
+
+
+class Colour(str, Enum):  # noqa: UP042 - its text is not its value, unlike a StrEnum's
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("name", "template"),
+    [
+        (defaultdict(str, first="Jane"), "{{ name.first }} {{ name.last }}"),
+        (Colour.RED, "{{ name.value }}"),
+    ],
+)
+def test_what_only_python_has_is_missing_at_the_producer_already(
+    producer: Producer, account: Account, name: Any, template: str
+) -> None:
+    letter: Any = {"sender": "me@example.com", "subject": "Hello", "text": template}
+    with pytest.raises(InvalidMessage, match="lack what text asks for"):
+        producer.send_many([Recipient("a@example.com", {"name": name})], **letter)
+    with pytest.raises(InvalidMessage, match="lack what text asks for"):
+        producer.send(to="a@example.com", variables={"name": name}, **letter)
+    assert account.is_untouched()
+
+
+@pytest.mark.parametrize(("name", "shown"), [(Colour.RED, "red"), (Markup("<b>"), "&lt;b&gt;"), (2**70, str(2**70))])
+def test_send_and_send_many_render_alike(producer: Producer, account: Account, name: Any, shown: str) -> None:
+    letter: Any = {"sender": "me@example.com", "subject": "Hello", "html": "<p>{{ name }}</p>"}
+    producer.send_many([Recipient("a@example.com", {"name": name})], lane="bulk", **letter)
+    producer.send(to="a@example.com", variables={"name": name}, lane="bulk", **letter)
+    assert [message.html for message in account.messages("bulk")] == [f"<p>{shown}</p>"] * 2
 
 
 def test_plain_addresses_do_where_there_are_no_variables(producer: Producer, account: Account) -> None:
