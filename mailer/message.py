@@ -12,6 +12,9 @@ MAX_MESSAGE_BYTES = 40 * 1024 * 1024
 """SES v2 and SMTP: the whole mail, attachments in base64."""
 
 MAX_SUBJECT_CHARS = 998
+ID_TAG = "mailer-id"
+"""The SES tag that carries `Message.id`, so that an SES event can settle a send whose answer was lost."""
+
 MAX_TAGS = 49
 """A bound of ours, with room for the tag that a delivery adds: SES's model states none."""
 
@@ -98,6 +101,8 @@ def check_tags(tags: object) -> tuple[tuple[str, str], ...]:
                 )
         if name in checked:
             raise InvalidMessage(f"tags[{name!r:.80}]", "is given twice", "Keep one of them")
+        if name == ID_TAG:
+            raise InvalidMessage(f"tags[{name!r}]", "is added to each message, with its id", "Use another name")
         checked[name] = str(value)
     if len(checked) > MAX_TAGS:
         raise InvalidMessage("tags", f"{len(checked)} tags", f"At most {MAX_TAGS} are sent")

@@ -18,6 +18,7 @@ MAX_KEY_CHARS = 512
 
 _KEYS = frozenset({"to", "variables", "idempotency_key"})
 _KOMBU_TYPE = frozenset({"__type__", "__value__"})
+_RESERVED = "has just the keys __type__ and __value__, which kombu reserves"
 _SCALARS = (str, int, float, bool, type(None))
 _NO_VARIABLES: Mapping[str, object] = {}
 
@@ -60,6 +61,8 @@ def variables_json(variables: object) -> str:
     """``variables`` as JSON, if they come out of it as they went in. Raises InvalidMessage naming the variable."""
     if not isinstance(variables, Mapping):
         raise InvalidMessage("variables", f"are {kind(variables)}", "Pass a dict of names to values")
+    if variables.keys() == _KOMBU_TYPE:
+        raise InvalidMessage("variables", _RESERVED, "Rename one")
     for name, value in variables.items():
         if not isinstance(name, str):
             raise InvalidMessage("variables", f"have a name {kind(name)}", "Use text for names")
@@ -80,7 +83,7 @@ def _check_nested(name: str, value: object, depth: int = 0) -> None:
         raise InvalidMessage(name, "is nested too deeply", "Flatten it")
     if isinstance(value, dict):
         if value.keys() == _KOMBU_TYPE:
-            raise InvalidMessage(name, "has just the keys __type__ and __value__, which kombu reserves", "Rename one")
+            raise InvalidMessage(name, _RESERVED, "Rename one")
         for key, item in value.items():
             if not isinstance(key, str):
                 raise InvalidMessage(name, f"has a key {kind(key)}, which JSON would turn into text", "Use text")

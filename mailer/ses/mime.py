@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mailer.errors import Rejected
-from mailer.ses.request import ID_TAG
+from mailer.message import ID_TAG
 
 if TYPE_CHECKING:
     from mailer.message import Attachment, Message

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from mailer.message import ID_TAG
+
 if TYPE_CHECKING:
     from mailer.message import Attachment, Message
 
 SEND_EMAIL_PATH = "/v2/email/outbound-emails"
 """Appended to the endpoint's URL; the method is POST."""
-
-ID_TAG = "mailer-id"
-"""The SES tag that carries ``Message.id``, so that an SES event can settle a send whose answer was lost."""
 
 
 def send_email_input(message: Message) -> dict[str, Any]:

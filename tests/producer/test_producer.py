@@ -191,6 +191,12 @@ def test_each_recipient_gets_their_own_variables(producer: Producer, account: Ac
     assert (result.accepted, result.duplicates, result.invalid) == (2, 0, 0)
 
 
+def test_variables_that_kombu_would_read_as_something_else_are_refused(producer: Producer, account: Account) -> None:
+    with pytest.raises(InvalidMessage, match="which kombu reserves"):
+        producer.send_many([Recipient("a@example.com", {"__type__": "bytes", "__value__": "x"})], **LETTER)
+    assert account.is_untouched()
+
+
 class Colour(str, Enum):  # noqa: UP042 - its text is not its value, unlike a StrEnum's
     RED = "red"
 
