@@ -46,12 +46,14 @@ class CsvRecipients:
     with the first of them: the line on which the row starts (from 1), the field, the problem, the remedy and the row
     as it stands in the file. Give `refuse` to `send_many` as ``on_invalid_row`` and the rows that it skips join them.
 
-    Raises InvalidMessage for a file without a usable header row, and OSError.
+    Raises InvalidMessage for a file without a usable header row, and OSError, also if the report cannot be written.
     """
 
     def __init__(self, path: Path, report: Path) -> None:
         if report.exists() and path.exists() and report.samefile(path):
             raise InvalidMessage("report", "is the file to import", "Name another file")
+        # Before anything is enqueued: the first bad row may come after many good ones.
+        _check_writable(report)
         self.size = path.stat().st_size
         self.bad_rows = 0
         self.first_bad: tuple[int, InvalidMessage] | None = None
@@ -69,13 +71,15 @@ class CsvRecipients:
             raise
 
     def _open(self) -> None:
-        delimiter = _delimiter(next(self._lines, ""))
-        self._lines.read_again(0)
-        self._reader = csv.reader(self._lines, delimiter=delimiter, strict=True)
         try:
+            delimiter = _delimiter(next(self._lines, ""))
+            self._lines.read_again(0)
+            self._reader = csv.reader(self._lines, delimiter=delimiter, strict=True)
             header = next(self._reader, [])
         except csv.Error as error:
-            raise InvalidMessage("header row", f"cannot be read: {error}", "Correct its quotes") from error
+            raise InvalidMessage(
+                "header row", f"cannot be read: {error}", "Save the file as CSV, and look at its quotes"
+            ) from error
         self._columns = _columns(header)
 
     @property
@@ -85,8 +89,8 @@ class CsvRecipients:
 
     @property
     def bytes_read(self) -> int:
-        """How far into the file's ``size`` reading has come, for a progress bar."""
-        return 0 if self._binary.closed else self._binary.tell()
+        """How far into the file's ``size`` reading has come, for a progress bar; 0 in a pipe."""
+        return 0 if self._binary.closed or not self._binary.seekable() else self._binary.tell()
 
     def __iter__(self) -> Iterator[Recipient]:
         while True:
@@ -180,6 +184,14 @@ def import_csv(producer: Producer, rows: CsvRecipients, **send_many: Any) -> Imp
     """
     sent = producer.send_many(rows, on_invalid="skip", on_invalid_row=rows.refuse, **send_many)
     return ImportResult(sent, rows.bad_rows)
+
+
+def _check_writable(report: Path) -> None:
+    """Raises OSError. What is there stays, and nothing new does."""
+    is_new = not report.exists()
+    report.open("a").close()
+    if is_new:
+        report.unlink()
 
 
 def _delimiter(line: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +20,7 @@ from mailer.recipient import Recipient
 
 from .conftest import Account
 
+LETTER: dict[str, Any] = {"sender": "n@example.com", "subject": "Hello", "text": "Hi"}
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 
 
@@ -100,6 +103,7 @@ def test_bad_rows_are_reported_by_the_line_they_start_on(tmp_path: Path) -> None
         (b"to,,name\n", "no name for column 2"),
         (b'to,"name\n', "cannot be read"),
         ("to,name\n".encode("utf-16"), "not UTF-8"),
+        (b'{"to": "' + b"x" * 200_000 + b'"}', "cannot be read"),
     ],
 )
 def test_a_file_without_a_usable_header_row_is_refused(tmp_path: Path, data: bytes, said: str) -> None:
@@ -156,6 +160,26 @@ def test_an_import_sends_good_rows_and_reports_bad_ones(producer: Producer, acco
         ("4", "row", "c@example.com"),
     ]
     assert [message.subject for message in account.messages("bulk")][:2] == ["Hello A", "Hello D"]
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_enqueued(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes(b"to\na@example.com\n")
+    with pytest.raises(FileNotFoundError, match=r"nowhere.*bad\.csv"):
+        CsvRecipients(tmp_path / "in.csv", tmp_path / "nowhere" / "bad.csv")
+
+
+def test_a_pipe_is_read_as_a_file_is(producer: Producer, account: Account, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"to\n" + b"".join(b"r%d@example.com\n" % number for number in range(1000)))
+    os.close(writing)
+    told: list[int] = []
+    try:
+        with CsvRecipients(Path(f"/dev/fd/{reading}"), tmp_path / "bad.csv") as rows:
+            result = import_csv(producer, rows, progress=lambda _rows, _sent: told.append(rows.bytes_read), **LETTER)
+    finally:
+        os.close(reading)
+    assert (result.sent.accepted, set(told)) == (1000, {0})
+    assert len(account.messages("bulk")) == 1000
 
 
 def test_no_report_is_made_where_all_rows_are_good(producer: Producer, tmp_path: Path) -> None:
