@@ -17,13 +17,14 @@ from email.message import Message as Part
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from email.policy import compat32
+from email.quoprimime import body_check
 from email.utils import formatdate
 from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mailer.errors import Rejected
-from mailer.message import ID_TAG
+from mailer.message import ID_TAG, base64_bytes
 
 if TYPE_CHECKING:
     from mailer.message import Attachment, Message
@@ -36,6 +37,7 @@ _PIECE_CHARS = 20  # of a file's name, each of which percent-encoding makes twel
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 _POLICY = compat32.clone(linesep="\r\n", max_line_length=None)
+_UNESCAPED = bytes(octet for octet in range(256) if not body_check(octet)) + b"\n"
 _QUOTED_PRINTABLE = Charset("utf-8")
 _QUOTED_PRINTABLE.body_encoding = QP
 
@@ -88,6 +90,11 @@ def _text(text: str, subtype: str) -> Part:
     lines = _LINE_BREAK.sub("\n", text)
     if lines.isascii() and not _LONG_LINE.search(lines):
         return MIMEText(lines, subtype, "us-ascii")
+    octets = lines.encode()
+    escaped = len(octets.translate(None, delete=_UNESCAPED))
+    if len(octets) + 2 * escaped > base64_bytes(len(octets)):
+        # Quoted-printable makes three of each octet of such a script, and the mail too large that validation let pass.
+        return MIMEText(lines.replace("\n", "\r\n"), subtype, "utf-8")
     part = MIMEText("", subtype, "us-ascii")
     del part["Content-Transfer-Encoding"]
     part.set_payload(lines, _QUOTED_PRINTABLE)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailer.errors import Rejected
-from mailer.message import Attachment, Message
+from mailer.message import Attachment, Message, base64_bytes
 from mailer.ses.mime import encode
 from tests.ses.conftest import a_message
 
@@ -46,6 +46,19 @@ def test_bodies_survive_and_every_line_is_short_ascii(text: str, html: str) -> N
     for kind, sent in (("plain", text), ("html", html)):
         part = cast("EmailMessage", got.get_body((kind,)))
         assert part.get_payload(decode=True).decode().replace("\r\n", "\n").rstrip("\n") == sent.rstrip("\n")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "line", ["Съешь ещё этих мягких булок", "漢字" * 2000, "Grüße, " + "x" * 50, "x" * 2000, "=" * 2000]
+)
+def test_no_body_is_larger_than_validation_takes_it_for(line: str) -> None:
+    text = f"{line}\n" * 1000
+    octets = len(text.replace("\n", "\r\n").encode())
+
+    message = a_message(text=text)
+
+    assert len(encode(message)) < base64_bytes(octets) + 2048
+    assert text_of(parsed(message)) == text
 
 
 @given(subject=SUBJECT)
