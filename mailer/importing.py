@@ -208,6 +208,8 @@ def _columns(header: list[str]) -> tuple[str, ...]:
     names = [cell.strip() for cell in header]
     if any("\0" in name for name in names):
         raise InvalidMessage("header row", "is not UTF-8 text", "Save the file as CSV in UTF-8, not UTF-16")
+    if any(_SURROGATE.search(name) for name in names):
+        raise InvalidMessage("header row", "is not UTF-8", "Save the file as UTF-8")
     lowered = [name.lower() for name in names]
     address = next((name for name in _ADDRESS_COLUMNS if name in lowered), None)
     if address is None:
@@ -219,7 +221,7 @@ def _columns(header: list[str]) -> tuple[str, ...]:
     columns: list[str] = []
     for position, (name, lower) in enumerate(zip(names, lowered, strict=True), start=1):
         column = "to" if lower == address else lower if lower == _KEY_COLUMN else _variable(name)
-        if not column.strip("_") or _SURROGATE.search(name):
+        if not column.strip("_"):
             raise InvalidMessage("header row", f"has no name for column {position}", "Name every column")
         if column in columns:
             raise InvalidMessage("header row", f"has two columns named {column}", "Rename one")

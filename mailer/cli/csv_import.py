@@ -61,14 +61,18 @@ def import_(
     Bad rows are skipped and reported, with their line numbers, in a CSV file beside it. If there are no
     others, the exit code is 1. Without --lane it takes the least urgent one. Memory does not grow with the file.
     """
-    if html is None and text is None:
-        raise InvalidMessage("text", "is missing, and html too", "Give --text, --html or both, each a file")
+    marked_up, plain = options.read_text("html", html), options.read_text("text", text)
+    if not marked_up and not plain:
+        missing = html is None and text is None
+        raise InvalidMessage(
+            "text", f"is {'missing' if missing else 'empty'}, and html too", "Give --text, --html or both, each a file"
+        )
     report = bad_rows or file.with_name(f"{file.name}.bad.csv")
     fields: dict[str, Any] = {
         "sender": sender,
         "subject": subject,
-        "html": options.read_text("html", html),
-        "text": options.read_text("text", text),
+        "html": marked_up,
+        "text": plain,
         "lane": lane,
         "send_at": options.moment("--send-at", send_at),
         "expires_at": options.moment("--expires-at", expires_at),

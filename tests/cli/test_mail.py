@@ -156,6 +156,10 @@ def test_an_import_of_nothing_to_say_names_the_options(mailer: Mailer, tmp_path:
     done = mailer("import", "people.csv", *MESSAGE)
     assert done.returncode == 2
     assert done.stderr == "mailer: text: is missing, and html too. Give --text, --html or both, each a file\n"
+    (tmp_path / "body.txt").write_text("")
+    done = mailer(*IMPORT)
+    assert done.returncode == 2
+    assert done.stderr == "mailer: text: is empty, and html too. Give --text, --html or both, each a file\n"
 
 
 def test_an_interrupted_import_says_what_is_enqueued(

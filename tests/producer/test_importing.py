@@ -103,6 +103,7 @@ def test_bad_rows_are_reported_by_the_line_they_start_on(tmp_path: Path) -> None
         (b"to,,name\n", "no name for column 2"),
         (b'to,"name\n', "cannot be read"),
         ("to,name\n".encode("utf-16"), "not UTF-8"),
+        ("to;prénom\n".encode("latin-1"), "not UTF-8"),
         (b'{"to": "' + b"x" * 200_000 + b'"}', "cannot be read"),
     ],
 )
