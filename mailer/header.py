@@ -34,6 +34,7 @@ _OWNED = {
     "x-ses-configuration-set": "configuration_set=",
     "x-ses-message-tags": "tags=",
 }
+_HOLDING_AN_ADDRESS = frozenset({"sender", "disposition-notification-to", "return-receipt-to", "errors-to"})
 _WRITTEN_BY_SES = frozenset({"date", "message-id", "return-path", "mime-version", "dkim-signature", "received"})
 
 
@@ -113,14 +114,16 @@ def _check_name(name: object) -> str:
 def check_header_value(name: str, value: object) -> str:
     """``value`` as it goes out under the valid header ``name``: printable ASCII.
 
-    What is not ASCII is written as RFC 2047 encoded words, except in ``List-*`` headers: they hold URLs, which an
-    encoded word would break. Raises InvalidMessage naming ``headers[<name>]``.
+    What is not ASCII is written as RFC 2047 encoded words, except in ``List-*`` headers, which hold URLs, and in those
+    that hold an address: an encoded word would break them. Raises InvalidMessage naming ``headers[<name>]``.
     """
     field = f"headers[{name}]"
     text = check_text(field, value)
     if not text.isascii():
         if name.lower().startswith("list-"):
             raise InvalidMessage(field, "is not ASCII", "Percent-encode the URL in it")
+        if name.lower() in _HOLDING_AN_ADDRESS:
+            raise InvalidMessage(field, "is not ASCII", "Write the address alone, without a name")
         text = encode_words(text)
     if len(text) > MAX_VALUE_CHARS or len(name) + len(text) > MAX_LINE_CHARS:
         raise InvalidMessage(
