@@ -13,7 +13,7 @@
 --       then per lane, most urgent first: name, 'resend' or 'hold' when a lease runs out, '1' if it may use the
 --       quota's reserve, '1' if this worker serves it
 --       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
---         sent                             SES has it
+--         sent        id                   SES has it
 --         forget                           it was not sent and never will be: the permit is given back
 --         back                             it was not sent: to the head of its lane, the permit is given back
 --         unfit       worker, why          it was not sent, as this worker can send nothing: the same as back
@@ -166,9 +166,9 @@ for i = next_arg, #ARGV, 5 do
     if note == '' and (verb == 'dead' or verb == 'hold') then
       note = envelope_note(envelope_id(envelope) or tag, lane, envelope, ARGV[i + 2], ARGV[i + 3])
     end
-  elseif verb == 'sent' and note ~= '' then
+  elseif verb == 'sent' then
     -- SES has it, says a worker whose lease had run out by then.
-    local late = take_off(held, held_index, string.match(note, '^[^\t]*'), tag)
+    local late = take_off(held, held_index, ARGV[i + 2], tag)
     if late then content_release(late) end
   end
   -- The news of a late send is worth its line. Where it is no news but a repetition, readers see the same note twice.

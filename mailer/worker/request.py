@@ -118,7 +118,7 @@ class Request(stock.Request):
         code, detail = outcome.code, outcome.detail
         match outcome.kind:
             case Kind.SENT:
-                return Settlement("sent", note=self._note(outcome.ses_id or ""))
+                return Settlement("sent", self.id, note=self._note(outcome.ses_id or ""))
             case Kind.THROTTLED:
                 return Settlement("throttled", note=self._note(code, detail))
             case Kind.OVER_QUOTA:

@@ -284,7 +284,7 @@ class Model:
         found = self.leased.pop(tag, None)
         if found is None:
             if verb == "sent":
-                self._late(tag, note.partition("\t")[0])
+                self._late(tag, str(first))
             return
         if verb not in ("back", "unfit", "defer"):
             self.records[verb, found.mail.id] += 1

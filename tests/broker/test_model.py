@@ -64,6 +64,9 @@ class Worker:
     mails: dict[str, str] = field(default_factory=dict)
     """Tag -> the note on its message."""
 
+    def id_of(self, tag: str) -> str:
+        return self.mails[tag].partition("\t")[0]
+
 
 class AccountMachine(RuleBasedStateMachine):
     """One account, its producers, workers and operators."""
@@ -140,7 +143,7 @@ class AccountMachine(RuleBasedStateMachine):
             self._call(worker, 8, served)
             while worker.held:
                 tag = worker.held.pop()
-                worker.leases.settle(tag, Settlement("sent", note=worker.mails[tag]))
+                worker.leases.settle(tag, Settlement("sent", worker.id_of(tag), note=worker.mails[tag]))
         self._call(worker, 0, served)
 
     @rule(who=some, verb=st.sampled_from(VERBS), delay=minutes)
@@ -194,6 +197,7 @@ class AccountMachine(RuleBasedStateMachine):
         found = self.model.leased.get(tag)
         again = envelope(found.mail.id, content=found.mail.content).decode() if found else "{}"
         arguments: dict[str, tuple[object, object]] = {
+            "sent": (worker.id_of(tag), ""),
             "over_quota": ("TooManyRequestsException", "Daily message quota exceeded."),
             "stop": ("AccountSuspended", "Ask AWS."),
             "retry": (delay * MINUTE, again),

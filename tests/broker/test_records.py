@@ -196,12 +196,23 @@ class TestLateNews:
         account.end_leases()
         worker.take(0)
         assert list(account.aside("held")) == [message_id]
-        slow.settle(tag, "sent", note=noted(message_id))
+        slow.settle(tag, "sent", message_id, note=noted(message_id))
         assert account.whereabouts() == []
         assert account.client.zcard(account.keys.aside_index("held")) == 0
         assert account.queue.content("abc123") is None
         assert [line.verb for line in records.of(message_id)] == ["hold", "sent"]
         assert account.field("spent") == "1"
+
+    def test_it_does_so_where_no_records_are_kept(self, account: Account) -> None:
+        slow, worker = (Worker(account, record_hours=0.0) for _ in range(2))
+        (message_id,) = account.put("bulk", 1, content=("abc123", b"the body"))
+        (tag,) = slow.take(1)
+        account.end_leases()
+        worker.take(0)
+        assert list(account.aside("held")) == [message_id]
+        slow.settle(tag, "sent", message_id)
+        assert account.whereabouts() == []
+        assert account.queue.content("abc123") is None
 
     def test_it_leaves_a_message_that_was_held_for_another_lease(self, account: Account) -> None:
         slow, worker = Worker(account), Worker(account)
@@ -210,7 +221,7 @@ class TestLateNews:
         account.end_leases()
         (again,) = worker.take(1)
         worker.settle(again, "hold", "ReadTimeout", "No answer.", noted(message_id, answer="ReadTimeout"))
-        slow.settle(tag, "sent", note=noted(message_id))
+        slow.settle(tag, "sent", message_id, note=noted(message_id))
         assert list(account.aside("held")) == [message_id]
 
     def test_what_is_not_sent_for_sure_changes_nothing(self, account: Account, records: Records) -> None:
