@@ -39,6 +39,9 @@
 -- Its parts lie in parts/, each with what it knows of its own keys: the rate, the quota, a stop by SES, the records and
 -- the places where messages lie. The clock is Redis's.
 local RECLAIM_AT_ONCE, DUE_AT_ONCE, SUSPECTS_PASSED = 64, 256, 64
+-- The most that one call hands out, or moves into a lane: they become arguments of one command, of which Lua's stack
+-- holds 8,000.
+local MOST_AT_ONCE = 3500
 local LIMITS_FRESH, REFRESH_PATIENCE = 60e6, 10e6
 local SEEN_STEP = 0.25e6
 
@@ -61,7 +64,7 @@ part 'content'
 part 'envelope'
 part 'shelf'
 part 'records'
-if now > latest then wanted = 0 end
+wanted = now > latest and 0 or math.min(wanted, MOST_AT_ONCE)
 
 local lanes, lane_named = {}, {}
 local next_key, next_arg = 14, 11
@@ -212,7 +215,9 @@ take_due(now, DUE_AT_ONCE, function(lane, envelope) redis.call('LPUSH', lane_key
 for _, lane in ipairs(lanes) do
   if redis.call('EXISTS', unpack(lane.low)) > 0 then
     for _, low in ipairs(lane.low) do
-      while redis.call('LMOVE', low, lane.key, 'RIGHT', 'LEFT') do end
+      local found = redis.call('RPOP', low, MOST_AT_ONCE)
+      if found then redis.call('LPUSH', lane.key, unpack(found)) end
+      if found and #found == MOST_AT_ONCE then break end -- the rest comes with the next calls
     end
   end
 end

@@ -641,6 +641,50 @@ def test_messages_that_stock_celery_sent_with_a_priority_are_found(account: Acco
     assert list(worker.take(1).values()) == [message_id]
 
 
+def test_what_stock_celery_sent_with_a_priority_moves_some_at_a_time(account: Account, worker: Worker) -> None:
+    """A million of them would keep Redis from everybody for a second."""
+    first, second = (account.keys.lane("bulk") + f"\x06\x16{step}" for step in (3, 6))
+    ids = [str(number) for number in range(5500)]
+    account.client.lpush(first, *map(envelope, ids[:4000]))
+    account.client.lpush(second, *map(envelope, ids[4000:]))
+    worker.take(0)
+    assert account.length("bulk") < 4000
+    taken: list[str] = []
+    for _ in range(10):
+        taken += worker.take(1000).values()
+    assert taken == ids
+
+
+class TestLarge:
+    """More than the 8,000 values that Lua hands to one command."""
+
+    def test_messages_wanted_at_once(self, account: Account, worker: Worker) -> None:
+        account.allow(rate=1_000_000, burst=100_000)
+        for _ in range(5):
+            account.put("bulk", 1000)
+        taken = len(worker.take(5000))
+        assert worker.answer is not None
+        assert (taken > 0, worker.answer.wait_seconds) == (True, 0)
+        while found := worker.take(5000):
+            taken += len(found)
+        assert (taken, account.length("bulk")) == (5000, 0)
+
+    def test_settlements_that_each_say_much_of_the_account(self, account: Account, worker: Worker) -> None:
+        account.put("bulk", 1000)
+        account.put("bulk", 1000)
+        taken = worker.take(500)
+        call = worker.leases.call(1500)
+        account.client.execute_command(
+            *worker._take.command(worker._take.arguments(worker.leases, call, ("bulk",)), by_text=True)
+        )
+        # Its answer is lost: with the next call all of them are handed back.
+        worker.leases.abandon_all()
+        for tag in taken:
+            worker.settle_later(tag, "unfit", "w1@host", "no Region")
+        worker.flush()
+        assert (account.length("bulk"), account.client.zcard(account.keys.leases)) == (2000, 0)
+
+
 class TestCut:
     """SES refuses the rate: somebody else uses the account too."""
 

@@ -8,10 +8,7 @@ do
   -- What is stored under each name; false where nothing is.
   function account_read(...) return unpack(redis.call('HMGET', account_key, ...)) end
 
-  function account_set(name, value)
-    changed[#changed + 1] = name
-    changed[#changed + 1] = value
-  end
+  function account_set(name, value) changed[name] = value end
 
   function account_set_time(name, at) account_set(name, string.format('%.0f', at)) end
 
@@ -19,6 +16,11 @@ do
   function account_forget(...) redis.call('HDEL', account_key, ...) end
 
   function account_write()
-    if #changed > 0 then redis.call('HSET', account_key, unpack(changed)) end
+    local fields = {}
+    for name, value in pairs(changed) do
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
+    end
+    if #fields > 0 then redis.call('HSET', account_key, unpack(fields)) end
   end
 end
