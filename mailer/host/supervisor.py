@@ -113,7 +113,10 @@ class Supervisor:
         elif member.start_at is not None and time.monotonic() >= member.start_at:
             member.start_at = None
             member.started_at = time.monotonic()
-            member.process = child.start(member.command, env=member.environment)
+            try:
+                member.process = child.start(member.command, env=member.environment)
+            except OSError as error:  # no memory or no process left, or an upgrade is under way: the others send on
+                self._again(member, f"cannot be started ({error})")
 
     def _ended(self, member: Member, code: int) -> None:
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
@@ -125,6 +128,9 @@ class Supervisor:
         if code == 0:
             self._say(f"{member.name} was asked to stop and did; it is not started again")
             return
+        self._again(member, how)
+
+    def _again(self, member: Member, how: str) -> None:
         if time.monotonic() - member.started_at >= HEALTHY_SECONDS:
             member.backoff, wait = BACKOFF_SECONDS, 0.0
         else:

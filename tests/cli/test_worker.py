@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import redis
@@ -57,6 +58,22 @@ def test_one_that_keeps_dying_is_waited_for_longer_each_time() -> None:
         # Both wait for so long that none has begun again before the stop.
         supervisor.wait_for("ended with code 3: starting it again in 4 s", 2)
         assert supervisor.stop() == 0
+
+
+def test_one_that_cannot_be_started_again_does_not_end_the_others(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    script = SUPERVISE.replace('[sys.executable, "-c", sys.argv[2]]', "sys.argv[2:]")
+    with running([sys.executable, "-c", script, "5", str(program)]) as supervisor:
+        before = supervisor.children(2)
+        program.rename(tmp_path / "away")
+        os.kill(min(before), signal.SIGKILL)
+        supervisor.wait_for(r"cannot be started \(.*\): starting it again in 2 s")
+        assert supervisor.children(1) == {max(before)}
+        (tmp_path / "away").rename(program)
+        assert max(before) in supervisor.children(2)
+        supervisor.stop()
 
 
 def test_processes_that_end_well_by_themselves_were_asked_to_and_end_the_supervisor() -> None:
