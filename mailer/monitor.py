@@ -247,7 +247,7 @@ def _rate(account: dict[str, str], at: float) -> Rate:
         per_second=per_second,
         headroom=headroom,
         cut=round(cut, 4),
-        allowed_per_second=None if per_second is None else round(per_second * (1 - headroom) * cut, 4),
+        allowed_per_second=None if per_second is None else float(f"{per_second * (1 - headroom) * cut:.6g}"),
         source=account.get("source"),
         read_at=float(limits_at) / 1e6 if limits_at else None,
     )

@@ -28,6 +28,7 @@ _STATE_STYLES = {
     "unknown": "yellow",
 }
 _FAR_OFF_DAYS = 180
+_CENTURY_SECONDS = 100 * 365.25 * 86_400
 
 
 @app.command("status")
@@ -195,6 +196,8 @@ def _ago(moment: float | None, now: float) -> str:
 
 def _near(moment: float, now: float, *, about: bool = False) -> str:
     """As one says it: the day only if it is not today, and no hour that nobody can know."""
+    if moment - now > _CENTURY_SECONDS:
+        return "in more than a hundred years"
     then, today = datetime.fromtimestamp(moment).astimezone(), datetime.fromtimestamp(now).astimezone()
     word = "about" if about else "at"
     if moment - now < 60:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
 import re
 import time
@@ -10,11 +12,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import redis
+from rich.console import Console
 
 from mailer import monitor
 from mailer.broker import limits
 from mailer.broker.keys import Keys
 from mailer.broker.script import script
+from mailer.cli.status import _shown
 from mailer.forecast import WINDOW_MINUTES
 from mailer.monitor import read_status
 from mailer.settings import Settings
@@ -43,6 +47,24 @@ def test_the_allowed_rate_is_what_headroom_and_cut_leave(client: redis.Redis, se
     assert (rate.per_second, rate.headroom, rate.source) == (100, 0.1, "settings")
     assert 0.648 <= rate.cut <= 0.5 + 0.5 * ((time.time() - cut_at) / 30) ** 3 + 0.001
     assert rate.allowed_per_second == pytest.approx(90 * rate.cut, abs=0.1)
+
+
+def test_a_rate_of_a_few_a_day_is_no_rate_of_none(client: redis.Redis, settings: Settings, keys: Keys) -> None:
+    limits.write(client, settings.model_copy(update={"rate_headroom": 0.9999}), rate=0.1, quota=-1)
+    client.lpush(keys.lane("bulk"), "a", "b")
+    state = read_status(client, settings)
+    assert state.rate.allowed_per_second == pytest.approx(0.00001)
+    assert state.forecast is not None
+    assert state.forecast.done_at is None or state.forecast.done_at > state.at + 50_000
+
+
+def test_a_backlog_for_ten_thousand_years_is_shown(client: redis.Redis, settings: Settings, keys: Keys) -> None:
+    limits.write(client, settings, rate=1e-9, quota=-1)
+    client.lpush(keys.lane("bulk"), *map(str, range(1000)))
+    state = read_status(client, settings)
+    assert state.forecast is not None
+    console = Console(width=200, file=io.StringIO())
+    console.print(_shown(dataclasses.replace(state, forecast=dataclasses.replace(state.forecast, done_at=1e12))))
 
 
 def test_the_numbers_here_are_those_of_the_script() -> None:
