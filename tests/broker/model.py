@@ -201,6 +201,8 @@ class Model:
         wanted = 0 if now > request.latest else request.wanted
         self._roll(now)
         self.cut = 1.0
+        # (burst - 1) / 2 permits of slack, and the two that a refusal costs.
+        self.tat = min(self.tat, now + (self.limits.burst + 3) / 2 * self.limits.interval)
         for verdict in request.verdicts:
             self._settle(now, *verdict)
         self._reclaim(now, request.lease)

@@ -140,8 +140,41 @@ def test_a_new_rate_holds_at_the_next_take(account: Account, worker: Worker) -> 
     assert len(worker.take(5)) == 1
     assert len(worker.take(5)) == 0
     account.allow(rate=1000, burst=100)
-    account.client.hset(account.keys.account, "tat", 0)
+    assert worker.take(5) == {}
+    assert worker.answer is not None
+    assert worker.answer.wait_seconds is not None
+    assert worker.answer.wait_seconds <= 0.003
+    time.sleep(0.01)
     assert len(worker.take(5)) == 4
+
+
+def test_debts_of_a_large_burst_do_not_outlast_it(account: Account, worker: Worker) -> None:
+    account.allow(rate=1, burst=1001)
+    account.put("bulk", 510)
+    assert len(worker.take(510)) == 501
+    account.allow(rate=100, burst=2)
+    worker.take(5)
+    time.sleep(0.05)
+    assert len(worker.take(5)) > 0
+
+
+def test_a_clock_that_was_put_back_neither_stops_the_rate_nor_leaks_the_quota(account: Account, worker: Worker) -> None:
+    account.allow(rate=100, quota=10)
+    account.put("bulk", 3)
+    (tag,) = worker.take(1)
+    worker.settle(tag, "forget")
+    # All was written an hour ahead.
+    ahead = (int(time.time()) + 3600) * 1_000_000
+    account.client.hset(
+        account.keys.account, mapping={"tat": ahead, "turn": ahead, "oldest": ahead // 60_000_000, "spent": 0}
+    )
+    worker.take(5)
+    time.sleep(0.05)
+    taken = worker.take(5)
+    assert taken
+    for each in taken:
+        worker.settle(each, "forget")
+    assert account.field("spent") == "0"
 
 
 def test_an_idle_worker_listens_and_looks_again_within_a_second(account: Account, worker: Worker) -> None:

@@ -39,8 +39,9 @@ do
     account_set_time('others_at', others_at)
   end
 
-  -- The window rolls: minutes that are wholly more than 24 hours old leave it.
-  if not oldest then
+  -- The window rolls: minutes that are wholly more than 24 hours old leave it. Where the clock was put back (by a
+  -- failover), what is charged now must leave it too.
+  if not oldest or oldest > quota_minute then
     oldest = quota_minute
     account_set('oldest', oldest)
   elseif quota_minute - oldest > 2 * WINDOW_MINUTES then

@@ -37,15 +37,20 @@ do
     interval = 1e6 / (rate * (1 - headroom) * cut)
   end
 
+  -- Microseconds for which permits are good.
+  function rate_slack()
+    return interval and ((burst or math.max(2, rate / 10)) - 1) / 2 * interval or 0
+  end
+
   local function full_at(moment)
     tat = moment
     account_set('tat', string.format('%.3f', tat))
   end
 
-  -- Microseconds for which permits are good.
-  function rate_slack()
-    return interval and ((burst or math.max(2, rate / 10)) - 1) / 2 * interval or 0
-  end
+  -- What lies farther ahead than a refusal ever puts it was written under a lower rate, or before this server's clock
+  -- was put back.
+  if interval and tat > now + rate_slack() + 2 * interval then full_at(now + rate_slack() + 2 * interval) end
+  if turn > now + TURNS_AHEAD then turn = 0 end
 
   -- How many there are now.
   function rate_permits()
