@@ -72,6 +72,7 @@ class LastFlush:
             record_megabytes=settings.record_megabytes,
         )
         self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
         self._failing = False
 
     @property
@@ -81,15 +82,20 @@ class LastFlush:
     def start(self, **_: Any) -> None:
         # An answer of Redis's that is still on its way brings nothing to begin.
         self.leases.rest(_LONGER_THAN_A_STOP_SECONDS)
-        threading.Thread(target=self._until_stopped, name="last-flush", daemon=True).start()
+        if self._thread is None:  # a second signal may follow the first
+            self._thread = threading.Thread(target=self._until_stopped, name="last-flush", daemon=True)
+            self._thread.start()
 
     def stop(self, **_: Any) -> None:
         self._stopped.set()
         self.leases.hand_back_unstarted()
         deadline = time.monotonic() + _PATIENCE_SECONDS
+        if self._thread is not None:
+            # What it is about to send seems to be sent until that has failed.
+            self._thread.join(_PATIENCE_SECONDS)
         while not self._flush() and time.monotonic() < deadline:
             time.sleep(_EVERY_SECONDS)
-        if self.leases.unsettled:
+        if self.leases.unsettled or (self._thread is not None and self._thread.is_alive()):
             logger.error("Stopped with settlements unsent: those leases run out by themselves")
 
     def _until_stopped(self) -> None:

@@ -1,0 +1,55 @@
+"""The last settlements of a worker that stops, while its Redis comes and goes."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+from pydantic import SecretStr
+
+from mailer.broker.leases import leases_of
+from mailer.broker.take import Take, lanes_of
+from mailer.settings import Settings
+from mailer.worker.lifecycle import LastFlush
+from tests.broker.conftest import SENT, Account
+from tests.conftest import Valkey
+from tests.ses.servers import RawServer
+from tests.worker.conftest import until
+
+
+def test_it_waits_for_the_flush_under_way_and_repeats_it(settings: Settings, valkey: Valkey) -> None:
+    """Its connection leads nowhere, and the process would end while what it carries seems to be sent."""
+    account = Account(settings)
+    account.allow(rate=1000)
+    account.put("transactional")
+    leases = leases_of(account.keys.prefix)
+    take = Take(account.keys, lanes_of(settings.lanes, {}), settings.lease_seconds)
+    _, (tag,) = take.run(account.client, leases, 1, settings.lanes)
+    leases.start(tag)
+
+    first = threading.Event()
+
+    def serve(client: socket.socket) -> None:
+        if not first.is_set():
+            first.set()
+            while client.recv(65536):
+                continue
+            return
+        with socket.create_connection(("127.0.0.1", valkey.port)) as server:
+            threading.Thread(target=_copy, args=(server, client), daemon=True).start()
+            _copy(client, server)
+
+    with RawServer(serve) as nowhere:
+        url = SecretStr(f"redis://127.0.0.1:{nowhere.port}/0")
+        flush = LastFlush(settings.model_copy(update={"redis_url": url, "redis_timeout_seconds": 1.0}))
+        leases.settle(tag, SENT)
+        flush.start()
+        until(first.is_set, "the flush is under way")
+        flush.stop()
+        assert account.client.zcard(account.keys.leases) == 0
+    account.client.close()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    while data := source.recv(65536):
+        target.sendall(data)
