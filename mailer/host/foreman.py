@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -85,8 +86,12 @@ class Foreman:
         self._code = 0
 
     def run(self) -> int:
-        """Run until SIGTERM, SIGINT (exit code 0) or the end of an essential service (its exit code, at least 1)."""
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        """Run until SIGTERM, SIGINT, the end of the terminal (exit code 0) or of an essential service (its exit code,
+        at least 1)."""
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, self._stop) for number in numbers}
         try:
             if self._start_all():
                 self._on_ready()
@@ -158,7 +163,7 @@ class Foreman:
         except queue.Empty:
             return
         if message.type == "line":
-            self._printer.write(message)
+            self._write(message)
             pattern = self._by_name[message.name].ready_lines
             if pattern is not None and pattern[0].search(message.data.rstrip()):
                 self._ready_lines[message.name] += 1
@@ -205,4 +210,9 @@ class Foreman:
         return [service for service in services if service.name in self._pids and service.name not in self._codes]
 
     def _say(self, line: str) -> None:
-        self._printer.write(Message(type="line", data=line, time=datetime.now().astimezone(), name="", colour=None))
+        self._write(Message(type="line", data=line, time=datetime.now().astimezone(), name="", colour=None))
+
+    def _write(self, message: Message) -> None:
+        # The terminal may be gone, or whoever reads the pipe.
+        with suppress(OSError):
+            self._printer.write(message)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.request import urlopen
@@ -78,6 +79,51 @@ def test_a_part_that_cannot_be_started_is_told_and_ends_the_others() -> None:
     with pytest.raises(SettingsError, match="torn could not be started"):
         Foreman(services).run()
     assert time.monotonic() - started < 60
+
+
+FOREMAN = """
+import os, shlex, sys
+from functools import partial
+from pathlib import Path
+from mailer.host.foreman import Foreman, Service
+folder = Path(sys.argv[1])
+def script(text):
+    return shlex.join([sys.executable, "-c", "import os, signal, sys, time\\nfrom pathlib import Path\\n" + text])
+base = script(f"Path({str(folder / 'base')!r}).write_text(str(os.getpid())); time.sleep(60)")
+top = script(f'''
+def end(*_):
+    time.sleep(0.5)
+    pid = Path({str(folder / 'base')!r}).read_text()
+    alive = Path("/proc", pid, "cmdline").exists() and Path("/proc", pid, "cmdline").read_bytes()
+    Path({str(folder / 'end')!r}).write_text("base runs" if alive else "base is gone")
+    print("ending", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+Path({str(folder / 'top')!r}).write_text("ready")
+time.sleep(60)
+''')
+services = [
+    Service("base", base, os.environ, 0, (folder / "base").exists),
+    Service("top", top, os.environ, 1, (folder / "top").exists),
+]
+sys.exit(Foreman(services).run())
+"""
+
+
+def test_the_end_of_the_terminal_stops_it_in_order(tmp_path: Path) -> None:
+    ours, its = os.openpty()
+    arguments = [sys.executable, "-c", FOREMAN, str(tmp_path)]
+    up = subprocess.Popen(arguments, stdin=its, stdout=its, stderr=its, start_new_session=True)
+    os.close(its)
+    try:
+        eventually((tmp_path / "top").exists)
+        os.close(ours)
+        up.send_signal(signal.SIGHUP)
+        assert up.wait(30) == 0
+        assert (tmp_path / "end").read_text() == "base runs"
+    finally:
+        up.kill()
+        up.wait()
 
 
 def test_the_end_of_a_part_ends_the_others(tmp_path: Path) -> None:
