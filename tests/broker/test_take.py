@@ -86,6 +86,19 @@ def test_waiting_workers_are_told_different_permits(account: Account) -> None:
     assert told == pytest.approx([1, 2, 3, 4], abs=0.001)
 
 
+def test_permits_that_are_given_back_put_nobody_off(account: Account, worker: Worker) -> None:
+    """A lane full of expired messages, or a worker that is late for each permit."""
+    account.allow(rate=20, burst=1)
+    account.put("bulk", 50)
+    for _ in range(30):
+        (tag,) = worker.take(2)
+        worker.leases.settle(tag, Settlement("forget"))
+    assert len(worker.take(2)) == 1
+    assert worker.answer is not None
+    assert worker.answer.wait_seconds is not None
+    assert worker.answer.wait_seconds <= 0.051
+
+
 def test_the_rate_is_kept_by_competing_workers(account: Account, still: Still) -> None:
     account.allow(rate=100, burst=41)
     account.put("bulk", 1000)

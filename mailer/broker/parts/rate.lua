@@ -59,9 +59,12 @@ do
 
   function rate_spend(count) full_at(math.max(tat, now) + count * interval) end
 
-  -- One that was not used.
+  -- One that was not used. Who gives it back asks again at once, and must not be told a later turn each time.
   function rate_give_back()
-    if interval then full_at(tat - interval) end
+    if not interval then return end
+    full_at(tat - interval)
+    turn = turn - interval
+    account_set('turn', string.format('%.3f', turn))
   end
 
   local function slow_down()
