@@ -12,6 +12,7 @@ from mailer.settings import MARGIN_SECONDS, Settings
 _ON_UNKNOWN = "MAILER_ON_UNKNOWN_"
 # Of a worker's process besides one connection to SES for each send: libraries, Redis, logs, the event loop.
 _OTHER_FILES = 64
+_USUAL_BURST = 2.0
 
 
 def names(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
@@ -67,15 +68,22 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
             "MAILER_REDIS_SENTINEL_MASTER is set and MAILER_REDIS_URL no sentinel:// URL, so nothing asks a sentinel",
             "Name the sentinels in MAILER_REDIS_URL, or remove it",
         )
-    if (
-        settings.rate_per_second is not None
-        and settings.burst is not None
-        and settings.burst > settings.rate_per_second
-    ):
+    yield from _burst(settings.burst, settings.rate_per_second)
+
+
+def _burst(burst: float | None, rate: float | None) -> Iterator[Finding]:
+    if burst is None:
+        return
+    unset = "unset, it is 2, or a tenth of the rate if that is more"
+    if rate is not None and burst > max(_USUAL_BURST, rate):
         yield problem(
+            "burst", f"MAILER_BURST={burst:g} lets out more in a second than the rate of {rate:g}", f"Lower it; {unset}"
+        )
+    elif burst < _USUAL_BURST:
+        yield note(
             "burst",
-            f"MAILER_BURST={settings.burst:g} lets out more in a second than the rate of {settings.rate_per_second:g}",
-            "Lower it; unset, it is 2, or a tenth of the rate if that is more",
+            f"MAILER_BURST={burst:g} leaves little for permits that a worker uses late: not all of the rate is used",
+            f"Raise it; {unset}",
         )
 
 
