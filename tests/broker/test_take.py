@@ -147,7 +147,7 @@ def test_one_worker_at_a_time_is_told_to_refresh_the_limits(account: Account) ->
     assert told == [True, False, False, False]
 
 
-def test_a_new_rate_holds_at_the_next_take(account: Account, worker: Worker) -> None:
+def test_a_new_rate_holds_at_the_next_take(account: Account, worker: Worker, still: Still) -> None:
     account.allow(rate=0.01, burst=1)
     account.put("bulk", 5)
     assert len(worker.take(5)) == 1
@@ -157,32 +157,34 @@ def test_a_new_rate_holds_at_the_next_take(account: Account, worker: Worker) -> 
     assert worker.answer is not None
     assert worker.answer.wait_seconds is not None
     assert worker.answer.wait_seconds <= 0.003
-    time.sleep(0.01)
+    still.advance(0.01)
     assert len(worker.take(5)) == 4
 
 
-def test_debts_of_a_large_burst_do_not_outlast_it(account: Account, worker: Worker) -> None:
+def test_debts_of_a_large_burst_do_not_outlast_it(account: Account, worker: Worker, still: Still) -> None:
     account.allow(rate=1, burst=1001)
     account.put("bulk", 510)
     assert len(worker.take(510)) == 501
     account.allow(rate=100, burst=2)
     worker.take(5)
-    time.sleep(0.05)
+    still.advance(0.05)
     assert len(worker.take(5)) > 0
 
 
-def test_a_clock_that_was_put_back_neither_stops_the_rate_nor_leaks_the_quota(account: Account, worker: Worker) -> None:
+def test_a_clock_that_was_put_back_neither_stops_the_rate_nor_leaks_the_quota(
+    account: Account, worker: Worker, still: Still
+) -> None:
     account.allow(rate=100, quota=10)
     account.put("bulk", 3)
     (tag,) = worker.take(1)
     worker.settle(tag, "forget")
     # All was written an hour ahead.
-    ahead = (int(time.time()) + 3600) * 1_000_000
+    ahead = still.us + 3600 * 1_000_000
     account.client.hset(
         account.keys.account, mapping={"tat": ahead, "turn": ahead, "oldest": ahead // 60_000_000, "spent": 0}
     )
     worker.take(5)
-    time.sleep(0.05)
+    still.advance(0.05)
     taken = worker.take(5)
     assert taken
     for each in taken:
@@ -689,6 +691,7 @@ def test_messages_that_stock_celery_sent_with_a_priority_are_found(account: Acco
 
 def test_what_stock_celery_sent_with_a_priority_moves_some_at_a_time(account: Account, worker: Worker) -> None:
     """A million of them would keep Redis from everybody for a second."""
+    account.allow(rate=1_000_000, burst=100_000)
     first, second = (account.keys.lane("bulk") + f"\x06\x16{step}" for step in (3, 6))
     ids = [str(number) for number in range(5500)]
     account.client.lpush(first, *map(envelope, ids[:4000]))
