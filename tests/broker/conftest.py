@@ -60,6 +60,13 @@ class Worker:
         self.answer, tags = self._take.run(self._client, self.leases, wanted, self._served)
         return tags
 
+    @property
+    def asks_again_at(self) -> float:
+        """When its last answer told it to ask again, epoch seconds by Redis's clock."""
+        assert self.answer is not None
+        assert self.answer.wait_seconds is not None
+        return self.answer.redis_us / 1e6 + self.answer.wait_seconds
+
     def settle(self, tag: str, verb: str, first: object = "", second: object = "", note: str = "") -> None:
         """Settle, and tell Redis at once."""
         self.settle_later(tag, verb, first, second, note)

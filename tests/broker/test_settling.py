@@ -1,0 +1,142 @@
+"""What becomes of taken messages. The Lua is the real one, on a real server; its clock stands still but where moved."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailer.broker.leases import Call, Settlement
+from tests.broker.conftest import SENT, Account, Worker
+
+pytestmark = pytest.mark.usefixtures("still")
+
+
+class TestSettling:
+    """One verb, one place."""
+
+    def test_sent_is_gone(self, account: Account, worker: Worker) -> None:
+        account.put("bulk", 1)
+        (tag,) = worker.take(1)
+        worker.settle(tag, "sent")
+        assert account.whereabouts() == []
+        assert account.client.zcard(account.keys.leases) == 0
+
+    def test_back_is_at_the_head_of_its_lane(self, account: Account, worker: Worker) -> None:
+        first, second = account.put("bulk", 2)
+        (tag,) = worker.take(1)
+        worker.settle(tag, "back")
+        assert list(worker.take(2).values()) == [first, second]
+
+    def test_back_gives_the_permit_back(self, account: Account, worker: Worker) -> None:
+        account.allow(rate=0.01, burst=1)
+        account.put("bulk", 1)
+        (tag,) = worker.take(1)
+        worker.settle(tag, "back")
+        assert len(worker.take(1)) == 1
+
+    def test_throttled_is_at_the_head_and_a_few_of_them_cut_nothing(self, account: Account, worker: Worker) -> None:
+        account.allow(rate=100, burst=10)
+        ids = account.put("bulk", 3)
+        tags = worker.take(3)
+        for tag in reversed(tags):
+            worker.settle(tag, "throttled")
+        assert account.whereabouts() == list(reversed(ids))
+        assert account.field("cut") is None
+
+    def test_throttled_often_cuts_the_rate_once(self, account: Account, worker: Worker) -> None:
+        # A round takes as long as thirty permits.
+        account.allow(rate=10, burst=199)
+        account.put("bulk", 100)
+        *most, after_the_round, soon_after = worker.take(100)
+        for tag in most:
+            worker.leases.settle(tag, Settlement("throttled"))
+        worker.take(0)
+        assert account.field("cut") is None
+        account.client.hincrby(account.keys.account, "round", -3_100_000)
+        worker.settle(after_the_round, "throttled")
+        # Most calls were refused: as much as is ever cut at once.
+        assert float(account.field("cut") or 1) == pytest.approx(0.5, abs=0.01)
+        worker.settle(soon_after, "throttled")
+        assert float(account.field("cut") or 1) == pytest.approx(0.5, abs=0.01)
+
+    def test_a_paused_lane_does_not_hold_the_others(self, account: Account, worker: Worker) -> None:
+        account.put("bulk", 1)
+        urgent = account.put("transactional", 1)
+        account.client.hset(account.keys.account, "paused:bulk", "moving house")
+        assert list(worker.take(5).values()) == urgent
+
+    def test_retry_waits_in_the_schedule_with_its_new_envelope(self, account: Account, worker: Worker) -> None:
+        account.put("bulk", 1)
+        (tag,) = worker.take(1)
+        worker.settle(tag, "retry", 60_000_000, '{"body": "", "headers": {"id": "again"}}')
+        assert worker.take(1) == {}
+        account.make_due()
+        assert list(worker.take(1).values()) == ["again"]
+
+    def test_dead_keeps_the_words_and_the_message(self, account: Account, worker: Worker) -> None:
+        (message_id,) = account.put("bulk", 1)
+        (tag,) = worker.take(1)
+        worker.settle(tag, "dead", "MessageRejected", "Email address is not verified.")
+        reason = account.aside("dead")[message_id]
+        assert (reason["lane"], reason["code"]) == ("bulk", "MessageRejected")
+        assert reason["detail"] == "Email address is not verified."
+        assert account.whereabouts() == [message_id]
+
+    def test_settling_twice_changes_nothing(self, account: Account, worker: Worker) -> None:
+        account.put("bulk", 1)
+        (tag,) = worker.take(1)
+        for verb in ("back", "sent", "back"):
+            arguments = worker._take.arguments(
+                worker.leases, Call(9, 0, 0.0, settlements=[(tag, Settlement(verb))]), ()
+            )
+            account.client.execute_command(*worker._take.command(arguments, by_text=True))
+        assert account.length("bulk") == 1
+
+
+class TestLeases:
+    """Taken means leased."""
+
+    def test_an_expired_lease_goes_back_where_the_lane_resends(self, account: Account, worker: Worker) -> None:
+        ids = account.put("transactional", 2)
+        Worker(account).take(1)
+        account.end_leases()
+        assert list(worker.take(2).values()) == ids
+
+    def test_an_expired_lease_is_held_where_the_lane_holds(self, account: Account, worker: Worker) -> None:
+        (message_id,) = account.put("bulk", 1)
+        Worker(account).take(1)
+        account.end_leases()
+        assert worker.take(1) == {}
+        assert account.aside("held")[message_id]["code"] == "LeaseExpired"
+
+    def test_who_lost_its_lease_settles_nothing(self, account: Account, worker: Worker) -> None:
+        (message_id,) = account.put("transactional", 1)
+        slow = Worker(account)
+        (lost,) = slow.take(1)
+        account.end_leases()
+        (tag,) = worker.take(1)
+        slow.settle(lost, "dead", "X", "Y")
+        assert account.aside("dead") == {}
+        assert account.whereabouts() == [message_id]
+        worker.settle(tag, "sent")
+        assert account.whereabouts() == []
+
+    def test_a_lost_answer_is_handed_back_by_the_next_call(self, account: Account, worker: Worker) -> None:
+        ids = account.put("bulk", 3)
+        call = worker.leases.call(2)
+        arguments = worker._take.arguments(worker.leases, call, ("bulk",))
+        account.client.execute_command(*worker._take.command(arguments, by_text=True))
+        assert account.length("bulk") == 1
+        worker.leases.abandon_all()
+        worker.take(0)
+        assert account.client.zcard(account.keys.leases) == 0
+        assert list(worker.take(3).values()) == ids
+
+    def test_a_settlement_whose_answer_was_lost_is_sent_again(self, account: Account, worker: Worker) -> None:
+        account.put("bulk", 1)
+        (tag,) = worker.take(1)
+        worker.leases.settle(tag, SENT)
+        worker.leases.call(0)
+        assert not worker.leases.unsettled
+        worker.leases.abandon_all()
+        worker.take(0)
+        assert account.whereabouts() == []
