@@ -13,11 +13,13 @@ Transport options, all plain values so that ``celery inspect`` can print them: `
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar
 
+import orjson
 import redis
 from celery.utils.dispatch import Signal
 from kombu.exceptions import ChannelError, DecodeError
@@ -36,6 +38,7 @@ from mailer.broker.take import Take, lanes_of
 logger = get_logger(__name__)
 
 TAKE, BELL = "TAKE", "BELL"
+_LONG_NUMBER = re.compile("[0-9]{19}")
 REFUSED = Settlement("dead", "RefusedByCelery", "Celery could not run it; the worker's log says why.")
 
 limits_are_stale = Signal(name="limits_are_stale", providing_args=set())
@@ -107,8 +110,14 @@ class Message(stock.Channel.Message):
     def _decode(self) -> Any:
         if self.content_type != "application/json" or self.content_encoding != "utf-8":
             return super()._decode()
+        body = self.body
+        # Whole numbers beyond 64 bits orjson would round; what is no JSON to it (NaN, half of a surrogate pair) may be
+        # some to Celery.
+        if isinstance(body, str) and not _LONG_NUMBER.search(body):
+            with suppress(orjson.JSONDecodeError):
+                return orjson.loads(body)
         try:
-            return json.loads(self.body)
+            return json.loads(body)
         except ValueError as error:
             raise DecodeError(str(error)) from error
 

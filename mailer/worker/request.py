@@ -47,18 +47,25 @@ class Request(stock.Request):
 
             cls.on_success = on_success
 
-    def __init__(self, message: Any, **options: Any) -> None:
-        super().__init__(message, **options)
-        # What Flower and the log show. A producer on stock Celery has written there all that it passed.
+    @property
+    def argsrepr(self) -> str:
+        """What Flower and the log show of its arguments: nothing, though a stock producer has written all there."""
+        return "()"
+
+    @property
+    def kwargsrepr(self) -> str:
+        """What Flower and the log show of its arguments: the lane and the masked recipient."""
         lease = self.leases.lease(self.tag)
         to = self._kwargs.get("to") if isinstance(self._kwargs, dict) else None
-        self._argsrepr = "()"
-        self._kwargsrepr = f"{lease.lane if lease else ''} {mask(to) if isinstance(to, str) else '***'}"
+        return f"{lease.lane if lease else ''} {mask(to) if isinstance(to, str) else '***'}"
 
     def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
         """For ``celery inspect`` and Flower's pages of a worker, which ask for the arguments themselves."""
         found: dict[str, Any] = super().info(safe=True)
-        return found
+        return {**found, "args": self.argsrepr, "kwargs": self.kwargsrepr}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.humaninfo()} {self.argsrepr} {self.kwargsrepr}>"
 
     @property
     def tag(self) -> str:

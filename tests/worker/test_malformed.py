@@ -96,3 +96,16 @@ def test_a_pickle_to_remote_control_is_never_unpickled(shared: Post, tmp_path: P
     assert reached == 1
     goes_on(shared)
     assert not (tmp_path / "sprung").exists()
+
+
+def test_numbers_that_64_bits_cannot_hold_stay_what_they_are(shared: Post) -> None:
+    shared.simulator.reset()
+    shared.producer.send_many(
+        [{"to": "long@example.com", "variables": {"number": 12345678901234567890123}}],
+        sender="a@example.com",
+        subject="{{ number }}",
+        text="Hi",
+    )
+    until(lambda: shared.arrivals("long@example.com"), "it arrives")
+    (message,) = shared.simulator.messages(recipient="long@example.com", fields="subject")
+    assert message["subject"] == "12345678901234567890123"
