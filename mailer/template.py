@@ -32,6 +32,8 @@ MAX_REPEAT = 1_000_000
 MAX_POWER_BITS = 4096
 
 _BOUNDED = "_bounded"
+_PADDING = frozenset({"center", "expandtabs", "ljust", "rjust", "zfill"})
+_FORMATTING = frozenset({"format", "format_map"})
 
 # Nodes that cannot fail and cannot multiply their input, where every name has a scalar value. A template
 # made of these alone need not be rendered at the producer to know that it will render at the worker.
@@ -74,6 +76,11 @@ class _Environment(ImmutableSandboxedEnvironment):
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(context, _Context):
             context.step()
+        name = getattr(obj, "__name__", "")
+        if name in _FORMATTING:
+            raise SecurityError(f"{name}() makes text of any length; join it with ~ instead")
+        if name in _PADDING and any(isinstance(each, int) and each > MAX_REPEAT for each in (*args, *kwargs.values())):
+            raise SecurityError(f"{name}() makes more than {MAX_REPEAT:,} characters")
         return super().call(context, obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:

@@ -15,6 +15,9 @@ from mailer.settings import current
 
 app = new_app()
 
+# honcho, which stops all of a Procfile at once, kills after five.
+_OUTLAST_SECONDS = 4.0
+
 
 @app.command("valkey")
 def valkey(
@@ -23,7 +26,7 @@ def valkey(
     """Run the embedded Valkey alone.
 
     Over MAILER_DATA_DIR, until SIGTERM or Ctrl-C. It listens on 127.0.0.1 only and writes every change to an
-    append-only file.
+    append-only file. When it is stopped it goes on for some seconds while somebody is connected.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -35,3 +38,4 @@ def valkey(
             if server.process.poll() is not None:
                 typer.echo("mailer: the embedded Valkey ended by itself", err=True)
                 raise typer.Exit(1)
+        server.outlast_clients(_OUTLAST_SECONDS)

@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -97,6 +98,13 @@ class EmbeddedValkey:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def outlast_clients(self, seconds: float) -> None:
+        """Wait until nobody is connected, for at most so long: workers that were told to stop with it still settle."""
+        deadline = time.monotonic() + seconds
+        with redis.Redis(host=LOOPBACK, port=self.port, socket_timeout=2) as client, suppress(redis.RedisError):
+            while len(client.client_list(_type="normal")) > 1 and time.monotonic() < deadline:
+                time.sleep(0.05)
 
     @property
     def _address(self) -> Path:

@@ -13,7 +13,7 @@ from mailer.broker import limits
 from mailer.broker.connection import connect
 from mailer.broker.keys import Keys
 from mailer.broker.transport import limits_are_stale
-from mailer.errors import MailerError, SendError
+from mailer.errors import AccountStopped, MailerError, SendError
 from mailer.ses.account import read_account
 from mailer.settings import Settings
 
@@ -33,6 +33,8 @@ def refresh(settings: Settings) -> None:
             limits.write(client, settings, rate=rate, quota=quota)
             return
         account = read_account()
+        if rate is None and account.max_send_rate <= 0:
+            raise AccountStopped("MaxSendRate", "SES allows this account no recipient a second")
         quotas = [each for each in (quota, account.max_24_hour_send) if each is not None and each >= 0]
         limits.write(
             client,

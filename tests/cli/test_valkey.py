@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from pathlib import Path
 
 import pytest
+import redis
 
 from mailer.host.everything import Ports, everything
 from mailer.host.valkey import EmbeddedValkey
 from mailer.settings import load
+from tests.cli.conftest import command, environment
+from tests.cli.running import running
 
 STALE = "redis://127.0.0.1:1/0\n"
 
@@ -34,3 +39,15 @@ def test_an_address_left_by_a_server_that_was_killed_is_no_sign_of_a_new_one(
     with EmbeddedValkey(tmp_path):
         assert is_ready()
     assert not is_ready()
+
+
+def test_told_to_stop_it_waits_for_who_is_connected(tmp_path: Path) -> None:
+    """As under honcho, which stops it together with the workers that settle in it."""
+    with running(command("valkey"), environment(MAILER_DATA_DIR=str(tmp_path)), tmp_path) as server:
+        server.wait_for("redis://")
+        with redis.Redis.from_url((tmp_path / "valkey.url").read_text().strip()) as client:
+            client.ping()
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            client.set("settled", 1)
+        assert server.process.wait(30) == 0

@@ -59,6 +59,8 @@ def test_a_broken_template_names_its_field_and_line(source: str) -> None:
         "{{ 'x' * 10**9 }}",
         "{{ 10**9 * 'x' }}",
         "{{ [1] * 10**9 }}",
+        "{{ 'x'.ljust(10**9) }}",
+        "{{ '{:>1000000000}'.format(1) }}",
         "{{ 9 ** (9 ** 9) }}",
         "{{ '%1000000000d' % 1 }}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
