@@ -26,6 +26,8 @@ TransportKind = Literal["ses", "boto3", "smtp"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_OF_KOMBU = frozenset({"unacked", "unacked_index", "unacked_mutex"})
+"""What a lane could be called and kombu's Redis transport calls keys of its own. Its others have other characters."""
 _ON_UNKNOWN = "MAILER_ON_UNKNOWN_"
 
 
@@ -112,6 +114,8 @@ class Settings(BaseSettings):
         for lane in lanes:
             if not _NAME.fullmatch(lane):
                 raise ValueError(f"lane {lane!r}: use small letters, digits, '-' and '_', at most 63")
+            if lane in _OF_KOMBU:
+                raise ValueError(f"lane {lane!r}: Celery's transport has a key of that name; use another")
         if len(set(lanes)) != len(lanes):
             raise ValueError("each lane may be named once")
         return lanes

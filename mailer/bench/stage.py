@@ -228,7 +228,7 @@ class Stages:
     def _sweep(self) -> None:
         """Delete every key of the bench's account."""
         try:
-            for batch in _batches(self._client.scan_iter(match=f"{_literal(self._keys.prefix)}*", count=1000)):
+            for batch in _batches(self._client.scan_iter(match=self._keys.pattern, count=1000)):
                 self._client.unlink(*batch)
         except redis.exceptions.RedisError:
             # What went wrong before this is what a person should read.
@@ -281,11 +281,6 @@ def _batches(keys: Any) -> Any:
             batch = []
     if batch:
         yield batch
-
-
-def _literal(prefix: str) -> str:
-    """``prefix`` as a pattern that matches only itself."""
-    return "".join(f"\\{char}" if char in "[]*?^-\\" else char for char in prefix)
 
 
 def cores() -> int:

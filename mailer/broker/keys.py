@@ -9,13 +9,19 @@ from mailer.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Every key of one account, all under one hash tag: ``mailer:{default}:...``.
+    """Every key of one account, all under one hash tag: lanes are ``mailer:{default}:bulk``, and the keys by which the
+    account is controlled ``mailer:{default}@account``.
 
-    A lane is a list named by the lane, so that stock Celery with ``global_keyprefix`` set to ``prefix`` writes to it.
-    The others start with ``@``, which no lane's name can.
+    ``prefix`` is that of lanes, with the colon. Stock Celery with ``global_keyprefix`` set to it writes a queue's
+    messages to the lane of the same name. Whatever the queue is called, it spells no control key: these have no colon
+    behind the brace.
     """
 
     prefix: str
+
+    def __post_init__(self) -> None:
+        if not self.prefix.endswith("}:"):
+            raise ValueError(f"global_keyprefix {self.prefix!r}: does not end with }}: as that of an account does")
 
     @classmethod
     def of(cls, settings: Settings) -> Keys:
@@ -26,49 +32,63 @@ class Keys:
         return self.prefix + lane
 
     @property
+    def _control(self) -> str:
+        return self.prefix[:-1] + "@"
+
+    @property
+    def pattern(self) -> str:
+        """Matches every key of the account, and no other, where Redis takes a glob."""
+        return self.prefix[:-1] + "[:@]*"  # Settings allow nothing in it that a glob would read
+
+    @property
     def account(self) -> str:
         """Hash: the limits, the bucket, pauses and the tally of the quota window."""
-        return self.prefix + "@account"
+        return self._control + "account"
 
     @property
     def quota(self) -> str:
         """Hash: minute since the epoch -> recipients charged in it."""
-        return self.prefix + "@quota"
+        return self._control + "quota"
 
     @property
     def leases(self) -> str:
         """Sorted set: tag of a taken message -> end of its lease, epoch microseconds."""
-        return self.prefix + "@leases"
+        return self._control + "leases"
 
     @property
     def leased(self) -> str:
         """Hash: tag -> ``lane LF minute charged LF envelope``."""
-        return self.prefix + "@leased"
+        return self._control + "leased"
 
     @property
     def schedule(self) -> str:
         """Sorted set: ``15-digit number LF lane LF envelope`` -> when due, epoch microseconds."""
-        return self.prefix + "@schedule"
+        return self._control + "schedule"
+
+    @property
+    def schedule_number(self) -> str:
+        """String: the number of the message that was scheduled last."""
+        return self._control + "schedule-number"
 
     @property
     def doorbell(self) -> str:
         """List on which idle workers block; one element wakes one worker."""
-        return self.prefix + "@doorbell"
+        return self._control + "doorbell"
 
     @property
     def content(self) -> str:
         """Hash: content hash -> bytes shared by the messages of a bulk send."""
-        return self.prefix + "@content"
+        return self._control + "content"
 
     @property
     def references(self) -> str:
         """Hash: content hash -> messages that still refer to it."""
-        return self.prefix + "@references"
+        return self._control + "references"
 
     @property
     def durable(self) -> str:
         """String that expires at once: a write that follows those of others, for WAITAOF to wait for."""
-        return self.prefix + "@durable"
+        return self._control + "durable"
 
     def aside(self, shelf: str) -> str:
         """Hash: name -> ``JSON of the reason LF envelope``. Shelves: ``dead`` and ``held``.
@@ -76,16 +96,16 @@ class Keys:
         The name is the message's id; ``id~tag`` where another message with that id lies there already, and the tag
         of its lease where it has none.
         """
-        return f"{self.prefix}@{shelf}"
+        return f"{self._control}{shelf}"
 
     def aside_index(self, shelf: str) -> str:
         """Sorted set: name on the shelf -> when it was set aside, epoch microseconds."""
-        return f"{self.prefix}@{shelf}-index"
+        return f"{self._control}{shelf}-index"
 
     @property
     def records(self) -> str:
         """Hash: which segment of the records is written to, and how much they take. See ``records.lua``."""
-        return self.prefix + "@records"
+        return self._control + "records"
 
     def records_in(self, segment: int, shard: str) -> str:
         """List: a line for each thing that happened, oldest first. ``shard`` is a hex digit."""
@@ -93,4 +113,4 @@ class Keys:
 
     def idempotency(self, digest: str) -> str:
         """String: the id of the message first sent with this key; expires after 24 hours."""
-        return f"{self.prefix}@idempotency:{digest}"
+        return f"{self._control}idempotency:{digest}"

@@ -64,27 +64,15 @@ class Queue:
             with self.line() as line:
                 return self.put(lane, entries, content=content, line=line)
         digest, stored = content or ("", b"")
-        keys: list[str] = [
-            self.keys.lane(lane),
-            self.keys.schedule,
-            self.keys.doorbell,
-            self.keys.content,
-            self.keys.references,
-            self.keys.account,
-        ]
-        arguments: list[str | bytes] = []
+        messages: list[str | bytes] = []
         for entry in entries:
-            if entry.idempotency:
-                keys.append(self.keys.idempotency(entry.idempotency))
-            due = str(entry.due_us) if entry.due_us else "0"
-            arguments += (due, entry.id, "1" if entry.idempotency else "0", entry.envelope)
+            key = self.keys.idempotency(entry.idempotency) if entry.idempotency else ""
+            messages += (str(entry.due_us) if entry.due_us else "0", entry.id, key, entry.envelope)
 
         known = digest in self._known
-        head: list[str | bytes] = [lane, digest, b"" if known else stored, str(IDEMPOTENCY_MILLISECONDS)]
-        reply = line.run(script("put"), keys, head + arguments)
+        reply = line.run(script("put"), *put_arguments(self.keys, lane, messages, digest, b"" if known else stored))
         if reply in (b"MISSING", "MISSING"):
-            head[2] = stored
-            reply = line.run(script("put"), keys, head + arguments)
+            reply = line.run(script("put"), *put_arguments(self.keys, lane, messages, digest, stored))
         if digest:
             self._remember(digest)
 
@@ -146,6 +134,14 @@ class Queue:
         self._known.move_to_end(digest)
         while len(self._known) > _KNOWN_CONTENTS:
             self._known.popitem(last=False)
+
+
+def put_arguments(
+    keys: Keys, lane: str, messages: Sequence[str | bytes], digest: str = "", content: bytes = b""
+) -> tuple[list[str], list[str | bytes]]:
+    """KEYS and ARGV of ``put.lua``. ``messages`` are due, id, idempotency key and envelope, of one after another."""
+    places = (keys.lane(lane), keys.schedule, keys.schedule_number, keys.content, keys.references)
+    return [keys.doorbell], [lane, digest, content, str(IDEMPOTENCY_MILLISECONDS), *places, *messages]
 
 
 @contextmanager

@@ -287,7 +287,7 @@ class Shelf:
         with translated("read"):
             pipe = self._client.pipeline(transaction=True)
             pipe.time()
-            pipe.hget(self._keys.account, "scheduled")
+            pipe.get(self._keys.schedule_number)
             (seconds, micros), numbered = pipe.execute()
         if self.name == "scheduled":
             last = int(numbered or 0)

@@ -3,6 +3,7 @@
 --
 -- KEYS  1 account  2 quota  3 leases  4 leased  5 schedule  6 doorbell  7 content  8 references
 --       9 dead  10 dead-index  11 held  12 held-index  13 records
+--      14 the schedule's number
 --       then per lane: its list, and the three lists on which stock Celery puts messages of a lower priority
 -- ARGV  1 owner (the worker process)  2 number of this call  3 messages wanted (0 = only settle)
 --       4 lease, microseconds  5 idle wait, microseconds
@@ -10,6 +11,7 @@
 --       7 number of lanes
 --       8 '1' if this worker may be handed a suspect: it holds none
 --       9 how long records are kept, milliseconds (0: none are written)  10 the most bytes that they may take
+--      11 what stands before a lane's name in its key
 --       then per lane, most urgent first: name, 'resend' or 'hold' when a lease runs out, '1' if it may use the
 --       quota's reserve, '1' if this worker serves it
 --       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
@@ -51,6 +53,7 @@ local keep_records, most_record_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
 local account_key, quota_key, leases_key, leased_key, schedule_key, doorbell_key, content_key, references_key =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local schedule_number_key, lane_prefix = KEYS[14], ARGV[11]
 
 part 'clock'
 part 'account'
@@ -67,7 +70,7 @@ part 'records'
 wanted = now > latest and 0 or math.min(wanted, MOST_AT_ONCE)
 
 local lanes, lane_named = {}, {}
-local next_key, next_arg = 14, 11
+local next_key, next_arg = 15, 12
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
     name = ARGV[next_arg], key = KEYS[next_key], policy = ARGV[next_arg + 1],
@@ -79,9 +82,8 @@ for i = 1, tonumber(ARGV[7]) do
 end
 
 local function lane_key(name)
-  local lane = lane_named[name]
-  -- A lane that this worker's settings no longer name keeps its key.
-  return lane and lane.key or string.sub(account_key, 1, -9) .. name
+  -- Of a lane, too, that this worker's settings no longer name.
+  return lane_prefix .. name
 end
 
 local function to_head(lane, envelope) redis.call('RPUSH', lane_key(lane), envelope) end

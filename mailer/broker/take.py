@@ -67,8 +67,9 @@ class Take:
             *(keys.account, keys.quota, keys.leases, keys.leased, keys.schedule, keys.doorbell),
             *(keys.content, keys.references),
             *(keys.aside("dead"), keys.aside_index("dead"), keys.aside("held"), keys.aside_index("held")),
-            keys.records,
+            *(keys.records, keys.schedule_number),
         ]
+        self._lane_prefix = keys.prefix
         for lane in lanes:
             key = keys.lane(lane.name)
             names += [key, *(f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)]
@@ -80,7 +81,7 @@ class Take:
             *(leases.owner, call.number, call.wanted),
             *(int(self.lease_seconds * 1e6), int(IDLE_SECONDS * 1e6)),
             *("" if call.latest_us is None else call.latest_us, len(self._lanes)),
-            *(int(not leases.holds_suspect), *self._records),
+            *(int(not leases.holds_suspect), *self._records, self._lane_prefix),
         ]
         for lane in self._lanes:
             arguments += (lane.name, lane.unknown, int(lane.reserve), int(lane.name in served))

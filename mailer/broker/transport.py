@@ -32,6 +32,7 @@ from mailer.broker.eta import due_us
 from mailer.broker.gate import CALLS_A_LEASE, Gate
 from mailer.broker.keys import Keys
 from mailer.broker.leases import BACK, FORGET, Leases, Settlement, leases_of
+from mailer.broker.queue import put_arguments
 from mailer.broker.script import script
 from mailer.broker.take import Take, lanes_of
 
@@ -271,11 +272,9 @@ class Channel(stock.Channel):
         if queue not in self.lanes:
             super()._put(queue, message, **kwargs)
             return
-        keys = self.keys
-        names = [keys.lane(queue), keys.schedule, keys.doorbell, keys.content, keys.references, keys.account]
         task_id = message["headers"].get("id") or message["properties"]["delivery_tag"]
-        arguments = [queue, "", "", 0, due_us(message["headers"]), task_id, "0", dumps(message)]
-        script("put").run(self.plain_client(), names, arguments)
+        entry = [str(due_us(message["headers"])), task_id, "", dumps(message)]
+        script("put").run(self.plain_client(), *put_arguments(self.keys, queue, entry))
 
     def _get(self, queue: str) -> Any:
         if queue in self.lanes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 
 import redis
@@ -58,8 +57,7 @@ def state(status: AccountStatus, settings: Settings) -> Iterator[Finding]:
 def strays(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
     """Mail that a producer on stock Celery has put into what is no lane."""
     keys = Keys.of(settings)
-    pattern = re.sub(r"([\[\]*?\\])", r"\\\1", keys.prefix) + "[^@]*"
-    for key in client.scan_iter(pattern, count=1000, _type="list"):
+    for key in client.scan_iter(f"{keys.prefix}*", count=1000, _type="list"):
         name = key.decode(errors="replace").removeprefix(keys.prefix).partition(PRIORITY_SEPARATOR)[0]
         if name in settings.lanes or f'"{payload.TASK}"'.encode() not in (client.lindex(key, -1) or b""):
             continue

@@ -101,7 +101,7 @@ class AccountMachine(RuleBasedStateMachine):
             assert leased <= set(worker.held)
         self.in_step()
         self._all_is_recorded()
-        self.client.delete(*self.client.scan_iter(f"{self.keys.prefix}*", count=1000))
+        self.client.delete(*self.client.scan_iter(self.keys.pattern, count=1000))
         self.client.close()
 
     # -- producers

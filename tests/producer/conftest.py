@@ -43,7 +43,7 @@ class Account:
         ]
 
     def is_untouched(self) -> bool:
-        return not list(self.client.scan_iter(match=f"{self.keys.prefix}*"))
+        return not list(self.client.scan_iter(match=self.keys.pattern))
 
 
 @pytest.fixture

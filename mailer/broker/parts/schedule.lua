@@ -1,13 +1,13 @@
 -- schedule: messages that wait for their moment, each as 'NUMBER\nlane\nenvelope'.
 --
--- Needs schedule_key, account_key.
+-- Needs schedule_key, schedule_number_key.
 local schedule, take_due
 do
   local NUMBER, LANE_AT = '%015d\n', 17
 
   -- Numbered, so that messages due at the same moment keep their order.
   function schedule(lane, due, envelope)
-    local number = redis.call('HINCRBY', account_key, 'scheduled', 1)
+    local number = redis.call('INCR', schedule_number_key)
     redis.call('ZADD', schedule_key, due, string.format(NUMBER, number) .. lane .. '\n' .. envelope)
   end
 

@@ -135,7 +135,7 @@ class Sends:
         return [*first, *second, *(each.rsplit(b"\n", 1)[-1] for each in scheduled)]
 
     def _clear(self) -> None:
-        found = list(self._queue.client.scan_iter(match=f"{self._queue.keys.prefix}*", count=1000))
+        found = list(self._queue.client.scan_iter(match=self._queue.keys.pattern, count=1000))
         if found:
             self._queue.client.delete(*found)
 
