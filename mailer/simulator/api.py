@@ -11,23 +11,18 @@ from mailer.simulator.v1 import V1
 from mailer.simulator.v2 import V2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mailer.simulator.exchange import Reply, Request
     from mailer.simulator.service import Service
 
 
 class Api:
-    """The way from a request to its reply.
+    """The way from a request to its reply. Unsigned requests, where the service has no secrets, belong to
+    ``default_region``."""
 
-    ``secrets`` maps access key ids to secrets; when it is empty every request is taken as signed, and unsigned ones
-    belong to ``default_region``.
-    """
-
-    def __init__(self, service: Service, default_region: str, secrets: Mapping[str, str]) -> None:
+    def __init__(self, service: Service, default_region: str) -> None:
         self._service = service
         self._default_region = default_region
-        self._signatures = Signatures(secrets, service.clock.wall) if secrets else None
+        self._signatures = Signatures(service.secrets, service.clock.wall)
         self._v1 = V1(service)
         self._v2 = V2(service)
 
@@ -38,8 +33,7 @@ class Api:
         try:
             name, answer = door.operation(request)
             service.requests[name] += 1
-            if self._signatures is not None:
-                self._signatures.check(request)
+            self._signatures.check(request)
             region = scope_region(request.headers.get(b"authorization", b"")) or self._default_region
             reply = answer(request, service.accounts.in_region(region))
         except Refused as refused:

@@ -233,6 +233,10 @@ class Simulator:
         """``20ms``, ``uniform:10ms-50ms`` or ``lognormal:20ms/0.5``: of every answer from now on."""
         self.request("PUT", "/_sim/latency", body={"latency": latency})
 
+    def set_secrets(self, secrets: dict[str, str]) -> None:
+        """Accept the signatures of these access key ids and secrets only; every other key is revoked."""
+        self.request("PUT", "/_sim/secrets", body=secrets)
+
     def add_fault(self, kind: str, **fields: object) -> None:
         """One more; see ``faults.Fault`` for the fields: ``add_fault("reset", when="after", count=1)``."""
         self.request("POST", "/_sim/faults", body={"kind": kind, **fields})

@@ -71,6 +71,7 @@ class Control:
                 Route("/_sim/faults", self.set_faults, methods=["PUT"]),
                 Route("/_sim/faults", self.add_faults, methods=["POST"]),
                 Route("/_sim/faults", self.clear_faults, methods=["DELETE"]),
+                Route("/_sim/secrets", self.set_secrets, methods=["PUT"]),
                 Route("/_sim/latency", self.set_latency, methods=["PUT"]),
                 Route("/_sim/clock", self.clock, methods=["GET"]),
                 Route("/_sim/clock", self.set_clock, methods=["PUT"]),
@@ -235,6 +236,15 @@ class Control:
             raise WrongRequest('send {"latency": "20ms"}')
         self._service.latency = Latency.parse(text)
         return Json({"latency": str(self._service.latency)})
+
+    async def set_secrets(self, request: Request) -> Response:
+        """``{"ACCESS_KEY_ID": "SECRET"}``: only these are accepted from now on; ``{}`` accepts every signature. They
+        are not read back."""
+        secrets = await json_object(request)
+        if not all(key and isinstance(secret, str) and secret for key, secret in secrets.items()):
+            raise WrongRequest('send {"ACCESS_KEY_ID": "SECRET"}')
+        self._service.set_secrets(secrets)
+        return Json({"keys": sorted(secrets)})
 
     async def clock(self, _request: Request) -> Response:
         clock = self._service.clock

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 _VERSION = b"\x04"
 # The Regions with an SES SMTP endpoint, as far as one may expect a test to use them; any other still works as the
@@ -48,18 +49,21 @@ def smtp_password(secret: str, region: str) -> str:
 
 
 class SmtpLogins:
-    """Which Region a user and password open. Made once: the derivation for every Region and secret is done here."""
+    """Which Region a user and password open, by the secrets as they are at that moment."""
 
     def __init__(self, secrets: Mapping[str, str], default_region: str) -> None:
+        self._secrets = secrets
         self._default_region = default_region
-        self._checked = bool(secrets)
-        regions: Iterable[str] = dict.fromkeys((default_region, *REGIONS))
-        self._regions = {
-            (key, smtp_password(secret, region)): region for key, secret in secrets.items() for region in regions
-        }
 
     def region(self, user: str, password: str) -> str | None:
         """None if they are wrong. With no secrets known, any user and password open the default Region."""
-        if not self._checked:
+        if not self._secrets:
             return self._default_region if user and password else None
-        return self._regions.get((user, password))
+        secret = self._secrets.get(user)
+        return None if secret is None else _regions(secret, self._default_region).get(password)
+
+
+@lru_cache(maxsize=100)
+def _regions(secret: str, default_region: str) -> dict[str, str]:
+    """Password to Region."""
+    return {smtp_password(secret, region): region for region in (default_region, *REGIONS)}

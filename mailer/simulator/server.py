@@ -111,6 +111,7 @@ async def _serve(options: Options) -> None:
     service = Service(
         options.terms,
         Random(options.seed),
+        secrets=options.secrets,
         latency=options.latency,
         faults=options.faults,
         keep=options.keep,
@@ -153,7 +154,7 @@ async def _listen(options: Options, service: Service, stack: AsyncExitStack) -> 
     if certificate is not None:
         ready["ca_file"] = str(certificate.ca_file)
 
-    api = Api(service, options.region, options.secrets)
+    api = Api(service, options.region)
     control = Control(service, options.region, any_host=options.allow_remote).application()
     http = Listener(
         "http",
@@ -166,7 +167,7 @@ async def _listen(options: Options, service: Service, stack: AsyncExitStack) -> 
     if certificate is not None:
         door = SmtpDoor(
             service,
-            SmtpLogins(options.secrets, options.region),
+            SmtpLogins(service.secrets, options.region),
             options.region,
             certificate.context(),
             insecure=options.smtp_insecure,

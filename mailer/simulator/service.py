@@ -21,7 +21,7 @@ from mailer.simulator.reputation import Reputation
 from mailer.simulator.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from random import Random
 
     from mailer.simulator.events.destination import Destination
@@ -49,6 +49,7 @@ class Service:
         terms: Terms,
         random: Random,
         *,
+        secrets: Mapping[str, str] | None = None,
         latency: Latency,
         faults: Sequence[Fault] = (),
         keep: int = 10_000,
@@ -64,6 +65,8 @@ class Service:
         self.clock = Clock() if clock is None else clock
         self.accounts = Accounts(terms, self.clock, configuration_sets)
         self.inbox = Inbox(keep, keep_bytes, keep_rows, row_tag)
+        self.secrets = dict(secrets or {})
+        """Access key ids and their secrets. Given any, only they open the account."""
         self.latency = latency
         self.random = random
         events_kept = _EVENTS_PER_MESSAGE * max(1, keep)
@@ -80,6 +83,7 @@ class Service:
         self.injected = Traffic()
         """Sends that an injected error refused: no account knows of them."""
         self.faults.on_refusal = lambda recipients: self.injected.refuse(self.clock.now(), "injected", recipients)
+        self._initial_secrets = dict(self.secrets)
         self._initial_faults = tuple(faults)
         self._initial_latency = latency
         self.started_at = time.time()
@@ -102,6 +106,11 @@ class Service:
         for account in self.accounts:
             account.traffic.clear()
 
+    def set_secrets(self, secrets: Mapping[str, str]) -> None:
+        """These and no others from now on: what is missing is revoked."""
+        self.secrets.clear()
+        self.secrets.update(secrets)
+
     def reset(self) -> None:
         """Everything as at the start, the clock too; only the connections stay.
 
@@ -116,6 +125,7 @@ class Service:
         self.subscriptions.reset()  # after the clock: an announcement is dated, and visible from then on
         self.faults.replace(self._initial_faults)
         self.latency = self._initial_latency
+        self.set_secrets(self._initial_secrets)
         self.clear_counts()
 
     def submit(self, submission: Submission) -> str:

@@ -7,7 +7,9 @@ import http.client
 import json
 import re
 import signal
+import smtplib
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -20,7 +22,8 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
-from mailer.simulator.client import Simulator
+from mailer.simulator.client import Simulator, SimulatorError
+from mailer.simulator.credentials import smtp_password
 from mailer.simulator.server import Options
 from tests.simulator.conftest import SECRET, mail, open_ses
 
@@ -275,6 +278,32 @@ def test_with_a_secret_signatures_are_checked(changes: dict[str, Any], code: str
         assert caught.value.response["Error"]["Code"] == code
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
         assert len(simulator.messages()) == 1
+
+
+def test_a_key_is_revoked_and_another_accepted_while_it_runs() -> None:
+    with Simulator(smtp=False, smtps=True, secret=f"AKIDEXAMPLE:{SECRET}") as simulator:
+        old, new = open_ses(simulator.url), open_ses(simulator.url, key="AKIDNEW", secret="new")
+        old.send_email(**mail())
+        simulator.set_secrets({"AKIDNEW": "new"})
+
+        new.send_email(**mail())
+        with pytest.raises(old.exceptions.ClientError, match="UnrecognizedClientException"):
+            old.send_email(**mail())
+        context = ssl.create_default_context(cafile=simulator.ca_file)
+        with smtplib.SMTP_SSL(*simulator.smtps, context=context, timeout=30) as client:
+            with pytest.raises(smtplib.SMTPAuthenticationError):
+                client.login("AKIDEXAMPLE", smtp_password(SECRET, "us-east-1"))
+            client.login("AKIDNEW", smtp_password("new", "us-east-1"))
+        simulator.reset()
+        old.send_email(**mail())
+
+
+@pytest.mark.parametrize("wrong", [{"AKIDNEW": 1}, {"AKIDNEW": ""}, {"": "new"}, ["AKIDNEW"]])
+def test_secrets_that_are_none_change_nothing(wrong: Any) -> None:
+    with Simulator(smtp=False, secret=f"AKIDEXAMPLE:{SECRET}") as simulator:
+        with pytest.raises(SimulatorError, match="400"):
+            simulator.request("PUT", "/_sim/secrets", body=wrong)
+        open_ses(simulator.url).send_email(**mail())
 
 
 def test_an_unsigned_or_old_request_is_refused_when_signatures_are_checked() -> None:

@@ -56,7 +56,7 @@ class ApiCalls(Target):
             keep_rows=2000,
             configuration_sets=("main",),
         )
-        self._api = Api(self.service, "us-east-1", {})
+        self._api = Api(self.service, "us-east-1")
         self._summaries = Summaries(self.service.inbox)
         self._tried = 0
 
