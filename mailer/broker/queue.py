@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,7 +43,9 @@ class Queue:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self.client = client
         self.keys = keys
-        self._known: OrderedDict[str, None] = OrderedDict()
+        # Replaced whole, never changed: threads, forks and signals meet no half of a change. What one of them loses of
+        # another's costs an upload.
+        self._known: tuple[str, ...] = ()
 
     def line(self) -> Line:
         """A connection for `put` and `until_on_disk`, as a context manager."""
@@ -130,10 +131,9 @@ class Queue:
             self.client.lpush(self.keys.doorbell, 1)
 
     def _remember(self, digest: str) -> None:
-        self._known[digest] = None
-        self._known.move_to_end(digest)
-        while len(self._known) > _KNOWN_CONTENTS:
-            self._known.popitem(last=False)
+        known = self._known
+        if known[:1] != (digest,):
+            self._known = (digest, *(each for each in known if each != digest))[:_KNOWN_CONTENTS]
 
 
 def put_arguments(
