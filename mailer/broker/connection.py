@@ -10,12 +10,16 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from mailer.broker.connection_pool import Pool, SentinelPool
 from mailer.errors import SettingsError
 from mailer.settings import Settings
 
+MAX_CONNECTIONS = 100
+"""Of one client. Further calls at the same time wait for one of them."""
+
 
 def connect(settings: Settings) -> redis.Redis:
-    """A client for the producers' and operators' side; answers are bytes.
+    """A client for the producers' and operators' side; answers are bytes. Thread-safe, and over a fork.
 
     A command is tried once: whether one that got no answer was carried out is for the caller to say, not to guess.
     """
@@ -26,16 +30,16 @@ def connect(settings: Settings) -> redis.Redis:
         "socket_keepalive": True,
         "health_check_interval": 25,
         "retry": Retry(NoBackoff(), 0),
+        "max_connections": MAX_CONNECTIONS,
     }
     if url.startswith("sentinel://"):
         return _through_sentinels(url, settings, options)
     if url.startswith("unix://"):
         del options["socket_keepalive"]
     try:
-        client: redis.Redis = redis.Redis.from_url(url, **options)
+        return redis.Redis.from_pool(Pool.from_url(url, **options))
     except ValueError as error:
         raise SettingsError(f"MAILER_REDIS_URL: {error}") from None
-    return client
 
 
 def redis_url(settings: Settings) -> str:
@@ -103,5 +107,7 @@ def _through_sentinels(url: str, settings: Settings, options: dict[str, Any]) ->
         db=int(last.path.strip("/")) if last else 0,
         **options,
     )
-    client: redis.Redis = sentinel.master_for(settings.redis_sentinel_master)  # type: ignore[no-untyped-call]
+    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
+        settings.redis_sentinel_master, connection_pool_class=SentinelPool
+    )
     return client

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import redis
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import MaxConnectionsError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as TooSlow
 
 from mailer.broker.script import Script
@@ -35,6 +35,8 @@ class Line:
     def __enter__(self) -> Self:
         try:
             self._connection = self._pool.get_connection()
+        except MaxConnectionsError as error:
+            raise all_in_use(error) from error
         except (RedisError, OSError) as error:
             raise _unreachable(error) from error
         return self
@@ -103,6 +105,15 @@ def _is_redis_s_answer(error: Exception) -> bool:
 def _unreachable(error: Exception) -> QueueUnavailable:
     why = str(error).rstrip(".")
     return QueueUnavailable(f"Redis cannot be reached ({why}). Nothing was enqueued. {_CHECK}", enqueued=False)
+
+
+def all_in_use(error: MaxConnectionsError) -> QueueUnavailable:
+    """The error of a call that got none of this process's connections."""
+    return QueueUnavailable(
+        f"Redis was not asked, and nothing was done: {error}. Have fewer threads send at the same time, or give one "
+        "send_many what many sends have; if Redis is slow to answer, see why.",
+        enqueued=False,
+    )
 
 
 def _refused(error: Exception) -> QueueUnavailable:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import redis
 
 from mailer.broker.keys import Keys
-from mailer.broker.line import Line
+from mailer.broker.line import Line, all_in_use
 from mailer.broker.script import script
 from mailer.errors import NotOnDisk, QueueUnavailable
 
@@ -152,6 +152,8 @@ def translated(verb: str, done: str = "enqueued") -> Iterator[None]:
     """
     try:
         yield
+    except redis.exceptions.MaxConnectionsError as error:
+        raise all_in_use(error) from error
     except (redis.exceptions.TimeoutError, redis.exceptions.ConnectionError) as error:
         doubtful = verb == "write"
         doubt = "Whether the write was carried out is not known." if doubtful else "Nothing was changed."

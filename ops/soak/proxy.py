@@ -1,17 +1,23 @@
-"""A TCP proxy whose connections can go half open: nothing comes through any more, and nobody is told."""
+"""A TCP proxy that brings every answer late, and whose connections can go half open: nothing comes through any more,
+and nobody is told."""
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import Self
 
 
 class Proxy:
-    """Listens on a free port of loopback and forwards to ``port`` there. A context manager."""
+    """Listens on a free port of loopback and forwards to ``port`` there. A context manager.
 
-    def __init__(self, port: int) -> None:
+    What comes from there is ``delay_seconds`` on its way.
+    """
+
+    def __init__(self, port: int, delay_seconds: float = 0.0) -> None:
+        self._delay_seconds = delay_seconds
         self._target = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -43,7 +49,7 @@ class Proxy:
                 return  # the listener is closed
             self._pairs = [pair for pair in self._pairs if pair.open]
             try:
-                self._pairs.append(_Pair(near, socket.create_connection(self._target)))
+                self._pairs.append(_Pair(near, socket.create_connection(self._target), self._delay_seconds))
             except OSError:  # nobody listens there, or whoever came is gone again
                 near.close()
 
@@ -51,15 +57,15 @@ class Proxy:
 class _Pair:
     """One connection and its continuation, a thread for each direction."""
 
-    def __init__(self, near: socket.socket, far: socket.socket) -> None:
+    def __init__(self, near: socket.socket, far: socket.socket, delay_seconds: float) -> None:
         self.frozen = False
         self.open = True
         self._sockets = (near, far)
         for each in self._sockets:
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Not before both are set: who meets an end at once closes both.
-        for one, other in ((near, far), (far, near)):
-            threading.Thread(target=self._forward, args=(one, other), daemon=True).start()
+        for one, other, delay in ((near, far, 0.0), (far, near, delay_seconds)):
+            threading.Thread(target=self._forward, args=(one, other, delay), daemon=True).start()
 
     def close(self) -> None:
         self.open = False
@@ -68,9 +74,10 @@ class _Pair:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
-    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket, delay_seconds: float) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                time.sleep(delay_seconds)
                 if not self.frozen:
                     sink.sendall(data)
         if not self.frozen:
