@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from mailer.broker.connection_pool import Pool, SentinelPool
+from mailer.broker.sentinels import Place, Sentinels
 from mailer.errors import SettingsError
 from mailer.settings import Settings
 
@@ -59,7 +59,13 @@ def redis_url(settings: Settings) -> str:
         scheme, colon, _ = url.partition("://")
         named = f"{scheme}://" if colon else "what stands before the first :"
         raise SettingsError(f"MAILER_REDIS_URL: {named} is not one of redis, rediss, unix and sentinel")
-    for part in url.split(";"):
+    parts = url.split(";")
+    if len(parts) > 1 and not all(part.startswith("sentinel://") for part in parts):
+        raise SettingsError(
+            "MAILER_REDIS_URL: more than one URL is for sentinels only, and each begins with sentinel://. Two servers "
+            "are two queues, and mail on the one does not wait on the other"
+        )
+    for part in parts:
         _check_place(part)
     return url
 
@@ -91,23 +97,11 @@ def _check_place(url: str) -> None:
 def _through_sentinels(url: str, settings: Settings, options: dict[str, Any]) -> redis.Redis:
     if not settings.redis_sentinel_master:
         raise SettingsError("MAILER_REDIS_SENTINEL_MASTER is not set: name the master that the sentinels watch")
-    parts = [urlsplit(part) for part in url.split(";")]
-    sentinels = [(part.hostname or "localhost", part.port or 26379) for part in parts]
-    last = next((part for part in reversed(parts) if part.path.strip("/")), None)
-    login = next((part for part in parts if part.password), None)
-    if login is not None:
-        options = {
-            **options,
-            "username": unquote(login.username) if login.username else None,
-            "password": unquote(login.password or ""),
-        }
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        sentinels,
-        sentinel_kwargs={"socket_timeout": settings.redis_timeout_seconds},
-        db=int(last.path.strip("/")) if last else 0,
-        **options,
-    )
-    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
+    place = Place.of(url)
+    if place.password is not None:
+        options = {**options, "username": place.username, "password": place.password}
+    sentinels = Sentinels(place.sentinels, settings.redis_timeout_seconds, db=place.database, **options)
+    client: redis.Redis = sentinels.master_for(  # type: ignore[no-untyped-call]
         settings.redis_sentinel_master, connection_pool_class=SentinelPool
     )
     return client

@@ -34,6 +34,7 @@ from mailer.broker.keys import Keys
 from mailer.broker.leases import BACK, FORGET, Leases, Settlement, leases_of
 from mailer.broker.queue import put_arguments
 from mailer.broker.script import script
+from mailer.broker.sentinels import Sentinels
 from mailer.broker.take import Take, lanes_of
 
 logger = get_logger(__name__)
@@ -294,11 +295,25 @@ class Channel(stock.Channel):
 
 
 class SentinelChannel(Channel, stock.SentinelChannel):
-    """The same over Redis Sentinel."""
+    """The same over Redis Sentinel. ``sentinels`` are hosts with their ports."""
+
+    sentinels: Sequence[Sequence[Any]] = ()
 
     from_transport_options = tuple(
-        dict.fromkeys((*Channel.from_transport_options, *stock.SentinelChannel.from_transport_options))
+        dict.fromkeys((*Channel.from_transport_options, *stock.SentinelChannel.from_transport_options, "sentinels"))
     )
+
+    def _sentinel_managed_pool(self, asynchronous: bool = False) -> Any:
+        options = self._connparams(asynchronous)
+        only = (options.pop("host"), options.pop("port"))
+        named = tuple((host, int(port)) for host, port in self.sentinels or [only])
+        sentinels = Sentinels(named, options["socket_timeout"], **options)
+        # Under these names kombu closes them.
+        if asynchronous:
+            self._async_sentinel_manager = sentinels
+        else:
+            self._sentinel_manager = sentinels
+        return sentinels.master_for(self.master_name).connection_pool  # type: ignore[no-untyped-call]
 
 
 class Transport(stock.Transport):

@@ -8,9 +8,31 @@ from typing import Any
 import kombu
 from celery.app import amqp as stock
 
+from mailer.broker.transport import Transport
+from mailer.errors import SettingsError
+
 
 class Connection(kombu.Connection):
-    """A connection over the gated transport. Flower picks its broker page by the scheme of `as_uri`."""
+    """A connection over the gated transport, and never over another: kombu's own would take mail from its lanes past
+    the account's rate. Flower picks its broker page by the scheme of `as_uri`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.alt:
+            # After a lost connection kombu goes on to the next URL, by the transport that its scheme names.
+            raise SettingsError(
+                "Celery was given more than one broker URL. Give it none: mailer reads MAILER_REDIS_URL, which may "
+                "name several sentinels"
+            )
+
+    def get_transport_cls(self) -> Any:
+        found = super().get_transport_cls()
+        if not (isinstance(found, type) and issubclass(found, Transport)):
+            raise SettingsError(
+                f"Celery was given a broker with the transport {self.transport_cls}, which would take mail from its "
+                "lanes past the account's rate. Give it none: mailer reads MAILER_REDIS_URL"
+            )
+        return found
 
     def as_uri(self, *args: Any, **kwargs: Any) -> str:
         uri: str = super().as_uri(*args, **kwargs)

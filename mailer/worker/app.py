@@ -11,6 +11,7 @@ from kombu import Exchange, Queue
 from mailer.broker import transport  # noqa: F401 - registers the transport with kombu
 from mailer.broker.connection import redis_url
 from mailer.broker.keys import Keys
+from mailer.broker.sentinels import Place
 from mailer.ses.transport import check_host
 from mailer.settings import Settings
 from mailer.worker import lifecycle, limits, masking
@@ -70,7 +71,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 10,
             "client_name": "mailer-worker",
-            **({"master_name": settings.redis_sentinel_master} if settings.redis_sentinel_master else {}),
+            **_sentinels(settings),
         },
         "task_queues": [Queue(lane, Exchange(lane), routing_key=lane) for lane in settings.lanes],
         "task_default_queue": settings.lanes[0],
@@ -97,7 +98,15 @@ def broker(settings: Settings) -> tuple[str, str, dict[str, Any] | None]:
     if url.startswith("unix://"):
         return "gated+socket://" + url.removeprefix("unix://"), "gated", None
     if url.startswith("sentinel://"):
-        return url, "gated-sentinel", None
+        # One URL, whatever the number of sentinels: kombu goes on to the next by the transport of that one's scheme.
+        return Place.of(url).url, "gated-sentinel", None
     if url.startswith("rediss://") and "ssl_cert_reqs" not in url:
         return url, "gated", {"ssl_cert_reqs": "required"}
     return url, "gated", None
+
+
+def _sentinels(settings: Settings) -> dict[str, Any]:
+    url = redis_url(settings)
+    if not url.startswith("sentinel://"):
+        return {}
+    return {"master_name": settings.redis_sentinel_master, "sentinels": [list(at) for at in Place.of(url).sentinels]}
