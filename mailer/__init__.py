@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         SettingsError,
     )
     from mailer.message import Attachment
-    from mailer.operating import dead, held, pause, resume, scheduled
+    from mailer.operating import dead, held, pause, rate, resume, scheduled
     from mailer.producer import Producer, send, send_many
     from mailer.recipient import Recipient
 
@@ -39,6 +39,7 @@ __all__ = [
     "dead",
     "held",
     "pause",
+    "rate",
     "resume",
     "scheduled",
     "send",
@@ -62,6 +63,7 @@ _HOMES = {
     "dead": "mailer.operating",
     "held": "mailer.operating",
     "pause": "mailer.operating",
+    "rate": "mailer.operating",
     "resume": "mailer.operating",
     "scheduled": "mailer.operating",
     "send": "mailer.producer",

@@ -11,9 +11,11 @@ from typing import Any
 
 import redis
 
+from mailer.broker import wish
 from mailer.broker.keys import Keys
 from mailer.broker.pause import field_of
 from mailer.broker.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
+from mailer.broker.wish import Difference, Wish
 from mailer.forecast import WINDOW_MINUTES, Allowance, Forecast, foresee
 from mailer.settings import Settings
 
@@ -28,12 +30,25 @@ LIMITS_FRESH_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class PersonsRate:
+    """A person wants ``per_second`` for all hosts, whatever their settings say: since ``at``, until ``until`` (None:
+    until it is reset)."""
+
+    per_second: float
+    by: str | None
+    reason: str | None
+    at: float
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """``per_second`` is the account's rate in recipients per second, None until a worker has written it down.
 
     ``headroom`` is the fraction left to others, ``cut`` the fraction in force after SES refused a send as too fast
-    (1: not cut), ``allowed_per_second`` what comes of the three. ``source`` is ``settings`` or ``ses``, ``read_at``
-    when the limits were last written.
+    (1: not cut), ``allowed_per_second`` what comes of the three. ``source`` says whose rate it is: ``person``
+    (``person`` says more), ``settings`` (of the host ``source_host``) or ``ses``. ``ses_per_second`` is what SES allows
+    by its last answer, at ``read_at``; both None where it was never asked.
     """
 
     per_second: float | None
@@ -42,6 +57,9 @@ class Rate:
     allowed_per_second: float | None
     source: str | None
     read_at: float | None
+    source_host: str | None
+    ses_per_second: float | None
+    person: PersonsRate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +119,8 @@ class AccountStatus:
     dead letters, ``held`` wait for a person or an event of SES to say whether they were sent. ``forecast`` is None
     where nothing can be foretold: in any state but sending and parked. ``unfit`` names a worker that could send nothing
     lately, as its host has no Region or no credentials, and says why; it takes nothing, and others may send.
+    ``settings`` are those of the workers' hosts that concern the account, ``differences`` those that are not the same
+    on all of them.
     """
 
     account: str
@@ -121,6 +141,8 @@ class AccountStatus:
     stop: Stop | None
     forecast: Forecast | None
     unfit: str | None
+    settings: tuple[Wish, ...]
+    differences: tuple[Difference, ...]
 
     @property
     def waiting(self) -> int:
@@ -146,19 +168,20 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     pipe.zrange(keys.schedule, 0, 0, withscores=True)
     pipe.hlen(keys.aside("dead"))
     pipe.hlen(keys.aside("held"))
+    pipe.hgetall(keys.wishes)
     lists = 1 + len(LOWER_PRIORITIES)
     for lane in settings.lanes:
         for key in _lists(keys.lane(lane)):
             pipe.llen(key)
-    (seconds, micros), fields, minutes, in_flight, oldest_lease, scheduled, due, dead, held, *lengths = pipe.execute()
-    at = seconds + micros / 1e6
+    time, fields, minutes, in_flight, oldest_lease, scheduled, due, dead, held, said, *lengths = pipe.execute()
+    at = time[0] + time[1] / 1e6
     account = {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
     overdue = 0
     if oldest_lease and oldest_lease[0][1] <= at * 1e6:
         overdue = int(client.zcount(keys.leases, "-inf", int(at * 1e6)))
 
     rate, quota = _rate(account, at), _quota(account, minutes, int(at // 60))
-    stop = _stop(account, at)
+    stop, wishes = _stop(account, at), wish.read(said, at)
     lanes = tuple(
         LaneStatus(lane, sum(lengths[position * lists : (position + 1) * lists]), *_pause(account, at, lane))
         for position, lane in enumerate(settings.lanes)
@@ -187,6 +210,8 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
         stop=stop,
         forecast=forecast,
         unfit=account.get("unfit") if at - float(account.get("unfit_at", "0")) / 1e6 < UNFIT_SHOWN_SECONDS else None,
+        settings=wishes,
+        differences=wish.differences(wishes),
     )
 
 
@@ -238,6 +263,9 @@ def _pause(account: dict[str, str], at: float, lane: str | None) -> tuple[str | 
 
 def _rate(account: dict[str, str], at: float) -> Rate:
     per_second = float(account["rate"]) if "rate" in account else None
+    person = _persons_rate(account, at)
+    if per_second is not None and person is not None:
+        per_second = float(account["set_rate"])
     headroom = float(account.get("headroom", "0"))
     since_cut = max(0.0, at - float(account.get("cut_at", "0")) / 1e6)
     cut_to = float(account.get("cut", "1"))
@@ -248,9 +276,21 @@ def _rate(account: dict[str, str], at: float) -> Rate:
         headroom=headroom,
         cut=round(cut, 4),
         allowed_per_second=None if per_second is None else float(f"{per_second * (1 - headroom) * cut:.6g}"),
-        source=account.get("source"),
+        source=account.get("source") if person is None else "person",
         read_at=float(limits_at) / 1e6 if limits_at else None,
+        source_host=account.get("source_host") or None if person is None else None,
+        ses_per_second=float(account["ses_rate"]) if "ses_rate" in account else None,
+        person=person,
     )
+
+
+def _persons_rate(account: dict[str, str], at: float) -> PersonsRate | None:
+    until = float(account["set_until"]) / 1e6 if account.get("set_until") else None
+    if "set_rate" not in account or (until is not None and until <= at):
+        return None
+    since = float(account.get("set_at", "0")) / 1e6
+    by, reason = account.get("set_by") or None, account.get("set_reason") or None
+    return PersonsRate(float(account["set_wanted"]), by, reason, since, until)
 
 
 def _quota(account: dict[str, str], minutes: dict[bytes, bytes], now: int) -> Quota:

@@ -1,13 +1,15 @@
-"""Operating the account that `mailer.send` uses: its shelves, its schedule, pause and resume.
+"""Operating the account that `mailer.send` uses: its shelves, its schedule, pause, resume and rate.
 
 mailer.dead().requeue(mailer.Filter(code="ServiceUnavailable"))
 mailer.pause("the wrong letter", lane="bulk", until=timedelta(hours=2))
+mailer.rate(20, until=timedelta(hours=2))
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from mailer.broker import limits
 from mailer.broker import pause as pausing
 from mailer.broker.shelf import Shelf, ShelfName
 from mailer.errors import InvalidRequest
@@ -49,6 +51,22 @@ def resume(*, lane: str | None = None) -> bool:
     """
     queue = default().queue
     return pausing.resume(queue.client, queue.keys, lane=_known(lane))
+
+
+def rate(
+    per_second: float | None, *, until: datetime | timedelta | None = None, reason: str = "", by: str = ""
+) -> datetime | None:
+    """Have all hosts together send ``per_second`` recipients a second; returns when that ends, None for never.
+
+    Stands in place of ``MAILER_RATE_PER_SECOND`` of every host, from the next take of every worker and over restarts,
+    until ``until`` (an aware datetime, or a timedelta from now) or ``rate(None)``. It never exceeds what SES allows,
+    where SES is asked. ``mailer status`` shows ``reason`` and ``by``. Raises InvalidRequest and QueueUnavailable.
+    """
+    queue = default().queue
+    if per_second is None:
+        limits.reset_rate(queue.client, queue.keys)
+        return None
+    return limits.set_rate(queue.client, queue.keys, per_second, until=until, reason=reason, by=by)
 
 
 def _shelf(name: ShelfName) -> Shelf:

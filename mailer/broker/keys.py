@@ -46,6 +46,11 @@ class Keys:
         return self._control + "account"
 
     @property
+    def wishes(self) -> str:
+        """Hash: worker process -> when it last said so, epoch microseconds, and JSON of what its settings say."""
+        return self.prefix + "@wishes"
+
+    @property
     def quota(self) -> str:
         """Hash: minute since the epoch -> recipients charged in it."""
         return self._control + "quota"

@@ -1,33 +1,151 @@
 #!lua flags=allow-oom
--- limits: write down what the account may send.
+-- limits: write down what somebody says of the account's limits, and decide from all that is said what holds.
 --
--- KEYS  1 account  2 quota
--- ARGV  1 rate, recipients per second  2 quota, recipients per 24 hours (-1 = none)  3 headroom, fraction of the rate
---       4 burst, recipients ('' = by the rate)  5 reserve, fraction of the quota  6 source, 'settings' or 'ses'
---       7 recipients SES counts in the last 24 hours ('' = not asked)
---       8 '1' if SES lets the account send, '0' if not ('' = not asked)  then field, value of more to show
--- Returns 1 if rate, headroom or burst changed, else 0.
-local rate, quota, headroom, burst, reserve = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local account_key, quota_key = KEYS[1], KEYS[2]
+-- KEYS  1 account  2 quota  3 wishes
+-- ARGV  any number of these, a verb and its arguments each:
+--         wish   process, JSON     what the settings of a worker process ('host:...') say: rate_per_second, quota_per_day (-1 = none),
+--                                  rate_headroom, burst, quota_reserve. What is left out is left open; more members are
+--                                  for people
+--         gone   process           it has ended, and its settings count no more
+--         ses    rate, quota (-1 = none), recipients counted in 24 hours ('' = not said), '1' if the account may send, else '0'
+--         set    rate, until (epoch microseconds, '' = until reset), who, why      a person's rate for all hosts
+--         reset                    no person's rate any more
+--         show   field, value      one more field of the account
+--
+-- Of the settings and SES's answer the most careful holds: the lowest rate, quota and burst, the largest headroom and
+-- reserve. A person's rate stands in place of that rate, but never above SES's. Where nobody says anything of a limit, it
+-- stays as it was. There are no limits before both a rate and a quota are known.
+local account_key, quota_key, wishes_key = KEYS[1], KEYS[2], KEYS[3]
+-- A worker process says once a minute what its settings are. One that was silent for so long has ended.
+local WISH_LASTS = 300e6
+-- Where SES is no longer asked, or no longer answers, its last answer does not hold settings down for ever.
+local ANSWER_LASTS = 3600e6
+-- The code of a stop that SES's answer begins, and ends.
+local NO_RATE = 'MaxSendRate'
 part 'clock'
 part 'account'
 part 'quota'
 part 'stop'
-local rate_before, headroom_before, burst_before = account_read('rate', 'headroom', 'burst')
-local changed = rate_before ~= rate or headroom_before ~= headroom or burst_before ~= burst
 
-account_set('rate', rate)
-account_set('quota', quota)
-account_set('headroom', headroom)
-account_set('burst', burst)
-account_set('reserve', reserve)
-account_set('source', ARGV[6])
-account_set_time('limits_at', now)
-if ARGV[7] ~= '' then quota_counted(tonumber(ARGV[7])) end
-stop_told(ARGV[8])
-for i = 9, #ARGV, 2 do account_set(ARGV[i], ARGV[i + 1]) end
-account_forget('refreshing')
+local function number(value) return string.format('%.15g', value) end
+
+local function write_wish(process, json)
+  redis.call('HSET', wishes_key, process, string.format('%.0f', now) .. ' ' .. json)
+end
+
+local rate_before, headroom_before, burst_before, ses_rate, ses_quota, ses_at, set_wanted, set_until = account_read('rate',
+  'headroom', 'burst', 'ses_rate', 'ses_quota', 'limits_at', 'set_wanted', 'set_until')
+ses_rate, ses_quota, ses_at = tonumber(ses_rate or ''), tonumber(ses_quota or ''), tonumber(ses_at or '0')
+set_wanted, set_until = tonumber(set_wanted or ''), tonumber(set_until or '')
+
+-- What is over is forgotten last of all.
+local over, gone = {}, {}
 -- Turns told under another rate may lie far ahead.
-if changed then account_forget('turn') end
+local turns_differ = false
+
+local verbs = {
+  wish = { 2, write_wish },
+  gone = { 1, function(process) gone[#gone + 1] = process end },
+  ses = { 4, function(rate, quota, sent, allows)
+    ses_rate, ses_quota, ses_at = tonumber(rate), tonumber(quota), now
+    account_set('ses_rate', rate)
+    account_set('ses_quota', quota)
+    account_set_time('limits_at', now)
+    if sent ~= '' then quota_counted(tonumber(sent)) end
+    local has_stopped = stop_words() and string.find(stop_words(), NO_RATE, 1, true) == 1
+    if ses_rate <= 0 then
+      allows = '0'
+      stop_refused(nil, NO_RATE, 'SES allows this account 0 recipients a second')
+    elseif has_stopped then
+      stop_over()
+    end
+    stop_told(allows)
+    over[#over + 1] = 'refreshing'
+  end },
+  set = { 4, function(rate, till, who, why)
+    turns_differ = true
+    set_wanted, set_until = tonumber(rate), tonumber(till)
+    account_set('set_wanted', rate)
+    account_set('set_until', till)
+    account_set('set_by', who)
+    account_set('set_reason', why)
+    account_set_time('set_at', now)
+  end },
+  reset = { 0, function() set_wanted, turns_differ = nil, true end },
+  show = { 2, account_set },
+}
+local next_arg = 1
+while next_arg <= #ARGV do
+  local count, write = unpack(verbs[ARGV[next_arg]])
+  write(unpack(ARGV, next_arg + 1, next_arg + count))
+  next_arg = next_arg + 1 + count
+end
+
+-- What the settings of the processes that live say, the most careful of each.
+local some_live, some_leave_open, quota_may_be_none, host = false, false, false, ''
+local least, most = {}, { rate_headroom = 0, quota_reserve = 0 }
+
+local function count_in(process, wish)
+  some_live = true
+  some_leave_open = some_leave_open or not (wish.rate_per_second and wish.quota_per_day)
+  quota_may_be_none = quota_may_be_none or wish.quota_per_day == -1
+  if (tonumber(wish.rate_per_second) or math.huge) < (least.rate_per_second or math.huge) then
+    host = string.match(process, '^(.*):') or ''
+  end
+  for _, name in ipairs({ 'rate_per_second', 'quota_per_day', 'burst' }) do
+    local value = tonumber(wish[name])
+    if value and value >= 0 then least[name] = math.min(least[name] or value, value) end
+  end
+  for name, value in pairs(most) do most[name] = math.max(value, tonumber(wish[name]) or 0) end
+end
+
+for _, process in ipairs(gone) do gone[process] = true end
+local wishes = redis.call('HGETALL', wishes_key)
+for i = 1, #wishes, 2 do
+  local process = wishes[i]
+  local at, json = string.match(wishes[i + 1], '^(%d+) (.*)$')
+  local is_read, wish = pcall(cjson.decode, json or '')
+  if not is_read or type(wish) ~= 'table' or now - tonumber(at) > WISH_LASTS then
+    gone[#gone + 1] = process
+  elseif not gone[process] then
+    count_in(process, wish)
+    -- Where this server's clock was put back, it is counted from now.
+    if tonumber(at) > now then write_wish(process, json) end
+  end
+end
+
+-- Decide.
+local ses_holds = now >= ses_at and now - ses_at <= ANSWER_LASTS
+local ses_has_rate = ses_rate ~= nil and ses_rate > 0
+local rate, source = least.rate_per_second, 'settings'
+if ses_has_rate and (not rate or (ses_holds and ses_rate < rate)) then
+  rate, source, host = ses_rate, 'ses', ''
+end
+local quota = least.quota_per_day or (quota_may_be_none and -1 or nil)
+if ses_quota and (not quota or ses_holds) then
+  if not quota or quota < 0 or (ses_quota >= 0 and ses_quota < quota) then quota = ses_quota end
+end
+if some_live and rate and quota then
+  local headroom, burst = number(most.rate_headroom), least.burst and number(least.burst) or ''
+  rate = number(rate)
+  turns_differ = turns_differ or rate_before ~= rate or headroom_before ~= headroom or burst_before ~= burst
+  account_set('rate', rate)
+  account_set('quota', number(quota))
+  account_set('headroom', headroom)
+  account_set('burst', burst)
+  account_set('reserve', number(most.quota_reserve))
+  account_set('source', source)
+  account_set('source_host', host)
+end
+if some_live then account_set('asks', some_leave_open and '1' or '0') end
+if set_wanted and not (set_until and set_until <= now) then
+  account_set('set_rate', number(ses_has_rate and ses_holds and math.min(set_wanted, ses_rate) or set_wanted))
+else
+  for _, name in ipairs({ 'set_rate', 'set_wanted', 'set_until', 'set_by', 'set_reason', 'set_at' }) do
+    over[#over + 1] = name
+  end
+end
 account_write()
-return changed and 1 or 0
+if turns_differ then over[#over + 1] = 'turn' end
+if #over > 0 then account_forget(unpack(over)) end
+if #gone > 0 then redis.call('HDEL', wishes_key, unpack(gone)) end

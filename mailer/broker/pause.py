@@ -39,8 +39,7 @@ def pause(
     if not reason.strip():
         raise InvalidRequest("reason: is empty. Say why: `mailer status` shows it to whoever wonders")
     with translated("read"):
-        seconds, micros = client.time()
-    now_us = int(seconds) * 1_000_000 + int(micros)
+        now_us = _now_us(client)
     until_us = _until_us(until, now_us)
     values = {"paused": reason, "paused_at": str(now_us), "paused_by": by}
     if until_us is not None:
@@ -74,6 +73,19 @@ def field_of(name: str, lane: str | None) -> str:
 
 def fields_of(lane: str | None) -> list[str]:
     return [field_of(name, lane) for name in FIELDS]
+
+
+def end_us(client: redis.Redis, until: datetime | timedelta | None) -> int | None:
+    """When that is, epoch microseconds on Redis's clock. Raises InvalidRequest and QueueUnavailable."""
+    if until is None:
+        return None
+    with translated("read"):
+        return _until_us(until, _now_us(client))
+
+
+def _now_us(client: redis.Redis) -> int:
+    seconds, micros = client.time()
+    return int(seconds) * 1_000_000 + int(micros)
 
 
 def _until_us(until: datetime | timedelta | None, now_us: int) -> int | None:

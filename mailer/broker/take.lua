@@ -155,8 +155,8 @@ local settle = {
 }
 
 -- 1. A pause that a person gave an end ends by itself.
-local paused, paused_until, wake, seen, patient, source, limits_at, refreshing = account_read('paused', 'paused_until',
-  'wake', 'seen', 'patient', 'source', 'limits_at', 'refreshing')
+local paused, paused_until, wake, seen, patient, asks, limits_at, refreshing = account_read('paused', 'paused_until',
+  'wake', 'seen', 'patient', 'asks', 'limits_at', 'refreshing')
 if paused_until and tonumber(paused_until) <= now then
   paused = false
   account_forget('paused', 'paused_at', 'paused_until', 'paused_by')
@@ -226,9 +226,9 @@ end
 
 -- 5. Is it time to ask SES for the limits? One worker at a time is told to: where there are limits, no more often than
 -- they get old, even if SES does not answer.
-local asks = source ~= 'settings' or stop_words() or quota_is_shared()
+local is_asked = asks ~= '0' or stop_words() or quota_is_shared()
 local are_old = stop_is_new() or now - tonumber(limits_at or '0') > LIMITS_FRESH
-local refresh = (not rate_is_known or (asks and are_old)) and now > tonumber(refreshing or '0')
+local refresh = (not rate_is_known or (is_asked and are_old)) and now > tonumber(refreshing or '0')
 if refresh then
   account_set_time('refreshing', now + (rate_is_known and LIMITS_FRESH or REFRESH_PATIENCE))
 end

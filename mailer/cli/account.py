@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,3 +29,12 @@ def check_lane(lane: str, settings: Settings) -> str:
     if lane not in settings.lanes:
         raise SettingsError(f"--lane {lane}: there is no such lane. Use one of {', '.join(settings.lanes)}")
     return lane
+
+
+def who() -> str:
+    """The person at the terminal, for others to see who did it."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        # A container's user often has no name.
+        return socket.gethostname()

@@ -27,6 +27,7 @@ COMMANDS = {
     "doctor": "Check the set-up, and say what to mend.",
     "pause": "Stop sending: the whole account, or one lane.",
     "resume": "Send again what was paused, and try again what SES has stopped.",
+    "rate": "Show the account's rate, or set it for all hosts at run time.",
     "simulate": "Run the SES simulator alone.",
     "valkey": "Run the embedded Valkey alone.",
     "bench": "Find out how fast this host can send, what limits it, and how many processes and threads a rate takes.",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from typing import Annotated
 
 import typer
@@ -11,7 +9,7 @@ import typer
 from mailer.broker import pause as pausing
 from mailer.broker.keys import Keys
 from mailer.cli import moments
-from mailer.cli.account import check_lane, open_redis
+from mailer.cli.account import check_lane, open_redis, who
 from mailer.cli.application import new_app
 
 app = new_app()
@@ -41,15 +39,7 @@ def pause(
             reason=reason,
             lane=None if lane is None else check_lane(lane, settings),
             until=None if until is None else moments.ahead("--until", until),
-            by=_who(),
+            by=who(),
         )
     what = f"Account {settings.account}" if lane is None else f"Lane {lane} of account {settings.account}"
     typer.echo(f"{what} is paused" + (f" until {moments.shown(ends)}." if ends else "."))
-
-
-def _who() -> str:
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):
-        # A container's user often has no name.
-        return socket.gethostname()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
 
@@ -42,10 +43,12 @@ def status(
     """Show what the account may send, and what waits.
 
     It reads Redis and changes nothing. The JSON has the fields account, at, state (sending, paused, stopped, parked,
-    unknown), reason, until, rate {per_second, headroom, cut, allowed_per_second, source, read_at}, quota {per_day,
+    unknown), reason, until, rate {per_second, headroom, cut, allowed_per_second, source, read_at, source_host,
+    ses_per_second, person {per_second, by, reason, at, until}}, quota {per_day,
     used, by_mailer, by_others, left, reserve}, lanes [{name, waiting, paused, paused_by, paused_until}],
     in_flight, overdue, scheduled, next_due_at, dead, held, paused_by, stop {reason, since, next_check_at},
-    forecast {backlog, resumes_at, leaving, done_at} and unfit; times are epoch seconds, rates recipients per second.
+    forecast {backlog, resumes_at, leaving, done_at}, unfit, settings [{host, at, says}] and differences [{variable,
+    values, holds}]; times are epoch seconds, rates recipients per second.
     Fields are only ever added.
     """
     with open_redis() as (client, settings):
@@ -80,9 +83,11 @@ def _shown(state: AccountStatus) -> RenderableType:
     facts.add_row("state", _state(state))
     if state.unfit:
         facts.add_row("unfit", Text(f"{state.unfit} (mailer doctor, on that host)", style="red"))
+    for difference in state.differences:
+        facts.add_row("hosts differ", Text(str(difference), style="yellow"))
     if outlook := _outlook(state):
         facts.add_row("outlook", outlook)
-    facts.add_row("rate", _rate(state.rate, state.at))
+    facts.add_row("rate", rate_line(state.rate, state.at))
     facts.add_row("quota", _quota(state.quota))
     facts.add_row("in flight", _in_flight(state))
     facts.add_row("scheduled", _scheduled(state))
@@ -154,7 +159,8 @@ def _outlook(state: AccountStatus) -> str:
     return " ".join(sentences)
 
 
-def _rate(rate: Rate, now: float) -> str:
+def rate_line(rate: Rate, now: float) -> str:
+    """How fast it goes, and who says so."""
     if rate.per_second is None or rate.allowed_per_second is None:
         return "not known yet"
     parts = [f"{rate.allowed_per_second:,g} per second allowed now"]
@@ -164,9 +170,22 @@ def _rate(rate: Rate, now: float) -> str:
         parts.append(f"headroom {rate.headroom:.0%}")
     if rate.cut < 1:
         parts.append(f"cut to {rate.cut:.0%} since SES refused; it recovers")
-    if rate.source:
-        parts.append(f"from {'SES' if rate.source == 'ses' else 'the settings'}{_ago(rate.read_at, now)}")
-    return ", ".join(parts)
+    return ", ".join([*parts, *_whose(rate, now)])
+
+
+def _whose(rate: Rate, now: float) -> Iterator[str]:
+    """Who said so, and what else is said."""
+    if (person := rate.person) is not None:
+        lasts = "until `mailer rate --reset`" if person.until is None else f"until {shown(person.until)}"
+        by = f" by {person.by}" if person.by else ""
+        yield f"set to {person.per_second:,g}{by} at {shown(person.at)} {lasts}"
+        if person.reason:
+            yield person.reason
+    elif rate.source == "settings":
+        yield f"from MAILER_RATE_PER_SECOND of {rate.source_host or 'a host'}"
+    if rate.ses_per_second is not None:
+        own = "from SES" if rate.source == "ses" else f"SES allows {rate.ses_per_second:,g}"
+        yield f"{own}{_ago(rate.read_at, now)}"
 
 
 def _quota(quota: Quota) -> str:

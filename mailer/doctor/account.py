@@ -13,7 +13,7 @@ from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.doctor.server import apart
 from mailer.errors import AccountStopped, RateExceeded, SendError, SettingsError
 from mailer.ses.access import Access, Way, find_access, open_client
-from mailer.ses.account import AccountLimits, read_account
+from mailer.ses.account import NO_RATE_REMEDY, AccountLimits, read_account
 from mailer.ses.curl_connection import CurlConnection, tls_sessions
 from mailer.ses.errors import boto_error
 from mailer.ses.transport import configured
@@ -111,14 +111,17 @@ def standing(account: AccountLimits) -> Iterator[Finding]:
 def allowance(account: AccountLimits, settings: Settings) -> Iterator[Finding]:
     """Rate and quota, against what the settings say of them."""
     own = settings.rate_per_second
-    if own is not None and own > account.max_send_rate:
+    if account.no_rate:
+        yield problem("rate", f"{account.no_rate}: nothing is sent", NO_RATE_REMEDY)
+    elif own is not None and own > account.max_send_rate:
         yield problem(
             "rate",
             f"MAILER_RATE_PER_SECOND={own:g} is above the account's {account.max_send_rate:g} a second",
-            "Lower it, or unset it to follow SES: what is above is refused",
+            "Lower it, or unset it to follow SES: where every host sets both limits nobody asks SES, and it refuses",
         )
     else:
-        yield ok("rate", f"{account.max_send_rate:g} recipients a second" + (f", of which {own:g} used" if own else ""))
+        used = "" if own is None else f", of which MAILER_RATE_PER_SECOND uses {own:g}"
+        yield ok("rate", f"{account.max_send_rate:g} recipients a second{used}")
     quota, sent = account.max_24_hour_send, account.sent_last_24_hours
     if quota is None:
         yield ok("quota", f"none; {sent:,.0f} sent in 24 hours")
@@ -131,7 +134,9 @@ def allowance(account: AccountLimits, settings: Settings) -> Iterator[Finding]:
         )
     text = f"{max(0.0, quota - sent):,.0f} left of {quota:,.0f} in 24 hours"
     remedy = "Wait for the window to roll, or ask AWS for a higher quota"
-    if sent >= quota:
+    if quota <= 0:
+        yield problem("quota", "SES allows this account 0 recipients in 24 hours: nothing is sent", NO_RATE_REMEDY)
+    elif sent >= quota:
         yield problem("quota", text, remedy)
     elif sent >= _NEARLY * quota:
         yield note("quota", text, remedy)

@@ -71,10 +71,16 @@ def _redis(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> 
         yield from _guarded("clock", lambda: server.clock(client))
         if any(each.level is Level.PROBLEM for each in role):
             return
-        yield from _guarded("account", lambda: queue.state(read_status(client, settings), settings))
+        yield from _guarded("account", lambda: _account(client, settings))
         yield from _guarded("queues", lambda: queue.strays(client, settings))
         say("the workers")
         yield from _guarded("workers", lambda: queue.workers(settings, wanted.worker_seconds))
+
+
+def _account(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
+    status = read_status(client, settings)
+    yield from queue.state(status)
+    yield from queue.limits(status, settings)
 
 
 def _ses(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> Iterator[Finding]:

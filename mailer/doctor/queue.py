@@ -16,8 +16,8 @@ from mailer.settings import Settings
 from mailer.worker.app import create_app
 
 
-def state(status: AccountStatus, settings: Settings) -> Iterator[Finding]:
-    """Whether the account sends, and by which limits."""
+def state(status: AccountStatus) -> Iterator[Finding]:
+    """Whether the account sends."""
     waiting = f"{status.waiting:,} messages wait" if status.waiting != 1 else "1 message waits"
     if status.state == "paused":
         yield problem("account", f"{status.account} is paused: {status.reason}; {waiting}", "Run `mailer resume`")
@@ -39,19 +39,23 @@ def state(status: AccountStatus, settings: Settings) -> Iterator[Finding]:
     for lane in status.lanes:
         if lane.paused is not None:
             yield note(f"lane {lane.name}", f"paused: {lane.paused}", f"Run `mailer resume --lane {lane.name}`")
-    written, own = status.rate, settings.rate_per_second
-    if own is not None and written.source == "settings" and written.per_second not in (None, own):
-        yield problem(
-            "limits",
-            f"a worker wrote down {written.per_second:g} a second, and MAILER_RATE_PER_SECOND here is {own:g}",
-            "Give every host the same: the worker that started last decides for all",
-        )
     if status.overdue:
         yield note(
             "leases",
             f"{status.overdue:,} messages are past their lease: no worker has asked since",
             "Start a worker",
         )
+
+
+def limits(status: AccountStatus, settings: Settings) -> Iterator[Finding]:
+    """Whether all hosts are of one mind about the account."""
+    remedy = "Give every host the same. `mailer rate` sets one rate for all at once"
+    for difference in status.differences:
+        yield problem("settings", str(difference), remedy)
+    rate, own = status.rate, settings.rate_per_second
+    if own is not None and rate.source == "settings" and rate.per_second not in (None, own):
+        text = f"MAILER_RATE_PER_SECOND here is {own:g}, and the {rate.per_second:g} of {rate.source_host} holds"
+        yield problem("limits", text, remedy)
 
 
 def strays(client: redis.Redis, settings: Settings) -> Iterator[Finding]:

@@ -12,6 +12,11 @@ from mailer.ses.access import FOR_QUESTIONS, Way, answer_date, open_client
 from mailer.ses.clock import moment_of, put_right
 from mailer.ses.errors import boto_error, credentials_error
 
+NO_RATE_REMEDY = (
+    "Check AWS_REGION, and see the account's page in the SES console of that Region: finish its set-up there, or "
+    "answer AWS's case. Sending goes on by itself within a minute of SES allowing more"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class AccountLimits:
@@ -30,6 +35,13 @@ class AccountLimits:
     """``HEALTHY``, ``PROBATION`` or ``SHUTDOWN``."""
     ahead: float | None = None
     """Seconds that AWS's clock is ahead of this host's, to about a second; None if its answer had no date."""
+
+    @property
+    def no_rate(self) -> str:
+        """How one says that SES allows no rate at all; empty where it allows one."""
+        if self.max_send_rate > 0:
+            return ""
+        return f"SES allows this account 0 recipients a second (its standing is {self.enforcement_status})"
 
 
 def read_account(way: Way = FOR_QUESTIONS) -> AccountLimits:

@@ -1,8 +1,9 @@
-"""Keeping the account's limits fresh: one worker at a time asks SES and writes the answer where all can see it."""
+"""Keeping the account's limits fresh: each worker says what its settings are, and one at a time asks SES."""
 
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import Any
 
 import redis
@@ -11,77 +12,109 @@ from celery.utils.log import get_logger
 
 from mailer.broker import limits
 from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
+from mailer.broker.limits import SesLimits
 from mailer.broker.transport import limits_are_stale
-from mailer.errors import AccountStopped, MailerError, SendError
-from mailer.ses.account import read_account
+from mailer.broker.wish import new_process
+from mailer.errors import MailerError, SendError
+from mailer.ses.account import NO_RATE_REMEDY, read_account
 from mailer.settings import Settings
+from mailer.worker.consumer import consumer_ended
 
 logger = get_logger(__name__)
 
+SAY_SECONDS = 60.0
+"""How often a worker says what its settings are. It is forgotten when it was silent for five times as long."""
+_PATIENCE_SECONDS = 1.0
 
-def refresh(settings: Settings) -> None:
-    """Write the account's limits into Redis: from the settings, and for what they leave open from SES GetAccount.
 
-    SES is asked too when it has refused: whether it still does, and what others have used of the quota, is not in the
-    settings. Raises a `MailerError` (or redis-py's errors) and leaves the limits as they were.
+def refresh(settings: Settings, process: str, *, ask: bool) -> None:
+    """Write into Redis what the settings say of the account's limits; if ``ask``, what SES GetAccount says as well.
+
+    SES is asked where some host's settings leave a limit open, and when it has refused: whether it still does, and what
+    others have used of the quota, is in no settings. Raises a `MailerError` (or redis-py's errors); what SES said
+    before then stays as it was.
     """
-    client = connect(settings)
-    try:
-        rate, quota = settings.rate_per_second, settings.quota_per_day
-        if rate is not None and quota is not None and not _ses_has_refused(client, settings):
-            limits.write(client, settings, rate=rate, quota=quota)
+    with closing(connect(settings)) as client:
+        if not ask:
+            limits.write(client, settings, process)
             return
         account = read_account()
-        if rate is None and account.max_send_rate <= 0:
-            raise AccountStopped("MaxSendRate", "SES allows this account no recipient a second")
-        quotas = [each for each in (quota, account.max_24_hour_send) if each is not None and each >= 0]
+        quota = account.max_24_hour_send
+        allows = account.sending_enabled and account.enforcement_status != "SHUTDOWN"
         limits.write(
             client,
             settings,
-            rate=rate or account.max_send_rate,
-            quota=min(quotas, default=-1),
-            sent=account.sent_last_24_hours,
-            allows=account.sending_enabled and account.enforcement_status != "SHUTDOWN",
-            source="ses" if rate is None or quota is None else "settings",
+            process,
+            SesLimits(account.max_send_rate, -1 if quota is None else quota, account.sent_last_24_hours, allows),
             sending_enabled=account.sending_enabled,
             production_access=account.production_access,
             enforcement=account.enforcement_status,
         )
-    finally:
-        client.close()
+    if account.no_rate:
+        logger.warning("Nothing is sent: %s. %s", account.no_rate, NO_RATE_REMEDY)
 
 
-def _ses_has_refused(client: redis.Redis, settings: Settings) -> bool:
-    stopped, others = client.hmget(Keys.of(settings).account, "stopped", "others")
-    return stopped is not None or float(others or 0) > 0
+class Keeper:
+    """One worker process's part in it: a thread that sleeps until there is something to say or to ask."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process = new_process()
+        self._woken = threading.Event()
+        self._asks = self._ends = False
+        self._thread: threading.Thread | None = None
+
+    def start(self, **_: Any) -> None:
+        """Say what the settings are, now and every minute: a change holds from the first worker that starts with it."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._until_the_end, name="limits", daemon=True)
+            self._thread.start()
+
+    def ask(self, **_: Any) -> None:
+        """Ask SES, soon."""
+        self._asks = True
+        self._woken.set()
+        self.start()
+
+    def end(self, **_: Any) -> None:
+        """What was said is taken back: settings of a host that stops hold nobody down."""
+        self._ends = True
+        self._woken.set()
+        if self._thread is not None:
+            self._thread.join(_PATIENCE_SECONDS)
+
+    def _until_the_end(self) -> None:
+        while not self._ends:
+            self._woken.clear()
+            asks, self._asks = self._asks, False
+            self._say(ask=asks)
+            self._woken.wait(SAY_SECONDS)
+        try:
+            with closing(connect(self._settings)) as client:
+                limits.forget(client, self._settings, self._process)
+        except (MailerError, redis.exceptions.RedisError, OSError):
+            pass  # Redis may have ended before us. It forgets by itself.
+
+    def _say(self, *, ask: bool) -> None:
+        try:
+            refresh(self._settings, self._process, ask=ask)
+        except SendError as error:
+            logger.warning(
+                "SES GetAccount failed: %s. What SES said before holds on; where it never said anything, nothing is "
+                "sent. Allow ses:GetAccount, or set MAILER_RATE_PER_SECOND and MAILER_QUOTA_PER_DAY on every host",
+                str(error).rstrip("."),
+            )
+            self._say(ask=False)
+        except (MailerError, redis.exceptions.RedisError, OSError) as error:
+            # The next minute's is as good.
+            logger.warning("The account's limits could not be refreshed: %s", error)
+        except Exception:
+            logger.exception("The account's limits could not be refreshed")
 
 
 def keep_fresh(settings: Settings) -> None:
-    """Refresh at the worker's start where that asks nobody, and whenever Redis tells this worker to."""
-    busy = threading.Lock()
-
-    def in_background() -> None:
-        if busy.acquire(blocking=False):
-            try:
-                refresh(settings)
-            except SendError as error:
-                logger.warning(
-                    "SES GetAccount failed: %s. The limits stay as they were; where there are none, nothing is sent. "
-                    "Allow ses:GetAccount, or set MAILER_RATE_PER_SECOND and MAILER_QUOTA_PER_DAY",
-                    str(error).rstrip("."),
-                )
-            except (MailerError, OSError) as error:
-                logger.warning("The account's limits could not be refreshed: %s", error)
-            except Exception:
-                logger.exception("The account's limits could not be refreshed")
-            finally:
-                busy.release()
-
-    def start(**_: Any) -> None:
-        threading.Thread(target=in_background, name="limits", daemon=True).start()
-
-    limits_are_stale.connect(start, weak=False, dispatch_uid="mailer-limits")
-    if settings.rate_per_second is not None and settings.quota_per_day is not None:
-        # A change of the settings holds from the first worker that starts with it.
-        signals.worker_init.connect(start, weak=False, dispatch_uid="mailer-limits-start")
+    """Have this process's workers say what its settings are, and ask SES whenever Redis tells them to."""
+    keeper = Keeper(settings)
+    limits_are_stale.connect(keeper.ask, weak=False, dispatch_uid="mailer-limits")
+    signals.worker_init.connect(keeper.start, weak=False, dispatch_uid="mailer-limits-start")
+    consumer_ended.connect(keeper.end, weak=False, dispatch_uid="mailer-limits-end")

@@ -14,6 +14,7 @@ from mailer.broker.connection import connect
 from mailer.broker.gate import LOST
 from mailer.broker.keys import Keys
 from mailer.broker.leases import Leases, Settlement
+from mailer.broker.limits import SesLimits
 from mailer.broker.queue import Entry, Queue
 from mailer.broker.take import Answer, Take, lanes_of
 from mailer.settings import Settings
@@ -22,6 +23,7 @@ from tests.broker.clock import Still, monotonic, now_us
 
 LANES = ("transactional", "bulk")
 SENT = Settlement("sent")
+ANY_RATE = 1e6
 
 
 def envelope(message_id: str, *, content: str = "", eta: str | None = None, retries: int = 0) -> bytes:
@@ -102,7 +104,7 @@ class Account:
         **settings: object,
     ) -> None:
         with_burst = self.settings.model_copy(update={"burst": burst, **settings})
-        limits.write(self.client, with_burst, rate=rate, quota=quota, sent=sent, allows=allows)
+        allow(self.client, with_burst, rate, quota, sent=sent, allows=allows)
 
     def now_us(self) -> int:
         """Redis's clock, epoch microseconds; that of the scripts where it stands still."""
@@ -155,6 +157,21 @@ class Account:
         for shelf in ("dead", "held"):
             raw += self.client.hvals(self.keys.aside(shelf))  # type: ignore[arg-type]
         return [json.loads(value.rsplit(b"\n", 1)[-1])["headers"]["id"] for value in raw]
+
+
+def allow(
+    client: redis.Redis,
+    settings: Settings,
+    rate: float,
+    quota: int = -1,
+    *,
+    sent: float | None = None,
+    allows: bool | None = None,
+) -> None:
+    """What a worker with this rate and quota writes down. SES is asked where it says something, and allows any."""
+    told = settings.model_copy(update={"rate_per_second": rate, "quota_per_day": quota})
+    ses = None if sent is None and allows is None else SesLimits(ANY_RATE, -1, sent, allows is not False)
+    limits.write(client, told, "worker", ses)
 
 
 @pytest.fixture

@@ -54,4 +54,4 @@ def test_workers_empty_it(full: Account) -> None:
 
 def test_the_limits_can_be_refreshed(full: Account) -> None:
     full.allow(rate=7)
-    assert full.field("rate") == "7.0"
+    assert full.field("rate") == "7"

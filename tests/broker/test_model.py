@@ -25,13 +25,14 @@ from mailer.broker import limits
 from mailer.broker import pause as pausing
 from mailer.broker.keys import Keys
 from mailer.broker.leases import Call, Leases, Settlement
+from mailer.broker.limits import SesLimits
 from mailer.broker.queue import Entry, Queue
 from mailer.broker.script import script
 from mailer.broker.shelf import Filter, Shelf, ShelfName
 from mailer.broker.take import Take, lanes_of, read
 from mailer.settings import load
 from ops.soak.passage import pass_time
-from tests.broker.conftest import LANES, envelope
+from tests.broker.conftest import ANY_RATE, LANES, envelope
 from tests.broker.model import MINUTE, Limits, Mail, Model, Request
 from tests.conftest import Valkey
 
@@ -428,13 +429,16 @@ class AccountMachine(RuleBasedStateMachine):
         return answer
 
     def _write_limits(self, wanted: Limits, sent: int | None, allows: bool = True) -> None:
-        changed = {"burst": wanted.burst, "quota_reserve": wanted.reserve, "rate_headroom": wanted.headroom}
-        settings = self.settings.model_copy(update=changed)
+        changed = {
+            *(("rate_per_second", wanted.rate), ("quota_per_day", wanted.quota), ("burst", wanted.burst)),
+            *(("quota_reserve", wanted.reserve), ("rate_headroom", wanted.headroom)),
+        }
+        settings = self.settings.model_copy(update=dict(changed))
         now = 0
         # All of it in one minute of the quota; writing it twice is the same as once.
         while now // MINUTE != self._now() // MINUTE:
             now = self._now()
-            limits.write(self.client, settings, rate=wanted.rate, quota=wanted.quota, sent=sent, allows=allows)
+            limits.write(self.client, settings, "worker", SesLimits(ANY_RATE, -1, sent, allows))
         self.model.allow(now, wanted, sent, allows)
 
     def _fill_the_bucket(self) -> None:

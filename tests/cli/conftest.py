@@ -19,6 +19,7 @@ from mailer.cli import (  # noqa: F401 - imported before forks
     find,
     held,
     pause,
+    rate,
     resume,
     scheduled,
     send,

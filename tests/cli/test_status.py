@@ -17,11 +17,13 @@ from rich.console import Console
 from mailer import monitor
 from mailer.broker import limits
 from mailer.broker.keys import Keys
+from mailer.broker.limits import SesLimits
 from mailer.broker.script import script
 from mailer.cli.status import _shown
 from mailer.forecast import WINDOW_MINUTES
 from mailer.monitor import read_status
 from mailer.settings import Settings
+from tests.broker.conftest import allow
 from tests.cli.conftest import Mailer
 
 
@@ -40,7 +42,7 @@ def test_an_account_that_no_worker_has_seen_is_unknown(client: redis.Redis, sett
 
 
 def test_the_allowed_rate_is_what_headroom_and_cut_leave(client: redis.Redis, settings: Settings, keys: Keys) -> None:
-    limits.write(client, settings.model_copy(update={"rate_headroom": 0.1}), rate=100, quota=-1)
+    allow(client, settings.model_copy(update={"rate_headroom": 0.1}), rate=100, quota=-1)
     cut_at = time.time() - 20
     client.hset(keys.account, mapping={"cut": "0.5", "cut_at": int(cut_at * 1e6)})
     rate = read_status(client, settings).rate
@@ -50,7 +52,7 @@ def test_the_allowed_rate_is_what_headroom_and_cut_leave(client: redis.Redis, se
 
 
 def test_a_rate_of_a_few_a_day_is_no_rate_of_none(client: redis.Redis, settings: Settings, keys: Keys) -> None:
-    limits.write(client, settings.model_copy(update={"rate_headroom": 0.9999}), rate=0.1, quota=-1)
+    allow(client, settings.model_copy(update={"rate_headroom": 0.9999}), rate=0.1, quota=-1)
     client.lpush(keys.lane("bulk"), "a", "b")
     state = read_status(client, settings)
     assert state.rate.allowed_per_second == pytest.approx(0.00001)
@@ -59,7 +61,7 @@ def test_a_rate_of_a_few_a_day_is_no_rate_of_none(client: redis.Redis, settings:
 
 
 def test_a_backlog_for_ten_thousand_years_is_shown(client: redis.Redis, settings: Settings, keys: Keys) -> None:
-    limits.write(client, settings, rate=1e-9, quota=-1)
+    allow(client, settings, rate=1e-9, quota=-1)
     client.lpush(keys.lane("bulk"), *map(str, range(1000)))
     state = read_status(client, settings)
     assert state.forecast is not None
@@ -82,7 +84,7 @@ def test_minutes_older_than_a_day_have_left_the_quota_even_if_nobody_took_since(
 ) -> None:
     now = minute(client)
     client.hset(keys.quota, mapping={str(now - 1443): "25", str(now - 1000): "30", str(now): "40"})
-    limits.write(client, settings, rate=10, quota=1000, sent=75)
+    allow(client, settings, rate=10, quota=1000, sent=75)
     quota = read_status(client, settings).quota
     assert (quota.by_mailer, quota.by_others, quota.used, quota.left) == (70, 5, 75, 925)
 
@@ -100,7 +102,7 @@ def test_what_waits_is_counted_where_it_waits(client: redis.Redis, settings: Set
 
 
 def test_looking_changes_nothing(client: redis.Redis, settings: Settings, keys: Keys) -> None:
-    limits.write(client, settings, rate=10, quota=1000)
+    allow(client, settings, rate=10, quota=1000)
     before = client.hgetall(keys.account)
     read_status(client, settings)
     assert client.hgetall(keys.account) == before
@@ -110,7 +112,7 @@ def test_an_account_without_quota_says_when_it_resumes_and_when_the_backlog_is_d
     mailer: Mailer, client: redis.Redis, settings: Settings, keys: Keys
 ) -> None:
     now = minute(client)
-    limits.write(client, settings, rate=10, quota=1000)
+    allow(client, settings, rate=10, quota=1000)
     client.hset(keys.quota, mapping={str(now - 1440): "120", str(now - 700): "880"})
     client.lpush(keys.lane("transactional"), *("a",) * 200)
     state = read_status(client, settings)
@@ -126,7 +128,7 @@ def test_an_account_without_quota_says_when_it_resumes_and_when_the_backlog_is_d
 def test_others_who_have_all_of_the_quota_are_named(
     mailer: Mailer, client: redis.Redis, settings: Settings, keys: Keys
 ) -> None:
-    limits.write(client, settings, rate=10, quota=1000, sent=1000)
+    allow(client, settings, rate=10, quota=1000, sent=1000)
     client.lpush(keys.lane("bulk"), "a")
     state = read_status(client, settings)
     assert (state.state, state.until) == ("parked", None)
@@ -137,7 +139,7 @@ def test_others_who_have_all_of_the_quota_are_named(
 def test_a_stop_by_ses_says_why_since_when_and_when_it_is_looked_at_again(
     mailer: Mailer, client: redis.Redis, settings: Settings, keys: Keys
 ) -> None:
-    limits.write(client, settings, rate=10, quota=1000)
+    allow(client, settings, rate=10, quota=1000)
     at = time.time_ns() // 1000
     stop = {"stopped": "AccountSuspendedException: Ask AWS.", "stopped_at": at - 10**9, "probe_at": at + 10**9}
     client.hset(keys.account, mapping=stop)  # type: ignore[arg-type]
@@ -149,7 +151,7 @@ def test_a_stop_by_ses_says_why_since_when_and_when_it_is_looked_at_again(
     said = " ".join(mailer("status").stdout.split())
     assert re.search(r"stopped since \S+ \S+: AccountSuspendedException: Ask AWS\.", said)
     assert re.search(r"The workers look (on \S+ \d+ )?at \d\d:\d\d whether SES takes mail again", said)
-    limits.write(client, settings, rate=10, quota=1000, sent=0, allows=False)
+    allow(client, settings, rate=10, quota=1000, sent=0, allows=False)
     stop_now = read_status(client, settings).stop
     assert stop_now is not None
     assert stop_now.next_check_at == pytest.approx(time.time() + 60, abs=10)
@@ -162,15 +164,65 @@ def test_the_json_has_exactly_the_documented_fields(mailer: Mailer) -> None:
     assert list(shown) == [
         *("account", "at", "state", "reason", "until", "rate", "quota", "lanes", "in_flight", "overdue", "scheduled"),
         *("next_due_at", "dead", "held", "paused_by", "stop", "forecast", "unfit"),
+        *("settings", "differences"),
     ]
-    assert list(shown["rate"]) == ["per_second", "headroom", "cut", "allowed_per_second", "source", "read_at"]
+    assert list(shown["rate"]) == [
+        *("per_second", "headroom", "cut", "allowed_per_second", "source", "read_at", "source_host", "ses_per_second"),
+        "person",
+    ]
     assert list(shown["quota"]) == ["per_day", "used", "by_mailer", "by_others", "left", "reserve"]
     nothing = {"waiting": 0, "paused": None, "paused_by": None, "paused_until": None}
     assert shown["lanes"] == [{"name": name, **nothing} for name in ("transactional", "bulk")]
 
 
+def test_hosts_that_differ_are_named_and_so_is_the_one_that_holds(
+    mailer: Mailer, client: redis.Redis, settings: Settings
+) -> None:
+    for host, rate in (("host-a", 20.0), ("host-b", 14.0), ("host-c", None)):
+        said = settings.model_copy(update={"rate_per_second": rate})
+        limits.write(client, said, f"{host}:1", SesLimits(50, -1) if rate is None else None)
+    told = " ".join(mailer("status").stdout.split())
+    assert "14 per second allowed now, from MAILER_RATE_PER_SECOND of host-b, SES allows 50 0 s ago" in told
+    differs = "MAILER_RATE_PER_SECOND is 14 on host-b, 20 on host-a, not set on host-c: the lowest holds"
+    assert f"hosts differ {differs}" in told
+    shown = json.loads(mailer("status", "--json").stdout)
+    assert [(each["host"], each["says"]["rate_per_second"]) for each in shown["settings"]] == [
+        *(("host-a", 20.0), ("host-b", 14.0), ("host-c", None)),
+    ]
+    assert [each["variable"] for each in shown["differences"]] == ["MAILER_RATE_PER_SECOND"]
+
+
+def test_what_each_host_goes_by_itself_is_told_too(client: redis.Redis, settings: Settings) -> None:
+    limits.write(client, settings, "a:1")
+    limits.write(client, settings, "a:2")
+    limits.write(client, settings, "b:1")
+    assert read_status(client, settings).differences == ()
+    limits.write(client, settings.model_copy(update={"lanes": ("bulk", "transactional")}), "b:1")
+    lanes, unknown = read_status(client, settings).differences
+    assert str(lanes) == "MAILER_LANES is bulk,transactional on b, transactional,bulk on a: each host goes by its own"
+    assert str(unknown).startswith(
+        "MAILER_ON_UNKNOWN_<LANE> is bulk=hold,transactional=resend on a, bulk=resend,transactional=hold on b:"
+    )
+
+
+def test_a_rate_is_set_for_all_at_run_time(mailer: Mailer, client: redis.Redis, settings: Settings) -> None:
+    limits.write(client, settings.model_copy(update={"rate_per_second": 14.0}), "host-a:1")
+    assert mailer("rate").stdout == "14 per second allowed now, from MAILER_RATE_PER_SECOND of host-a\n"
+    said = mailer("rate", "20", "--until", "2h", "--reason", "the spring sale").stdout
+    assert re.fullmatch(r"20 per second allowed now, set to 20 by \S+ at .+ until .+, the spring sale\n", said)
+    assert said.strip() in " ".join(mailer("status").stdout.split())
+    assert mailer("rate", "--reset").stdout.startswith("14 per second allowed now, from MAILER_RATE_PER_SECOND")
+    assert mailer("rate", "--reset").stdout.startswith("No rate was set.\n")
+
+
+@pytest.mark.parametrize("wrong", [("0",), ("20", "--reset"), ("--until", "2h"), ("20", "--until", "yesterday")])
+def test_a_rate_that_makes_no_sense_is_refused(mailer: Mailer, wrong: tuple[str, ...]) -> None:
+    done = mailer("rate", *wrong)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
 def test_pause_and_resume_hold_for_the_account(mailer: Mailer, client: redis.Redis, settings: Settings) -> None:
-    limits.write(client, settings, rate=10, quota=1000)
+    allow(client, settings, rate=10, quota=1000)
     assert mailer("pause", "--reason", "moving house").returncode == 0
     state = read_status(client, settings)
     assert (state.state, state.reason) == ("paused", "moving house")
@@ -182,7 +234,7 @@ def test_pause_and_resume_hold_for_the_account(mailer: Mailer, client: redis.Red
 
 @pytest.mark.parametrize("until", ["30m", "1d12h", "18:30", "2090-01-31T09:00+01:00"])
 def test_a_pause_may_have_an_end(mailer: Mailer, client: redis.Redis, settings: Settings, until: str) -> None:
-    limits.write(client, settings, rate=10, quota=1000)
+    allow(client, settings, rate=10, quota=1000)
     said = mailer("pause", "--reason", "moving house", "--until", until, TZ="Europe/Berlin").stdout
     state = read_status(client, settings)
     assert (state.state, state.until is not None) == ("paused", True)
@@ -201,7 +253,7 @@ def test_an_end_that_is_none_is_refused(mailer: Mailer, client: redis.Redis, set
 
 
 def test_a_pause_that_has_ended_is_not_shown(client: redis.Redis, settings: Settings, keys: Keys) -> None:
-    limits.write(client, settings, rate=10, quota=1000)
+    allow(client, settings, rate=10, quota=1000)
     client.hset(keys.account, mapping={"paused": "a moment", "paused_until": "1", "paused:bulk": "a moment"})
     client.hset(keys.account, "paused_until:bulk", "1")
     state = read_status(client, settings)

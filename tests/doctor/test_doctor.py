@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from mailer.broker import limits
 from mailer.broker.connection import connect
 from mailer.broker.keys import Keys
 from mailer.doctor import account, host, queue, server
@@ -27,6 +26,7 @@ from mailer.monitor import read_status
 from mailer.ses.access import open_client
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
+from tests.broker.conftest import allow
 from tests.conftest import Valkey, free_port
 from tests.worker.conftest import environment
 
@@ -186,10 +186,13 @@ def test_what_stops_the_account_is_told(start: Start) -> None:
 
     def state(**changes: Any) -> dict[str, Finding]:
         read = settings.model_copy(update=changes)
-        return {each.about: each for each in queue.state(read_status(client, read), read)}
+        return {
+            each.about: each
+            for each in (*queue.state(read_status(client, read)), *queue.limits(read_status(client, read), read))
+        }
 
     assert state()["account"].level is Level.NOTE
-    limits.write(client, settings, rate=10, quota=-1)
+    allow(client, settings, rate=10, quota=-1)
     assert state()["account"].level is Level.OK
     assert "MAILER_RATE_PER_SECOND here is 20" in state(rate_per_second=20.0)["limits"].text
     client.hset(keys.account, mapping={"paused": "holidays", "paused:bulk": "too many"})

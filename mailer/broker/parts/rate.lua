@@ -23,13 +23,15 @@ do
   local REFUSALS_BORNE, DEVIATIONS_BORNE, DEVIATIONS_BORNE_THEN, OTHERS_KNOWN = 0.06, 2.5, 1, 60e6
   local ROUND, ROUND_PERMITS = 1e6, 30
 
-  local rate, headroom, burst, tat, turn, cut, cut_at, refusals, round =
-    account_read('rate', 'headroom', 'burst', 'tat', 'turn', 'cut', 'cut_at', 'refusals', 'round')
+  local rate, headroom, burst, tat, turn, cut, cut_at, refusals, round, set_rate, set_until =
+    account_read('rate', 'headroom', 'burst', 'tat', 'turn', 'cut', 'cut_at', 'refusals', 'round', 'set_rate', 'set_until')
   rate, headroom, burst = tonumber(rate or ''), tonumber(headroom or '0'), tonumber(burst or '')
   tat, turn, cut, cut_at = tonumber(tat or '0'), tonumber(turn or '0'), tonumber(cut or '1'), tonumber(cut_at or '0')
   refusals, round = tonumber(refusals or '0'), tonumber(round or '0')
 
   rate_is_known = rate ~= nil
+  -- A person's rate holds in place of the one that limits.lua has found, until it ends by itself.
+  if rate and set_rate and now < (tonumber(set_until or '') or math.huge) then rate = tonumber(set_rate) end
 
   local interval -- T, microseconds
   if rate then

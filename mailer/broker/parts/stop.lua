@@ -5,7 +5,8 @@
 -- try; once it says otherwise, a probe is due at once.
 --
 -- Needs now, and the account's fields.
-local stop_words, stop_is_new, stop_refused, stop_sent, stop_not_tried, stop_is_probe_due, stop_probe_with, stop_told
+local stop_words, stop_is_new, stop_refused, stop_over, stop_sent, stop_not_tried
+local stop_is_probe_due, stop_probe_with, stop_told
 do
   local PROBE_FIRST, PROBE_LAST = 60e6, 900e6
   -- For so long what GetAccount says of the account is true.
@@ -43,12 +44,14 @@ do
     probe_again_at(now + probe_wait)
   end
 
+  function stop_over()
+    words = false
+    account_forget('stopped', 'stopped_at', 'probe', 'probe_at', 'probe_wait')
+  end
+
   -- SES has it.
   function stop_sent(tag)
-    if words and tag == probe then
-      words = false
-      account_forget('stopped', 'stopped_at', 'probe', 'probe_at', 'probe_wait')
-    end
+    if words and tag == probe then stop_over() end
   end
 
   -- It was not tried.
