@@ -48,7 +48,7 @@ class Keys:
     @property
     def wishes(self) -> str:
         """Hash: worker process -> when it last said so, epoch microseconds, and JSON of what its settings say."""
-        return self.prefix + "@wishes"
+        return self._control + "wishes"
 
     @property
     def quota(self) -> str:
