@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from mailer.errors import (
     AccountStopped,
+    Denied,
     HostUnfit,
     Misdated,
     OutcomeUnknown,
@@ -16,7 +17,9 @@ from mailer.errors import (
     RateExceeded,
     Rejected,
     SendError,
+    TooLate,
     Unavailable,
+    Unreachable,
 )
 
 if TYPE_CHECKING:
@@ -38,9 +41,16 @@ class Kind(StrEnum):
     PAUSED = "paused"
     """The account may not send until a person acts: the same, and the account stops until SES takes mail again."""
     UNFIT = "unfit"
-    """Not tried, as this host cannot: back to the head of its lane, and this worker takes nothing for a while."""
+    """This host has no credentials, or some that are refused: back to the head of its lane, no attempt spent, and this
+    worker rests."""
+    UNREACHABLE = "unreachable"
+    """This host does not reach SES: the same."""
     MISDATED = "misdated"
-    """Signed with a wrong date, which is put right: back to the head of its lane, no attempt spent."""
+    """Signed by a wrong clock, which is put right: the same."""
+    DENIED = "denied"
+    """This host's key may not send it: the same, or where the host sends other mail it is tried later."""
+    LATE = "late"
+    """Not tried, as its time was over: back to the head of its lane, no attempt spent."""
     FAILED = "failed"
     """Not accepted for sure: scheduled again after a backoff, an attempt spent."""
     REJECTED = "rejected"
@@ -68,7 +78,10 @@ _KINDS: Final[dict[type[SendError], Kind]] = {
     QuotaExceeded: Kind.OVER_QUOTA,
     AccountStopped: Kind.PAUSED,
     HostUnfit: Kind.UNFIT,
+    Unreachable: Kind.UNREACHABLE,
     Misdated: Kind.MISDATED,
+    Denied: Kind.DENIED,
+    TooLate: Kind.LATE,
     Unavailable: Kind.FAILED,
     Rejected: Kind.REJECTED,
     OutcomeUnknown: Kind.UNKNOWN,

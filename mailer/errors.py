@@ -11,9 +11,12 @@ MailerError
 └── SendError              SES (or the way to it) did not take a message
     ├── RateExceeded       wait a moment; the message was not accepted
     ├── QuotaExceeded      wait for the 24-hour window to roll; the message was not accepted
-    ├── AccountStopped     a person must act; the message was not accepted
-    ├── HostUnfit          a person must act on this host; nothing was sent
-    ├── Misdated           send again at once, signed by a clock put right; the message was not accepted
+    ├── AccountStopped     a person must act in SES; the message was not accepted
+    ├── HostUnfit          a person must act on this host; the message was not accepted, others may send it
+    ├── Unreachable        wait until this host reaches SES again; the message was not accepted, others may send it
+    ├── Misdated           send again, signed by a clock put right; the message was not accepted
+    ├── Denied             a person must allow it; the message was not accepted, other mail may go
+    ├── TooLate            send again at once; the message was not tried
     ├── Unavailable        try again later; the message was not accepted
     ├── Rejected           never try again; the message was not accepted
     └── OutcomeUnknown     the request went out and no answer came: SES may have accepted it
@@ -134,19 +137,32 @@ class QuotaExceeded(SendError):
 
 
 class AccountStopped(SendError):
-    """Sending is paused, the account is suspended or the credentials are refused. Not accepted."""
+    """Sending is paused or the account is suspended: no host can send. Not accepted."""
 
 
 class HostUnfit(SendError):
-    """This host has no Region, no credentials or none that it may use: SES was not asked. Not accepted."""
+    """This host has no Region, no credentials, or some that AWS refuses. Not accepted; other hosts may well send."""
+
+
+class Unreachable(SendError):
+    """This host does not reach SES (names, network, TLS, a proxy), or gets no credentials just now. Not accepted."""
 
 
 class Misdated(SendError):
-    """AWS refused the signature's date, as this host's clock is off; now it is known by how much. Not accepted."""
+    """AWS refused the signature's date, as this host's clock is off. Not accepted."""
+
+
+class Denied(SendError):
+    """This host's key may not send this: nothing at all, or nothing from this sender. Only the rights tell. Not
+    accepted."""
+
+
+class TooLate(SendError):
+    """Its lease would have ended before SES's answer. Not tried."""
 
 
 class Unavailable(SendError):
-    """Not accepted for sure (no connection was made, or an answer said so); worth another try later."""
+    """Not accepted for sure: SES said so, or the request did not go out whole. Worth another try later."""
 
 
 class Rejected(SendError):

@@ -40,8 +40,10 @@ CONTENT_HEADER = "mailer_content"
 """The envelope's header that names the stored content; the broker's scripts look for it under this name."""
 ACCEPTED_HEADER = "mailer_accepted"
 """The envelope's header that says when its producer wrote it, epoch milliseconds; envelope.lua looks for it too."""
-FIRST_TRIED_HEADER = "mailer_first_tried"
-"""The header of a message that is tried again: when it was taken for the first time, epoch milliseconds."""
+FAILING_HEADER = "mailer_failing"
+"""The header of a message that failed before: for how long it has waited in the schedule since, milliseconds."""
+DENIED_HEADER = "mailer_denied"
+"""The header of a message that could not be sent for want of a permission: how often."""
 VERSION = 1
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

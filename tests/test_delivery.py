@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mailer.delivery import Kind, Outcome, backoff, deliver
 from mailer.errors import (
     AccountStopped,
+    Denied,
     HostUnfit,
     Misdated,
     OutcomeUnknown,
@@ -17,7 +18,9 @@ from mailer.errors import (
     RateExceeded,
     Rejected,
     SendError,
+    TooLate,
     Unavailable,
+    Unreachable,
 )
 from mailer.message import Message
 from mailer.ses.transport import Transport
@@ -60,7 +63,10 @@ def test_a_send_that_succeeds_is_sent_with_its_id() -> None:
         (QuotaExceeded, "over_quota"),
         (AccountStopped, "paused"),
         (HostUnfit, "unfit"),
+        (Unreachable, "unreachable"),
         (Misdated, "misdated"),
+        (Denied, "denied"),
+        (TooLate, "late"),
         (Unavailable, "failed"),
         (Rejected, "rejected"),
         (OutcomeUnknown, "unknown"),
@@ -78,7 +84,10 @@ def test_every_send_error_there_is_has_a_row_above() -> None:
         "QuotaExceeded",
         "AccountStopped",
         "HostUnfit",
+        "Unreachable",
         "Misdated",
+        "Denied",
+        "TooLate",
         "Unavailable",
         "Rejected",
         "OutcomeUnknown",

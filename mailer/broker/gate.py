@@ -73,9 +73,8 @@ class Gate:
                 self._lost("no answer to a take")
             return
         room = self.channel.room()
-        if rests := self.leases.rests:
-            self._ask_at = now + rests
-            self._schedule_wake()
+        if rests := self.leases.fitness.rests:
+            self._wake_at_last(now + rests)
         wanted = room if room > 0 and (now >= self._ask_at or self.leases.makes_room) else 0
         if not self.leases.knows_the_time:
             # A call that cannot say how late it may arrive must not take messages.
@@ -94,7 +93,7 @@ class Gate:
         waits = [self._called_at + self._most_silence - now]
         if self.channel.room() > 0:
             waits.append(self._ask_at - now)
-        elif rests := self.leases.rests:
+        elif rests := self.leases.fitness.rests:
             waits.append(rests)
         return max(0.0, min(waits))
 
@@ -123,7 +122,8 @@ class Gate:
         if answer.refresh_limits:
             self.channel.announce_stale_limits()
         self._deliver_all(answer, tags, call.sent_at + answer.good_seconds)
-        self._schedule_wake()
+        if self._ask_at > 0.0:
+            self._wake_at_last(self._ask_at)
         return bool(tags)
 
     def read_bell(self) -> bool:
@@ -193,7 +193,8 @@ class Gate:
             raise
 
     def _plan(self, answer: Answer) -> None:
-        self._listen = answer.listen
+        # Where it is not known that this host can send, fresh mail is for those of which it is.
+        self._listen = answer.listen and not self.leases.fitness.is_doubted
         self._ask_at = 0.0
         if answer.wait_seconds:
             self._ask_at = time.monotonic() + answer.wait_seconds
@@ -208,14 +209,12 @@ class Gate:
         else:
             logger.warning("Nothing is paused or parked any more: messages go out again")
 
-    def _schedule_wake(self) -> None:
-        """Have the loop come round when it is time to ask again, and not before."""
-        if self._call is not None or self._ask_at <= 0.0:
-            return
+    def _wake_at_last(self, moment: float) -> None:
+        """Have the loop come round at ``moment``, when it is time to ask again, or before."""
         now = time.monotonic()
-        if self._wake_at is None or self._wake_at <= now or self._ask_at < self._wake_at:
-            self._wake_at = self._ask_at
-            self.channel.call_later(self._ask_at - now)
+        if self._wake_at is None or self._wake_at <= now or moment < self._wake_at:
+            self._wake_at = moment
+            self.channel.call_later(moment - now)
 
     def _hear(self, now: float) -> None:
         if self._listening_since is None:
@@ -231,7 +230,7 @@ class Gate:
         raise redis.exceptions.ConnectionError(f"Redis: {what}")
 
     def _deliver_all(self, answer: Answer, tags: list[str], permit_ends: float) -> None:
-        if self.leases.rests:
+        if self.leases.fitness.rests:
             self._hand_back(tags)
             return
         for position, (tag, lane, envelope) in enumerate(zip(tags, answer.lanes, answer.envelopes, strict=True)):

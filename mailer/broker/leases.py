@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mailer.broker.fitness import Fitness
+
 SETTLEMENTS_AT_ONCE = 512
 
 
@@ -33,11 +35,13 @@ BACK = Settlement("back")
 
 @dataclass(slots=True)
 class Lease:
-    """One taken message. ``ends`` is on this machine's monotonic clock, ``taken_us`` on Redis's, since the epoch."""
+    """One taken message. ``ends`` and ``asked_at``, when it was asked for, are on this machine's monotonic clock,
+    ``taken_us`` is on Redis's, since the epoch."""
 
     lane: str
     ends: float
     taken_us: int = 0
+    asked_at: float = 0.0
     started: bool = False
     decision: Settlement | None = None
 
@@ -110,7 +114,7 @@ class Leases:
         self._unanswered: dict[int, Call] = {}
         self._doubts: list[Doubt] = []
         self._numbers = itertools.count(1)
-        self._rests_until = -math.inf
+        self.fitness = Fitness(clock)
         # Redis's clock less ours, in seconds; at most as much too large as an answer took.
         self._offset: float | None = None
         # Held for calls and their answers, which the event loop and the last flush make. Settling needs none.
@@ -120,15 +124,6 @@ class Leases:
     def in_flight(self) -> int:
         """Messages taken and not settled by their task."""
         return len(self._held)
-
-    @property
-    def rests(self) -> float:
-        """For how many seconds more this process is to take nothing."""
-        return max(0.0, self._rests_until - self._clock())
-
-    def rest(self, seconds: float) -> None:
-        """Take nothing for so long: what is taken could not be sent."""
-        self._rests_until = self._clock() + seconds
 
     @property
     def unsettled(self) -> bool:
@@ -174,7 +169,7 @@ class Leases:
         ends = call.sent_at + lease_seconds
         tags = [f"{self.owner}:{call.number}:{i}" for i in range(1, len(lanes) + 1)]
         for tag, lane in zip(tags, lanes, strict=True):
-            self._held[tag] = Lease(lane, ends, redis_us)
+            self._held[tag] = Lease(lane, ends, redis_us, call.sent_at)
         return tags
 
     def abandon(self, call: Call) -> None:

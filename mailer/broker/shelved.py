@@ -166,7 +166,8 @@ class Shelved(Enveloped):
             headers["expires"] = expires_at.astimezone(UTC).isoformat()
             if isinstance(properties, dict):
                 properties = {name: value for name, value in properties.items() if name != "expiration"}
-        headers.pop(payload.FIRST_TRIED_HEADER, None)
+        headers.pop(payload.FAILING_HEADER, None)
+        headers.pop(payload.DENIED_HEADER, None)
         headers |= {"retries": 0, "eta": None}
         if self.shelf != "scheduled":
             written = headers.get(HISTORY_HEADER)

@@ -199,10 +199,13 @@ class Channel(stock.Channel):
     def room(self) -> int:
         """How many messages this process could start right now. A prefetch count of 0 sets no limit to a consumer;
         it then takes one at a time."""
-        if not self.served_lanes or self.leases.rests:
+        leases = self.leases
+        if not self.served_lanes or leases.fitness.rests:
             return 0
+        if leases.fitness.is_doubted:
+            return 0 if leases.in_flight else 1
         prefetch = self.qos.prefetch_count
-        return prefetch - self.leases.in_flight if prefetch else 1
+        return prefetch - leases.in_flight if prefetch else 1
 
     def call_later(self, seconds: float) -> None:
         """Have the event loop come round in ``seconds``."""

@@ -11,7 +11,7 @@ from botocore import xform_name
 from mailer.address import parse
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.doctor.server import apart
-from mailer.errors import AccountStopped, RateExceeded, SendError, SettingsError
+from mailer.errors import RateExceeded, SendError, SettingsError
 from mailer.ses.access import Access, Way, find_access, open_client
 from mailer.ses.account import NO_RATE_REMEDY, AccountLimits, read_account
 from mailer.ses.curl_connection import CurlConnection, tls_sessions
@@ -204,9 +204,7 @@ def _asked(operation: str, **call: str) -> dict[str, Any]:
     for _ in range(_TRIES - 1):
         try:
             return _ask(operation, call)
-        except (AccountStopped, RateExceeded) as error:
-            if not error.code.startswith(("TooManyRequests", "Throttl")):
-                raise
+        except RateExceeded:
             # SES answers one call a second besides sends.
             time.sleep(_TRY_AGAIN_SECONDS)
     return _ask(operation, call)

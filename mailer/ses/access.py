@@ -70,7 +70,7 @@ class Access:
     """What botocore makes of a `Way`.
 
     ``credentials()`` returns a consistent triple for one request and refreshes expiring ones; it raises `HostUnfit` or
-    `Unavailable`. ``proxy`` is a URL or None; ``ca_bundle`` a PEM file's path.
+    `Unreachable`. ``proxy`` is a URL or None; ``ca_bundle`` a PEM file's path.
     """
 
     endpoint_url: str
@@ -119,7 +119,7 @@ def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
 def find_access(way: Way = USUAL) -> Access:
     """What botocore would use for a call to SES API v2. Takes about 0.1 s: keep the result.
 
-    Raises `HostUnfit` where the Region, credentials or a file that they name are missing, and `Unavailable` where they
+    Raises `HostUnfit` where the Region, credentials or a file that they name are missing, and `Unreachable` where they
     could not be fetched just now.
     """
     try:

@@ -51,7 +51,7 @@ class BotoTransport:
         return str(ses_id)
 
     def prepare(self, connections: int = 0) -> None:  # noqa: ARG002 - botocore opens its connections by itself
-        """Make the client, and refresh credentials that are about to expire. Raises `HostUnfit` or `Unavailable`."""
+        """Make the client, and refresh credentials that are about to expire. Raises `HostUnfit` or `Unreachable`."""
         _, credentials = self._open()
         credentials()
 

@@ -13,25 +13,20 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
 from mailer.errors import Misdated, SendError
-from mailer.ses.errors import is_about_the_date
 
 # "Signature expired: <signed> is now earlier than <limit> (<AWS's time> - 5 min.)", and the like for "not yet current".
 _ITS_TIME = re.compile(r"\((\d{8}T\d{6}Z) [+-] \d+ min\.\)")
 _MOVED_SECONDS = 60.0
-# What was signed before the clock was put right may be answered so much later.
-_STRAGGLERS_SECONDS = 60.0
 
 
 class Clock:
     """This host's clock, put right by what AWS's refusals say of theirs. Thread-safe.
 
-    ``host`` gives Unix time in seconds, ``steady`` the seconds of a clock that never jumps.
+    ``host`` gives Unix time in seconds.
     """
 
-    def __init__(self, host: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, host: Callable[[], float] = time.time) -> None:
         self._host = host
-        self._steady = steady
-        self._moved_at = float("-inf")
         self.ahead = 0.0
         """Seconds that AWS's clock is ahead of this host's: 0 until AWS has refused a date."""
 
@@ -39,16 +34,11 @@ class Clock:
         """Unix time in seconds, to date a signature by."""
         return self._host() + self.ahead
 
-    def learn(self, words: str, date: str | None) -> bool:
-        """Take AWS's time from a refusal: from its words, else from its ``Date`` header.
-
-        Returns whether what was refused can go out again as it is, signed anew: the clock was just put right.
-        """
+    def learn(self, words: str, date: str | None) -> None:
+        """Take AWS's time from a refusal: from its words, else from its ``Date`` header."""
         theirs = _moment_in(words) or moment_of(date)
         if theirs is not None and abs(theirs - self.now()) > _MOVED_SECONDS:
             self.ahead = theirs - self._host()
-            self._moved_at = self._steady()
-        return self._steady() - self._moved_at < _STRAGGLERS_SECONDS
 
 
 AWS = Clock()
@@ -56,10 +46,10 @@ AWS = Clock()
 
 
 def put_right(error: SendError, date: str | None, clock: Clock = AWS) -> SendError:
-    """``error``, or `Misdated` if AWS refused the signature's date and ``clock`` is right now. ``date`` is the answer's
-    header of that name."""
-    if is_about_the_date(error.code, error.detail) and clock.learn(error.detail, date):
-        return Misdated(error.code, error.detail)
+    """``error``, after ``clock`` has learned of it if AWS refused the signature's date. ``date`` is the answer's header
+    of that name."""
+    if isinstance(error, Misdated):
+        clock.learn(error.detail, date)
     return error
 
 

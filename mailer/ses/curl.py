@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from mailer.errors import Unavailable
+from mailer.errors import TooLate
 from mailer.message import Message
 from mailer.ses.access import USUAL, find_access
 from mailer.ses.clock import AWS, put_right
@@ -55,7 +55,7 @@ class CurlTransport:
         """Find the way to SES now rather than at the first send, refresh credentials that are about to expire, and
         open so many connections for the first sends.
 
-        Raises `HostUnfit` or `Unavailable`.
+        Raises `HostUnfit` or `Unreachable`.
         """
         self._leave_parents_behind()
         access, _, _ = self._route or self._find_route()
@@ -93,7 +93,7 @@ class CurlTransport:
         return given
 
     def connect(self) -> CurlConnection:
-        """A new connection; waits until it is made. Raises `Unavailable`."""
+        """A new connection; waits until it is made. Raises `Unreachable`."""
         access, _, _ = self._route or self._find_route()
         return CurlConnection(access, self._way, self._sessions)
 
@@ -147,9 +147,9 @@ class CurlTransport:
             return self._route
 
 
-def too_late() -> Unavailable:
+def too_late() -> TooLate:
     """The error for a connection that stands when a send should have been under way."""
-    return Unavailable("TooLate", "there was not enough time left to send it")
+    return TooLate("TooLate", "there was not enough time left to send it")
 
 
 def ses_id_in(answer: Answer) -> str:

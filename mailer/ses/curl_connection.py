@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pycurl
 
 from mailer.errors import OutcomeUnknown, SendError, Unavailable
-from mailer.ses.errors import curl_error
+from mailer.ses.errors import connect_error, curl_error
 from mailer.ses.http_answer import Answer, NotHttp, parse_answer
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class CurlConnection:
     """Open from the start, one request at a time.
 
     `exchange` waits for the answer; `begin` and `advance` are for who waits on many connections at once. ``sessions``
-    are `tls_sessions`. Opening raises `Unavailable`. Every error ends the connection's use.
+    are `tls_sessions`. Opening raises `Unreachable`. Every error ends the connection's use.
     """
 
     def __init__(self, access: Access, way: Way, sessions: pycurl.CurlShare) -> None:
@@ -90,7 +90,7 @@ class CurlConnection:
         try:
             curl.perform()
         except pycurl.error as error:
-            raise _error(error, handed_over=False) from None
+            raise connect_error(*_told(error)) from None
         self._poll = select.poll()
         self.socket: int = curl.getinfo(pycurl.ACTIVESOCKET)
         self._poll.register(self.socket, select.POLLIN)
@@ -208,5 +208,9 @@ def _milliseconds_to(deadline: float) -> float:
 
 
 def _error(error: pycurl.error, *, handed_over: bool) -> SendError:
+    return curl_error(*_told(error), handed_over=handed_over)
+
+
+def _told(error: pycurl.error) -> tuple[int, str, str]:
     number, text = error.args
-    return curl_error(number, _FAILURES.get(number, str(number)), text, handed_over=handed_over)
+    return number, _FAILURES.get(number, str(number)), text

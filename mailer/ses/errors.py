@@ -7,9 +7,9 @@ the failures that never reached it, or whose answer never came back: botocore's 
 codes.
 
 Two questions decide everything. *Was it accepted for sure not?* A parsed 4xx, or a failure before the last
-byte of the request was handed over, says so; anything else is `OutcomeUnknown`. *Who must act?* Time
-(`RateExceeded`, `QuotaExceeded`, `Unavailable`), a person (`AccountStopped`, or `HostUnfit` where SES was not even
-asked), or nobody, ever (`Rejected`).
+byte of the request was handed over, says so; anything else is `OutcomeUnknown`. *Whose fault is it?* The account's
+(`RateExceeded`, `QuotaExceeded`, `AccountStopped`), this host's (`HostUnfit`, `Unreachable`, `Misdated`), one of the
+two sides of a permission (`Denied`), SES's for a moment (`Unavailable`), or the message's (`Rejected`).
 
 SES's own words stay in ``detail``. They may quote addresses: mask them where they are logged.
 """
@@ -23,19 +23,22 @@ import botocore.exceptions as aws
 
 from mailer.errors import (
     AccountStopped,
+    Denied,
     HostUnfit,
+    Misdated,
     OutcomeUnknown,
     QuotaExceeded,
     RateExceeded,
     Rejected,
     SendError,
     Unavailable,
+    Unreachable,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# AWS's documents and SDKs name the throttle in all these ways; which limit was hit is only in the text.
+# AWS's documents and SDKs name the throttle in all these ways; only the text tells the rate from the quota.
 _THROTTLES = frozenset(
     {
         "LimitExceeded",
@@ -49,34 +52,39 @@ _THROTTLES = frozenset(
     }
 )
 
-# Every message of the account would meet the same answer until somebody changes something.
+# Every host of the account would meet the same answer until somebody changes something in SES.
 _STOPS = frozenset(
     {
-        "AccessDenied",
-        "AccessDeniedException",
         "AccountSendingPausedException",
         "AccountSuspendedException",
+        "ConfigurationSetSendingPausedException",
+        "MailFromDomainNotVerified",
+        "MailFromDomainNotVerifiedException",
+        "OptInRequired",
+        "ProductionAccessNotGrantedException",
+        "SendingPausedException",
+        "SubscriptionRequiredException",
+    }
+)
+
+# AWS refuses the credentials, the signature or the endpoint of this host, before SES looks at the message.
+_OF_THE_HOST = frozenset(
+    {
         "AuthFailure",
         "AuthorizationHeaderMalformed",
-        "ConfigurationSetSendingPausedException",
         "ExpiredToken",
         "ExpiredTokenException",
         "IncompleteSignature",
         "IncompleteSignatureException",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
+        "InvalidSignature",
         "InvalidSignatureException",
         "InvalidToken",
-        "MailFromDomainNotVerified",
-        "MailFromDomainNotVerifiedException",
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
-        "NotAuthorized",
-        "OptInRequired",
-        "ProductionAccessNotGrantedException",
-        "SendingPausedException",
         "SignatureDoesNotMatch",
-        "SubscriptionRequiredException",
+        "SignatureDoesNotMatchException",
         "TokenRefreshRequired",
         "UnknownOperationException",
         "UnrecognizedClientException",
@@ -89,9 +97,6 @@ _MISDATED = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
 # 5xx answers that say the request was not taken up. Every other 5xx may have come after SES took the message.
 _NOT_TAKEN_UP = frozenset({"ServiceUnavailable", "ServiceUnavailableException"})
 
-# An answer in between, without SES's words, that is worth another try: proxy login, timeout, too early.
-_PASSING_STATUSES = frozenset({407, 408, 425})
-
 
 def api_error(status: int, code: str, detail: str) -> SendError:
     """The error for an HTTP answer of SES that is not a success.
@@ -102,23 +107,36 @@ def api_error(status: int, code: str, detail: str) -> SendError:
     if code in _THROTTLES or status == 429:
         return _throttle(named, detail)
     if status >= 500:
-        refused = code in _NOT_TAKEN_UP or (not code and status == 503)
-        return (Unavailable if refused else OutcomeUnknown)(named, detail)
+        if code in _NOT_TAKEN_UP:
+            return Unavailable(named, detail)
+        if not code and status == 503:
+            return _not_sess(named, detail)
+        return OutcomeUnknown(named, detail)
     if status < 300:
         return OutcomeUnknown(named, detail or "SES answered without a MessageId")
-    if is_about_the_date(code, detail):
-        return Unavailable(named, detail)
-    if code in _STOPS or status in {401, 403}:
-        return AccountStopped(named, detail)
-    if not code:
+    if not code and status not in {401, 403}:
         if status == 413:
             return Rejected(named, detail or "too large for SES or for a proxy before it")
-        if status in _PASSING_STATUSES:
-            return Unavailable(named, detail)
-        return AccountStopped(named, detail or "this is not SES's answer: check the endpoint and the proxy")
-    if _says_paused(detail):
+        return _not_sess(named, detail)
+    return _refusal(status, code, named, detail)
+
+
+def _refusal(status: int, code: str, named: str, detail: str) -> SendError:
+    if is_about_the_date(code, detail):
+        return Misdated(named, detail)
+    if code in _OF_THE_HOST:
+        return HostUnfit(named, detail)
+    if code in _STOPS or _says_paused(detail):
         return AccountStopped(named, detail)
+    if status in {401, 403}:
+        # AccessDenied and its like. Where it is a proxy's page, that too may be about this message or about all.
+        return Denied(named, detail)
     return Rejected(named, detail)
+
+
+def _not_sess(named: str, detail: str) -> Unreachable:
+    """The error for an answer in SES's place: a proxy that wants a login, a page, a balancer with nobody behind it."""
+    return Unreachable(named, detail or "this is not SES's answer: check the endpoint and the proxy")
 
 
 def is_about_the_date(code: str, text: str) -> bool:
@@ -152,7 +170,7 @@ def smtp_error(code: int, text: str) -> SendError:
     """The error for an SMTP reply that refuses, given before or after the message itself.
 
     4yz says "not accepted, try later" (RFC 5321 section 4.2.1): 421, 451, 454 and the rest are `Unavailable`
-    unless the text is a throttle's. 530, 534, 535 and 538 refuse the login. Other 5yz refuse this message,
+    unless the text is a throttle's. 530, 534, 535 and 538 refuse this host's login. Other 5yz refuse this message,
     except where the text says that the account or its domain is at fault. The texts are SES's (developer
     guide, "SMTP response codes").
     """
@@ -162,17 +180,24 @@ def smtp_error(code: int, text: str) -> SendError:
         return _throttle(named, text)
     if 400 <= code < 500:
         return Unavailable(named, text)
-    if code in {530, 534, 535, 538} or _says_paused(text):
+    if _says_paused(text) or "mail from domain not verified" in lower or "not subscribed" in lower:
         return AccountStopped(named, text)
-    if "access denied" in lower or "mail from domain not verified" in lower or "not subscribed" in lower:
-        return AccountStopped(named, text)
+    if code in {530, 534, 535, 538}:
+        return HostUnfit(named, text)
+    if "access denied" in lower:
+        return Denied(named, text)
     if 500 <= code < 600:
         return Rejected(named, text)
     return OutcomeUnknown(named, text)
 
 
+def connect_error(code: int, name: str, text: str) -> SendError:
+    """The error for a connection that libcurl could not make: no name, no route, no TLS, a proxy that refuses."""
+    return Unreachable(name, f"{text} (curl {code})")
+
+
 def curl_error(code: int, name: str, text: str, *, handed_over: bool) -> SendError:
-    """The error for a transfer that libcurl gave up.
+    """The error for a transfer that libcurl gave up on a connection that stood.
 
     ``handed_over`` says whether libcurl had taken the whole body from us. If not, SES cannot have a complete
     request, whatever went wrong. If so, it may, whatever libcurl says: the last error may be that of a later
@@ -201,7 +226,7 @@ def boto_error(error: Exception, operation: str = "SendEmail") -> SendError:
         # refused first.
         isinstance(error, aws.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
     ):
-        return Unavailable(name, str(error))
+        return Unreachable(name, str(error))
     return OutcomeUnknown(name, str(error))
 
 
@@ -209,14 +234,18 @@ def credentials_error(error: Exception) -> SendError:
     """The error for an exception while looking for credentials, Region or endpoint: nothing can have been
     sent yet.
 
-    What only a person can mend is `HostUnfit`: other hosts may well be able to send. All else (instance metadata
-    that does not answer, say) may pass.
+    What only a person can mend is `HostUnfit`. All else (instance metadata that does not answer, say) may pass, and is
+    `Unreachable`.
     """
     name = type(error).__name__
-    refused = isinstance(error, aws.ClientError) and isinstance(_client_error(error), AccountStopped)
+    refused = isinstance(error, aws.ClientError) and isinstance(_client_error(error), _REFUSALS)
     if refused or isinstance(error, (*_NEEDS_A_PERSON, *_UNREADABLE)):
         return HostUnfit(name, str(error))
-    return Unavailable(name, str(error))
+    return Unreachable(name, str(error))
+
+
+# Of the service that gives this host its credentials.
+_REFUSALS = (AccountStopped, Denied, HostUnfit)
 
 
 def _client_error(error: Any) -> SendError:
@@ -263,15 +292,12 @@ _NEVER_LEFT: tuple[type[Exception], ...] = (
 
 def _throttle(code: str, text: str) -> SendError:
     """Both limits share their codes; the text tells them apart (``Maximum sending rate exceeded.``, ``Daily
-    message quota exceeded.``). A throttle that names neither stops the account: trying on would burn the
-    attempts of every message against a limit that nobody understands.
+    message quota exceeded.``). An unknown text is taken for the rate: then sending goes on, more slowly where it is
+    refused often.
     """
     lower = text.lower()
-    if "daily" in lower and "quota" in lower:
-        return QuotaExceeded(code, text)
-    if "rate exceeded" in lower or "sending rate" in lower:
-        return RateExceeded(code, text)
-    return AccountStopped(code, text or "SES throttles and does not say which limit")
+    is_quota = "daily" in lower and "quota" in lower
+    return (QuotaExceeded if is_quota else RateExceeded)(code, text or "SES throttles and does not say which limit")
 
 
 def _says_paused(text: str) -> bool:

@@ -75,7 +75,7 @@ class SmtpTransport:
         return text.rpartition(" ")[2]
 
     def prepare(self, connections: int = 0) -> None:  # noqa: ARG002 - SES closes what is idle for 10 s
-        """Find the server and the login. Raises `HostUnfit` or `Unavailable`."""
+        """Find the server and the login. Raises `HostUnfit` or `Unreachable`."""
         if self._process != os.getpid():
             self._reset()
         if self._route is None:

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from mailer.errors import AccountStopped, OutcomeUnknown, Rejected, SendError, SettingsError, Unavailable
+from mailer.errors import HostUnfit, OutcomeUnknown, Rejected, SendError, SettingsError, Unavailable, Unreachable
 from mailer.ses.errors import smtp_error
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class ConnectionLost(Exception):
 class Connection:
     """Connected and logged in, used by one thread at a time.
 
-    ``timeout`` (seconds) bounds each step of connecting. Opening raises `Unavailable`, `AccountStopped` or a
-    throttle: no message is involved yet.
+    ``timeout`` (seconds) bounds each step of connecting. Opening raises `Unreachable`, `HostUnfit`,
+    `AccountStopped` or a throttle: no message is involved yet.
     """
 
     def __init__(self, server: Server, context: ssl.SSLContext, timeout: float) -> None:
@@ -99,12 +99,14 @@ class Connection:
             self._smtp = _connect(server, context, timeout)
         except smtplib.SMTPResponseException as error:
             refusal = _refusal(error.smtp_code, error.smtp_error)
+            # A greeting, hello or login: every message from this host would meet it.
             if isinstance(refusal, Rejected):
-                # A greeting, hello or login refused for good: every message would meet it.
-                refusal = AccountStopped(refusal.code, refusal.detail)
+                refusal = HostUnfit(refusal.code, refusal.detail)
+            elif isinstance(refusal, Unavailable):
+                refusal = Unreachable(refusal.code, refusal.detail)
             raise refusal from error
         except (smtplib.SMTPException, OSError) as error:
-            raise Unavailable(type(error).__name__, str(error)) from error
+            raise Unreachable(type(error).__name__, str(error)) from error
         self._socket: socket.socket = self._smtp.sock  # type: ignore[assignment]  # it is connected
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._replies = _Replies(self._socket)

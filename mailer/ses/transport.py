@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
-from mailer.errors import HostUnfit, SettingsError, Unavailable
+from mailer.errors import HostUnfit, SettingsError, Unreachable
 from mailer.ses.access import USUAL, Way
 from mailer.ses.boto import BotoTransport
 from mailer.ses.curl import CurlTransport
@@ -30,15 +30,15 @@ class Transport(Protocol):
     def send(self, message: Message) -> str:
         """Send it once and return SES's MessageId.
 
-        Raises a `SendError`: `RateExceeded`, `QuotaExceeded`, `AccountStopped`, `HostUnfit`, `Misdated`, `Unavailable`
-        and `Rejected` say that the message was surely not accepted, `OutcomeUnknown` that it may have been.
+        Raises a `SendError`: `OutcomeUnknown` says that the message may have been accepted, all others that it surely
+        was not.
         """
         ...
 
     def prepare(self, connections: int = 0) -> None:
         """Do now what the first send would do first, and open so many connections where that helps.
 
-        Raises `HostUnfit` where this host lacks what every send needs, and `Unavailable` for what may pass.
+        Raises `HostUnfit` where this host lacks what every send needs, and `Unreachable` for what may pass.
         """
         ...
 
@@ -82,7 +82,7 @@ def check_host(transport: Transport) -> None:
     Takes 0.1 s, and some seconds where credentials are looked for in the network. What fails there may pass, and is no
     error.
     """
-    with suppress(Unavailable):
+    with suppress(Unreachable):
         try:
             transport.prepare()
         except HostUnfit as error:

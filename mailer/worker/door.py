@@ -23,7 +23,6 @@ from mailer.ses.curl_loop import CurlLoop
 from mailer.ses.transport import configured
 from mailer.settings import Settings
 from mailer.worker import report
-from mailer.worker.report import Unsent
 
 logger = get_logger(__name__)
 
@@ -87,7 +86,7 @@ class Door(Task):
         except Exception as error:  # noqa: BLE001 - what `deliver` does for the other pools
             finished(report.write(outcome_of(error)))
 
-    def _message(self, request: Mapping[str, Any], args: Any, kwargs: Mapping[str, Any]) -> Message | Outcome | Unsent:
+    def _message(self, request: Mapping[str, Any], args: Any, kwargs: Mapping[str, Any]) -> Message | Outcome:
         """The message to send now, or what becomes of it unsent."""
         if args:
             return Outcome(Kind.REJECTED, code="InvalidMessage", detail="args: are positional. Pass everything by name")
@@ -97,19 +96,20 @@ class Door(Task):
         except InvalidMessage as error:
             return Outcome(Kind.REJECTED, code=type(error).__name__, detail=str(error))
         except QueueUnavailable as error:
-            return Outcome(Kind.FAILED, code="QueueUnavailable", detail=str(error))
+            return Outcome(Kind.UNFIT, code="QueueUnavailable", detail=str(error))
         except Exception as error:  # noqa: BLE001 - nothing of it went out, and the message must not be lost
             return Outcome(Kind.REJECTED, code=type(error).__name__, detail=str(error))
         return self._too_late(request) or message
 
-    def _too_late(self, request: Mapping[str, Any]) -> Unsent | None:
+    def _too_late(self, request: Mapping[str, Any]) -> Outcome | None:
         now = time.monotonic()
         if now + self.settings.send_seconds > request.get(LEASE_ENDS, math.inf):
-            return Unsent.LEASE_ENDING
+            # Another worker may be handed it before SES answers here.
+            return Outcome(Kind.LATE, code="LeaseEnding", detail="its lease would end before SES answers")
         if now > request.get(PERMIT_ENDS, math.inf):
             # This process stood still for a moment. Where it happens all the time it is slow, and has to send late.
             if now > self._stood_still_at + _STANDSTILLS_APART_SECONDS:
                 self._stood_still_at, self._stood_still_until = now, now + _STANDSTILL_SECONDS
             if now < self._stood_still_until:
-                return Unsent.LATE
+                return Outcome(Kind.LATE, code="PermitEnded", detail="its permit had run out")
         return None

@@ -81,7 +81,7 @@ class LastFlush:
 
     def start(self, **_: Any) -> None:
         # An answer of Redis's that is still on its way brings nothing to begin.
-        self.leases.rest(_LONGER_THAN_A_STOP_SECONDS)
+        self.leases.fitness.rest(_LONGER_THAN_A_STOP_SECONDS)
         if self._thread is None:  # a second signal may follow the first
             self._thread = threading.Thread(target=self._until_stopped, name="last-flush", daemon=True)
             self._thread.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,19 +16,21 @@ from celery.worker import state
 from kombu.utils.json import dumps
 
 from mailer.address import mask, mask_addresses
+from mailer.broker.fitness import MOST_DENIED_SECONDS, MOST_SECONDS
 from mailer.broker.gate import LOCAL_HEADERS, LOST
 from mailer.broker.leases import BACK, Leases, Settlement
 from mailer.broker.record import note
 from mailer.delivery import Kind, Outcome, backoff
-from mailer.payload import ACCEPTED_HEADER, FIRST_TRIED_HEADER
+from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER
+from mailer.ses.remedies import remedy
 from mailer.settings import Settings
 from mailer.worker import report
-from mailer.worker.report import Unsent
 
 logger = get_logger(__name__)
 
-REST_SECONDS = 60
-"""For how long a worker that can send nothing takes nothing."""
+_VERBS = {Kind.OVER_QUOTA: "over_quota", Kind.PAUSED: "stop", Kind.REJECTED: "dead"}
+_DENIED_FIRST_SECONDS, _DENIED_MOST_SECONDS = 60.0, 900.0
+"""When a message that its key may not send is tried again: each time after twice as long."""
 
 
 class Request(stock.Request):
@@ -87,8 +91,7 @@ class Request(stock.Request):
 
     def settle_as(self, line: str) -> None:
         """Decide, from the task's one line, what the acknowledgement will mean."""
-        outcome = report.read(line)
-        self.leases.decide(self.tag, BACK if isinstance(outcome, Unsent) else self._settlement(outcome))
+        self.leases.decide(self.tag, self._settlement(report.read(line)))
 
     def on_failure(self, exc_info: ExceptionInfo, *args: Any, **kwargs: Any) -> Any:
         exception = getattr(exc_info.exception, "exc", exc_info.exception)
@@ -125,34 +128,47 @@ class Request(stock.Request):
         code, detail = outcome.code, outcome.detail
         match outcome.kind:
             case Kind.SENT:
-                return Settlement("sent", self.id, note=self._note(outcome.ses_id or ""))
+                # This host can send, if there was a doubt.
+                fit = self.hostname if self.leases.fitness.sent() else ""
+                return Settlement("sent", self.id, fit, self._note(outcome.ses_id or ""))
             case Kind.THROTTLED:
                 return Settlement("throttled", note=self._note(code, detail))
-            case Kind.OVER_QUOTA:
-                return Settlement("over_quota", code, detail, self._note(code, detail))
-            case Kind.PAUSED:
-                return Settlement("stop", code, detail, self._note(code, detail))
-            case Kind.UNFIT:
-                return self._unfit(f"{code}: {detail}")
-            case Kind.MISDATED:
+            case Kind.OVER_QUOTA | Kind.PAUSED | Kind.REJECTED:
+                return Settlement(_VERBS[outcome.kind], code, detail, self._note(code, detail))
+            case Kind.UNFIT | Kind.UNREACHABLE | Kind.MISDATED:
+                return self._unfit(code, detail)
+            case Kind.DENIED:
+                return self._denied(code, detail)
+            case Kind.LATE:
                 return BACK
             case Kind.FAILED:
                 return self._again("retry", code, detail)
-            case Kind.REJECTED:
-                return Settlement("dead", code, detail, self._note(code, detail))
             case Kind.UNKNOWN:
                 hold = Settlement("hold", code, detail, self._note(code, detail))
                 return self._again("resend", code, detail) if self._resends else hold
 
-    def _unfit(self, why: str) -> Settlement:
-        if not self.leases.rests:
+    def _unfit(self, code: str, detail: str, longest_rest: float = MOST_SECONDS) -> Settlement:
+        """This host's fault: others may send it."""
+        why = mask_addresses(f"{code}: {detail}")
+        fitness, lease = self.leases.fitness, self.leases.lease(self.tag)
+        was_doubted = fitness.is_doubted
+        if lease is not None and fitness.failed(lease.asked_at, longest_rest) and not was_doubted:
             logger.error(
-                "This worker can send nothing, and takes nothing for %d s: %s. Give this host what is missing; mailer "
-                "doctor looks for it",
-                *(REST_SECONDS, mask_addresses(why)),
+                "This worker cannot send, and tries with one message now and then until it can. %s. %s",
+                *(why.rstrip("."), remedy(why)),
             )
-        self.leases.rest(REST_SECONDS)
-        return Settlement("unfit", self.hostname or "", why)
+        return Settlement("unfit", self.hostname or "", why, self._note(code, detail))
+
+    def _denied(self, code: str, detail: str) -> Settlement:
+        """The host's fault, or the sender's, which a permission mends: then it is tried later, out of the way of other
+        mail."""
+        if not self.leases.fitness.is_message_s(self.id, f"{code}: {detail}"):
+            return self._unfit(code, detail, MOST_DENIED_SECONDS)
+        now = self.leases.redis_time()
+        denied = self._count(DENIED_HEADER)
+        delay = min(_DENIED_MOST_SECONDS, _DENIED_FIRST_SECONDS * 2.0 ** min(denied, 10)) * random.uniform(0.75, 1)
+        envelope = self._envelope({DENIED_HEADER: denied + 1})
+        return Settlement("defer", int(((now or time.time()) + delay) * 1e6), envelope, self._note(code, detail))
 
     @property
     def _resends(self) -> bool:
@@ -176,31 +192,30 @@ class Request(stock.Request):
         self.leases.decide(self.tag, settlement)
 
     def _again(self, verb: str, code: str, detail: str, *, lost: bool = False) -> Settlement:
-        """One more attempt, after a backoff, unless they or their time are used up."""
+        """One more attempt, after a backoff, unless they or their time are used up.
+
+        Only the time between its attempts counts, not the time in its lane.
+        """
         settings, attempt = self.settings, self._attempt
         delay = backoff(attempt, base=settings.retry_base_seconds, cap=settings.retry_cap_seconds)
-        first_ms, now_ms = self._first_tried_ms()
-        age = timedelta(milliseconds=now_ms - first_ms)
-        if attempt >= settings.max_attempts or age + timedelta(seconds=delay) > timedelta(hours=settings.retry_hours):
-            words = f"given up after {attempt} attempts in {timedelta(seconds=round(age.total_seconds()))}: {detail}"
+        failing = self._count(FAILING_HEADER) / 1000
+        if attempt >= settings.max_attempts or failing + delay > settings.retry_hours * 3600:
+            words = f"given up after {attempt} attempts in {timedelta(seconds=round(failing))}: {detail}"
             return Settlement("dead", code, words, self._note(code, words))
-        again = self._envelope(attempt, first_ms, lost=lost)
+        again = self._envelope({"retries": attempt, FAILING_HEADER: int((failing + delay) * 1000)}, lost=lost)
         return Settlement(verb, int(delay * 1e6), again, self._note(code, detail))
 
-    def _first_tried_ms(self) -> tuple[int, int]:
-        """When the first attempt on it began and when this one did, epoch milliseconds on Redis's clock."""
-        lease = self.leases.lease(self.tag)
-        now = lease.taken_us // 1000 if lease is not None else 0
-        first = self._message.headers.get(FIRST_TRIED_HEADER)
-        return (first if isinstance(first, int) and 0 < first <= now else now), now
+    def _count(self, header: str) -> int:
+        """The number in a header of ours; 0 where there is none."""
+        value = self._message.headers.get(header)
+        return value if type(value) is int and 0 <= value < 2**53 else 0
 
-    def _envelope(self, attempts: int, first_ms: int, *, lost: bool) -> str:
+    def _envelope(self, changed: dict[str, int], *, lost: bool = False) -> str:
+        """The envelope as it goes back into the queue."""
         raw = {name: value for name, value in self._message._raw.items() if name != LOST}
         headers = {name: value for name, value in raw["headers"].items() if name not in LOCAL_HEADERS}
         first = {LOST: 1} if lost else {}
-        envelope: str = dumps(
-            {**first, **raw, "headers": {**headers, "retries": attempts, FIRST_TRIED_HEADER: first_ms}}
-        )
+        envelope: str = dumps({**first, **raw, "headers": {**headers, **changed}})
         return envelope
 
     def _note(self, answer: str, words: str = "") -> str:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mailer.errors import AccountStopped, OutcomeUnknown, RateExceeded, Unavailable
+from mailer.errors import HostUnfit, OutcomeUnknown, RateExceeded, Unreachable
 from mailer.ses.access import Way
 from mailer.ses.account import AccountLimits, read_account
 from mailer.ses.transport import open_transport
@@ -50,11 +50,11 @@ def test_too_many_calls_are_told_to_wait(ses: Simulator) -> None:
 
 
 def test_its_failures_are_those_of_sending(ses: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unreachable):
         read_account(Way(endpoint_url=f"http://127.0.0.1:{free_port()}"))
     ses.add_fault("silence", operation="account", count=1)
     with pytest.raises(OutcomeUnknown):
         read_account(Way(endpoint_url=ses.url, ca_bundle=ses.ca_file, read_timeout=0.3))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(AccountStopped):
+    with pytest.raises(HostUnfit):
         read_account(Way(endpoint_url=ses.url, ca_bundle=ses.ca_file))

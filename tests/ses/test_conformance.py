@@ -77,7 +77,7 @@ def test_content_arrives_intact(transport: Transport, ses: Simulator) -> None:
         ("daily-quota", Kind.OVER_QUOTA),
         ("paused", Kind.PAUSED),
         ("suspended", Kind.PAUSED),
-        ("access-denied", Kind.PAUSED),
+        ("access-denied", Kind.DENIED),
         ("rejected", Kind.REJECTED),
         ("not-verified", Kind.REJECTED),
         ("bad-request", Kind.REJECTED),
@@ -155,7 +155,7 @@ def test_a_refused_connection_is_surely_not_sent(opener: Opener) -> None:
     port = free_port()
     transport = opener(endpoint_url=f"https://127.0.0.1:{port}", smtp_url=f"smtp://127.0.0.1:{port}")
 
-    assert deliver(a_message(), transport).kind is Kind.FAILED
+    assert deliver(a_message(), transport).kind is Kind.UNREACHABLE
 
 
 def test_many_messages_share_one_connection(transport: Transport, ses: Simulator, kind: TransportKind) -> None:
@@ -181,7 +181,7 @@ def test_a_connection_closed_while_idle_is_replaced_unnoticed(transport: Transpo
 def test_a_server_with_an_unknown_certificate_gets_nothing(opener: Opener, ses: Simulator, strangers_ca: str) -> None:
     outcome = deliver(a_message(), opener(ca_bundle=strangers_ca))
 
-    assert outcome.kind is Kind.FAILED, outcome
+    assert outcome.kind is Kind.UNREACHABLE, outcome
     assert "certificate" in outcome.detail.lower()
     assert not list(ses.rows())
 
@@ -194,10 +194,10 @@ def test_the_certificates_of_aws_ca_bundle_are_trusted(
     assert deliver(a_message(), opener(ca_bundle=None)).kind is Kind.SENT
 
 
-def test_refused_credentials_stop_the_account(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_credentials_are_the_host_s_fault(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not the secret")
 
-    assert deliver(a_message(), opener()).kind is Kind.PAUSED
+    assert deliver(a_message(), opener()).kind is Kind.UNFIT
 
 
 def test_missing_credentials_are_this_hosts_alone(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:

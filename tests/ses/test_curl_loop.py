@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from kombu.asynchronous import Hub
 
-from mailer.errors import OutcomeUnknown, Unavailable
+from mailer.errors import OutcomeUnknown, TooLate
 from mailer.message import Attachment, Message
 from mailer.ses.access import Way
 from mailer.ses.curl import CurlTransport
@@ -105,7 +105,7 @@ def test_nothing_goes_out_after_its_time() -> None:
         loop.send(SMALL, results.append, latest=time.monotonic() - 1)
         turn_until(hub, results)
         (result,) = results
-        assert isinstance(result, Unavailable)
+        assert isinstance(result, TooLate)
         assert requests == []
         results.clear()
         # The connection that was made for it is as good as any.

@@ -12,15 +12,26 @@ import pytest
 
 from mailer.errors import (
     AccountStopped,
+    Denied,
     HostUnfit,
+    Misdated,
     OutcomeUnknown,
     QuotaExceeded,
     RateExceeded,
     Rejected,
     SendError,
     Unavailable,
+    Unreachable,
 )
-from mailer.ses.errors import api_error, boto_error, credentials_error, curl_error, http_error, smtp_error
+from mailer.ses.errors import (
+    api_error,
+    boto_error,
+    connect_error,
+    credentials_error,
+    curl_error,
+    http_error,
+    smtp_error,
+)
 
 PAUSED = (
     "Sending paused for this account. For more information, please check the inbox of the email address "
@@ -34,12 +45,12 @@ MODELLED: dict[str, type[SendError]] = {
     "AccountSuspendedException": AccountStopped,
     "BadRequestException": Rejected,
     "InternalServiceErrorException": OutcomeUnknown,
-    "LimitExceededException": AccountStopped,
+    "LimitExceededException": RateExceeded,
     "MailFromDomainNotVerifiedException": AccountStopped,
     "MessageRejected": Rejected,
     "NotFoundException": Rejected,
     "SendingPausedException": AccountStopped,
-    "TooManyRequestsException": AccountStopped,
+    "TooManyRequestsException": RateExceeded,
 }
 
 API: list[tuple[int, str, str, type[SendError]]] = [
@@ -51,6 +62,7 @@ API: list[tuple[int, str, str, type[SendError]]] = [
             (400, "Throttling"),
             (400, "ThrottlingException"),
             (400, "LimitExceededException"),
+            (429, "SomethingNew"),
             (429, ""),
         ]
         for text, kind in [
@@ -58,8 +70,8 @@ API: list[tuple[int, str, str, type[SendError]]] = [
             (DAILY, QuotaExceeded),
             (DAILY.upper(), QuotaExceeded),
             ("Rate exceeded", RateExceeded),
-            ("Something new", AccountStopped),
-            ("", AccountStopped),
+            ("Something new", RateExceeded),
+            ("", RateExceeded),
         ]
     ),
     (400, "MessageRejected", PAUSED, AccountStopped),
@@ -77,28 +89,44 @@ API: list[tuple[int, str, str, type[SendError]]] = [
     (400, "InvalidParameterValue", "Recipient count exceeds 50.", Rejected),
     (400, "InvalidParameterValue", "Message length is more than 10485760 bytes long: '12078147'.", Rejected),
     (413, "", "", Rejected),
-    (403, "AccessDenied", "x", AccountStopped),
-    (403, "AccessDeniedException", "x", AccountStopped),
-    (403, "SignatureDoesNotMatch", "Signature expired: ...", Unavailable),
-    (403, "InvalidSignatureException", "Signature not yet current: ...", Unavailable),
-    (403, "SignatureDoesNotMatch", "The request signature we calculated does not match ...", AccountStopped),
-    (403, "RequestTimeTooSkewed", "x", Unavailable),
-    (400, "RequestExpired", "x", Unavailable),
-    (403, "ExpiredTokenException", "x", AccountStopped),
-    (403, "InvalidClientTokenId", "x", AccountStopped),
-    (403, "UnrecognizedClientException", "x", AccountStopped),
-    (403, "SomethingNew", "x", AccountStopped),
+    # The rights of this host's key: it may send nothing, or nothing from this sender.
+    (403, "AccessDenied", "x", Denied),
+    (403, "AccessDeniedException", "x", Denied),
+    (403, "NotAuthorized", "x", Denied),
+    (403, "SomethingNew", "x", Denied),
+    (403, "", "<html>Forbidden</html>", Denied),
+    (401, "", "", Denied),
+    # The clock, the key, the signature and the token of this host.
+    (403, "SignatureDoesNotMatch", "Signature expired: ...", Misdated),
+    (403, "InvalidSignatureException", "Signature not yet current: ...", Misdated),
+    (403, "RequestTimeTooSkewed", "x", Misdated),
+    (400, "RequestExpired", "x", Misdated),
+    (403, "SignatureDoesNotMatch", "The request signature we calculated does not match ...", HostUnfit),
+    *(
+        (status, code, "x", HostUnfit)
+        for code in [
+            *("AuthFailure", "AuthorizationHeaderMalformed", "ExpiredToken", "ExpiredTokenException"),
+            *("IncompleteSignature", "IncompleteSignatureException", "InvalidAccessKeyId", "InvalidClientTokenId"),
+            *("InvalidSignature", "InvalidSignatureException", "InvalidToken", "MissingAuthenticationToken"),
+            *("MissingAuthenticationTokenException", "SignatureDoesNotMatch", "TokenRefreshRequired"),
+            *("UnknownOperationException", "UnrecognizedClientException"),
+        ]
+        for status in (400, 403)
+    ),
+    # The account, whoever asks.
+    (400, "OptInRequired", "x", AccountStopped),
+    (403, "SubscriptionRequiredException", "x", AccountStopped),
     (400, "SomethingNew", "x", Rejected),
     (500, "InternalFailure", "x", OutcomeUnknown),
     (503, "ServiceUnavailable", "x", Unavailable),
     # A balancer's or a proxy's answer in SES's place.
-    (503, "", "", Unavailable),
+    (503, "", "", Unreachable),
     (502, "", "", OutcomeUnknown),
     (504, "", "", OutcomeUnknown),
-    (404, "", "", AccountStopped),
-    (302, "", "", AccountStopped),
-    (407, "", "", Unavailable),
-    (408, "", "", Unavailable),
+    (404, "", "", Unreachable),
+    (302, "", "", Unreachable),
+    (407, "", "", Unreachable),
+    (408, "", "", Unreachable),
     (200, "", "", OutcomeUnknown),
 ]
 
@@ -109,17 +137,17 @@ SMTP: list[tuple[int, str, type[SendError]]] = [
     (454, "Throttling failure: Maximum sending rate exceeded", RateExceeded),
     (454, "Throttling failure: Daily message quota exceeded", QuotaExceeded),
     (454, "Throttling failure: Maximum SigV2 SMTP sending rate exceeded", RateExceeded),
-    (454, "Throttling failure: something new", AccountStopped),
+    (454, "Throttling failure: something new", RateExceeded),
     (454, "Temporary authentication failure", Unavailable),
     (454, "Temporary service failure", Unavailable),
-    (530, "Authentication required", AccountStopped),
-    (530, "Must issue a STARTTLS command first", AccountStopped),
-    (535, "Authentication Credentials Invalid", AccountStopped),
+    (530, "Authentication required", HostUnfit),
+    (530, "Must issue a STARTTLS command first", HostUnfit),
+    (535, "Authentication Credentials Invalid", HostUnfit),
     (535, "Account not subscribed to SES", AccountStopped),
     (552, "Message is too long.", Rejected),
     (553, "<ann@example.com> Invalid email address", Rejected),
     (553, "<ann@example.com> address unknown", Rejected),
-    (554, "Access denied: User `arn' is not authorized", AccountStopped),
+    (554, "Access denied: User `arn' is not authorized", Denied),
     (554, "Message rejected: Email address is not verified.", Rejected),
     (554, f"Message rejected: {PAUSED}", AccountStopped),
     (554, "Transaction failed: Recipient count exceeds 50.", Rejected),
@@ -188,7 +216,8 @@ def test_a_body_that_is_not_sess_does_no_harm(body: bytes) -> None:
 
 
 def test_libcurls_failures_hang_on_whether_the_request_was_out() -> None:
-    assert type(curl_error(7, "COULDNT_CONNECT", "refused", handed_over=False)) is Unavailable
+    assert type(connect_error(7, "COULDNT_CONNECT", "refused")) is Unreachable
+    assert type(curl_error(55, "SEND_ERROR", "reset", handed_over=False)) is Unavailable
     assert type(curl_error(56, "RECV_ERROR", "reset", handed_over=True)) is OutcomeUnknown
 
 
@@ -196,10 +225,10 @@ def test_libcurls_failures_hang_on_whether_the_request_was_out() -> None:
     ("error", "expected"),
     [
         (aws.ParamValidationError(report="r"), Rejected),
-        (aws.EndpointConnectionError(endpoint_url="u"), Unavailable),
-        (aws.ConnectTimeoutError(endpoint_url="u"), Unavailable),
-        (aws.ProxyConnectionError(proxy_url="u"), Unavailable),
-        (aws.SSLError(endpoint_url="u", error=ssl.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED]")), Unavailable),
+        (aws.EndpointConnectionError(endpoint_url="u"), Unreachable),
+        (aws.ConnectTimeoutError(endpoint_url="u"), Unreachable),
+        (aws.ProxyConnectionError(proxy_url="u"), Unreachable),
+        (aws.SSLError(endpoint_url="u", error=ssl.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED]")), Unreachable),
         (aws.SSLError(endpoint_url="u", error=ssl.SSLError("bad record mac")), OutcomeUnknown),
         (aws.ReadTimeoutError(endpoint_url="u"), OutcomeUnknown),
         (aws.ConnectionClosedError(endpoint_url="u"), OutcomeUnknown),
@@ -208,7 +237,7 @@ def test_libcurls_failures_hang_on_whether_the_request_was_out() -> None:
         (aws.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"), HostUnfit),
         (aws.NoRegionError(), HostUnfit),
         (aws.UnauthorizedSSOTokenError(), HostUnfit),
-        (aws.CredentialRetrievalError(provider="p", error_msg="m"), Unavailable),
+        (aws.CredentialRetrievalError(provider="p", error_msg="m"), Unreachable),
         (ZeroDivisionError("x"), OutcomeUnknown),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
@@ -226,9 +255,9 @@ def sts_error(status: int, code: str, text: str) -> aws.ClientError:
 
 def test_a_refusal_by_the_service_that_gives_credentials_is_not_taken_for_sess_own() -> None:
     assert type(boto_error(sts_error(403, "AccessDenied", "x"))) is HostUnfit
-    assert type(boto_error(sts_error(400, "Throttling", "Rate exceeded"))) is Unavailable
-    assert type(credentials_error(sts_error(500, "InternalFailure", "x"))) is Unavailable
+    assert type(boto_error(sts_error(400, "Throttling", "Rate exceeded"))) is Unreachable
+    assert type(credentials_error(sts_error(500, "InternalFailure", "x"))) is Unreachable
 
 
 def test_anything_else_that_goes_wrong_with_credentials_may_pass() -> None:
-    assert type(credentials_error(TimeoutError("metadata"))) is Unavailable
+    assert type(credentials_error(TimeoutError("metadata"))) is Unreachable

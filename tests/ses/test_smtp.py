@@ -168,9 +168,9 @@ def test_the_answer_to_the_content_decides(answer: str, expected: Kind) -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        ("421 Too many concurrent SMTP connections", Kind.FAILED),
-        ("554 No service for you", Kind.PAUSED),
-        (None, Kind.FAILED),
+        ("421 Too many concurrent SMTP connections", Kind.UNREACHABLE),
+        ("554 No service for you", Kind.UNFIT),
+        (None, Kind.UNREACHABLE),
     ],
 )
 def test_a_refused_greeting_is_nothing_about_the_message(answer: str | None, expected: Kind) -> None:
@@ -184,7 +184,7 @@ def test_no_mail_goes_out_in_the_clear_when_tls_is_not_offered() -> None:
         RawServer(script) as server,
         SmtpTransport(Way(smtp_url=f"smtp://u:p@127.0.0.1:{server.port}", connect_timeout=0.5)) as transport,
     ):
-        assert deliver(a_message(), transport).kind is Kind.FAILED
+        assert deliver(a_message(), transport).kind is Kind.UNREACHABLE
 
     assert not any(line.startswith(("AUTH", "MAIL")) for line in script.seen)
 

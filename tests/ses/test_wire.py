@@ -79,7 +79,7 @@ def test_it_stays_unknown_when_the_server_is_gone_for_good(over_http: Callable[[
 
         kinds = [deliver(a_message(), transport).kind for _ in range(3)]
 
-    assert kinds == [Kind.SENT, Kind.UNKNOWN, Kind.FAILED]
+    assert kinds == [Kind.SENT, Kind.UNKNOWN, Kind.UNREACHABLE]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_connection_that_takes_the_place_of_another_too_late_carries_nothing(m
         with open_transport("ses", way) as transport:
             assert deliver(a_message(), transport).kind is Kind.SENT
             outcome = deliver(a_message(text="x" * 30_000_000), transport)
-            assert (outcome.kind, outcome.code, len(server.connections)) == (Kind.FAILED, "TooLate", 2)
+            assert (outcome.kind, outcome.code, len(server.connections)) == (Kind.LATE, "TooLate", 2)
             assert deliver(a_message(), transport).kind is Kind.SENT
     assert len(requests) == 2
 
@@ -214,7 +214,7 @@ def test_a_request_that_could_not_go_out_whole_was_surely_not_accepted() -> None
 
 
 def test_a_name_that_does_not_resolve_is_surely_not_sent(over_http: Callable[[str], Transport]) -> None:
-    assert deliver(a_message(), over_http("http://nowhere.invalid:9")).kind is Kind.FAILED
+    assert deliver(a_message(), over_http("http://nowhere.invalid:9")).kind is Kind.UNREACHABLE
 
 
 class Proxy:
@@ -272,7 +272,7 @@ def test_the_proxy_of_https_proxy_is_asked_for_a_tunnel_and_sees_no_credentials(
 @over_a_proxy
 def test_no_proxy_is_honoured(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
-    assert deliver(a_message(), opener()).kind is Kind.FAILED
+    assert deliver(a_message(), opener()).kind is Kind.UNREACHABLE
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert deliver(a_message(), opener()).kind is Kind.SENT
@@ -288,7 +288,7 @@ def test_a_proxy_that_refuses_the_tunnel_is_surely_not_sent(opener: Opener, monk
     with RawServer(refuse) as server:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.port}")
 
-        assert deliver(a_message(), opener()).kind is Kind.FAILED
+        assert deliver(a_message(), opener()).kind is Kind.UNREACHABLE
 
 
 def test_endpoint_region_and_token_come_from_the_aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:

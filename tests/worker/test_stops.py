@@ -47,8 +47,6 @@ REASONS = {
         "permanently restricted",
         getaccount_knows=True,
     ),
-    "credentials": faulty("bad-signature", "signature"),
-    "expired": faulty("expired-token", "token"),
     "mail-from": faulty("mail-from", "verified"),
 }
 
