@@ -15,6 +15,7 @@ from mailer.errors import SettingsError
 from mailer.host.supervisor import Supervisor, workers
 from mailer.ses.transport import check_host, configured
 from mailer.settings import Settings, current
+from mailer.worker import environment
 
 app = new_app()
 
@@ -55,6 +56,9 @@ def worker(
     wanted = {check_lane(one, settings) for one in lane} if lane else set(settings.lanes)
     lanes = [one for one in settings.lanes if one in wanted]
     _await_redis(settings)
+    contradictions = list(environment.contradictions(settings, os.environ))
+    if contradictions:
+        typer.echo(f"mailer worker: {environment.told(contradictions)}", err=True)
     with configured(settings) as transport:
         check_host(transport)
     members = workers(

@@ -7,7 +7,9 @@ import resource
 from collections.abc import Iterator, Mapping
 
 from mailer.doctor.finding import Finding, note, ok, problem
+from mailer.errors import SettingsError
 from mailer.settings import MARGIN_SECONDS, Settings
+from mailer.worker import environment as celery
 
 _ON_UNKNOWN = "MAILER_ON_UNKNOWN_"
 # Of a worker's process besides one connection to SES for each send: libraries, Redis, logs, the event loop.
@@ -46,7 +48,7 @@ def timeouts(settings: Settings) -> Iterator[Finding]:
         yield ok("lease", text)
 
 
-def contradictions(settings: Settings) -> Iterator[Finding]:
+def contradictions(settings: Settings, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Settings of which one makes the other idle."""
     if settings.retry_base_seconds > settings.retry_cap_seconds:
         yield note(
@@ -69,6 +71,17 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
             "Name the sentinels in MAILER_REDIS_URL, or remove it",
         )
     yield from _burst(settings.burst, settings.rate_per_second)
+    yield from _celery(settings, environment)
+
+
+def _celery(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+    try:
+        names = list(celery.contradictions(settings, environment))
+    except SettingsError:  # it is not known where Redis is: another check says so
+        return
+    if names:
+        remedy = f"Unset {' and '.join(names)} here if it was meant for mailer: it reads MAILER_REDIS_URL alone"
+        yield note("Celery", celery.told(names), remedy)
 
 
 def _burst(burst: float | None, rate: float | None) -> Iterator[Finding]:

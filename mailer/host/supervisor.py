@@ -14,6 +14,7 @@ from types import FrameType
 
 from mailer.host import child
 from mailer.settings import TransportKind
+from mailer.worker.environment import without_celery
 
 BACKOFF_SECONDS = 1.0
 BACKOFF_CAP_SECONDS = 30.0
@@ -171,7 +172,7 @@ def workers(
     """Worker processes over ``lanes``, most urgent first, with ``threads`` sends at the same time in each."""
     # The event loop sends on many connections at once by itself; the other transports block a thread for each.
     pool = "mailer.worker.pool" if transport == "ses" else "mailer.worker.threads"
-    environment = {**os.environ, "CELERY_CUSTOM_WORKER_POOL": f"{pool}:TaskPool"}
+    environment = {**without_celery(os.environ), "CELERY_CUSTOM_WORKER_POOL": f"{pool}:TaskPool"}
     return [
         Member(
             f"{name}{number}",

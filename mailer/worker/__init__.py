@@ -6,6 +6,8 @@ several.
 
 from __future__ import annotations
 
+import os
+import sys
 from functools import cache
 from typing import Any
 
@@ -20,6 +22,12 @@ def __getattr__(name: str) -> Any:
 @cache
 def _application() -> Any:
     from mailer.settings import current  # noqa: PLC0415
+    from mailer.worker import environment  # noqa: PLC0415
     from mailer.worker.app import create_app  # noqa: PLC0415
 
-    return create_app(current())
+    app = create_app(current())
+    names = list(environment.contradictions(current(), os.environ))
+    if names:
+        # To whoever runs `celery`, whichever of its commands: there is no log yet.
+        sys.stderr.write(f"mailer: {environment.told(names)}\n")
+    return app

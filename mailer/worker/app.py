@@ -21,9 +21,24 @@ DEFAULT_THREADS = 32
 
 
 class Application(Celery):
-    """Celery, sure of its time zone: it asks for every message, through several layers of settings."""
+    """Celery, sure of where mail is, and of its time zone.
+
+    Celery lets its own variables and ``celery -b`` outrank what an application is given, which our producers read
+    nothing of. The time zone it asks for at every message, through several layers of settings.
+    """
 
     amqp_cls = "mailer.worker.amqp:AMQP"
+    # Results are the records. Celery would open the one of CELERY_RESULT_BACKEND.
+    backend_cls = "disabled"
+
+    def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
+        return super().connection_for_read(url or self.conf["broker_url"], **options)
+
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
+        return super().connection_for_write(url or self.conf["broker_url"], **options)
+
+    def connection(self, hostname: str | None = None, *rest: Any, **options: Any) -> Any:
+        return super().connection(hostname or self.conf["broker_url"], *rest, **options)
 
     def uses_utc_timezone(self) -> bool:
         return True
@@ -34,7 +49,8 @@ def create_app(settings: Settings) -> Celery:
 
     Raises SettingsError when Redis is not configured, or the way to SES cannot be used. Opens no connection.
     """
-    app = Application("mailer", set_as_current=False)
+    # Neither the loader that CELERY_LOADER names nor what Celery does where it meets a DJANGO_SETTINGS_MODULE.
+    app = Application("mailer", set_as_current=False, loader="celery.loaders.app:AppLoader", fixups=())
     app.conf.update(configuration(settings))
     door = app.register_task(Door(settings))
     lifecycle.start_only_if(lambda: check_host(door.transport))

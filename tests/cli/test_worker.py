@@ -130,6 +130,27 @@ def test_workers_send_and_stop_when_told_to(
     assert client.zcard(Keys.of(settings).leases) == 0
 
 
+def test_celery_s_own_variables_lead_its_workers_nowhere_else(
+    client: redis.Redis, settings: Settings, account_environment: dict[str, str]
+) -> None:
+    Producer(Queue(client, Keys.of(settings))).send(
+        to="a@example.com", sender="me@example.com", subject="Hi", text="Hi"
+    )
+    with Simulator(smtp=False, rate=1000) as simulator:
+        environment = simulated_aws(simulator.url, account_environment) | {
+            "CELERY_BROKER_URL": "redis://:secret@127.0.0.1:1/0",
+            "CELERY_WORKER_PURGE": "1",
+            "CELERY_WORKER_CONCURRENCY": "many",
+        }
+        with running(command("worker", "--processes", "1", "--threads", "4"), environment) as worker:
+            eventually(lambda: len(list(simulator.rows())) == 1)
+            worker.stop()
+    said = [line for line in worker.lines if "CELERY_BROKER_URL" in line]
+    assert len(said) == 1
+    assert "MAILER_REDIS_URL" in said[0]
+    assert "secret" not in "".join(worker.lines)
+
+
 def test_a_log_level_that_is_none_is_refused_before_anything_starts(mailer: Mailer) -> None:
     done = mailer("worker", "--loglevel", "loud")
     assert (done.returncode, "debug" in done.stderr) == (2, True)

@@ -261,6 +261,14 @@ def test_settings_that_contradict_each_other(changes: dict[str, Any], where: str
     assert list(host.contradictions(load(rate_per_second=1, burst=2))) == []
 
 
+def test_celery_s_variables_that_lead_elsewhere_are_told() -> None:
+    settings = load(redis_url="redis://localhost:6379/0")
+    (found,) = host.contradictions(settings, {"CELERY_BROKER_URL": "redis://:secret@elsewhere:6379/0"})
+    assert (found.about, found.level, "secret" in str(found)) == ("Celery", Level.NOTE, False)
+    assert "CELERY_BROKER_URL" in found.text
+    assert list(host.contradictions(settings, {"CELERY_BROKER_URL": "redis://localhost"})) == []
+
+
 def test_an_smtp_url_that_cannot_be_read_is_a_problem_among_others() -> None:
     (found,) = account.smtp(load(transport="smtp", smtp_url="mail.example.com:587"))
     assert (found.level, found.text[:17]) == (Level.PROBLEM, "MAILER_SMTP_URL: ")
