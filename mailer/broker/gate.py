@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
+CONNECTION_LOST = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
+"""What a conversation with Redis raises where its connection is lost. (kombu's own list holds KeyError as well.)"""
 BELL_SECONDS = 5
 CALLS_A_LEASE = 4
 """How often a worker calls at least, even if it has nothing to say. When all have been silent for half a lease,
@@ -98,14 +100,15 @@ class Gate:
         return max(0.0, min(waits))
 
     def read_take(self) -> bool:
-        """The answer is here: deliver its messages. Raises connection errors."""
+        """The answer is here: deliver its messages. Raises connection errors only: what Celery or a task raises about a
+        message is the end of that message."""
         call, client = self._call, self.channel.take_client
         try:
             reply = client.parse_response(client.connection, "EVALSHA")
         except redis.exceptions.NoScriptError:
             self._write(client, self._take.command(self._arguments, by_text=True))
             return False
-        except self.channel.connection_errors:
+        except CONNECTION_LOST:
             client.connection.disconnect()
             raise
         except redis.exceptions.ResponseError as error:
@@ -131,7 +134,7 @@ class Gate:
         client = self.channel.bell_client
         try:
             rung = client.parse_response(client.connection, "BLPOP")
-        except self.channel.connection_errors:
+        except CONNECTION_LOST:
             client.connection.disconnect()
             raise
         except redis.exceptions.ResponseError as error:
@@ -188,7 +191,7 @@ class Gate:
     def _write(self, client: Any, command: list[Any]) -> None:
         try:
             client.connection.send_command(*command, check_health=False)
-        except self.channel.connection_errors:
+        except CONNECTION_LOST:
             client.connection.disconnect()
             raise
 
@@ -233,13 +236,8 @@ class Gate:
         if self.leases.fitness.rests:
             self._hand_back(tags)
             return
-        for position, (tag, lane, envelope) in enumerate(zip(tags, answer.lanes, answer.envelopes, strict=True)):
-            try:
-                self._deliver(tag, lane, envelope, permit_ends, answer.redis_us)
-            except self.channel.connection_errors:
-                # Nobody will deliver the others. This one may have begun.
-                self._hand_back(tags[position + 1 :])
-                raise
+        for tag, lane, envelope in zip(tags, answer.lanes, answer.envelopes, strict=True):
+            self._deliver(tag, lane, envelope, permit_ends, answer.redis_us)
 
     def _hand_back(self, tags: Sequence[str]) -> None:
         for tag in tags:
@@ -272,8 +270,6 @@ class Gate:
             self.leases.suspect(tag)
         try:
             self.channel.connection._deliver(message, lane)
-        except self.channel.connection_errors:
-            raise
         except Exception as error:
             logger.exception("A message of lane %s broke off its task", lane)
             lease = self.leases.lease(tag)

@@ -7,6 +7,7 @@ credentials, a request larger than the socket's buffer) helper threads do.
 
 from __future__ import annotations
 
+import logging
 import math
 import select
 import time
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from mailer.message import Message
     from mailer.ses.http_answer import Answer
 
+logger = logging.getLogger(__name__)
+
 Done = Callable[[str | Exception], None]
-"""Called once, in the loop's thread, with SES's MessageId or the `SendError`."""
+"""Called once, in the loop's thread, with SES's MessageId or the `SendError`. What it raises is logged."""
 
 _HELPERS = 8
 _SWEEP_SECONDS = 0.25
@@ -82,11 +85,15 @@ class CurlLoop:
         loop.call_repeatedly(_SWEEP_SECONDS, self._sweep)
 
     def send(self, message: Message, done: Done, latest: float = math.inf) -> None:
-        """Begin a send. Raises a `SendError` where it fails at once; ``done`` is then not called.
+        """Begin a send, which ends with a call of ``done``: perhaps before this returns. Never raises.
 
         After ``latest``, on the monotonic clock, nothing of it goes out any more.
         """
-        send = _Send(self._transport.request_for(message), done, latest)
+        try:
+            send = _Send(self._transport.request_for(message), done, latest)
+        except Exception as error:  # noqa: BLE001 - every send ends with a call of done
+            _end(done, error)
+            return
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_stale():
@@ -121,13 +128,13 @@ class CurlLoop:
         if time.monotonic() > send.latest:
             # Connecting took long, or this process stood still.
             self._idle.append(connection)
-            send.done(too_late())
+            _end(send.done, too_late())
             return
         self._sends[connection] = send
-        connection.begin(send.request)
         try:
+            connection.begin(send.request)
             connection.advance()
-        except Exception as error:  # noqa: BLE001 - every send ends with a call of done
+        except Exception as error:  # noqa: BLE001
             self._failed(connection, error)
             return
         if connection.sending:
@@ -168,7 +175,7 @@ class CurlLoop:
             result: str | Exception = ses_id_in(answer)
         except Exception as error:  # noqa: BLE001
             result = error
-        send.done(result)
+        _end(send.done, result)
 
     def _failed(self, connection: CurlConnection, error: Exception) -> None:
         send = self._sends.pop(connection)
@@ -180,7 +187,7 @@ class CurlLoop:
                 self._connect(send)
                 return
             error = error.error
-        send.done(error)
+        _end(send.done, error)
 
     def _connect(self, send: _Send) -> None:
         self._waiting += 1
@@ -188,7 +195,7 @@ class CurlLoop:
         def connected(result: CurlConnection | Exception) -> None:
             self._waiting -= 1
             if isinstance(result, Exception):
-                send.done(result)
+                _end(send.done, result)
             else:
                 self._watch(result)
                 self._begin(result, send)
@@ -236,3 +243,11 @@ class CurlLoop:
     def _drop(self, connection: CurlConnection) -> None:
         self._unwatch(connection)
         connection.close()
+
+
+def _end(done: Done, result: str | Exception) -> None:
+    """A completion that breaks off must not end the others, which the same thread reads."""
+    try:
+        done(result)
+    except Exception:
+        logger.exception("A send has ended, and its completion broke off")

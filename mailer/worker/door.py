@@ -1,4 +1,4 @@
-"""The task: a door. Decode, deliver, say in one line what became of it."""
+"""The task: a door. Decode, deliver, report what became of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mailer.message import Message
 from mailer.ses.curl_loop import CurlLoop
 from mailer.ses.transport import configured
 from mailer.settings import Settings
-from mailer.worker import report
+from mailer.worker.report import LONGEST_REPR, Report
 
 logger = get_logger(__name__)
 
@@ -33,13 +33,14 @@ _SAMPLE = {"to": "a@example.com", "sender": "a@example.com", "subject": "-", "te
 
 
 class Door(Task):
-    """``mailer.send``. Its arguments are `mailer.payload`; what it returns is `mailer.worker.report`."""
+    """``mailer.send``. Its arguments are `mailer.payload`; what it returns is a `Report`."""
 
     name = payload.TASK
     Request = "mailer.worker.request:Request"
     typing = False
     acks_late = True
     ignore_result = True
+    resultrepr_maxsize = LONGEST_REPR
     # The outcome decides what happens next, not Celery's retries.
     max_retries = 0
 
@@ -66,25 +67,22 @@ class Door(Task):
         """Where stored contents are read. (Celery gives a task's ``queue`` a meaning of its own.)"""
         return Queue(connect(self.settings), Keys.of(self.settings))
 
-    def run(self, *args: Any, **kwargs: Any) -> str:
+    def run(self, *args: Any, **kwargs: Any) -> Report:
         """Send and wait for the answer: what Celery's pools call."""
         found = self._message(vars(self.request), args, kwargs)
-        return report.write(deliver(found, self.transport) if isinstance(found, Message) else found)
+        return Report(deliver(found, self.transport) if isinstance(found, Message) else found)
 
-    def begin(self, request: Mapping[str, Any], sender: CurlLoop, finished: Callable[[str], None]) -> None:
-        """Begin to send, and call ``finished`` with the line once the answer is there: what our own pool calls.
+    def begin(self, request: Mapping[str, Any], sender: CurlLoop, finished: Callable[[Outcome], None]) -> None:
+        """Begin to send, and call ``finished`` once the answer is there: what our own pool calls.
 
         ``request`` is Celery's request dict, with the decoded arguments in it.
         """
         found = self._message(request, request["args"], request["kwargs"])
         if not isinstance(found, Message):
-            finished(report.write(found))
+            finished(found)
             return
-        try:
-            latest = request.get(LEASE_ENDS, math.inf) - self.settings.read_timeout_seconds
-            sender.send(found, lambda result: finished(report.write(outcome_of(result))), latest)
-        except Exception as error:  # noqa: BLE001 - what `deliver` does for the other pools
-            finished(report.write(outcome_of(error)))
+        latest = request.get(LEASE_ENDS, math.inf) - self.settings.read_timeout_seconds
+        sender.send(found, lambda result: finished(outcome_of(result)), latest)
 
     def _message(self, request: Mapping[str, Any], args: Any, kwargs: Mapping[str, Any]) -> Message | Outcome:
         """The message to send now, or what becomes of it unsent."""

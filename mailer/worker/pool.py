@@ -17,9 +17,11 @@ from celery.concurrency.base import apply_target
 from celery.utils.log import get_logger
 
 from mailer.address import mask_addresses
+from mailer.delivery import Outcome
 from mailer.ses.curl import CurlTransport
 from mailer.ses.curl_loop import CurlLoop
 from mailer.worker.door import Door
+from mailer.worker.report import line
 from mailer.worker.stopping import EndsAfterTheLoop
 
 logger = get_logger(__name__)
@@ -71,12 +73,12 @@ class TaskPool(EndsAfterTheLoop):
         if accept_callback is not None:
             accept_callback(self._pid, started)
 
-        def finished(line: str) -> None:
-            if logger.isEnabledFor(logging.INFO):
-                logger.info("Message %s: %s", args[1], mask_addresses(line))
+        def finished(outcome: Outcome) -> None:
             if callback is not None:
-                # What fast_trace_task returns for a task that did not fail.
-                callback((0, repr(line), time.monotonic() - started))
+                # As fast_trace_task returns it for a task that did not fail, but for the outcome, which is no text.
+                callback((0, outcome, time.monotonic() - started))
+            if logger.isEnabledFor(logging.INFO):
+                logger.info("Message %s: %s", args[1], mask_addresses(line(outcome)))
 
         self._door.begin(args[2], self._sender, finished)
 

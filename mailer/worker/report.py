@@ -1,30 +1,44 @@
-"""The one line a task returns: read by people in Flower, and by the worker's main process to settle the message.
+"""What a task reports: the worker's main process settles the message by it, and people read it as one line.
 
-Celery hands a pool's return values to the main process as text (their `saferepr`), from a forked child as from a
-thread, so text is what the outcome travels as: ``sent 0100018c...``, ``rejected MessageRejected: Email address is not
-verified``.
+Our own pool hands the outcome over as it is. Celery's other pools hand over the ``repr`` of what a task returns, from a
+forked child as from a thread: there it is JSON, so that SES's words arrive as SES wrote them.
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import astuple, dataclass
+
 from mailer.delivery import Kind, Outcome
 
-_LONGEST = 600  # characters of SES's words; saferepr cuts at 1,024
+LONGEST_REPR = 30_000
+"""Characters of a `Report`'s repr, at most: Celery cuts off what is longer than it is told."""
+_LONGEST_WORDS = 1000  # characters of SES's words, each of which may be 12 of the repr's
+_LONGEST_LINE = 600
 
 
-def write(outcome: Outcome) -> str:
-    """The line for an outcome."""
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the task returns to a pool of Celery's."""
+
+    outcome: Outcome
+
+    def __repr__(self) -> str:
+        kind, ses_id, code, detail = astuple(self.outcome)
+        return json.dumps([kind, ses_id, code[:_LONGEST_WORDS], detail[:_LONGEST_WORDS]])
+
+
+def read(told: Outcome | str) -> Outcome:
+    """The outcome, as it is or from the repr of a `Report`. Raises ValueError for text that is none."""
+    if isinstance(told, Outcome):
+        return told
+    kind, ses_id, code, detail = json.loads(told)
+    return Outcome(Kind(kind), ses_id, code, detail)
+
+
+def line(outcome: Outcome) -> str:
+    """The outcome for people: ``sent 0100018c...``, or ``rejected MessageRejected: Email address is not verified``. It
+    may quote addresses."""
     if outcome.kind is Kind.SENT:
         return f"sent {outcome.ses_id}"
-    return f"{outcome.kind} {outcome.code}: {' '.join(outcome.detail.split())}"[:_LONGEST]
-
-
-def read(line: str) -> Outcome:
-    """The outcome of a line as Celery passes it on. Raises ValueError for a line that is none."""
-    if line[:1] in ("'", '"') and line[-1:] == line[:1]:
-        line = line[1:-1].replace("\\'", "'")
-    kind, _, rest = line.partition(" ")
-    if kind == Kind.SENT:
-        return Outcome(Kind.SENT, rest)
-    code, _, detail = rest.partition(": ")
-    return Outcome(Kind(kind), None, code, detail)
+    return f"{outcome.kind} {outcome.code}: {' '.join(outcome.detail.split())}"[:_LONGEST_LINE]

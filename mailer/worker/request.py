@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import wraps
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
@@ -33,6 +34,20 @@ _DENIED_FIRST_SECONDS, _DENIED_MOST_SECONDS = 60.0, 900.0
 """When a message that its key may not send is tried again: each time after twice as long."""
 
 
+def _ends_one_message(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """Have an exception of this callback of a pool end its own message, and neither the worker nor a lease's count."""
+
+    @wraps(callback)
+    def guarded(self: Request, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return callback(self, *args, **kwargs)
+        except Exception as error:
+            logger.exception("The completion of message %s broke off", self.id)
+            self.broke_off(error)
+
+    return guarded
+
+
 class Request(stock.Request):
     """One taken message, in the worker's main process."""
 
@@ -43,13 +58,14 @@ class Request(stock.Request):
         if celerys is not None:
 
             def on_success(self: Request, result: tuple[Any, Any, Any], **options: Any) -> Any:
-                failed, line, runtime = result
+                failed, told, runtime = result
                 if not failed:
-                    self.settle_as(line)
-                    result = (failed, mask_addresses(line), runtime)
+                    outcome = report.read(told)
+                    self.settle_as(outcome)
+                    result = (failed, mask_addresses(report.line(outcome)), runtime)
                 return celerys(self, result, **options)
 
-            cls.on_success = on_success
+            cls.on_success = _ends_one_message(on_success)
 
     @property
     def argsrepr(self) -> str:
@@ -89,10 +105,17 @@ class Request(stock.Request):
         self.leases.start(self.tag)
         super().on_accepted(pid, time_accepted)
 
-    def settle_as(self, line: str) -> None:
-        """Decide, from the task's one line, what the acknowledgement will mean."""
-        self.leases.decide(self.tag, self._settlement(report.read(line)))
+    def settle_as(self, outcome: Outcome) -> None:
+        """Decide what the acknowledgement will mean."""
+        self.leases.decide(self.tag, self._settlement(outcome))
 
+    def broke_off(self, error: Exception) -> None:
+        """A defect, of ours or Celery's, after the send: what was decided stands, else it is held."""
+        words = "What became of it could not be worked out, see its worker's log. It may be sent."
+        self.leases.settle(self.tag, Settlement("hold", type(error).__name__, words))
+        state.task_ready(self)
+
+    @_ends_one_message
     def on_failure(self, exc_info: ExceptionInfo, *args: Any, **kwargs: Any) -> Any:
         exception = getattr(exc_info.exception, "exc", exc_info.exception)
         if isinstance(exception, WorkerLostError | TimeLimitExceeded | Terminated | SystemExit | KeyboardInterrupt):
@@ -103,6 +126,7 @@ class Request(stock.Request):
             self.leases.decide(self.tag, self._settlement(outcome))
         return super().on_failure(exc_info, *args, **kwargs)
 
+    @_ends_one_message
     def on_timeout(self, soft: bool, timeout: float) -> Any:
         if not soft:
             self._lost("TimeLimitExceeded", f"not finished after {timeout:g} s, and its process was ended")

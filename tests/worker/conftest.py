@@ -26,6 +26,11 @@ SENDER = "Shop <shop@example.com>"
 
 DEADLY = "Deadly"
 """The subject that ends workers of the application ``tests.worker.deadly``."""
+DEFECTIVE = "Defective"
+"""The subject at which the completion of a send breaks off there."""
+UNDELIVERABLE = "Undeliverable"
+"""The subject at which the handing over to Celery breaks off there, with an error of the kinds that kombu takes for a
+lost connection."""
 
 # So long that processes that stand still for some seconds change no outcome. Who wants a lease to end, ends it.
 PATIENT = {"connect_timeout_seconds": 8.0, "read_timeout_seconds": 10.0, "lease_seconds": 30.0}

@@ -1,4 +1,4 @@
-"""The worker's application with a door that does not survive messages of one subject."""
+"""The worker's application with a door that does not survive messages of one subject, and defects at others."""
 
 from __future__ import annotations
 
@@ -6,14 +6,32 @@ import os
 import signal
 from typing import Any
 
+from mailer.delivery import Kind
 from mailer.settings import current
 from mailer.worker.app import create_app
 from mailer.worker.door import Door
-from tests.worker.conftest import DEADLY
+from mailer.worker.request import Request
+from tests.worker.conftest import DEADLY, DEFECTIVE, UNDELIVERABLE
+
+
+class DefectiveRequest(Request):
+    """Breaks off before the pool has it, or once its send has ended."""
+
+    def __init__(self, message: Any, **options: Any) -> None:
+        super().__init__(message, **options)
+        if self._kwargs["subject"] == UNDELIVERABLE:
+            raise KeyError("a defect")
+
+    def settle_as(self, outcome: Any) -> None:
+        if self._kwargs["subject"] == DEFECTIVE and outcome.kind is Kind.SENT:
+            raise KeyError("a defect")
+        super().settle_as(outcome)
 
 
 class DeadlyDoor(Door):
     """Ends its process in the middle of a send, as a crash in a C library or the kernel's OOM killer would."""
+
+    Request = "tests.worker.deadly:DefectiveRequest"
 
     def run(self, *args: Any, **kwargs: Any) -> str:
         _touch(kwargs)

@@ -12,7 +12,7 @@ import pytest
 
 from mailer.broker.records import Records
 from tests.broker.conftest import Account, Worker
-from tests.worker.conftest import DEADLY, SENDER, Post, until
+from tests.worker.conftest import DEADLY, DEFECTIVE, SENDER, UNDELIVERABLE, Post, until
 
 PAYLOADS = Path(__file__).parent / "payloads"
 PLAIN = {"to": "jane@example.com", "sender": SENDER, "subject": "Hello", "text": "Hello."}
@@ -160,6 +160,32 @@ def test_what_ends_its_child_of_prefork_twice_is_held(post: Post) -> None:
     assert worker.process.poll() is None
     told = [(line.verb, line.attempt) for line in Records(post.client, post.keys).of(poison)]
     assert told == [("resend", 1), ("hold", 2)]
+
+
+@pytest.mark.parametrize("pool", ["custom", "prefork"])
+def test_a_defect_after_a_send_holds_its_message_and_neither_ends_nor_disturbs_the_worker(
+    post: Post, pool: str
+) -> None:
+    post.settings = post.settings.model_copy(update={"on_unknown": {"transactional": "resend", "bulk": "resend"}})
+    worker = post.worker("-P", pool, "-c", "4", app="tests.worker.deadly")
+    post.client.hset(post.keys.account, "paused", "for the test")
+    for i in range(3):
+        post.send(f"{i}@example.com")
+    defective = post.send("defective@example.com", subject=DEFECTIVE)
+    unreadable = post.send("undeliverable@example.com", subject=UNDELIVERABLE)
+    for i in range(3, 9):
+        post.send(f"{i}@example.com")
+    post.client.hdel(post.keys.account, "paused")
+
+    until(lambda: len(post.arrivals()) == 10 and post.idle(), "all but one are sent")
+    assert sorted(post.arrivals()) == [*(f"{i}@example.com" for i in range(9)), "defective@example.com"]
+    assert {name: reason(stored)["code"] for name, stored in post.aside("held").items()} == {defective: "KeyError"}
+    assert {name: reason(stored)["code"] for name, stored in post.aside("dead").items()} == {unreadable: "Undecodable"}
+    (line,) = Records(post.client, post.keys).of(defective)
+    assert (line.verb, line.answer) == ("hold", "KeyError")
+    assert worker.process.poll() is None
+    assert worker.text.count("Traceback") == 2
+    assert "Connection to broker lost" not in worker.text
 
 
 def test_a_worker_that_comes_back_too_late_still_says_what_it_sent(post: Post) -> None:
