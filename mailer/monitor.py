@@ -115,12 +115,12 @@ class AccountStatus:
     says is mended), ``parked`` (by the quota, until ``until``) or ``unknown`` (no worker has written the account's
     limits yet); ``reason`` is why. ``paused_by`` is the person who paused it. ``lanes`` are most urgent first.
     ``in_flight`` messages are leased to workers; ``overdue`` of these are past their lease and are reclaimed by the
-    next take of any worker. ``scheduled`` messages join their lane when due, the first at ``next_due_at``. ``dead`` are
-    dead letters, ``held`` wait for a person or an event of SES to say whether they were sent. ``forecast`` is None
-    where nothing can be foretold: in any state but sending and parked. ``unfit`` names a worker that could send nothing
-    lately, as its host has no Region or no credentials, and says why; it takes nothing, and others may send.
-    ``settings`` are those of the workers' hosts that concern the account, ``differences`` those that are not the same
-    on all of them.
+    next take of any worker: none while workers are given time after a silence of Redis. ``scheduled`` messages join
+    their lane when due, the first at ``next_due_at``. ``dead`` are dead letters, ``held`` wait for a person or an
+    event of SES to say whether they were sent. ``forecast`` is None where nothing can be foretold: in any state but
+    sending and parked. ``unfit`` names a worker that could send nothing lately, as its host has no Region or no
+    credentials, and says why; it takes nothing, and others may send. ``settings`` are those of the workers' hosts that
+    concern the account, ``differences`` those that are not the same on all of them.
     """
 
     account: str
@@ -177,7 +177,9 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     at = time[0] + time[1] / 1e6
     account = {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
     overdue = 0
-    if oldest_lease and oldest_lease[0][1] <= at * 1e6:
+    # After a silence of Redis workers are given the time to settle. No take gives them more than a lease.
+    is_patient = 0 <= _moment(account, "patient") - at <= settings.lease_seconds
+    if oldest_lease and oldest_lease[0][1] <= at * 1e6 and not is_patient:
         overdue = int(client.zcount(keys.leases, "-inf", int(at * 1e6)))
 
     rate, quota = _rate(account, at), _quota(account, minutes, int(at // 60))
@@ -209,7 +211,7 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
         paused_by=_pause(account, at, None)[1],
         stop=stop,
         forecast=forecast,
-        unfit=account.get("unfit") if at - float(account.get("unfit_at", "0")) / 1e6 < UNFIT_SHOWN_SECONDS else None,
+        unfit=account.get("unfit") if 0 <= at - _moment(account, "unfit_at") < UNFIT_SHOWN_SECONDS else None,
         settings=wishes,
         differences=wish.differences(wishes),
     )
@@ -223,11 +225,17 @@ def _lists(lane_key: str) -> tuple[str, ...]:
 def _stop(account: dict[str, str], at: float) -> Stop | None:
     if "stopped" not in account:
         return None
-    check = float(account.get("probe_at", "0")) / 1e6
-    limits_at = float(account.get("limits_at", "0")) / 1e6
+    # Nothing lies farther ahead than it is put, as in moment.lua.
+    check = min(_moment(account, "probe_at"), at + _moment(account, "probe_wait"))
+    limits_at = min(_moment(account, "limits_at"), at)
     if account.get("ses_allows") == "0" and at - limits_at <= BELIEVED_SECONDS:
         check = limits_at + LIMITS_FRESH_SECONDS
-    return Stop(account["stopped"], float(account.get("stopped_at", "0")) / 1e6, max(at, check))
+    return Stop(account["stopped"], _moment(account, "stopped_at"), max(at, check))
+
+
+def _moment(account: dict[str, str], name: str) -> float:
+    """Epoch seconds; 0 where there is none."""
+    return float(account.get(name, "0")) / 1e6
 
 
 def _forecast(
@@ -267,7 +275,7 @@ def _rate(account: dict[str, str], at: float) -> Rate:
     if per_second is not None and person is not None:
         per_second = float(account["set_rate"])
     headroom = float(account.get("headroom", "0"))
-    since_cut = max(0.0, at - float(account.get("cut_at", "0")) / 1e6)
+    since_cut = max(0.0, at - _moment(account, "cut_at"))
     cut_to = float(account.get("cut", "1"))
     cut = cut_to + (1 - cut_to) * min(1.0, since_cut / CUT_RECOVERY_SECONDS) ** 3
     limits_at = account.get("limits_at")

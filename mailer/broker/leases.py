@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from mailer.broker.fitness import Fitness
 
 SETTLEMENTS_AT_ONCE = 512
+_LONGEST_WAY_US = 60_000_000
+"""Longer than a lost call is on its way."""
 
 
 class Settlement(NamedTuple):
@@ -55,20 +57,33 @@ class Doubt:
     """
 
     tags: list[str]
+    earliest_us: int | None
     latest_us: int | None
     due: float = 0.0
+
+    def is_over(self, redis_us: int) -> bool:
+        """Whether it can take no more at that time on Redis's clock.
+
+        A clock that shows far less than when the call was sent was put back since. ``take.lua`` hands nothing to calls
+        from the future, and none is on its way until that has come.
+        """
+        if self.earliest_us is None or self.latest_us is None:
+            return True
+        return not self.earliest_us - _LONGEST_WAY_US <= redis_us <= self.latest_us
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of take, from the moment it is sent until its answer is read.
 
-    ``latest_us`` is when, on Redis's clock, it must have arrived to be given messages; None before that clock is known.
+    On Redis's clock it is sent at ``earliest_us`` or later, and must have arrived at ``latest_us`` to be given
+    messages; None before that clock is known.
     """
 
     number: int
     wanted: int
     sent_at: float
+    earliest_us: int | None = None
     latest_us: int | None = None
     settlements: list[tuple[str, Settlement]] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
@@ -115,8 +130,9 @@ class Leases:
         self._doubts: list[Doubt] = []
         self._numbers = itertools.count(1)
         self.fitness = Fitness(clock)
-        # Redis's clock less ours, in seconds; at most as much too large as an answer took.
+        # Redis's clock less ours, in seconds: at most as much too large as an answer took, and as much too small.
         self._offset: float | None = None
+        self._least_offset = 0.0
         # Held for calls and their answers, which the event loop and the last flush make. Settling needs none.
         self._lock = threading.Lock()
 
@@ -150,9 +166,12 @@ class Leases:
             settlements: list[tuple[str, Settlement]] = []
             while self._outbox and len(settlements) < SETTLEMENTS_AT_ONCE:
                 settlements.append(self._outbox.popleft())
-            latest_us = None if self._offset is None else math.ceil((now + self._offset + within) * 1e6)
+            earliest_us = latest_us = None
+            if self._offset is not None:
+                earliest_us = math.floor((now + self._least_offset) * 1e6)
+                latest_us = math.ceil((now + self._offset + within) * 1e6)
             doubts = [doubt for doubt in self._doubts if doubt.due <= now]
-            call = Call(next(self._numbers), wanted, now, latest_us, settlements, doubts)
+            call = Call(next(self._numbers), wanted, now, earliest_us, latest_us, settlements, doubts)
             self._unanswered[call.number] = call
             return call
 
@@ -161,8 +180,9 @@ class Leases:
         with self._lock:
             self._unanswered.pop(call.number, None)
             self._offset = redis_us / 1e6 - call.sent_at
+            self._least_offset = redis_us / 1e6 - self._clock()
             for doubt in call.doubts:
-                if doubt.latest_us is None or redis_us > doubt.latest_us:
+                if doubt.latest_us is None or doubt.is_over(redis_us):
                     self._doubts = [each for each in self._doubts if each is not doubt]
                 else:
                     doubt.due = self._clock() + (doubt.latest_us - redis_us) / 1e6
@@ -181,7 +201,7 @@ class Leases:
             # Backwards, so that they come to lie at the head of their lanes in the order they were taken.
             tags = [f"{self.owner}:{call.number}:{i}" for i in range(call.wanted, 0, -1)]
             if tags:
-                self._doubts.append(Doubt(tags, call.latest_us))
+                self._doubts.append(Doubt(tags, call.earliest_us, call.latest_us))
 
     def abandon_all(self) -> None:
         """The connection is gone, and with it the answers to every call."""

@@ -23,6 +23,7 @@ local ANSWER_LASTS = 3600e6
 -- The code of a stop that SES's answer begins, and ends.
 local NO_RATE = 'MaxSendRate'
 part 'clock'
+part 'moment'
 part 'account'
 part 'quota'
 part 'stop'
@@ -35,7 +36,7 @@ end
 
 local rate_before, headroom_before, burst_before, ses_rate, ses_quota, ses_at, set_wanted, set_until = account_read('rate',
   'headroom', 'burst', 'ses_rate', 'ses_quota', 'limits_at', 'set_wanted', 'set_until')
-ses_rate, ses_quota, ses_at = tonumber(ses_rate or ''), tonumber(ses_quota or ''), tonumber(ses_at or '0')
+ses_rate, ses_quota, ses_at = tonumber(ses_rate or ''), tonumber(ses_quota or ''), account_moment('limits_at', ses_at, 0)
 set_wanted, set_until = tonumber(set_wanted or ''), tonumber(set_until or '')
 
 -- What is over is forgotten last of all.
@@ -110,12 +111,12 @@ for i = 1, #wishes, 2 do
   elseif not gone[process] then
     count_in(process, wish)
     -- Where this server's clock was put back, it is counted from now.
-    if tonumber(at) > now then write_wish(process, json) end
+    if moment_within(tonumber(at), 0) < tonumber(at) then write_wish(process, json) end
   end
 end
 
 -- Decide.
-local ses_holds = now >= ses_at and now - ses_at <= ANSWER_LASTS
+local ses_holds = now - ses_at <= ANSWER_LASTS
 local ses_has_rate = ses_rate ~= nil and ses_rate > 0
 local rate, source = least.rate_per_second, 'settings'
 if ses_has_rate and (not rate or (ses_holds and ses_rate < rate)) then

@@ -38,6 +38,8 @@ _Pull = tuple[Shelved, str, "int | str", bytes]
 _addressee = lru_cache(Addressee)
 
 _BEGINNING, _END = -9e18, 9e18
+_LONGEST_RUN_US = 600_000_000
+"""Longer than requeuing a million messages takes."""
 _NAMES_AT_ONCE = 100
 
 Progress = Callable[[int], None]
@@ -288,7 +290,8 @@ class Shelf:
             pipe = self._client.pipeline(transaction=True)
             pipe.time()
             pipe.get(self._keys.schedule_number)
-            (seconds, micros), numbered = pipe.execute()
+            pipe.zrange(self._index, -1, -1, withscores=True)
+            (seconds, micros), numbered, latest = pipe.execute()
         if self.name == "scheduled":
             last = int(numbered or 0)
             for batch in self._batches(which, latest_first=latest_first):
@@ -296,9 +299,15 @@ class Shelf:
                 if present:
                     yield present
         else:
-            now = moment(seconds * 1_000_000 + micros + 1)
-            before = now if which.before is None else min(which.before, now)
-            yield from self._batches(replace(which, before=before), latest_first=latest_first)
+            begun = seconds * 1_000_000 + micros
+            # What is set aside from now on comes after this moment. Where the clock was put back, so does what was set
+            # aside before that: it comes after anything that can happen while this runs.
+            spans = [Filter(before=moment(begun + 1))]
+            if latest and latest[0][1] > begun + _LONGEST_RUN_US:
+                spans.append(Filter(after=moment(begun + _LONGEST_RUN_US), before=moment(latest[0][1] + 1)))
+            for span in reversed(spans) if latest_first else spans:
+                within = _within(which, span)
+                yield from self._batches(within, latest_first=latest_first)
 
     def _named(self, names: Sequence[str]) -> dict[str, list[Shelved]]:
         """What lies there under each name: in the schedule perhaps several messages with the same id."""
@@ -360,6 +369,13 @@ class Shelf:
         if lane not in self._lanes:
             raise InvalidMessage("lane", f"{lane} is not in MAILER_LANES", "Name another one for it")
         return self._lanes.index(lane)
+
+
+def _within(which: Filter, span: Filter) -> Filter:
+    """``which``, of what lies between the times of ``span``."""
+    after = max((each.after for each in (which, span) if each.after is not None), default=None)
+    before = min((each.before for each in (which, span) if each.before is not None), default=None)
+    return replace(which, after=after, before=before)
 
 
 def _us(at: datetime) -> int:

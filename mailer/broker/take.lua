@@ -12,6 +12,8 @@
 --       8 '1' if this worker may be handed a suspect: it holds none
 --       9 how long records are kept, milliseconds (0: none are written)  10 the most bytes that they may take
 --      11 what stands before a lane's name in its key
+--      12 when this call was sent by this server's clock, or earlier: epoch microseconds by the caller's reckoning, as
+--         6 is. Before it, too, nothing is handed out: the clock was put back since the caller read it ('' = never)
 --       then per lane, most urgent first: name, 'resend' or 'hold' when a lease runs out, '1' if it may use the
 --       quota's reserve, '1' if this worker serves it
 --       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
@@ -56,6 +58,7 @@ local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[
 local schedule_number_key, lane_prefix = KEYS[14], ARGV[11]
 
 part 'clock'
+part 'moment'
 part 'account'
 part 'rate'
 part 'quota'
@@ -67,10 +70,12 @@ part 'content'
 part 'envelope'
 part 'shelf'
 part 'records'
-wanted = now > latest and 0 or math.min(wanted, MOST_AT_ONCE)
+-- A call from a time that is still to come may be on its way for long.
+local is_ahead = moment_put_back(tonumber(ARGV[12]) or 0) > 0
+wanted = (now > latest or is_ahead) and 0 or math.min(wanted, MOST_AT_ONCE)
 
 local lanes, lane_named = {}, {}
-local next_key, next_arg = 15, 12
+local next_key, next_arg = 15, 13
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
     name = ARGV[next_arg], key = KEYS[next_key], policy = ARGV[next_arg + 1],
@@ -162,7 +167,24 @@ if paused_until and tonumber(paused_until) <= now then
   account_forget('paused', 'paused_at', 'paused_until', 'paused_by')
 end
 
--- 2. Settle.
+-- 2. Was Redis away, or its clock put back or forward? Nobody has called for long (whoever is there calls more often,
+-- gate.py sees to it), or a caller reckons with another time. Workers come back with what they sent meanwhile: they are
+-- given the time to settle it, after each such silence. Where the clock was put forward, their leases have just begun.
+seen, patient = tonumber(seen or ''), account_moment('patient', patient, lease)
+local put_back = moment_put_back(seen or 0)
+if put_back > 0 then
+  leases_put_back(put_back, now + lease)
+  schedule_put_back(now, put_back)
+  records_put_back(put_back)
+end
+local is_behind = now - latest > lease / 2
+if is_behind or is_ahead or put_back > 0 or (seen and now - seen > lease / 2) then
+  patient = now + (is_behind and lease or lease / 2)
+  account_set_time('patient', patient)
+end
+if not seen or math.abs(now - seen) > SEEN_STEP then account_set_time('seen', now) end
+
+-- 3. Settle.
 for i = next_arg, #ARGV, 5 do
   local verb, tag, note = ARGV[i], ARGV[i + 1], ARGV[i + 4]
   local lane, charged, envelope = unlease(tag)
@@ -180,15 +202,7 @@ for i = next_arg, #ARGV, 5 do
   if note ~= '' and (lane or verb == 'sent') then record(verb, note) end
 end
 
--- 3. Reclaim. Nobody knows whether these were sent, so their quota stays spent.
--- When nobody has called for long, Redis was away (whoever is there calls more often, gate.py sees to it), and workers
--- come back with what they sent meanwhile: they are given the time to settle it, after each such silence.
-seen, patient = tonumber(seen or ''), tonumber(patient or '0')
-if seen and now - seen > lease / 2 then
-  patient = now + lease / 2
-  account_set_time('patient', patient)
-end
-if not seen or now - seen > SEEN_STEP then account_set_time('seen', now) end
+-- 4. Reclaim. Nobody knows whether these were sent, so their quota stays spent.
 local ended = now > patient and leases_ended(now, RECLAIM_AT_ONCE) or {}
 -- Backwards, so that what was taken first comes to lie at the head.
 for i = #ended, 1, -1 do
@@ -212,7 +226,7 @@ for i = #ended, 1, -1 do
   end
 end
 
--- 4. What has come due joins its lane, and so does what stock Celery sent with a lower priority.
+-- 5. What has come due joins its lane, and so does what stock Celery sent with a lower priority.
 take_due(now, DUE_AT_ONCE, function(lane, envelope) redis.call('LPUSH', lane_key(lane), envelope) end)
 for _, lane in ipairs(lanes) do
   if redis.call('EXISTS', unpack(lane.low)) > 0 then
@@ -224,16 +238,18 @@ for _, lane in ipairs(lanes) do
   end
 end
 
--- 5. Is it time to ask SES for the limits? One worker at a time is told to: where there are limits, no more often than
+-- 6. Is it time to ask SES for the limits? One worker at a time is told to: where there are limits, no more often than
 -- they get old, even if SES does not answer.
 local is_asked = asks ~= '0' or stop_words() or quota_is_shared()
-local are_old = stop_is_new() or now - tonumber(limits_at or '0') > LIMITS_FRESH
-local refresh = (not rate_is_known or (is_asked and are_old)) and now > tonumber(refreshing or '0')
+limits_at = account_moment('limits_at', limits_at, 0)
+refreshing = account_moment('refreshing', refreshing, LIMITS_FRESH)
+local are_old = stop_is_new() or now - limits_at > LIMITS_FRESH
+local refresh = (not rate_is_known or (is_asked and are_old)) and now > refreshing
 if refresh then
   account_set_time('refreshing', now + (rate_is_known and LIMITS_FRESH or REFRESH_PATIENCE))
 end
 
--- 6. Hand out.
+-- 7. Hand out.
 local reply = { -1, 0, refresh and 1 or 0, math.ceil(rate_slack()), now, '' }
 local is_probe = stop_is_probe_due()
 local is_shut = paused or not rate_is_known or (stop_words() and not is_probe)
@@ -292,7 +308,7 @@ local function hand_out(lane)
   end
 end
 
--- 7. When should this worker ask again?
+-- 8. When should this worker ask again?
 local function ask_again()
   if granted == wanted then
     reply[1] = 0

@@ -82,6 +82,7 @@ class Take:
             *(int(self.lease_seconds * 1e6), int(IDLE_SECONDS * 1e6)),
             *("" if call.latest_us is None else call.latest_us, len(self._lanes)),
             *(int(not leases.holds_suspect), *self._records, self._lane_prefix),
+            "" if call.earliest_us is None else call.earliest_us,
         ]
         for lane in self._lanes:
             arguments += (lane.name, lane.unknown, int(lane.reserve), int(lane.name in served))

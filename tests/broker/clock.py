@@ -27,6 +27,7 @@ class Still:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._stack = ExitStack()
+        self._stepped = 0.0
 
     def __enter__(self) -> Self:
         self._stack.enter_context(stand_in("clock", _CLOCK))
@@ -48,7 +49,17 @@ class Still:
         self._client.set(_KEY, server_us(self._client))
 
     def advance(self, seconds: float) -> None:
+        """So much time passes."""
         self._client.incrby(_KEY, round(seconds * 1e6))
+
+    def step(self, seconds: float) -> None:
+        """No time passes: another server takes over, or somebody sets this one's clock."""
+        self.advance(seconds)
+        self._stepped += seconds
+
+    @property
+    def monotonic(self) -> float:
+        return self.us / 1e6 - self._stepped
 
 
 def server_us(client: redis.Redis) -> int:
@@ -64,4 +75,4 @@ def now_us(client: redis.Redis) -> int:
 
 def monotonic() -> float:
     """This machine's clock, which stands still with Redis's."""
-    return Still.current.us / 1e6 if Still.current else time.monotonic()
+    return Still.current.monotonic if Still.current else time.monotonic()

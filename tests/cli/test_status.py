@@ -136,12 +136,32 @@ def test_others_who_have_all_of_the_quota_are_named(
     assert "Others have all of the quota (1,000): sending resumes as theirs ends." in said
 
 
+def test_moments_written_before_redis_s_clock_was_put_back_are_read_as_the_farthest_they_can_be(
+    client: redis.Redis, settings: Settings, keys: Keys
+) -> None:
+    limits.write(client, settings, rate=10, quota=1000, sent=0, allows=False)
+    at = time.time_ns() // 1000
+    day = at + 86_400_000_000
+    moments = dict.fromkeys(("probe_at", "limits_at", "cut_at", "unfit_at", "patient", "stopped_at"), day)
+    client.hset(
+        keys.account, mapping={**moments, "stopped": "x", "probe_wait": 60_000_000, "cut": 0.5, "unfit": "a: b"}
+    )  # type: ignore[arg-type]
+    client.zadd(keys.leases, {"lost": at - 1})
+    state = read_status(client, settings)
+    assert state.stop is not None
+    assert state.stop.next_check_at == pytest.approx(at / 1e6 + 60, abs=10)
+    assert (state.rate.cut, state.unfit, state.overdue) == (0.5, None, 1)
+    client.hset(keys.account, mapping={"patient": at + 50_000_000})
+    assert read_status(client, settings).overdue == 0
+
+
 def test_a_stop_by_ses_says_why_since_when_and_when_it_is_looked_at_again(
     mailer: Mailer, client: redis.Redis, settings: Settings, keys: Keys
 ) -> None:
     allow(client, settings, rate=10, quota=1000)
     at = time.time_ns() // 1000
     stop = {"stopped": "AccountSuspendedException: Ask AWS.", "stopped_at": at - 10**9, "probe_at": at + 10**9}
+    stop["probe_wait"] = 10**9
     client.hset(keys.account, mapping=stop)  # type: ignore[arg-type]
     state = read_status(client, settings)
     assert (state.state, state.reason) == ("stopped", "AccountSuspendedException: Ask AWS.")

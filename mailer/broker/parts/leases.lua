@@ -1,7 +1,7 @@
 -- leases: messages in the hands of workers, in a hash of 'lane\nminute charged\nenvelope' by tag, and when each ends.
 --
 -- Needs leases_key, leased_key.
-local lease_to, leases_write, unlease, leases_ended
+local lease_to, leases_write, unlease, leases_ended, leases_put_back
 do
   local ends, leased = {}, {}
 
@@ -32,4 +32,19 @@ do
 
   -- The tags of those that have run out, `most` at most.
   function leases_ended(at, most) return redis.call('ZRANGEBYSCORE', leases_key, '-inf', at, 'LIMIT', 0, most) end
+
+  -- The clock was put back by so much: those that end farther ahead than a lease given now end so much sooner.
+  function leases_put_back(by, farthest)
+    local AT_ONCE = 2000
+    while true do
+      local late = redis.call('ZREVRANGEBYSCORE', leases_key, '+inf', string.format('(%.0f', farthest), 'WITHSCORES',
+        'LIMIT', 0, AT_ONCE)
+      if #late == 0 then return end
+      local moved = {}
+      for i = 1, #late, 2 do
+        moved[i], moved[i + 1] = string.format('%.0f', math.min(farthest, tonumber(late[i + 1]) - by)), late[i]
+      end
+      redis.call('ZADD', leases_key, 'XX', unpack(moved))
+    end
+  end
 end

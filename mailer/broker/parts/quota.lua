@@ -16,11 +16,12 @@ do
   -- Where GetAccount is not answered, what a refusal taught is forgotten after so long.
   local OTHERS_FORGOTTEN = 3600e6
 
-  local quota, reserve, spent, oldest, others, others_at, doubted =
-    account_read('quota', 'reserve', 'spent', 'oldest', 'others', 'others_at', 'doubted')
+  local quota, reserve, spent, oldest, others, others_at, doubted, seen =
+    account_read('quota', 'reserve', 'spent', 'oldest', 'others', 'others_at', 'doubted', 'seen')
   quota, reserve, spent = tonumber(quota or ''), tonumber(reserve or '0'), tonumber(spent or '0')
-  others, others_at, doubted = tonumber(others or '0'), tonumber(others_at or '0'), tonumber(doubted or '0')
-  oldest = tonumber(oldest or '')
+  oldest, others = tonumber(oldest or ''), tonumber(others or '0')
+  others_at = account_moment('others_at', others_at, 0)
+  doubted = account_moment('doubted', doubted, COUNTER_LAGS_MINUTES * 60e6)
 
   -- The one in which is charged now.
   quota_minute = math.floor(now / 60e6)
@@ -39,8 +40,26 @@ do
     account_set_time('others_at', others_at)
   end
 
-  -- The window rolls: minutes that are wholly more than 24 hours old leave it. Where the clock was put back (by a
-  -- failover), what is charged now must leave it too.
+  -- What was charged stays as old as it was, where the clock was put back so far that some of it lies in minutes to come.
+  local function put_back(minutes)
+    local counts, moved, earliest, latest = redis.call('HGETALL', quota_key), {}, math.huge, 0
+    for i = 1, #counts, 2 do
+      local minute = tonumber(counts[i])
+      moved[minute - minutes] = counts[i + 1]
+      earliest, latest = math.min(earliest, minute - minutes), math.max(latest, minute)
+    end
+    if latest <= quota_minute then return end
+    for minute, count in pairs(moved) do redis.call('HSET', quota_key, minute, count) end
+    for i = 1, #counts, 2 do
+      if not moved[tonumber(counts[i])] then redis.call('HDEL', quota_key, counts[i]) end
+    end
+    oldest = earliest
+    account_set('oldest', oldest)
+  end
+  local behind = moment_put_back(tonumber(seen or '0'))
+  if behind > 0 then put_back(math.ceil(behind / 60e6)) end
+
+  -- The window rolls: minutes that are wholly more than 24 hours old leave it.
   if not oldest or oldest > quota_minute then
     oldest = quota_minute
     account_set('oldest', oldest)
@@ -72,6 +91,7 @@ do
 
   -- One that was charged in that minute was not sent.
   function quota_give_back(minute)
+    minute = math.min(minute, quota_minute)
     if minute < oldest then return end
     redis.call('HINCRBY', quota_key, minute, -1)
     set_spent(spent - 1)

@@ -26,8 +26,8 @@ do
   local rate, headroom, burst, tat, turn, cut, cut_at, refusals, round, set_rate, set_until =
     account_read('rate', 'headroom', 'burst', 'tat', 'turn', 'cut', 'cut_at', 'refusals', 'round', 'set_rate', 'set_until')
   rate, headroom, burst = tonumber(rate or ''), tonumber(headroom or '0'), tonumber(burst or '')
-  tat, turn, cut, cut_at = tonumber(tat or '0'), tonumber(turn or '0'), tonumber(cut or '1'), tonumber(cut_at or '0')
-  refusals, round = tonumber(refusals or '0'), tonumber(round or '0')
+  tat, turn, cut, refusals = tonumber(tat or '0'), tonumber(turn or '0'), tonumber(cut or '1'), tonumber(refusals or '0')
+  cut_at, round = account_moment('cut_at', cut_at, 0), account_moment('round', round, 0)
 
   rate_is_known = rate ~= nil
   -- A person's rate holds in place of the one that limits.lua has found, until it ends by itself.
@@ -35,7 +35,7 @@ do
 
   local interval -- T, microseconds
   if rate then
-    cut = cut + (1 - cut) * math.min(1, math.max(0, now - cut_at) / CUT_RECOVERY) ^ 3
+    cut = cut + (1 - cut) * math.min(1, (now - cut_at) / CUT_RECOVERY) ^ 3
     interval = 1e6 / (rate * (1 - headroom) * cut)
   end
 
@@ -49,10 +49,11 @@ do
     account_set('tat', string.format('%.3f', tat))
   end
 
-  -- What lies farther ahead than a refusal ever puts it was written under a lower rate, or before this server's clock
-  -- was put back.
-  if interval and tat > now + rate_slack() + 2 * interval then full_at(now + rate_slack() + 2 * interval) end
-  if turn > now + TURNS_AHEAD then turn = 0 end
+  -- No refusal puts it farther ahead, but what was written under a lower rate may lie there.
+  local farthest = interval and moment_within(tat, rate_slack() + 2 * interval) or tat
+  if farthest < tat then full_at(farthest) end
+  -- A turn that nobody was told costs nothing.
+  if moment_within(turn, TURNS_AHEAD) < turn then turn = 0 end
 
   -- How many there are now.
   function rate_permits()

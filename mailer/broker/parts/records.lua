@@ -14,7 +14,7 @@
 --
 -- Needs now, records_key, keep_records: for how long, milliseconds (0: none are written), and most_record_bytes: that
 -- they may take. Whoever does not know has nil for both, and adds to the segment that is open, if there is one.
-local record, records_write
+local record, records_write, records_put_back
 do
   local SEGMENTS, LINE_BYTES, LIST_BYTES = 12, 8, 256
   local at = math.floor(now / 1000)
@@ -30,6 +30,31 @@ do
     }
   end
 
+  local function closed(segment)
+    return string.match(redis.call('HGET', records_key, segment) or '0 0', '^(%d+) (%d+)$')
+  end
+
+  -- The clock was put back by so much, microseconds: everything ends so much sooner.
+  function records_put_back(by)
+    read()
+    if not state.segment then return end
+    by = math.floor(by / 1000)
+    state.next_at, state.ends = state.next_at - by, state.ends - by
+    local fields = { 'until', state.next_at, 'ends', state.ends }
+    for segment = state.first, state.segment do
+      local ends = state.ends
+      if segment < state.segment then
+        local bytes, before = closed(segment)
+        ends = tonumber(before) - by
+        fields[#fields + 1], fields[#fields + 2] = segment, bytes .. ' ' .. string.format('%.0f', ends)
+      end
+      for shard = 0, 15 do
+        redis.call('PEXPIREAT', list_of(segment, string.format('%x', shard)), string.format('%.0f', ends))
+      end
+    end
+    redis.call('HSET', records_key, unpack(fields))
+  end
+
   -- Close the segment, drop the oldest until there is room for a new one, and begin that.
   local function begin_segment()
     if state.segment then
@@ -38,7 +63,7 @@ do
     end
     local segment = (state.segment or 0) + 1
     while state.first < segment do
-      local bytes, ends = string.match(redis.call('HGET', records_key, state.first) or '0 0', '^(%d+) (%d+)$')
+      local bytes, ends = closed(state.first)
       if tonumber(ends) > at and state.total <= most_record_bytes * (SEGMENTS - 1) / SEGMENTS then break end
       local lists = {}
       for shard = 0, 15 do lists[shard + 1] = list_of(state.first, string.format('%x', shard)) end

@@ -14,8 +14,8 @@ do
 
   local words, probe, probe_at, probe_wait, ses_allows, limits_at =
     account_read('stopped', 'probe', 'probe_at', 'probe_wait', 'ses_allows', 'limits_at')
-  probe_at, probe_wait = tonumber(probe_at or '0'), tonumber(probe_wait or PROBE_FIRST)
-  limits_at = tonumber(limits_at or '0')
+  probe_wait = tonumber(probe_wait or PROBE_FIRST)
+  probe_at, limits_at = account_moment('probe_at', probe_at, probe_wait), account_moment('limits_at', limits_at, 0)
   local is_new = false
 
   local function probe_again_at(moment)
