@@ -28,7 +28,7 @@ part 'account'
 part 'quota'
 part 'stop'
 
-local function number(value) return string.format('%.15g', value) end
+local function number(value) return string.format('%.17g', value) end
 
 local function write_wish(process, json)
   redis.call('HSET', wishes_key, process, string.format('%.0f', now) .. ' ' .. json)
