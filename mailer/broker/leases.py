@@ -123,6 +123,8 @@ class Leases:
         self.makes_room = False
         """Among what waits to be sent is a settlement that lets another message be had with the same call: it gives a
         permit back, or is of a suspect."""
+        self.refusal = ""
+        """Why Redis refuses this process, from when that was told until a call is answered; it outlives connections."""
         self._held: dict[str, Lease] = {}
         self._suspects: set[str] = set()
         self._outbox: deque[tuple[str, Settlement]] = deque()

@@ -55,7 +55,10 @@ class Records:
         seen: set[tuple[object, ...]] = set()
         for segment in self._segments():
             for _, raw in scan(self._client, self._keys.records_in(segment, shard), "list", [text], progress):
-                line = Line.read(raw)
+                try:
+                    line = Line.read(raw)
+                except ValueError:  # whoever wrote it there: the others are as good as ever
+                    continue
                 # A settlement whose answer was lost is repeated; of `sent` the script cannot tell that from news.
                 told = (line.verb, line.id, line.taken, line.answer, line.at if line.verb != "sent" else 0)
                 if told not in seen:

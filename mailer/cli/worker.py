@@ -37,7 +37,14 @@ def worker(
     lane: Annotated[
         list[str] | None, typer.Option(help="Serve only this lane. May be repeated.", show_default=False)
     ] = None,
-    name: Annotated[str, typer.Option(help="In front of the processes' numbers, as in mailer1@host.")] = "mailer",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="In front of the processes' numbers, as in name1@host. (default: mailer1-7f3a@host, with other digits "
+            "for each call)",
+            show_default=False,
+        ),
+    ] = None,
     loglevel: Annotated[LogLevel, typer.Option(help="The least that is logged.", case_sensitive=False)] = "info",
     stop_seconds: Annotated[
         float | None,

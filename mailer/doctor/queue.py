@@ -13,7 +13,7 @@ from mailer.broker.take import PRIORITY_SEPARATOR
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.monitor import AccountStatus
 from mailer.settings import Settings
-from mailer.worker.app import create_app
+from mailer.worker.app import open_app
 
 
 def state(status: AccountStatus) -> Iterator[Finding]:
@@ -96,6 +96,6 @@ def _served(settings: Settings, seconds: float) -> dict[str, set[str]]:
     """Worker -> the queues it consumes, of all that answer in time."""
     # Celery's remote control warns of workers of the same name, which is no concern here.
     logging.getLogger("celery.app.control").setLevel(logging.CRITICAL)
-    with create_app(settings) as app:
+    with open_app(settings) as app:
         found = app.control.inspect(timeout=seconds).active_queues() or {}
     return {worker: {queue["name"] for queue in queues} for worker, queues in found.items()}

@@ -167,24 +167,29 @@ class Supervisor:
 
 
 def workers(
-    processes: int, threads: int, lanes: Sequence[str], *, transport: TransportKind, name: str, loglevel: str
+    processes: int, threads: int, lanes: Sequence[str], *, transport: TransportKind, name: str | None, loglevel: str
 ) -> list[Member]:
-    """Worker processes over ``lanes``, most urgent first, with ``threads`` sends at the same time in each."""
+    """Worker processes over ``lanes``, most urgent first, with ``threads`` sends at the same time in each.
+
+    Their names are ``mailer1-7f3a@host`` and so on, with the same four digits for all of this call: another call on a
+    host of this name gets others, and restarts of one of them none. With ``name`` they are ``name1@host``.
+    """
+    nodes = f"{name}{{}}" if name is not None else f"mailer{{}}-{os.urandom(2).hex()}"
     # The event loop sends on many connections at once by itself; the other transports block a thread for each.
     pool = "mailer.worker.pool" if transport == "ses" else "mailer.worker.threads"
     environment = {**without_celery(os.environ), "CELERY_CUSTOM_WORKER_POOL": f"{pool}:TaskPool"}
     return [
         Member(
-            f"{name}{number}",
+            node,
             [
                 *(sys.executable, "-m", "celery", "--quiet", "-A", "mailer.worker", "worker", "-P", "custom"),
-                *("-c", str(threads), "-Q", ",".join(lanes), "-n", f"{name}{number}@%h", "--loglevel", loglevel),
+                *("-c", str(threads), "-Q", ",".join(lanes), "-n", f"{node}@%h", "--loglevel", loglevel),
                 # Workers share all they need to know in Redis; talking to each other only costs round trips.
                 *("--without-gossip", "--without-mingle"),
             ],
             environment,
         )
-        for number in range(1, processes + 1)
+        for node in map(nodes.format, range(1, processes + 1))
     ]
 
 

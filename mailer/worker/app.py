@@ -44,14 +44,24 @@ class Application(Celery):
         return True
 
 
-def create_app(settings: Settings) -> Celery:
-    """A Celery application over the account's lanes, with the task ``mailer.send``.
+def open_app(settings: Settings) -> Celery:
+    """A Celery application over the account's lanes, with no task: to ask workers, and to command them.
 
-    Raises SettingsError when Redis is not configured, or the way to SES cannot be used. Opens no connection.
+    Raises SettingsError when Redis is not configured. Opens no connection.
     """
     # Neither the loader that CELERY_LOADER names nor what Celery does where it meets a DJANGO_SETTINGS_MODULE.
     app = Application("mailer", set_as_current=False, loader="celery.loaders.app:AppLoader", fixups=())
     app.conf.update(configuration(settings))
+    return app
+
+
+def create_app(settings: Settings) -> Celery:
+    """The same with the task ``mailer.send``, and with what a worker does beside it: this connects to Celery's signals
+    and to the log, so a process makes one.
+
+    Raises SettingsError also when the way to SES cannot be used.
+    """
+    app = open_app(settings)
     door = app.register_task(Door(settings))
     lifecycle.start_only_if(lambda: check_host(door.transport))
     lifecycle.prepare_before_the_first_message(door.prepare)

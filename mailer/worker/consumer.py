@@ -13,10 +13,13 @@ from celery.utils.dispatch import Signal
 from celery.utils.log import get_logger
 from celery.worker import consumer as stock
 from celery.worker.state import maybe_shutdown
+from redis.exceptions import ResponseError
 
 from mailer import payload
 from mailer.broker.gate import UNDECODABLE
-from mailer.broker.leases import Settlement
+from mailer.broker.leases import Settlement, leases_of
+from mailer.worker.refusals import OTHERWISE, remedy
+from mailer.worker.request import Followed
 
 logger = get_logger(__name__)
 
@@ -57,7 +60,22 @@ class Consumer(stock.Consumer):
             # That a future Celery would cancel what is being sent, unless told as we tell it (app.py).
             warnings.simplefilter("ignore", CPendingDeprecationWarning)
             super().on_connection_error_after_connected(exc)
+        self._tell_refusal(exc)
         self._pause()
+
+    def _tell_refusal(self, error: Exception) -> None:
+        """Once for each cause, not at each try; `Gate` tells when it is over."""
+        refused = error if isinstance(error, ResponseError) else error.__context__
+        if isinstance(refused, ResponseError):
+            words, what_to_do = str(refused), remedy(refused)
+            leases = leases_of(self.app.conf.broker_transport_options["global_keyprefix"])
+            if leases.refusal != (what_to_do or words):
+                leases.refusal = what_to_do or words
+                logger.warning(
+                    "No mail goes out here, as Redis refuses this worker: %s. %s",
+                    words.rstrip("."),
+                    what_to_do or OTHERWISE,
+                )
 
     @property
     def _longest_pause(self) -> float:
@@ -79,7 +97,10 @@ class Consumer(stock.Consumer):
         self._set_aside(message, UNDECODABLE, f"Its body cannot be read: {type(exc).__name__}: {exc}")
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery logs the body
-        self._set_aside(message, UNDECODABLE, f"Celery makes no task of it: {type(exc).__name__}: {exc}")
+        if isinstance(exc, Followed):
+            self._set_aside(message, exc.code, str(exc))
+        else:
+            self._set_aside(message, UNDECODABLE, f"Celery makes no task of it: {type(exc).__name__}: {exc}")
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         self._set_aside(message, "UnknownTask", f"There is no task {exc} here. Send to {payload.TASK}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
+from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 from celery.worker import request as stock
 from celery.worker import state
@@ -34,6 +35,10 @@ _DENIED_FIRST_SECONDS, _DENIED_MOST_SECONDS = 60.0, 900.0
 """When a message that its key may not send is tried again: each time after twice as long."""
 
 
+_FOLLOWERS = {"callbacks": "link", "errbacks": "link_error"}
+"""What producers call that which Celery writes into the message under another name."""
+
+
 def _ends_one_message(callback: Callable[..., Any]) -> Callable[..., Any]:
     """Have an exception of this callback of a pool end its own message, and neither the worker nor a lease's count."""
 
@@ -48,8 +53,29 @@ def _ends_one_message(callback: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
+class Followed(InvalidTaskError):
+    """Something is to be done once the task is done, and nothing would do it: `mailer.send` ends when the message is
+    settled, maybe days and several workers later."""
+
+    code = "NotSupported"
+
+    def __init__(self, embed: Mapping[str, Any]) -> None:
+        named = " and ".join(_FOLLOWERS.get(name, name) for name, followers in embed.items() if followers)
+        super().__init__(
+            f"{named}: nothing is run after mailer.send, and it has no result. It was not sent. Send it without; "
+            "mailer.history and `mailer show` tell what became of a message"
+        )
+
+
 class Request(stock.Request):
     """One taken message, in the worker's main process."""
+
+    def __init__(self, message: Any, **options: Any) -> None:
+        """Raises Followed, and Celery's own errors."""
+        super().__init__(message, **options)
+        embed = self._payload[2]
+        if isinstance(embed, dict) and any(embed.values()):
+            raise Followed(embed)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Celery derives a class per task whose on_success does not call its base's; ours goes before it.

@@ -55,6 +55,19 @@ def test_a_sent_message_has_one_line_that_says_it_all(account: Account, worker: 
     assert line.ses_id == SES_ID
 
 
+@pytest.mark.parametrize("garbage", [b"", b"x", b"1\tsent", b"x\tsent\t%s", b"1\tsent\t%s\tbulk\tx\ty\tz", b"\xff\t%s"])
+def test_a_line_that_cannot_be_read_hides_no_other(
+    account: Account, worker: Worker, records: Records, garbage: bytes
+) -> None:
+    (message_id,) = send(account, worker, 1)
+    line = garbage.replace(b"%s", message_id.encode() + b"\tjane@example.com " + digest_of("jane@example.com").encode())
+    (name,) = [key for key in account.client.scan_iter(account.keys.records + ":*") if account.client.llen(key)]
+    account.client.lpush(name, line)
+    account.client.rpush(name, line)
+    assert [found.verb for found in records.of(message_id)] == ["sent"]
+    assert [found.verb for found in records.to("jane@example.com")] == ["sent"]
+
+
 def test_each_attempt_has_its_line(account: Account, worker: Worker, records: Records) -> None:
     (message_id,) = account.put("bulk", 1)
     (tag,) = worker.take(1)

@@ -16,6 +16,7 @@ from mailer.broker.keys import Keys
 from mailer.broker.queue import Queue
 from mailer.host.child import end_with
 from mailer.host.everything import simulated_aws
+from mailer.host.supervisor import workers
 from mailer.producer import Producer
 from mailer.settings import Settings
 from mailer.simulator.client import Simulator
@@ -118,7 +119,7 @@ def test_workers_send_and_stop_when_told_to(
     with Simulator(smtp=False, rate=1000, row_tag="mailer-id") as simulator:
         environment = simulated_aws(simulator.url, account_environment)
         with running(command("worker", "--processes", "2", "--threads", "4"), environment) as worker:
-            worker.wait_for(r"mailer\d@\S+ ready\.", 2)
+            worker.wait_for(r"mailer\d-[0-9a-f]{4}@\S+ ready\.", 2)
             children = worker.children(2)
             sent = Producer(Queue(client, Keys.of(settings))).send(
                 to=["a@example.com", "b@example.com"], sender="me@example.com", subject="Hi", text="Hi"
@@ -128,6 +129,17 @@ def test_workers_send_and_stop_when_told_to(
             assert gone(children)
             assert not [line for line in worker.lines if "Found credentials" in line]
     assert client.zcard(Keys.of(settings).leases) == 0
+
+
+def test_no_two_calls_on_a_host_share_a_name_and_a_name_that_is_given_is_kept() -> None:
+    def names(name: str | None) -> list[str]:
+        members = workers(2, 4, ["bulk"], transport="ses", name=name, loglevel="info")
+        return [member.command[member.command.index("-n") + 1] for member in members]
+
+    once, again = names(None), names(None)
+    assert not {*once} & {*again}
+    assert [name[:8] for name in once] == ["mailer1-", "mailer2-"]
+    assert names("night") == ["night1@%h", "night2@%h"]
 
 
 def test_celery_s_own_variables_lead_its_workers_nowhere_else(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, signature
 
 from mailer.settings import load
 from mailer.worker.app import configuration, create_app
@@ -106,6 +107,35 @@ def test_a_task_of_another_name_becomes_a_dead_letter(shared: Post, app: Celery)
     result = app.send_task("mailer.nothing", queue="bulk")
     until(lambda: result.id in shared.aside("dead"), "it is set aside")
     shared.client.delete(shared.keys.aside("dead"), shared.keys.aside_index("dead"))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"link": signature("other.task")}, "link"),
+        ({"link_error": signature("other.task"), "link": signature("other.task")}, "link and link_error"),
+        ({"chain": [signature("other.task")]}, "chain"),
+        ({"chord": signature("other.task")}, "chord"),
+    ],
+)
+def test_what_is_to_follow_a_mail_is_refused_by_name(
+    shared: Post, foreign: Celery, options: dict[str, Any], named: str
+) -> None:
+    kwargs = arguments("followed@example.com")
+    result = foreign.send_task("mailer.send", kwargs=kwargs, queue="bulk", **options)
+    until(lambda: result.id in shared.aside("dead"), "it is set aside")
+    reason = json.loads(shared.aside("dead")[result.id].split(b"\n", 1)[0])
+    assert reason["code"] == "NotSupported"
+    assert reason["detail"].startswith(f"{named}: ")
+    assert shared.arrivals("followed@example.com") == []
+    shared.client.delete(shared.keys.aside("dead"), shared.keys.aside_index("dead"))
+
+
+def test_a_producer_that_asks_for_a_result_gets_its_mail_sent(shared: Post, foreign: Celery) -> None:
+    asked = {"ignore_result": False, "reply_to": "somewhere", "group_id": "a-group"}
+    foreign.send_task("mailer.send", kwargs=arguments("asks@example.com"), queue="bulk", **asked)
+    until(lambda: shared.arrivals("asks@example.com"), "the mail arrives")
+    until(shared.idle, "it is settled")
 
 
 def test_inspect_answers(shared: Post, app: Celery) -> None:

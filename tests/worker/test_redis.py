@@ -116,6 +116,9 @@ def test_a_redis_that_refuses_every_write_is_tried_at_intervals_and_told_of_in_a
         post.client.replicaof("no", "one")
         post.send("a@example.com")
         until(lambda: post.arrivals() == ["a@example.com"], "mail goes out again")
+        assert worker.text.count("No mail goes out here, as Redis refuses this worker") == 1
+        assert "It is a replica: have MAILER_REDIS_URL name the master" in worker.text
+        until(lambda: worker.text.count("Redis answers again: mail goes out as before") == 1, "that it is over is told")
         for unwanted in ("Traceback", "CRITICAL", "DeprecationWarning"):
             assert unwanted not in worker.text
     finally:
