@@ -10,7 +10,8 @@ from typing import Any
 
 import pycurl
 
-from mailer.ses.access import find_ca_bundle, find_proxy, open_session
+from mailer.ses.access import find_ca_bundle, find_proxy
+from mailer.ses.credentials import open_session
 
 TRIES = 3
 _SERVICE = "email"  # what SES is called in host names and in the data on endpoints

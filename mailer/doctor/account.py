@@ -14,8 +14,10 @@ from mailer.doctor.server import apart
 from mailer.errors import RateExceeded, SendError, SettingsError
 from mailer.ses.access import Access, Way, find_access, open_client
 from mailer.ses.account import NO_RATE_REMEDY, AccountLimits, read_account
+from mailer.ses.credentials import look_up
 from mailer.ses.curl_connection import CurlConnection, tls_sessions
-from mailer.ses.errors import boto_error
+from mailer.ses.errors import boto_error, credentials_error
+from mailer.ses.signer import Credentials
 from mailer.ses.transport import configured
 from mailer.settings import Settings
 
@@ -27,7 +29,7 @@ def credentials() -> tuple[Access | None, list[Finding]]:
     """How this host would reach SES, and who it would be there."""
     try:
         access = find_access()
-        found = access.credentials()
+        found = _credentials()
     except SendError as error:
         remedy = (
             "Set AWS_REGION and AWS_PROFILE (or the keys), or give the host a role; --no-ses for mailer up's simulator"
@@ -36,6 +38,13 @@ def credentials() -> tuple[Access | None, list[Finding]]:
     key = found.access_key
     kind = "temporary" if found.token else "long-term"
     return access, [ok("credentials", f"{key[:4]}...{key[-4:]} ({kind}), Region {access.region}")]
+
+
+def _credentials() -> Credentials:
+    try:
+        return look_up().credentials
+    except Exception as error:
+        raise credentials_error(error) from error
 
 
 def endpoint(access: Access, settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""How this host reaches SES: endpoint, Region, credentials, proxy and certificates, all decided by botocore.
+"""How this host reaches SES: endpoint, Region, proxy and certificates, all decided by botocore.
 
 Asking botocore keeps the standard AWS settings' meaning (``AWS_PROFILE``, ``AWS_ENDPOINT_URL_SESV2``,
 ``AWS_CA_BUNDLE``, instance roles, SSO, ``HTTPS_PROXY`` ...) for the transports that do not send through
@@ -8,6 +8,7 @@ botocore.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,18 +18,15 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.auth
 import botocore.exceptions
-import botocore.session
 from botocore.config import Config
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from mailer.ses.clock import AWS
+from mailer.ses.credentials import CredentialSource, open_session
 from mailer.ses.errors import credentials_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mailer.ses.signer import Credentials
     from mailer.settings import Settings
 
 # botocore opens connections as they are needed and throws away what is above this: more than anybody sends at once.
@@ -67,15 +65,10 @@ FOR_QUESTIONS = Way(read_timeout=10.0)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What botocore makes of a `Way`.
-
-    ``credentials()`` returns a consistent triple for one request and refreshes expiring ones; it raises `HostUnfit` or
-    `Unreachable`. ``proxy`` is a URL or None; ``ca_bundle`` a PEM file's path.
-    """
+    """What botocore makes of a `Way`. ``proxy`` is a URL or None; ``ca_bundle`` a PEM file's path."""
 
     endpoint_url: str
     region: str
-    credentials: Callable[[], Credentials]
     proxy: str | None
     ca_bundle: str
 
@@ -98,7 +91,8 @@ def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
     retries.
 
     SES's send operations have no idempotency token, so an attempt that botocore repeats by itself may send
-    twice. ``session`` is from `open_session`. Raises botocore's exceptions, and OSError as `find_ca_bundle` does.
+    twice. ``session`` is a `CredentialSource`'s, else the credentials are looked up now. Raises botocore's exceptions,
+    and OSError as `find_ca_bundle` does.
     """
     session = session or open_session()
     ca_bundle = find_ca_bundle(session, way)
@@ -117,40 +111,23 @@ def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
 
 
 def find_access(way: Way = USUAL) -> Access:
-    """What botocore would use for a call to SES API v2. Takes about 0.1 s: keep the result.
+    """What botocore would use for a call to SES API v2, but for the credentials. Takes about 0.1 s: keep the result.
 
-    Raises `HostUnfit` where the Region, credentials or a file that they name are missing, and `Unreachable` where they
-    could not be fetched just now.
+    Raises `HostUnfit` where the Region or a file that is named are missing.
     """
     try:
-        session = open_session()
-        client = open_client(way, session)
-        url = str(client.meta.endpoint_url)
-        return Access(
-            endpoint_url=url,
-            region=str(client.meta.region_name),
-            credentials=find_credentials(session),
-            proxy=find_proxy(url),
-            ca_bundle=find_ca_bundle(session, way),
-        )
+        # Its credentials are never asked for.
+        session = CredentialSource().session()
+        with closing(open_client(way, session)) as client:
+            url = str(client.meta.endpoint_url)
+            return Access(
+                endpoint_url=url,
+                region=str(client.meta.region_name),
+                proxy=find_proxy(url),
+                ca_bundle=find_ca_bundle(session, way),
+            )
     except Exception as error:
         raise credentials_error(error) from error
-
-
-def find_credentials(session: Any) -> Callable[[], Credentials]:
-    """`Access.credentials` of a session. Raises botocore's exceptions."""
-    source = session.get_credentials()
-    if source is None:
-        raise botocore.exceptions.NoCredentialsError
-
-    def frozen() -> Credentials:
-        try:
-            credentials: Credentials = source.get_frozen_credentials()
-        except Exception as error:
-            raise credentials_error(error) from error
-        return credentials
-
-    return frozen
 
 
 def answer_date(error: Exception) -> str | None:
@@ -159,14 +136,6 @@ def answer_date(error: Exception) -> str | None:
         return None
     headers: dict[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return headers.get("date")
-
-
-def open_session() -> Any:
-    """A botocore session that also reads ``AWS_REGION``, as all AWS tools but boto3 do; there it outranks
-    ``AWS_DEFAULT_REGION``, and so it does here.
-    """
-    region = ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)
-    return botocore.session.Session(session_vars={"region": region})
 
 
 def find_proxy(url: str) -> str | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mailer.errors import Misdated
+from mailer.errors import Misdated, SendError
 from mailer.ses.access import FOR_QUESTIONS, Way, answer_date, open_client
 from mailer.ses.clock import moment_of, put_right
 from mailer.ses.errors import boto_error, credentials_error
+
+if TYPE_CHECKING:
+    from mailer.ses.credentials import CredentialSource
 
 NO_RATE_REMEDY = (
     "Check AWS_REGION, and see the account's page in the SES console of that Region: finish its set-up there, or "
@@ -44,26 +47,33 @@ class AccountLimits:
         return f"SES allows this account 0 recipients a second (its standing is {self.enforcement_status})"
 
 
-def read_account(way: Way = FOR_QUESTIONS) -> AccountLimits:
+def read_account(way: Way = FOR_QUESTIONS, credentials: CredentialSource | None = None) -> AccountLimits:
     """Ask SES (API v2 GetAccount) once, through a boto3 client of its own; about 0.1 s of processor time.
 
-    SES answers about one such call per second and account: share the result. Raises a `SendError`; here
-    `OutcomeUnknown` only means that no answer came, and asking again is harmless.
+    SES answers about one such call per second and account: share the result. ``credentials`` are looked up where none
+    are given. Raises a `SendError`; here `OutcomeUnknown` only means that no answer came, and asking again is harmless.
     """
     try:
-        client = open_client(way)
+        client = open_client(way, credentials.session() if credentials else None)
     except Exception as error:
         raise credentials_error(error) from error
     with closing(client):
         try:
-            return _ask(client)
-        except Misdated:
-            return _ask(client)
+            try:
+                return _ask(client)
+            except Misdated:
+                return _ask(client)
+        except SendError as error:
+            if credentials is not None:
+                credentials.heed(error)
+            raise
 
 
 def _ask(client: Any) -> AccountLimits:
     try:
         return _limits(client.get_account(), time.time())
+    except SendError:
+        raise
     except Exception as error:
         raise put_right(boto_error(error, operation="GetAccount"), answer_date(error)) from error
 

@@ -6,19 +6,18 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from mailer.errors import OutcomeUnknown
-from mailer.ses.access import USUAL, answer_date, find_credentials, open_client, open_session
+from mailer.errors import OutcomeUnknown, SendError
+from mailer.ses.access import USUAL, answer_date, open_client
 from mailer.ses.clock import put_right
+from mailer.ses.credentials import PATIENCE_SECONDS, CredentialSource
 from mailer.ses.errors import boto_error, credentials_error
 from mailer.ses.request import send_email_input
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from mailer.message import Message
     from mailer.ses.access import Way
-    from mailer.ses.signer import Credentials
 
 
 class BotoTransport:
@@ -35,30 +34,35 @@ class BotoTransport:
     def _reset(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._opened: tuple[Any, Callable[[], Credentials]] | None = None
+        self._client: Any = None
+        self.credentials = CredentialSource()
 
     def send(self, message: Message) -> str:
-        client, credentials = self._open()
+        client = self._open()
         # Where there are none, nothing goes out: after this, an error that nobody knows may be one of the send itself.
-        credentials()
+        self.credentials.current(PATIENCE_SECONDS)
         try:
             answer = client.send_email(**send_email_input(message))
+        except SendError:  # they have expired since
+            raise
         except Exception as error:
-            raise put_right(boto_error(error), answer_date(error)) from error
+            raise self.credentials.heed(put_right(boto_error(error), answer_date(error))) from error
         ses_id = answer.get("MessageId")
         if not ses_id:
             raise OutcomeUnknown("HTTP 200", "SES answered without a MessageId")
         return str(ses_id)
 
     def prepare(self, connections: int = 0) -> None:  # noqa: ARG002 - botocore opens its connections by itself
-        """Make the client, and refresh credentials that are about to expire. Raises `HostUnfit` or `Unreachable`."""
-        _, credentials = self._open()
-        credentials()
+        """Make the client, and find credentials. Raises `HostUnfit` or `Unreachable`."""
+        self._open()
+        self.credentials.current(PATIENCE_SECONDS)
 
     def close(self) -> None:
-        opened, self._opened = self._opened, None
-        if opened is not None and self._process == os.getpid():
-            opened[0].close()
+        client, self._client = self._client, None
+        if self._process == os.getpid():
+            self.credentials.close()
+            if client is not None:
+                client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -68,18 +72,17 @@ class BotoTransport:
     ) -> None:
         self.close()
 
-    def _open(self) -> tuple[Any, Callable[[], Credentials]]:
+    def _open(self) -> Any:
         if self._process != os.getpid():
             # The client and its connections are the parent's, and another thread may have held its lock at the fork.
             self._reset()
-        return self._opened or self._make()
+        return self._client or self._make()
 
-    def _make(self) -> tuple[Any, Callable[[], Credentials]]:
+    def _make(self) -> Any:
         with self._lock:
-            if self._opened is None:
+            if self._client is None:
                 try:
-                    session = open_session()
-                    self._opened = (open_client(self._way, session), find_credentials(session))
+                    self._client = open_client(self._way, self.credentials.session())
                 except Exception as error:
                     raise credentials_error(error) from error
-            return self._opened
+            return self._client

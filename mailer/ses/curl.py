@@ -16,6 +16,7 @@ from mailer.errors import TooLate
 from mailer.message import Message
 from mailer.ses.access import USUAL, find_access
 from mailer.ses.clock import AWS, put_right
+from mailer.ses.credentials import PATIENCE_SECONDS, CredentialSource
 from mailer.ses.curl_connection import CurlConnection, RequestCutOff, tls_sessions
 from mailer.ses.errors import http_error
 from mailer.ses.idle import Idle
@@ -35,9 +36,9 @@ _SAMPLE = Message(id="", sender="a@example.com", to="a@example.com", subject="-"
 class CurlTransport:
     """Sends over connections that are kept open; as many as there are concurrent sends.
 
-    The GIL is released while it waits. A send takes at most ``connect_timeout + read_timeout``. What it found at the
-    first send it keeps. An HTTP proxy is always asked for a tunnel, for plain ``http://`` endpoints as well. Raises
-    what `mailer.ses.transport.Transport` says.
+    The GIL is released while it waits. A send takes at most ``connect_timeout + read_timeout``; the first one also as
+    long as it takes to find the way, which is then kept, and the credentials. An HTTP proxy is always asked for a
+    tunnel, for plain ``http://`` endpoints as well. Raises what `mailer.ses.transport.Transport` says.
     """
 
     def __init__(self, way: Way = USUAL) -> None:
@@ -50,23 +51,22 @@ class CurlTransport:
         self._route: tuple[Access, Signer, bytes] | None = None
         self._idle = Idle[CurlConnection]()
         self._sessions = tls_sessions()
+        self.credentials = CredentialSource()
 
     def prepare(self, connections: int = 0) -> None:
-        """Find the way to SES now rather than at the first send, refresh credentials that are about to expire, and
-        open so many connections for the first sends.
+        """Find the way to SES and the credentials now rather than at the first send, and open so many connections for
+        the first sends.
 
         Raises `HostUnfit` or `Unreachable`.
         """
         self._leave_parents_behind()
-        access, _, _ = self._route or self._find_route()
-        access.credentials()
-        self.request_for(_SAMPLE)
+        self.request_for(_SAMPLE, PATIENCE_SECONDS)
         for _ in range(connections):
             self._idle.append(self.connect())
 
     def send(self, message: Message) -> str:
         self._leave_parents_behind()
-        return ses_id_in(self._exchange(self.request_for(message)))
+        return self.ses_id_in(self._exchange(self.request_for(message, PATIENCE_SECONDS)))
 
     def _leave_parents_behind(self) -> None:
         if self._process != os.getpid():
@@ -76,14 +76,22 @@ class CurlTransport:
 
     def close(self) -> None:
         self._idle.close()
+        self.credentials.close()
 
     # The parts of a send, for who does many at once on an event loop (`mailer.ses.curl_loop`).
 
-    def request_for(self, message: Message) -> bytes:
-        """The whole signed HTTP request, good for about five minutes. Raises as `prepare` does."""
-        access, signer, head = self._route or self._find_route()
+    @property
+    def is_ready(self) -> bool:
+        """Whether `request_for` does not wait."""
+        return self._route is not None
+
+    def request_for(self, message: Message, patience: float = 0.0) -> bytes:
+        """The whole signed HTTP request, good for about five minutes. Where no credentials are in force, they are
+        waited for so many seconds at most. Raises as `prepare` does.
+        """
+        _, signer, head = self._route or self._find_route()
         body = encode(message)
-        signed = signer.sign(body, access.credentials(), AWS.now())
+        signed = signer.sign(body, self.credentials.current(patience), AWS.now())
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, signed, len(body), body)
 
     def surrender(self) -> list[CurlConnection]:
@@ -96,6 +104,17 @@ class CurlTransport:
         """A new connection; waits until it is made. Raises `Unreachable`."""
         access, _, _ = self._route or self._find_route()
         return CurlConnection(access, self._way, self._sessions)
+
+    def ses_id_in(self, answer: Answer) -> str:
+        """SES's MessageId. Raises the `SendError` that any other answer means, having taken to heart what it says of
+        our clock and credentials.
+        """
+        if answer.status == 200:
+            ses_id = _message_id(answer.body)
+            if ses_id:
+                return ses_id
+        error = http_error(answer.status, answer.headers, answer.body)
+        raise self.credentials.heed(put_right(error, answer.headers.get("date")))
 
     def __enter__(self) -> Self:
         return self
@@ -150,15 +169,6 @@ class CurlTransport:
 def too_late() -> TooLate:
     """The error for a connection that stands when a send should have been under way."""
     return TooLate("TooLate", "there was not enough time left to send it")
-
-
-def ses_id_in(answer: Answer) -> str:
-    """SES's MessageId. Raises the `SendError` that any other answer means."""
-    if answer.status == 200:
-        ses_id = _message_id(answer.body)
-        if ses_id:
-            return ses_id
-    raise put_right(http_error(answer.status, answer.headers, answer.body), answer.headers.get("date"))
 
 
 def _message_id(body: bytes) -> str | None:

@@ -1,8 +1,8 @@
 """Many sends at once in the one thread of an event loop.
 
 A thread per send costs more than the send: each wait gives up the GIL and has to win it back. Here a send is a request
-written, and an answer read when the loop says that it is there. What could block (name lookup, connecting, refreshing
-credentials, a request larger than the socket's buffer) helper threads do.
+written, and an answer read when the loop says that it is there. What could block (name lookup, connecting, a request
+larger than the socket's buffer) helper threads do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mailer.ses.curl import CurlTransport, ses_id_in, too_late
+from mailer.ses.credentials import PATIENCE_SECONDS
+from mailer.ses.curl import CurlTransport, too_late
 from mailer.ses.curl_connection import CurlConnection, RequestCutOff
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ Done = Callable[[str | Exception], None]
 
 _HELPERS = 8
 _SWEEP_SECONDS = 0.25
-_REFRESH_SECONDS = 30.0
 
 
 class Loop(Protocol):
@@ -70,7 +70,6 @@ class CurlLoop:
         self._waiting = 0
         # Last in, first out: at low rates the few warm connections are used and the others age out.
         self._idle = transport.surrender()
-        self._refreshed_at = time.monotonic()
 
     @property
     def in_flight(self) -> int:
@@ -89,19 +88,29 @@ class CurlLoop:
 
         After ``latest``, on the monotonic clock, nothing of it goes out any more.
         """
-        try:
-            send = _Send(self._transport.request_for(message), done, latest)
-        except Exception as error:  # noqa: BLE001 - every send ends with a call of done
-            _end(done, error)
+        if not self._transport.is_ready:
+            self.help(
+                lambda: self._transport.request_for(message, PATIENCE_SECONDS),
+                lambda made: self._start(made, done, latest),
+            )
             return
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.is_stale():
-                send.reused = True
-                self._begin(connection, send)
-                return
-            self._drop(connection)
-        self._connect(send)
+        try:
+            request: bytes | Exception = self._transport.request_for(message)
+        except Exception as error:  # noqa: BLE001 - every send ends with a call of done
+            request = error
+        self._start(request, done, latest)
+
+    def help(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Have a helper do ``work`` and the loop's thread call ``then`` with its result or exception. It counts as a
+        send in flight until then.
+        """
+        self._waiting += 1
+
+        def finished(result: Any) -> None:
+            self._waiting -= 1
+            then(result)
+
+        self._help(work, finished)
 
     def drain(self, seconds: float) -> None:
         """Without the loop, which has stopped: finish what is in flight, for at most so long."""
@@ -123,6 +132,20 @@ class CurlLoop:
     def _own(self) -> list[CurlConnection]:
         """The connections in use that the loop's thread reads."""
         return [connection for connection in self._sends if connection not in self._helped]
+
+    def _start(self, request: bytes | Exception, done: Done, latest: float) -> None:
+        if isinstance(request, Exception):
+            _end(done, request)
+            return
+        send = _Send(request, done, latest)
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_stale():
+                send.reused = True
+                self._begin(connection, send)
+                return
+            self._drop(connection)
+        self._connect(send)
 
     def _begin(self, connection: CurlConnection, send: _Send) -> None:
         if time.monotonic() > send.latest:
@@ -172,7 +195,7 @@ class CurlLoop:
         else:
             self._drop(connection)
         try:
-            result: str | Exception = ses_id_in(answer)
+            result: str | Exception = self._transport.ses_id_in(answer)
         except Exception as error:  # noqa: BLE001
             result = error
         _end(send.done, result)
@@ -190,29 +213,23 @@ class CurlLoop:
         _end(send.done, error)
 
     def _connect(self, send: _Send) -> None:
-        self._waiting += 1
-
         def connected(result: CurlConnection | Exception) -> None:
-            self._waiting -= 1
             if isinstance(result, Exception):
                 _end(send.done, result)
             else:
                 self._watch(result)
                 self._begin(result, send)
 
-        self._help(self._transport.connect, connected)
+        self.help(self._transport.connect, connected)
 
     def _sweep(self) -> None:
-        """End the sends that are out of time, and keep the credentials fresh."""
+        """End the sends that are out of time."""
         now = time.monotonic()
         for connection in [each for each in self._own() if each.deadline < now]:
             # The answer may have come while the loop was away.
             self._readable(connection)
             if connection in self._sends:
                 self._failed(connection, connection.out_of_time())
-        if now - self._refreshed_at > _REFRESH_SECONDS:
-            self._refreshed_at = now
-            self._helpers.submit(self._transport.prepare)
 
     # -- helpers and sockets
 

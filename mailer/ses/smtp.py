@@ -14,8 +14,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from mailer.errors import HostUnfit, Unavailable
-from mailer.ses.access import USUAL, find_access, find_ca_bundle, open_session
+from mailer.errors import HostUnfit, SendError, Unavailable
+from mailer.ses.access import USUAL, find_access, find_ca_bundle
+from mailer.ses.credentials import PATIENCE_SECONDS, CredentialSource, open_session
 from mailer.ses.errors import credentials_error, smtp_error
 from mailer.ses.idle import Idle
 from mailer.ses.mime import encode
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from mailer.message import Message
     from mailer.ses.access import Way
+    from mailer.ses.signer import Credentials
 
 # A quoted local part may hold brackets of its own.
 _BRACKETED = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^"<>])*)>$')
@@ -38,7 +40,8 @@ class SmtpTransport:
     ``smtp_url`` is ``smtp://user:password@host:587`` (STARTTLS, required), ``smtps://...:465`` (TLS from the
     start) or, on loopback only, ``smtp+plain://``. Without it: port 587 of SES's endpoint in the Region.
     Without a user the login is derived from the AWS credentials, which must be a long-term key: SES's SMTP
-    takes no session tokens. ``smtp+plain`` without a user does not log in.
+    takes no session tokens. Where that key is replaced, connections that are logged in with the old one are not used
+    any more. ``smtp+plain`` without a user does not log in.
 
     ``connect_timeout + read_timeout`` after the beginning of a send nothing of it goes out any more, and nothing is
     waited for; only the opening of a connection may last longer, each step of it ``connect_timeout`` at most. Raises
@@ -53,10 +56,20 @@ class SmtpTransport:
     def _reset(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._route: tuple[Server, ssl.SSLContext] | None = None
+        self._route: tuple[Server, str, ssl.SSLContext] | None = None
+        # Of these credentials, kept as it takes some HMACs.
+        self._login: tuple[Credentials, Server] | None = None
         self._idle = Idle[Connection]()
+        self.credentials = CredentialSource()
 
     def send(self, message: Message) -> str:
+        try:
+            return self._send(message)
+        except SendError as error:
+            self.credentials.heed(error)
+            raise
+
+    def _send(self, message: Message) -> str:
         deadline = time.monotonic() + self._way.connect_timeout + self._way.read_timeout
         content = _DOT_AT_LINE_START.sub(b"..", encode(message))
         connection = self._begin(_bare(message.sender), _bare(message.to), deadline)
@@ -65,24 +78,27 @@ class SmtpTransport:
         except BaseException:
             connection.close()
             raise
-        if code == 421:
+        if code == 250:
+            self._idle.append(connection)
+            # "Ok <MessageId>"
+            return text.rpartition(" ")[2]
+        refusal = smtp_error(code, text)
+        if code == 421 or isinstance(refusal, HostUnfit):
+            # The server is about to close it, or does not take its login any more.
             connection.close()
         else:
             self._idle.append(connection)
-        if code != 250:
-            raise smtp_error(code, text)
-        # "Ok <MessageId>"
-        return text.rpartition(" ")[2]
+        raise refusal
 
     def prepare(self, connections: int = 0) -> None:  # noqa: ARG002 - SES closes what is idle for 10 s
         """Find the server and the login. Raises `HostUnfit` or `Unreachable`."""
         if self._process != os.getpid():
             self._reset()
-        if self._route is None:
-            self._find_route()
+        self._logged_in_server()
 
     def close(self) -> None:
         self._idle.close()
+        self.credentials.close()
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +114,11 @@ class SmtpTransport:
             # The connections are the parent's. Dropping our copies of their sockets says nothing to the
             # server.
             self._reset()
+        server, context = self._logged_in_server()
         reused = self._idle.warm()
+        while reused is not None and reused.server != server:
+            reused.close()
+            reused = self._idle.warm()
         if reused is not None:
             try:
                 return self._offer(reused, sender, recipient, deadline)
@@ -106,7 +126,7 @@ class SmtpTransport:
                 # The content was not offered yet, so a new connection repeats nothing.
                 if time.monotonic() >= deadline:
                     raise Unavailable("ConnectionLost", str(lost)) from lost
-        fresh = Connection(*(self._route or self._find_route()), self._way.connect_timeout)
+        fresh = Connection(server, context, self._way.connect_timeout)
         try:
             return self._offer(fresh, sender, recipient, deadline)
         except ConnectionLost as lost:
@@ -120,33 +140,39 @@ class SmtpTransport:
             raise
         return connection
 
-    def _find_route(self) -> tuple[Server, ssl.SSLContext]:
+    def _logged_in_server(self) -> tuple[Server, ssl.SSLContext]:
+        """The server with the login that is in force."""
+        server, region, context = self._route or self._find_route()
+        return (self._log_in_as_aws_key(server, region) if region else server), context
+
+    def _find_route(self) -> tuple[Server, str, ssl.SSLContext]:
+        """The server; the Region of the AWS key that logs in, empty where none does; and what TLS needs."""
         with self._lock:
             if self._route is None:
-                server = self._given or Server("smtp", "", PORTS["smtp"])
+                server, region = self._given or Server("smtp", "", PORTS["smtp"]), ""
                 if not server.user and server.scheme != "smtp+plain":
-                    server = self._log_in_as_aws_key(server)
+                    region = find_access(self._way).region
+                    server = server._replace(host=server.host or f"email-smtp.{region}.amazonaws.com")
                 try:
                     bundle = find_ca_bundle(open_session(), self._way)
                     context = ssl.create_default_context(cafile=bundle)
                 except Exception as error:
                     raise credentials_error(error) from error
-                self._route = (server, context)
+                self._route = (server, region, context)
             return self._route
 
-    def _log_in_as_aws_key(self, server: Server) -> Server:
-        access = find_access()
-        credentials = access.credentials()
-        if credentials.token:
-            raise HostUnfit(
-                "TemporaryCredentials",
-                "SES's SMTP takes no session tokens: put a user and a password in the SMTP URL",
-            )
-        return server._replace(
-            host=server.host or f"email-smtp.{access.region}.amazonaws.com",
-            user=credentials.access_key,
-            password=ses_password(credentials.secret_key, access.region),
-        )
+    def _log_in_as_aws_key(self, server: Server, region: str) -> Server:
+        credentials = self.credentials.current(PATIENCE_SECONDS)
+        known = self._login
+        if known is None or known[0] is not credentials:
+            if credentials.token:
+                raise HostUnfit(
+                    "TemporaryCredentials",
+                    "SES's SMTP takes no session tokens: put a user and a password in the SMTP URL",
+                )
+            password = ses_password(credentials.secret_key, region)
+            known = self._login = (credentials, server._replace(user=credentials.access_key, password=password))
+        return known[1]
 
 
 def _bare(address: str) -> str:

@@ -94,6 +94,7 @@ class Connection:
     """
 
     def __init__(self, server: Server, context: ssl.SSLContext, timeout: float) -> None:
+        self.server = server
         self._opened = self._used = time.monotonic()
         try:
             self._smtp = _connect(server, context, timeout)

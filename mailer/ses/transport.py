@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mailer.message import Message
+    from mailer.ses.credentials import CredentialSource
     from mailer.settings import Settings, TransportKind
 
 
@@ -26,6 +27,11 @@ class Transport(Protocol):
     kept open for the next. It is cheap until its first send, and safe to carry over a fork: what was opened
     before is not used after. No transport ever sends a message twice by itself.
     """
+
+    @property
+    def credentials(self) -> CredentialSource:
+        """This host's, as far as the transport signs with them."""
+        ...
 
     def send(self, message: Message) -> str:
         """Send it once and return SES's MessageId.

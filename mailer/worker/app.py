@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> Celery:
     masking.install()
     # Each minute's GetAccount would have it say twice where it found credentials.
     logging.getLogger("botocore").setLevel(logging.WARNING)
-    limits.keep_fresh(settings)
+    limits.keep_fresh(settings, door.transport.credentials)
     lifecycle.settle_to_the_last(settings)
     return app
 

@@ -17,6 +17,7 @@ from mailer.broker.transport import limits_are_stale
 from mailer.broker.wish import new_process
 from mailer.errors import MailerError, SendError
 from mailer.ses.account import NO_RATE_REMEDY, read_account
+from mailer.ses.credentials import CredentialSource
 from mailer.settings import Settings
 from mailer.worker.consumer import consumer_ended
 
@@ -27,7 +28,7 @@ SAY_SECONDS = 60.0
 _PATIENCE_SECONDS = 1.0
 
 
-def refresh(settings: Settings, process: str, *, ask: bool) -> None:
+def refresh(settings: Settings, process: str, credentials: CredentialSource, *, ask: bool) -> None:
     """Write into Redis what the settings say of the account's limits; if ``ask``, what SES GetAccount says as well.
 
     SES is asked where some host's settings leave a limit open, and when it has refused: whether it still does, and what
@@ -38,7 +39,7 @@ def refresh(settings: Settings, process: str, *, ask: bool) -> None:
         if not ask:
             limits.write(client, settings, process)
             return
-        account = read_account()
+        account = read_account(credentials=credentials)
         quota = account.max_24_hour_send
         allows = account.sending_enabled and account.enforcement_status != "SHUTDOWN"
         limits.write(
@@ -57,8 +58,9 @@ def refresh(settings: Settings, process: str, *, ask: bool) -> None:
 class Keeper:
     """One worker process's part in it: a thread that sleeps until there is something to say or to ask."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, credentials: CredentialSource) -> None:
         self._settings = settings
+        self._credentials = credentials
         self._process = new_process()
         self._woken = threading.Event()
         self._asks = self._ends = False
@@ -97,7 +99,7 @@ class Keeper:
 
     def _say(self, *, ask: bool) -> None:
         try:
-            refresh(self._settings, self._process, ask=ask)
+            refresh(self._settings, self._process, self._credentials, ask=ask)
         except SendError as error:
             logger.warning(
                 "SES GetAccount failed: %s. What SES said before holds on; where it never said anything, nothing is "
@@ -112,9 +114,9 @@ class Keeper:
             logger.exception("The account's limits could not be refreshed")
 
 
-def keep_fresh(settings: Settings) -> None:
+def keep_fresh(settings: Settings, credentials: CredentialSource) -> None:
     """Have this process's workers say what its settings are, and ask SES whenever Redis tells them to."""
-    keeper = Keeper(settings)
+    keeper = Keeper(settings, credentials)
     limits_are_stale.connect(keeper.ask, weak=False, dispatch_uid="mailer-limits")
     signals.worker_init.connect(keeper.start, weak=False, dispatch_uid="mailer-limits-start")
     consumer_ended.connect(keeper.end, weak=False, dispatch_uid="mailer-limits-end")

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from mailer.monitor import read_status
+from mailer.ses.credentials import CredentialSource
 from mailer.settings import Settings, load
 from mailer.worker.limits import refresh
 from tests.conftest import Valkey
@@ -54,7 +55,7 @@ def test_a_rate_of_nothing_stops_the_account_and_the_log_says_what_to_do(
     }.items():
         monkeypatch.setenv(name, value)
     from_ses = settings.model_copy(update={"rate_per_second": None, "quota_per_day": None})
-    refresh(from_ses, "host:1", ask=True)
+    refresh(from_ses, "host:1", CredentialSource(), ask=True)
     state = read_status(client, from_ses)
     assert (state.state, state.reason) == ("stopped", "MaxSendRate: SES allows this account 0 recipients a second")
     assert state.rate.per_second is None

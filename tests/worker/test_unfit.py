@@ -22,15 +22,18 @@ _REFUSED = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><
 
 
 class Sts:
-    """The service that gives this host's role, for a minute at a time, until it no longer does."""
+    """The service that gives this host's role, for some seconds at a time, until it no longer does."""
 
     def __init__(self) -> None:
         self.gives = True
+        self.given_until = datetime.min.replace(tzinfo=UTC)
         sts = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                expires = datetime.now(UTC) + timedelta(minutes=1)
+                expires = datetime.now(UTC) + timedelta(seconds=8)
+                if sts.gives:
+                    sts.given_until = expires
                 text = _GRANTED.format(expires=f"{expires:%Y-%m-%dT%H:%M:%SZ}") if sts.gives else _REFUSED
                 body = text.encode()
                 self.send_response(200 if sts.gives else 403)
@@ -74,6 +77,7 @@ def test_a_host_whose_role_is_taken_away_rests_and_another_sends(post: Post, sts
     until(lambda: post.arrivals() == ["first@example.com"], "with the role it sends")
 
     sts.gives = False
+    until(lambda: datetime.now(UTC) > sts.given_until, "what it was given last has run out")
     to = [f"u{number}@example.com" for number in range(30)]
     post.producer.send(to=to, sender="a@example.com", subject="Hi", text="Hi", lane="bulk")
     until(lambda: "cannot send" in unfit.text, "without it, it says that it cannot")

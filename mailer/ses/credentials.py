@@ -1,0 +1,236 @@
+"""This host's AWS credentials: a thread of their own looks them up, and whoever signs reads what it found last.
+
+botocore reads most sources once and keeps what it found for as long as its session lives; what expires it refreshes
+inside of the call that needs it, and credentials that live 15 minutes or less inside of every call. Here nobody who
+signs waits. Each look-up is by a new session, so it finds what has been rotated since: a file, an SSO login, the token
+of a web identity, the output of a process.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import botocore.credentials
+import botocore.session
+from botocore.exceptions import NoCredentialsError
+
+from mailer.errors import HostUnfit, SendError
+from mailer.ses.clock import AWS
+from mailer.ses.errors import credentials_error
+
+if TYPE_CHECKING:
+    from mailer.ses.signer import Credentials
+
+PATIENCE_SECONDS = 30.0
+"""For how long a thread that may wait does so for the first look-up."""
+
+# What expires is looked up anew when so much of the time that it had left is over, and in its last half hour more
+# often: there botocore takes what instance metadata answers for good for longer than it is.
+_LEFT_USED = 0.75
+_LAST_SECONDS, _LAST_PAUSE_SECONDS = 1800.0, 300.0
+_LEAST_PAUSE_SECONDS = 1.0
+# After a look-up that failed, or found what SES refuses: each time after twice as long.
+_FIRST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 1.0, 15.0
+# After a refusal. What is refused may be replaced at any moment, and somewhere where nobody can watch for it.
+_REFUSED_SECONDS = 120.0
+# How often the files are looked at.
+_WATCH_SECONDS = 2.0
+
+_Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look-up found: good until ``expires``, Unix time. ``stamp`` is of ``files`` before they were read."""
+
+    credentials: Credentials
+    expires: float = math.inf
+    files: tuple[Path, ...] = ()
+    stamp: _Stamp = ()
+
+
+def open_session() -> Any:
+    """A botocore session that also reads ``AWS_REGION``, as all AWS tools but boto3 do; there it outranks
+    ``AWS_DEFAULT_REGION``, and so it does here.
+    """
+    region = ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)
+    return botocore.session.Session(session_vars={"region": region})
+
+
+def look_up() -> Found:
+    """Ask all that AWS's tools ask for credentials, from the beginning. Raises botocore's exceptions."""
+    session = open_session()
+    names = (session.get_config_variable("credentials_file"), session.get_config_variable("config_file"))
+    files = tuple(Path(name).expanduser() for name in names if name)
+    stamp = _stamp(files)
+    source = session.get_credentials()
+    if source is None:
+        raise NoCredentialsError
+    for timeout in ("_advisory_refresh_timeout", "_mandatory_refresh_timeout"):
+        # Else it would ask once more for what it has just got, if that lives 15 minutes or less.
+        setattr(source, timeout, 0)
+    credentials: Credentials = source.get_frozen_credentials()
+    # Without it, SES's refusal tells that they have expired.
+    expiry = getattr(source, "_expiry_time", None)
+    return Found(credentials, math.inf if expiry is None else expiry.timestamp(), files, stamp)
+
+
+class CredentialSource:
+    """The credentials in force. Thread-safe; costs nothing before its first use, and not to be used over a fork.
+
+    They are looked up anew ahead of their end, when one of their files changes, and when SES refuses them. What a
+    look-up that fails leaves in force stays so until it expires. ``now`` is Unix time in seconds.
+    """
+
+    def __init__(self, look_up: Callable[[], Found] = look_up, now: Callable[[], float] = AWS.now) -> None:
+        self._look_up = look_up
+        self._now = now
+        self._condition = threading.Condition()
+        self._woken = threading.Event()
+        self._stopped: threading.Event | None = None  # of the thread that runs
+        self._found: Found | None = None
+        self._error: SendError | None = None  # of the last look-up
+        self._fruitless = 0  # look-ups in a row
+        self._refused_at = self._not_before = -math.inf
+        # When the next look-up is due: on the monotonic clock, and in Unix time.
+        self._due = self._refresh_at = math.inf
+
+    def current(self, patience: float = 0.0) -> Credentials:
+        """A consistent triple for one request.
+
+        Where there is none in force a look-up is under way, and is waited for so many seconds at most. Raises
+        `HostUnfit` or `Unreachable`.
+        """
+        found = self._found
+        if found is not None and found.expires > self._now():
+            return found.credentials
+        return self._wait(patience)
+
+    def heed(self, error: SendError) -> SendError:
+        """``error``, with which a send has ended; where SES refused the credentials they are looked up anew."""
+        if isinstance(error, HostUnfit):
+            with self._condition:
+                self._refused_at = time.monotonic()
+                self._due = min(self._due, self._not_before)
+            self._woken.set()
+        return error
+
+    def session(self) -> Any:
+        """A botocore session whose clients sign with what is in force at each call."""
+        session = open_session()
+        session.register_component("credential_provider", _Provider(self))
+        return session
+
+    def close(self) -> None:
+        """End the thread. A later use begins anew."""
+        with self._condition:
+            stopped, self._stopped = self._stopped, None
+            self._found = self._error = None
+        if stopped is not None:
+            stopped.set()
+            self._woken.set()
+
+    def _in_force(self) -> Found | None:
+        found = self._found
+        return found if found is not None and found.expires > self._now() else None
+
+    def _wait(self, patience: float) -> Credentials:
+        with self._condition:
+            if self._stopped is None:
+                self._stopped = threading.Event()
+                threading.Thread(target=self._run, args=(self._stopped,), name="credentials", daemon=True).start()
+            elif self._error is None and self._in_force() is None:
+                # They expired while this machine slept.
+                self._due = -math.inf
+                self._woken.set()
+            self._condition.wait_for(lambda: self._in_force() or self._error, patience)
+            found, error = self._in_force(), self._error
+        if found is not None:
+            return found.credentials
+        if error is None:
+            raise credentials_error(TimeoutError(f"AWS credentials are still being looked up after {patience:g} s"))
+        raise type(error)(error.code, error.detail) from error
+
+    def _run(self, stopped: threading.Event) -> None:
+        while not stopped.is_set():
+            found, error = None, None
+            try:
+                found = self._look_up()
+            except Exception as caught:  # noqa: BLE001 - whatever it is, the next look-up may do better
+                error = credentials_error(caught)
+            with self._condition:
+                if stopped.is_set():
+                    return
+                self._keep(found, error)
+                self._condition.notify_all()
+            self._pause(stopped)
+
+    def _keep(self, found: Found | None, error: SendError | None) -> None:
+        """Put in force what was found, and plan the next look-up."""
+        now, self._error = time.monotonic(), error
+        if found is not None and (self._found is None or found.credentials != self._found.credentials):
+            self._refused_at = -math.inf
+        is_fruitless = found is None or now - self._refused_at < _REFUSED_SECONDS
+        self._fruitless = self._fruitless + 1 if is_fruitless else 0
+        self._not_before = now + min(_MOST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(self._fruitless, 10) / 2)
+        self._due, self._refresh_at = self._not_before if is_fruitless else math.inf, math.inf
+        if found is None:
+            return
+        left = found.expires - self._now()
+        if left <= 0:
+            # By this host's clock, which may be wrong. Let SES say.
+            found = Found(found.credentials, math.inf, found.files, found.stamp)
+            left = _LAST_PAUSE_SECONDS
+        pause = left * _LEFT_USED if left > _LAST_SECONDS else min(left * _LEFT_USED, _LAST_PAUSE_SECONDS)
+        self._refresh_at = self._now() + max(_LEAST_PAUSE_SECONDS, pause)
+        self._found = found
+
+    def _pause(self, stopped: threading.Event) -> None:
+        """Wait until the next look-up is due."""
+        while True:
+            self._woken.clear()
+            wait = min(_WATCH_SECONDS, self._due - time.monotonic(), self._refresh_at - self._now())
+            found = self._found if self._error is None else None
+            if stopped.is_set() or wait <= 0 or (found is not None and _stamp(found.files) != found.stamp):
+                return
+            self._woken.wait(wait)
+
+
+class _Provider:
+    """In the place of botocore's chain of sources."""
+
+    def __init__(self, source: CredentialSource) -> None:
+        self._source = source
+
+    def load_credentials(self) -> Any:
+        return _Current(self._source)
+
+
+class _Current(botocore.credentials.Credentials):  # type: ignore[misc]
+    """The credentials of a source, as botocore's signers read them."""
+
+    def __init__(self, source: CredentialSource) -> None:
+        self._source = source
+        self.method = "mailer"
+        self.account_id = None
+
+    def get_frozen_credentials(self) -> Credentials:
+        return self._source.current(PATIENCE_SECONDS)
+
+
+def _stamp(files: tuple[Path, ...]) -> _Stamp:
+    return tuple(map(_stamp_of, files))
+
+
+def _stamp_of(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
