@@ -6,6 +6,7 @@ ever added to.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,16 +18,21 @@ from mailer.broker.pause import field_of
 from mailer.broker.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from mailer.broker.wish import Difference, Wish
 from mailer.forecast import WINDOW_MINUTES, Allowance, Forecast, foresee
+from mailer.ses.remedies import remedy
 from mailer.settings import Settings
 
 CUT_RECOVERY_SECONDS = 30.0
 """How long a cut rate takes to recover: the same as in rate.lua."""
 BELIEVED_SECONDS = 300.0
 """For how long what GetAccount said is believed: the same as in stop.lua."""
-UNFIT_SHOWN_SECONDS = 150.0
-"""A worker that can send nothing says so each minute (`mailer.worker.request`)."""
+HOST_FORGOTTEN_SECONDS = 600.0
+"""For how long a worker that cannot send is named, when it has not tried again: the same as in hosts.lua."""
 LIMITS_FRESH_SECONDS = 60.0
 """How often GetAccount is asked: the same as in take.lua."""
+
+
+_RESTING = re.compile(r"(\d{1,17}) (\d{1,17}) (.*)", re.DOTALL)
+"""Of `Keys.hosts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +114,38 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class RestingHost:
+    """A worker that cannot send from its host since ``since``, and last tried at ``tried_at``. ``why`` is the code and
+    SES's words, ``remedy`` what to do on that host. It goes on trying by itself, with one message now and then.
+    """
+
+    worker: str
+    since: float
+    tried_at: float
+    why: str
+    remedy: str
+
+    @property
+    def host(self) -> str:
+        """Of a worker ``name@host``."""
+        return self.worker.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
 class AccountStatus:
     """All times are epoch seconds by Redis's clock.
 
     ``state`` is ``sending``, ``paused`` (until it is resumed, or ``until``), ``stopped`` (by SES, until what ``stop``
-    says is mended), ``parked`` (by the quota, until ``until``) or ``unknown`` (no worker has written the account's
-    limits yet); ``reason`` is why. ``paused_by`` is the person who paused it. ``lanes`` are most urgent first.
+    says is mended), ``parked`` (by the quota, until ``until``), ``resting`` (no worker can send from its host) or
+    ``unknown`` (no worker has written the account's limits yet); ``reason`` is why. ``paused_by`` is the person who
+    paused it. ``lanes`` are most urgent first.
     ``in_flight`` messages are leased to workers; ``overdue`` of these are past their lease and are reclaimed by the
     next take of any worker: none while workers are given time after a silence of Redis. ``scheduled`` messages join
     their lane when due, the first at ``next_due_at``. ``dead`` are dead letters, ``held`` wait for a person or an
     event of SES to say whether they were sent. ``forecast`` is None where nothing can be foretold: in any state but
-    sending and parked. ``unfit`` names a worker that could send nothing lately, as its host has no Region or no
-    credentials, and says why; it takes nothing, and others may send. ``settings`` are those of the workers' hosts that
-    concern the account, ``differences`` those that are not the same on all of them.
+    sending and parked. ``hosts`` are the workers that cannot send, each for a reason of its own host; others go on
+    sending. ``settings`` are those of the workers' hosts that concern the account, ``differences`` those that are not
+    the same on all of them.
     """
 
     account: str
@@ -140,7 +165,7 @@ class AccountStatus:
     paused_by: str | None
     stop: Stop | None
     forecast: Forecast | None
-    unfit: str | None
+    hosts: tuple[RestingHost, ...]
     settings: tuple[Wish, ...]
     differences: tuple[Difference, ...]
 
@@ -169,11 +194,12 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     pipe.hlen(keys.aside("dead"))
     pipe.hlen(keys.aside("held"))
     pipe.hgetall(keys.wishes)
+    pipe.hgetall(keys.hosts)
     lists = 1 + len(LOWER_PRIORITIES)
     for lane in settings.lanes:
         for key in _lists(keys.lane(lane)):
             pipe.llen(key)
-    time, fields, minutes, in_flight, oldest_lease, scheduled, due, dead, held, said, *lengths = pipe.execute()
+    time, fields, minutes, in_flight, oldest_lease, scheduled, due, dead, held, said, resting, *lengths = pipe.execute()
     at = time[0] + time[1] / 1e6
     account = {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
     overdue = 0
@@ -192,7 +218,10 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     if _pause(account, at, None)[0] is None and stop is None and rate.allowed_per_second is not None:
         charged = {int(minute): int(count) for minute, count in minutes.items()}
         forecast = _forecast(at, rate.allowed_per_second, quota, charged, lanes)
+    hosts = _hosts(resting, at)
     state, reason, until = _state(account, at, stop, quota, forecast)
+    if state in ("sending", "parked") and 0 < wish.processes(said, at) <= len(hosts):
+        state, reason, until, forecast = "resting", f"no host can send. {hosts[0].host}: {hosts[0].why}", None, None
     return AccountStatus(
         account=settings.account,
         at=at,
@@ -211,7 +240,7 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
         paused_by=_pause(account, at, None)[1],
         stop=stop,
         forecast=forecast,
-        unfit=account.get("unfit") if 0 <= at - _moment(account, "unfit_at") < UNFIT_SHOWN_SECONDS else None,
+        hosts=hosts,
         settings=wishes,
         differences=wish.differences(wishes),
     )
@@ -236,6 +265,17 @@ def _stop(account: dict[str, str], at: float) -> Stop | None:
 def _moment(account: dict[str, str], name: str) -> float:
     """Epoch seconds; 0 where there is none."""
     return float(account.get(name, "0")) / 1e6
+
+
+def _hosts(stored: dict[bytes, bytes], at: float) -> tuple[RestingHost, ...]:
+    """Those that cannot send, by name."""
+    found = []
+    for worker, entry in sorted(stored.items()):
+        parts = _RESTING.fullmatch(entry.decode(errors="replace"))
+        if parts is not None and abs(at - float(parts[2]) / 1e6) <= HOST_FORGOTTEN_SECONDS:
+            since, tried_at, why = min(at, float(parts[1]) / 1e6), float(parts[2]) / 1e6, parts[3]
+            found.append(RestingHost(worker.decode(errors="replace"), since, tried_at, why, remedy(why)))
+    return tuple(found)
 
 
 def _forecast(

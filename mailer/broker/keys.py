@@ -51,6 +51,11 @@ class Keys:
         return self._control + "wishes"
 
     @property
+    def hosts(self) -> str:
+        """Hash: worker that cannot send from its host -> since when, and why. See ``hosts.lua``."""
+        return self._control + "hosts"
+
+    @property
     def quota(self) -> str:
         """Hash: minute since the epoch -> recipients charged in it."""
         return self._control + "quota"

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 account  2 quota  3 leases  4 leased  5 schedule  6 doorbell  7 content  8 references
 --       9 dead  10 dead-index  11 held  12 held-index  13 records
---      14 the schedule's number
+--      14 the schedule's number  15 hosts
 --       then per lane: its list, and the three lists on which stock Celery puts messages of a lower priority
 -- ARGV  1 owner (the worker process)  2 number of this call  3 messages wanted (0 = only settle)
 --       4 lease, microseconds  5 idle wait, microseconds
@@ -17,10 +17,10 @@
 --       then per lane, most urgent first: name, 'resend' or 'hold' when a lease runs out, '1' if it may use the
 --       quota's reserve, '1' if this worker serves it
 --       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
---         sent        id                   SES has it
+--         sent        id, worker           SES has it; the worker's name where it was in doubt whether it can send, else ''
 --         forget                           it was not sent and never will be: the permit is given back
 --         back                             it was not sent: to the head of its lane, the permit is given back
---         unfit       worker, why          it was not sent, as this worker can send nothing: the same as back
+--         unfit       worker, why          its worker cannot send from its host: the same as back, and the host is named
 --         throttled                        SES refused the rate: to the head, and if it happens often the shared rate is cut
 --         over_quota  code, SES's words    to the head: what fills the quota and is not ours was sent by others. Where no
 --                                          quota is known, the same as stop
@@ -55,7 +55,7 @@ local keep_records, most_record_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
 local account_key, quota_key, leases_key, leased_key, schedule_key, doorbell_key, content_key, references_key =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local schedule_number_key, lane_prefix = KEYS[14], ARGV[11]
+local schedule_number_key, hosts_key, lane_prefix = KEYS[14], KEYS[15], ARGV[11]
 
 part 'clock'
 part 'moment'
@@ -63,6 +63,7 @@ part 'account'
 part 'rate'
 part 'quota'
 part 'stop'
+part 'hosts'
 part 'leases'
 part 'schedule'
 part 'doorbell'
@@ -75,7 +76,7 @@ local is_ahead = moment_put_back(tonumber(ARGV[12]) or 0) > 0
 wanted = (now > latest or is_ahead) and 0 or math.min(wanted, MOST_AT_ONCE)
 
 local lanes, lane_named = {}, {}
-local next_key, next_arg = 15, 13
+local next_key, next_arg = 16, 13
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
     name = ARGV[next_arg], key = KEYS[next_key], policy = ARGV[next_arg + 1],
@@ -108,9 +109,10 @@ local function hold(tag, lane, envelope, code, words)
 end
 
 local settle = {
-  sent = function(_, _, envelope, tag)
+  sent = function(_, _, envelope, tag, _, worker)
     content_release(envelope)
     stop_sent(tag)
+    host_fit(worker)
   end,
   forget = function(_, charged, envelope, tag)
     not_tried(charged, tag)
@@ -123,8 +125,7 @@ local settle = {
   unfit = function(lane, charged, envelope, tag, worker, why)
     not_tried(charged, tag)
     to_head(lane, envelope)
-    account_set('unfit', worker .. ': ' .. why)
-    account_set_time('unfit_at', now)
+    host_unfit(worker, why)
   end,
   throttled = function(lane, charged, envelope)
     quota_give_back(charged)

@@ -67,7 +67,7 @@ class Take:
             *(keys.account, keys.quota, keys.leases, keys.leased, keys.schedule, keys.doorbell),
             *(keys.content, keys.references),
             *(keys.aside("dead"), keys.aside_index("dead"), keys.aside("held"), keys.aside_index("held")),
-            *(keys.records, keys.schedule_number),
+            *(keys.records, keys.schedule_number, keys.hosts),
         ]
         self._lane_prefix = keys.prefix
         for lane in lanes:

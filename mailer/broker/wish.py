@@ -81,6 +81,16 @@ def read(stored: Mapping[bytes, bytes], now: float) -> tuple[Wish, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
+def processes(stored: Mapping[bytes, bytes], now: float) -> int:
+    """How many worker processes live."""
+    return sum(1 for said in stored.values() if _is_fresh(said, now))
+
+
+def _is_fresh(said: bytes, now: float) -> bool:
+    at = said.partition(b" ")[0]
+    return at.isdigit() and now - int(at) / 1e6 <= WISH_SECONDS
+
+
 def differences(wishes: Iterable[Wish]) -> tuple[Difference, ...]:
     """The settings in which they are not of one mind."""
     found = []

@@ -26,6 +26,8 @@ _VERBS = {
     "throttled": "SES refused the rate; back to the head of its lane",
     "over_quota": "SES refused for the quota; back to the head of its lane",
     "stop": "the account was stopped; back to the head of its lane",
+    "unfit": "its worker's host could not send it; back to the head of its lane",
+    "defer": "the key may not send it; to be tried later",
     "retry": "not accepted; to be tried again",
     "resend": "perhaps accepted; to be sent again",
     "dead": "set aside as a dead letter",

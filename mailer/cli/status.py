@@ -17,7 +17,7 @@ from rich.text import Text
 from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
 from mailer.cli.moments import shown
-from mailer.monitor import AccountStatus, LaneStatus, Quota, Rate, read_status
+from mailer.monitor import AccountStatus, LaneStatus, Quota, Rate, RestingHost, read_status
 
 app = new_app()
 
@@ -26,6 +26,7 @@ _STATE_STYLES = {
     "paused": "bold red",
     "stopped": "bold red",
     "parked": "bold yellow",
+    "resting": "bold red",
     "unknown": "yellow",
 }
 _FAR_OFF_DAYS = 180
@@ -43,11 +44,12 @@ def status(
     """Show what the account may send, and what waits.
 
     It reads Redis and changes nothing. The JSON has the fields account, at, state (sending, paused, stopped, parked,
-    unknown), reason, until, rate {per_second, headroom, cut, allowed_per_second, source, read_at, source_host,
+    resting, unknown), reason, until, rate {per_second, headroom, cut, allowed_per_second, source, read_at, source_host,
     ses_per_second, person {per_second, by, reason, at, until}}, quota {per_day,
     used, by_mailer, by_others, left, reserve}, lanes [{name, waiting, paused, paused_by, paused_until}],
     in_flight, overdue, scheduled, next_due_at, dead, held, paused_by, stop {reason, since, next_check_at},
-    forecast {backlog, resumes_at, leaving, done_at}, unfit, settings [{host, at, says}] and differences [{variable,
+    forecast {backlog, resumes_at, leaving, done_at}, hosts [{worker, since,
+    tried_at, why, remedy}], settings [{host, at, says}] and differences [{variable,
     values, holds}]; times are epoch seconds, rates recipients per second.
     Fields are only ever added.
     """
@@ -81,8 +83,8 @@ def _shown(state: AccountStatus) -> RenderableType:
     facts.add_column()
     facts.add_row("account", f"{state.account}")
     facts.add_row("state", _state(state))
-    if state.unfit:
-        facts.add_row("unfit", Text(f"{state.unfit} (mailer doctor, on that host)", style="red"))
+    for resting in state.hosts:
+        facts.add_row("cannot send", _resting(resting, state.at))
     for difference in state.differences:
         facts.add_row("hosts differ", Text(str(difference), style="yellow"))
     if outlook := _outlook(state):
@@ -115,6 +117,13 @@ def _state(state: AccountStatus) -> Text:
         text.append(f": {state.reason}", style="default")
     if state.state == "paused":
         text.append(" (mailer resume)", style="dim")
+    return text
+
+
+def _resting(host: RestingHost, now: float) -> Text:
+    text = Text(host.worker, style="bold red")
+    text.append(f" since {shown(host.since)}, tried{_ago(host.tried_at, now)}: {host.why}", style="default")
+    text.append(f" ({host.remedy})", style="dim")
     return text
 
 

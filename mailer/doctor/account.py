@@ -11,7 +11,8 @@ from botocore import xform_name
 from mailer.address import parse
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.doctor.server import apart
-from mailer.errors import RateExceeded, SendError, SettingsError
+from mailer.errors import HostUnfit, Misdated, RateExceeded, SendError, SettingsError, Unreachable
+from mailer.ses import remedies
 from mailer.ses.access import Access, Way, find_access, open_client
 from mailer.ses.account import NO_RATE_REMEDY, AccountLimits, read_account
 from mailer.ses.credentials import look_up
@@ -82,6 +83,8 @@ def limits(settings: Settings) -> tuple[AccountLimits | None, list[Finding]]:
     """GetAccount, which the workers ask as well unless both limits are set."""
     try:
         account = read_account()
+    except (HostUnfit, Unreachable, Misdated) as error:
+        return None, [problem("GetAccount", f"this host cannot ask SES: {error}", remedies.remedy(str(error)))]
     except SendError as error:
         if settings.rate_per_second is not None and settings.quota_per_day is not None:
             remedy = "Allow ses:GetAccount: the workers can do without, this check cannot"

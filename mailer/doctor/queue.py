@@ -32,10 +32,12 @@ def state(status: AccountStatus) -> Iterator[Finding]:
             f"{status.account}: no worker has written down its limits yet, and nothing is sent before; {waiting}",
             "Start a worker; if one runs, its log says why it could not read them",
         )
+    elif status.state == "resting":
+        remedy = "Mend one of the hosts below; its workers notice by themselves within half a minute"
+        yield problem("account", f"no host can send for {status.account}; {waiting}", remedy)
     else:
         yield ok("account", f"{status.account} is sending; {waiting}")
-    if status.unfit is not None:
-        yield problem("hosts", f"one can send nothing: {status.unfit}", "Run `mailer doctor` on that host")
+    yield from hosts(status)
     for lane in status.lanes:
         if lane.paused is not None:
             yield note(f"lane {lane.name}", f"paused: {lane.paused}", f"Run `mailer resume --lane {lane.name}`")
@@ -45,6 +47,16 @@ def state(status: AccountStatus) -> Iterator[Finding]:
             f"{status.overdue:,} messages are past their lease: no worker has asked since",
             "Start a worker",
         )
+
+
+def hosts(status: AccountStatus) -> Iterator[Finding]:
+    """The hosts that cannot send, each with its own remedy."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for each in status.hosts:
+        alike.setdefault((each.host, each.why, each.remedy), []).append(each.worker)
+    for (host, why, remedy), names in alike.items():
+        who = ", ".join(names)
+        yield problem(f"host {host}", f"{who} cannot send: {why}", f"{remedy}. `mailer doctor` there tells more")
 
 
 def limits(status: AccountStatus, settings: Settings) -> Iterator[Finding]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-_KEY = "Give that host an AWS key that is there and active: this one was deleted or switched off, or was never SES's"
-_PAIR = "Correct the secret of that host's AWS key (of MAILER_SMTP_URL, with SMTP): the two do not belong together"
-_EXPIRY = "Renew that host's credentials: its token has expired (`aws sso login`, its role, or whatever gives it one)"
-_NONE = "Give that host credentials and a Region: AWS_REGION, and AWS_PROFILE, a key or a role"
-_RIGHTS = "Allow that host's key or role ses:SendEmail, for the senders it sends from"
-_ROUTE = "Open that host's way to SES: its DNS, firewall, VPC endpoint, proxy, certificates (AWS_CA_BUNDLE)"
-_PROXY = "Look at what stands between that host and SES: a proxy or a wrong AWS_ENDPOINT_URL_SESV2 answers in its place"
-_CLOCK = "Set that host's clock (NTP); if it is right, SES's answers disagree, and it passes"
-_GIVER = "Look at what gives that host its credentials: it refuses"
-_REDIS = "Look at that host's connection to Redis: it cannot read what its messages have in common"
+_KEY = "Give the host an AWS key that is there and active: this one was deleted or switched off, or was never SES's"
+_PAIR = "Correct the secret of the host's AWS key (of MAILER_SMTP_URL, with SMTP): the two do not belong together"
+_EXPIRY = "Renew the host's credentials: its token has expired (`aws sso login`, its role, or whatever gives it one)"
+_NONE = "Give the host credentials and a Region: AWS_REGION, and AWS_PROFILE, a key or a role"
+_RIGHTS = "Allow the host's key or role ses:SendEmail, for the senders it sends from"
+_ROUTE = "Open the host's way to SES: its DNS, firewall, VPC endpoint, proxy, certificates (AWS_CA_BUNDLE)"
+_PROXY = "Look at what stands between the host and SES: a proxy or a wrong AWS_ENDPOINT_URL_SESV2 answers in its place"
+_CLOCK = "Set the host's clock (NTP); if it is right, SES's answers disagree, and it passes"
+_GIVER = "Look at what gives the host its credentials: it refuses"
+_REDIS = "Look at the host's connection to Redis: it cannot read what its messages have in common"
 
 _BY_CODE: dict[str, str] = {
     **dict.fromkeys(

@@ -28,6 +28,12 @@ class Request:
         given = self.headers.get(b"amz-sdk-invocation-id")
         return None if given is None else given.decode("latin-1")
 
+    @property
+    def access_key(self) -> str:
+        """The access key id that it says it is signed with; empty where it says none."""
+        _, found, rest = self.headers.get(b"authorization", b"").partition(b"Credential=")
+        return rest.partition(b"/")[0].decode("latin-1") if found else ""
+
 
 class Ending(Enum):
     """How an exchange ends on the wire."""

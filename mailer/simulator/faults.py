@@ -55,8 +55,9 @@ class Fault:
 
     ``when``: ``before`` the message is accepted, or ``after``: it is charged and recorded, and only then fails.
     It strikes a request with ``probability`` until it has struck ``count`` times (None: for ever), and only those
-    that match ``operation`` (``account`` is every call that is not a send), ``transport`` and ``recipient`` (a part of
-    any recipient's address); None is any. In a bulk send each entry is struck by itself.
+    that match ``operation`` (``account`` is every call that is not a send), ``transport``, ``recipient`` (a part of
+    any recipient's address) and ``access_key`` (the id of the key that an HTTP request is signed with, as if that key
+    alone were refused); None is any. In a bulk send each entry is struck by itself, whatever the key.
     A storm is in force for its first ``seconds`` only, or for the first ``seconds`` of ``every`` so many: those are
     of real time, as everything on the wire is.
     """
@@ -68,6 +69,7 @@ class Fault:
     operation: Operation | None = "send"
     transport: Transport | None = None
     recipient: str | None = None
+    access_key: str | None = None
     latency: str = "0s"
     error: str = "internal"
     status: int | None = None
@@ -120,8 +122,8 @@ class Fault:
             raise ValueError("refuse takes a count only with every: of outages, not of connections")
         if not 1 <= self.bytes_per_second < math.inf:
             raise ValueError(f"bytes_per_second must be at least 1, not {self.bytes_per_second!r}")
-        if self.kind in _BEFORE_READING and self.recipient is not None:
-            raise ValueError(f"{self.kind} cannot know the recipient yet")
+        if self.kind in _BEFORE_READING and (self.recipient is not None or self.access_key is not None):
+            raise ValueError(f"{self.kind} cannot know the recipient yet, nor the key")
 
     @classmethod
     def from_json(cls, value: object) -> Fault:
@@ -185,6 +187,7 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "operation": (str, type(None)),
     "transport": (str, type(None)),
     "recipient": (str, type(None)),
+    "access_key": (str, type(None)),
     "latency": (str,),
     "error": (str,),
     "status": (int, type(None)),
@@ -276,7 +279,9 @@ class Faults:
             self.settled.clear()
             self.on_change()
 
-    def strike(self, operation: Operation, transport: Transport, recipients: Sequence[str] = ()) -> Strike:
+    def strike(
+        self, operation: Operation, transport: Transport, recipients: Sequence[str] = (), access_key: str = ""
+    ) -> Strike:
         """Decide what happens to a request, and count it."""
         if not self._armed:
             return _SPARED
@@ -289,7 +294,7 @@ class Faults:
             fault = armed.fault
             if fault.kind in _BEFORE_READING or (chosen is not None and fault.kind != "latency"):
                 continue
-            if not _matches(fault, operation, transport, recipients) or not self._strikes(armed, now):
+            if not _matches(fault, operation, transport, recipients, access_key) or not self._strikes(armed, now):
                 continue
             if fault.kind == "latency":
                 self.struck["latency"] += 1
@@ -353,9 +358,12 @@ class Faults:
         self._armed = [armed for armed in self._armed if not armed.is_over(now)]
 
 
-def _matches(fault: Fault, operation: Operation | None, transport: Transport, recipients: Sequence[str]) -> bool:
+def _matches(
+    fault: Fault, operation: Operation | None, transport: Transport, recipients: Sequence[str], access_key: str = ""
+) -> bool:
     return (
         fault.operation in {None, operation}
         and fault.transport in {None, transport}
+        and fault.access_key in {None, access_key}
         and (fault.recipient is None or any(fault.recipient in recipient for recipient in recipients))
     )

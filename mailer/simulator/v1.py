@@ -54,7 +54,7 @@ class V1(Door):
 
     def _send(self, action: str, call: Mapping[str, Any], request: Request, account: Account) -> Reply:
         submission = outbound.submission(call, account, request.invocation_id, most_bytes=MAX_MESSAGE_BYTES)
-        strike = self.service.faults.strike("send", "http", submission.recipients)
+        strike = self.service.faults.strike("send", "http", submission.recipients, request.access_key)
         return self.under(strike, lambda: self._reply(action, {"MessageId": self.service.submit(submission)}))
 
     def _send_bulk(self, call: Mapping[str, Any], request: Request, account: Account) -> Reply:
@@ -66,13 +66,13 @@ class V1(Door):
         return self.under(sent.strike, lambda: self._reply("SendBulkTemplatedEmail", {"Status": results}))
 
     def _control(
-        self, action: str, operation: Operation, call: Mapping[str, Any], _request: Request, account: Account
+        self, action: str, operation: Operation, call: Mapping[str, Any], request: Request, account: Account
     ) -> Reply:
         def answer() -> Reply:
             account.admit_control_call(action)
             return self._reply(action, operation(account, call))
 
-        return self.under(self.service.faults.strike("account", "http"), answer)
+        return self.under(self.service.faults.strike("account", "http", (), request.access_key), answer)
 
     def _reply(self, action: str, result: Mapping[str, Any] | None) -> Reply:
         return query.reply(action, result, self.service.new_request_id())

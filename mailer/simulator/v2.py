@@ -45,7 +45,7 @@ class V2(Door):
 
     def _send_email(self, request: Request, account: Account) -> Reply:
         submission = outbound.read(request.body, account, request.invocation_id)
-        strike = self.service.faults.strike("send", "http", submission.recipients)
+        strike = self.service.faults.strike("send", "http", submission.recipients, request.access_key)
 
         def accept() -> Reply:
             return Reply(200, b'{"MessageId":"%s"}' % self.service.submit(submission).encode())
@@ -66,7 +66,7 @@ class V2(Door):
             account.admit_control_call(route.name)
             return _json(route.operation(account, _call(request) | given))
 
-        return self.under(self.service.faults.strike("account", "http"), answer)
+        return self.under(self.service.faults.strike("account", "http", (), request.access_key), answer)
 
 
 def _call(request: Request) -> dict[str, Any]:

@@ -9,7 +9,7 @@ local by = minutes * 60000000
 if ARGV[2] == '1' and redis.call('ZCARD', KEYS[3]) > 0 then return 0 end
 
 local moments = { 'tat', 'turn', 'round', 'cut_at', 'patient', 'seen', 'limits_at', 'refreshing', 'others_at', 'doubted',
-  'stopped_at', 'probe_at', 'paused_at', 'unfit_at' }
+  'stopped_at', 'probe_at', 'paused_at' }
 for _, name in ipairs(moments) do moments[name] = true end
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do

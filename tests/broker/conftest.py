@@ -147,6 +147,11 @@ class Account:
         stored: dict[bytes, bytes] = self.client.hgetall(self.keys.aside(shelf))  # type: ignore[assignment]
         return {key.decode(): json.loads(value.split(b"\n", 1)[0]) for key, value in stored.items()}
 
+    def hosts(self) -> dict[str, str]:
+        """Worker that cannot send -> why."""
+        stored: dict[bytes, bytes] = self.client.hgetall(self.keys.hosts)  # type: ignore[assignment]
+        return {key.decode(): value.decode().split(" ", 2)[2] for key, value in stored.items()}
+
     def whereabouts(self) -> list[str]:
         """The id of every message, once for each place it lies in."""
         raw: list[bytes] = []

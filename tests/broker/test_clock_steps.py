@@ -409,7 +409,7 @@ def test_nothing_that_is_written_down_lies_farther_ahead_than_its_writer_puts_it
     farthest = still.us + 901e6
     stored = account.client.hgetall(account.keys.account)
     moments = {name.decode(): float(value) for name, value in stored.items() if _is_moment(value)}  # type: ignore[union-attr]
-    shown_only = {"stopped_at", "unfit_at"}
+    shown_only = {"stopped_at"}
     assert {name: at for name, at in moments.items() if at > farthest and name not in shown_only} == {}
     # So many there are at the least: the test has not lost sight of them.
     assert len(moments) >= 9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailer.broker.leases import Call, Settlement
+from tests.broker.clock import Still
 from tests.broker.conftest import SENT, Account, Worker
 
 pytestmark = pytest.mark.usefixtures("still")
@@ -25,6 +26,46 @@ class TestSettling:
         (tag,) = worker.take(1)
         worker.settle(tag, "back")
         assert list(worker.take(2).values()) == [first, second]
+
+    def test_where_the_host_is_at_fault_the_message_is_at_the_head_and_the_host_is_named(
+        self, account: Account, worker: Worker
+    ) -> None:
+        account.allow(rate=0.01, burst=1, quota=1)
+        ids = account.put("transactional", 2)
+        (tag,) = worker.take(1)
+        worker.settle(tag, "unfit", "w1@web-3", "ExpiredTokenException: It is expired.")
+        assert account.hosts() == {"w1@web-3": "ExpiredTokenException: It is expired."}
+        (tag,) = other = worker.take(2)
+        assert list(other) == [tag], "the permit and the quota are back"
+        assert account.whereabouts() == [ids[1], ids[0]]
+        worker.settle(tag, "sent", ids[0], "w2@web-4")
+        assert list(account.hosts()) == ["w1@web-3"], "another's"
+
+    def test_a_host_that_sends_again_is_no_longer_named(self, account: Account, worker: Worker) -> None:
+        account.put("bulk", 3)
+        first, second, third = worker.take(3)
+        worker.settle(first, "unfit", "w1@web-3", "COULDNT_CONNECT: refused")
+        worker.settle(second, "sent", "m", "")
+        assert list(account.hosts()) == ["w1@web-3"]
+        worker.settle(third, "sent", "m", "w1@web-3")
+        assert account.hosts() == {}
+
+    def test_a_host_of_which_nothing_was_heard_for_long_is_forgotten(
+        self, account: Account, worker: Worker, still: Still
+    ) -> None:
+        account.put("bulk", 4)
+        tags = list(worker.take(4))
+        worker.settle(tags[0], "unfit", "w1@gone", "X: Y")
+        client, hosts = account.client, account.keys.hosts
+        client.hset(hosts, "w1@odd", "no entry of ours")
+        still.advance(300)
+        worker.settle(tags[1], "unfit", "w1@web-3", "X: Y")
+        began = client.hget(hosts, "w1@web-3").split()[0]  # type: ignore[union-attr]
+        assert list(account.hosts()) == ["w1@gone", "w1@web-3"]
+        still.advance(301)
+        worker.settle(tags[2], "unfit", "w1@web-3", "X: Z")
+        assert account.hosts() == {"w1@web-3": "X: Z"}
+        assert client.hget(hosts, "w1@web-3").split()[0] == began  # type: ignore[union-attr]
 
     def test_back_gives_the_permit_back(self, account: Account, worker: Worker) -> None:
         account.allow(rate=0.01, burst=1)

@@ -75,6 +75,7 @@ def test_the_numbers_here_are_those_of_the_script() -> None:
         values |= dict(zip(names.split(", "), map(float, numbers.split(", ")), strict=True))
     assert values["CUT_RECOVERY"] == monitor.CUT_RECOVERY_SECONDS * 1e6
     assert values["BELIEVED"] == monitor.BELIEVED_SECONDS * 1e6
+    assert values["FORGOTTEN"] == monitor.HOST_FORGOTTEN_SECONDS * 1e6
     assert values["LIMITS_FRESH"] == monitor.LIMITS_FRESH_SECONDS * 1e6
     assert values["WINDOW_MINUTES"] == WINDOW_MINUTES
 
@@ -139,18 +140,18 @@ def test_others_who_have_all_of_the_quota_are_named(
 def test_moments_written_before_redis_s_clock_was_put_back_are_read_as_the_farthest_they_can_be(
     client: redis.Redis, settings: Settings, keys: Keys
 ) -> None:
-    limits.write(client, settings, rate=10, quota=1000, sent=0, allows=False)
+    allow(client, settings, rate=10, quota=1000, sent=0, allows=False)
     at = time.time_ns() // 1000
     day = at + 86_400_000_000
-    moments = dict.fromkeys(("probe_at", "limits_at", "cut_at", "unfit_at", "patient", "stopped_at"), day)
-    client.hset(
-        keys.account, mapping={**moments, "stopped": "x", "probe_wait": 60_000_000, "cut": 0.5, "unfit": "a: b"}
-    )  # type: ignore[arg-type]
+    moments = dict.fromkeys(("probe_at", "limits_at", "cut_at", "patient", "stopped_at"), day)
+    client.hset(keys.account, mapping={**moments, "stopped": "x", "probe_wait": 60_000_000, "cut": 0.5})  # type: ignore[arg-type]
+    client.hset(keys.hosts, mapping={"a@b": f"{day} {day} X: Y", "b@b": f"{day} {at} X: Y"})
     client.zadd(keys.leases, {"lost": at - 1})
     state = read_status(client, settings)
     assert state.stop is not None
     assert state.stop.next_check_at == pytest.approx(at / 1e6 + 60, abs=10)
-    assert (state.rate.cut, state.unfit, state.overdue) == (0.5, None, 1)
+    assert (state.rate.cut, state.overdue) == (0.5, 1)
+    assert [(each.worker, each.since <= state.at) for each in state.hosts] == [("b@b", True)]
     client.hset(keys.account, mapping={"patient": at + 50_000_000})
     assert read_status(client, settings).overdue == 0
 
@@ -179,11 +180,34 @@ def test_a_stop_by_ses_says_why_since_when_and_when_it_is_looked_at_again(
     assert read_status(client, settings).state == "sending"
 
 
+def test_a_host_that_cannot_send_is_named_with_its_reason_and_the_remedy(
+    mailer: Mailer, client: redis.Redis, settings: Settings, keys: Keys
+) -> None:
+    limits.write(client, settings.model_copy(update={"rate_per_second": 14.0, "quota_per_day": -1}), "web-3:1")
+    at = time.time_ns() // 1000
+    why = "UnrecognizedClientException: The security token included in the request is invalid."
+    client.hset(keys.hosts, "w1@web-3", f"{at - 300_000_000} {at - 10_000_000} {why}")
+    client.hset(keys.hosts, "w1@web-9", f"{at - 1300_000_000} {at - 1200_000_000} Gone: long ago")
+    client.hset(keys.hosts, "w2@web-3", "rubbish")
+    state = read_status(client, settings)
+    (host,) = state.hosts
+    assert (host.worker, host.host, host.why) == ("w1@web-3", "web-3", why)
+    assert (host.since, host.tried_at) == pytest.approx((at / 1e6 - 300, at / 1e6 - 10))
+    assert "AWS key" in host.remedy
+    assert (state.state, state.reason) == ("resting", f"no host can send. web-3: {why}"), "there is no other worker"
+    limits.write(client, settings.model_copy(update={"rate_per_second": 14.0, "quota_per_day": -1}), "web-4:1")
+    assert read_status(client, settings).state == "sending"
+    said = " ".join(mailer("status").stdout.split())
+    assert "cannot send w1@web-3 since" in said
+    assert f"{why} (Give the host an AWS key" in said
+    assert json.loads(mailer("status", "--json").stdout)["hosts"][0]["why"] == why
+
+
 def test_the_json_has_exactly_the_documented_fields(mailer: Mailer) -> None:
     shown = json.loads(mailer("status", "--json").stdout)
     assert list(shown) == [
         *("account", "at", "state", "reason", "until", "rate", "quota", "lanes", "in_flight", "overdue", "scheduled"),
-        *("next_due_at", "dead", "held", "paused_by", "stop", "forecast", "unfit"),
+        *("next_due_at", "dead", "held", "paused_by", "stop", "forecast", "hosts"),
         *("settings", "differences"),
     ]
     assert list(shown["rate"]) == [

@@ -202,8 +202,17 @@ def test_what_stops_the_account_is_told(start: Start) -> None:
     client.hset(keys.account, "stopped", "SendingPausedException: Email sending is disabled")
     assert level_of(state()["account"])[0] == "problem"
     assert "SES has stopped default: SendingPausedException" in state()["account"].text
-    client.hset(keys.account, mapping={"unfit": "w@h7: NoRegionError", "unfit_at": str(time.time_ns() // 1000)})
-    assert level_of(state()["hosts"]) == ("problem", "one can send nothing: w@h7: NoRegionError")
+    at = time.time_ns() // 1000
+    for worker in ("a@h7", "b@h7"):
+        client.hset(keys.hosts, worker, f"{at} {at} ExpiredTokenException: The token is expired")
+    client.hset(keys.hosts, "a@h8", f"{at} {at} COULDNT_CONNECT: refused (curl 7)")
+    said = state()
+    assert level_of(said["host h7"]) == (
+        "problem",
+        "a@h7, b@h7 cannot send: ExpiredTokenException: The token is expired",
+    )
+    assert said["host h7"].remedy.startswith("Renew the host's credentials")
+    assert said["host h8"].remedy.startswith("Open the host's way to SES")
 
 
 def test_mail_that_lies_where_nobody_reads_is_told(start: Start) -> None:

@@ -145,6 +145,15 @@ def test_a_fault_strikes_only_what_it_names(ses: Ses, simulator: Simulator) -> N
         ses.get_account()
 
 
+def test_a_fault_may_strike_one_key_only(simulator: Simulator) -> None:
+    simulator.add_fault("error", error="expired-token", access_key="AKIAREVOKED", operation=None)
+    other, revoked = (open_ses(simulator.url, key=key) for key in ("AKIAGOOD", "AKIAREVOKED"))
+    other.send_email(**mail())
+    for call in (lambda: revoked.send_email(**mail()), revoked.get_account):
+        with pytest.raises(revoked.exceptions.ClientError, match="expired"):
+            call()
+
+
 def test_a_count_runs_down_and_is_shown(ses: Ses, simulator: Simulator, refusal: Refusal) -> None:
     simulator.add_fault("error", error="throttle", count=2)
     refusal(**mail())

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mailer.broker.shelf import Filter, Shelf
+from mailer.history import history_of
 from mailer.monitor import read_status
 from tests.worker.conftest import Post, environment, refusal_to_start, until
 
@@ -83,12 +85,96 @@ def test_a_host_whose_role_is_taken_away_rests_and_another_sends(post: Post, sts
     until(lambda: "cannot send" in unfit.text, "without it, it says that it cannot")
     until(lambda: post.client.llen(post.keys.lane("bulk")) == 30, "all that it took is back in its lane")
     state = read_status(post.client, post.settings)
-    assert (state.state, state.stop) == ("sending", None)
-    assert (state.unfit or "").startswith("unfit@here: ClientError: An error occurred (AccessDenied)")
+    assert (state.state, state.stop) == ("resting", None)
+    (host,) = state.hosts
+    assert (host.worker, host.host) == ("unfit@here", "here")
+    assert host.why.startswith("ClientError: An error occurred (AccessDenied)")
 
     post.worker("-n", "fit@there")
     until(lambda: sorted(post.arrivals()) == sorted(["first@example.com", *to]), "another host sends it all")
-    assert unfit.text.count("cannot send") == 1
+    assert read_status(post.client, post.settings).state == "sending"
+    # What was under way with the old role may have ended its first rest.
+    assert 1 <= unfit.text.count("cannot send") < 5
+
+
+BAD_KEY = "AKIAREFUSED"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [("expired-token", "ExpiredTokenException"), ("access-denied", "AccessDeniedException")],
+)
+def test_one_host_whose_key_is_refused_stops_nobody_and_goes_on_by_itself_once_it_is_not(
+    post: Post, error: str, code: str
+) -> None:
+    # One attempt: what costs one more is a dead letter.
+    post.settings = post.settings.model_copy(update={"max_attempts": 1})
+    post.simulator.add_fault("error", error=error, access_key=BAD_KEY, operation=None)
+    bad = post.worker("-n", "bad@web-3", wait=False, AWS_ACCESS_KEY_ID=BAD_KEY)
+    post.worker("-n", "good@web-4", wait=False)
+    for worker in post._workers:
+        worker.wait_until_ready()
+
+    sent = 0
+    while not post.client.hexists(post.keys.hosts, "bad@web-3"):
+        post.producer.send(
+            to=[f"u{sent + i}@example.com" for i in range(20)], sender="a@example.com", text="Hi", subject="Hi"
+        )
+        sent += 20
+        until(lambda: len(post.arrivals()) == sent, "the good host sends all of it")  # noqa: B023
+    status = read_status(post.client, post.settings)
+    assert (status.state, status.stop, [each.worker for each in status.hosts]) == ("sending", None, ["bad@web-3"])
+    assert status.hosts[0].why.startswith(f"{code}: ")
+    assert len(set(post.arrivals())) == len(post.arrivals()), "none of it twice"
+    assert post.aside("dead") == post.aside("held") == {}
+    assert bad.text.count("This worker cannot send") == 1
+
+    post.simulator.clear_faults()
+    post._workers[1].stop()
+    post.send("last@example.com")
+    until(lambda: post.arrivals("last@example.com"), "the host that was refused sends")
+    until(lambda: read_status(post.client, post.settings).hosts == (), "and is no longer named")
+    assert post.aside("dead") == {}
+
+
+def test_an_ses_that_is_not_reached_costs_no_attempt_and_is_used_when_it_is_back(post: Post) -> None:
+    post.settings = post.settings.model_copy(update={"max_attempts": 1, "retry_base_seconds": 0.01})
+    worker = post.worker("-n", "w@web-3")
+    post.send("first@example.com")
+    until(post.arrivals, "it sends")
+    simulator = post.simulator
+    simulator.stop()
+    to = [f"u{number}@example.com" for number in range(30)]
+    post.producer.send(to=to, sender="a@example.com", subject="Hi", text="Hi")
+    until(lambda: worker.text.count("unreachable COULDNT_CONNECT") > 9, "it has tried several times")
+    until(lambda: read_status(post.client, post.settings).state == "resting", "that is said")
+    assert post.aside("dead") == post.aside("held") == {}
+    simulator.start()
+    until(lambda: sorted(post.arrivals()) == sorted(to), "all of it is sent once it is back")
+    assert post.aside("dead") == post.aside("held") == {}
+    until(lambda: read_status(post.client, post.settings).hosts == (), "and the host is no longer named")
+
+
+def test_mail_that_its_sender_may_not_send_stands_in_nobody_s_way_and_is_tried_later(post: Post) -> None:
+    post.simulator.add_fault("error", error="access-denied", recipient="denied")
+    worker = post.worker("-n", "w@web-3")
+    denied = [post.send(f"denied{number}@example.com") for number in range(3)]
+    good = [f"u{number}@example.com" for number in range(40)]
+    post.producer.send(to=good, sender="a@example.com", subject="Hi", text="Hi")
+    until(lambda: sorted(post.arrivals()) == sorted(good), "all other mail is sent")
+    until(lambda: post.client.zcard(post.keys.schedule) == 3, "what is denied waits in the schedule")
+    assert post.aside("dead") == post.aside("held") == {}
+    history = history_of(post.client, post.settings, denied[0])
+    assert history is not None
+    assert (history.state, history.lines[-1].verb, history.lines[-1].code) == (
+        "scheduled",
+        "defer",
+        "AccessDeniedException",
+    )
+    post.simulator.clear_faults()
+    Shelf(post.producer.queue, "scheduled", post.settings.lanes).requeue(Filter())
+    until(lambda: len(post.arrivals()) == 43, "and is sent once it may be")
+    assert worker.text.count("Traceback") == 0
 
 
 @pytest.mark.parametrize("missing", ["AWS_REGION", "AWS_SECRET_ACCESS_KEY"])

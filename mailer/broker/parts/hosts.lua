@@ -1,0 +1,35 @@
+-- hosts: the workers that cannot send from their host, in a hash of 'since tried CODE: words' by worker.
+--
+-- People read it, and nothing is decided by it. An entry ends when its worker sends again; one that nobody has renewed
+-- for FORGOTTEN is of a worker that is gone, or has nothing to try with. Times are epoch microseconds.
+--
+-- Needs now, hosts_key.
+local host_unfit, host_fit
+do
+  local FORGOTTEN = 600e6
+  local since -- by worker, of those that are not forgotten; once they are read
+
+  local function read()
+    since = {}
+    local entries = redis.call('HGETALL', hosts_key)
+    for i = 1, #entries, 2 do
+      local began, tried = string.match(entries[i + 1], '^(%d+) (%d+) ')
+      if tried and math.abs(now - tonumber(tried)) <= FORGOTTEN then
+        since[entries[i]] = math.min(now, tonumber(began))
+      else
+        redis.call('HDEL', hosts_key, entries[i])
+      end
+    end
+  end
+
+  function host_unfit(worker, why)
+    if not since then read() end
+    since[worker] = since[worker] or now
+    redis.call('HSET', hosts_key, worker, string.format('%.0f %.0f ', since[worker], now) .. why)
+  end
+
+  -- '' is nobody: there was no doubt.
+  function host_fit(worker)
+    if worker ~= '' then redis.call('HDEL', hosts_key, worker) end
+  end
+end
