@@ -27,10 +27,9 @@ up: install ## Run everything on this host, until Ctrl-C.
 demo: install ## Watch a few thousand messages flow through all of it; the report is in demo-report/.
 	@$(BIN)/mailer demo
 
-test: install ## Run the tests. What fails runs once more, by itself: a busy machine can stop any process for seconds.
-	@$(BIN)/pytest || { \
-		echo "Once more, what failed and nothing else:"; \
-		$(BIN)/pytest --last-failed --last-failed-no-failures none; }
+test: install ## Run the tests: two files at a time, then alone what measures time.
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not timing"
+	@$(BIN)/pytest -m timing
 
 check: install ## Check style, types, import layers and Lua.
 	$(BIN)/ruff check

@@ -43,6 +43,7 @@ def play(folder: Path) -> tuple[dict[str, Any], str]:
     return found, done.stdout
 
 
+@pytest.mark.timing
 @pytest.mark.timeout(900)
 def test_it_sends_everything_once_at_the_allowed_rate_and_leaves_a_report(tmp_path: Path) -> None:
     report = tmp_path / "demo-report"

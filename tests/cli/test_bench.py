@@ -33,6 +33,7 @@ def a_stage(processes: int = 1, threads: int = 1, per_second: float = 10.0, **ch
     return Measured(processes, threads, per_second, **{**given, **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.timing
 def test_it_measures_workers_on_a_redis_of_its_own_and_draws_and_advises(tmp_path: Path) -> None:
     done = subprocess.run(
         command("bench", *SHORT, "--latency", "10ms", "--rate", "50", "--plot", "bench.svg"),
@@ -51,6 +52,7 @@ def test_it_measures_workers_on_a_redis_of_its_own_and_draws_and_advises(tmp_pat
     assert not list(tmp_path.glob("mailer-bench-*"))
 
 
+@pytest.mark.timing
 def test_an_account_that_allows_little_is_what_limits_it_and_redis_is_left_as_it_was(
     mailer: Mailer, client: redis.Redis, settings: Settings
 ) -> None:

@@ -164,6 +164,7 @@ def slowness(rounds: int = 4000) -> float:
     return max(1.0, (time.process_time() - start) / rounds / at_ease)
 
 
+@pytest.mark.timing
 def test_a_send_costs_less_than_half_a_millisecond(request_bytes: Callable[[str], bytes]) -> None:
     sends = 4000
     with Simulator(rate=1e6, quota=-1, smtp=False) as simulator:

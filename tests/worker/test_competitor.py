@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from mailer.settings import Settings
 from mailer.simulator.client import Simulator
 from ops.bench.competitor import ADDRESS, Competitor
@@ -16,6 +18,8 @@ RATE = 200
 LEARNT_SECONDS, SECONDS = 6.0, 8.0
 STANDSTILL_SECONDS = 0.5
 WINDOWS = 6
+
+pytestmark = pytest.mark.timing
 
 
 @dataclass(frozen=True, slots=True)
