@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,37 @@ def lacking() -> str:
 
 def wrong_by(seconds: float, folder: Path) -> dict[str, str]:
     """The environment of a process whose wall clock is so far ahead. ``folder`` is where the library is kept."""
+    return {"LD_PRELOAD": str(_library(folder)), "CLOCK_AHEAD": f"{seconds:.0f}"}
+
+
+class Clock:
+    """A wall clock that can be put forward and back while its processes run, and that they find so when they start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "clock.step"
+        self._library = _library(folder)
+        self.ahead = 0.0
+        """Of this host's, in seconds."""
+        self._write()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the processes that have it."""
+        return {"LD_PRELOAD": str(self._library), "CLOCK_STEP": str(self._file)}
+
+    def step(self, seconds: float) -> None:
+        """Put it forward, or back."""
+        self.ahead += seconds
+        self._write()
+
+    def _write(self) -> None:
+        micros = struct.pack("=q", round(self.ahead * 1e6))
+        with self._file.open("r+b" if self._file.exists() else "w+b") as file:
+            file.write(micros)
+
+
+def _library(folder: Path) -> Path:
     library = folder / "clock.so"
     if not library.exists():
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(_SOURCE)], check=True)
-    return {"LD_PRELOAD": str(library), "CLOCK_AHEAD": f"{seconds:.0f}"}
+    return library

