@@ -18,7 +18,7 @@ from kombu.log import get_logger
 from kombu.utils.json import dumps
 
 from mailer.broker.eta import due_us
-from mailer.broker.leases import BACK, Call, Leases, Settlement
+from mailer.broker.leases import BACK, REPEAT_SECONDS, Call, Leases, Settlement
 from mailer.broker.take import Answer, Take, read
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Gate:
         self._listening_since: float | None = None
         self._wake_at: float | None = None
         self._stopped = ""
+        self._refusal = ""
         self._most_silence = take.lease_seconds / CALLS_A_LEASE
         self._called_at = -math.inf
         # The connection before this one may have been lost in the middle of a call.
@@ -92,7 +93,7 @@ class Gate:
         if self._call is not None:
             return self._answer_seconds
         now = time.monotonic()
-        waits = [self._called_at + self._most_silence - now]
+        waits = [self._called_at + self._most_silence - now, self.leases.repeats_in]
         if self.channel.room() > 0:
             waits.append(self._ask_at - now)
         elif rests := self.leases.fitness.rests:
@@ -121,7 +122,7 @@ class Gate:
             logger.warning("Redis answers again: mail goes out as before")
             self.leases.refusal = ""
         answer = read(reply)
-        tags = self.leases.answered(call, answer.lanes, self._take.lease_seconds, answer.redis_us)
+        tags = self._answered(call, answer)
         if call.wanted:
             self._plan(answer)
             self._say_what_stopped(answer.stopped)
@@ -168,8 +169,7 @@ class Gate:
             if self._call is not None and client.connection is not None and client.connection._sock is not None:
                 call, self._call = self._call, None
                 answer = read(client.parse_response(client.connection, "EVALSHA"))
-                tags = self.leases.answered(call, answer.lanes, self._take.lease_seconds, answer.redis_us)
-                self._hand_back(tags)
+                self._hand_back(self._answered(call, answer))
         except (redis.exceptions.RedisError, OSError):
             pass
         self.leases.abandon_all()
@@ -197,6 +197,19 @@ class Gate:
         except CONNECTION_LOST:
             client.connection.disconnect()
             raise
+
+    def _answered(self, call: Call, answer: Answer) -> list[str]:
+        if answer.refused:
+            self.channel.call_later(REPEAT_SECONDS)
+        if answer.refusal != self._refusal and (answer.refusal or call.verdicts):
+            if answer.refusal:
+                logger.error(
+                    "Redis refuses to settle %d messages, and is asked again: %s", len(answer.refused), answer.refusal
+                )
+            else:
+                logger.warning("Redis settles messages again")
+            self._refusal = answer.refusal
+        return self.leases.answered(call, answer.lanes, self._take.lease_seconds, answer.redis_us, answer.refused)
 
     def _plan(self, answer: Answer) -> None:
         # Where it is not known that this host can send, fresh mail is for those of which it is.

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from mailer.broker.fitness import Fitness
 SETTLEMENTS_AT_ONCE = 512
 _LONGEST_WAY_US = 60_000_000
 """Longer than a lost call is on its way."""
+REPEAT_SECONDS = 1.0
+"""How long what Redis refused waits until Redis is told again."""
 
 
 class Settlement(NamedTuple):
@@ -130,6 +132,8 @@ class Leases:
         self._outbox: deque[tuple[str, Settlement]] = deque()
         self._unanswered: dict[int, Call] = {}
         self._doubts: list[Doubt] = []
+        self._refused: deque[tuple[str, Settlement]] = deque()
+        self._repeat_at = math.inf
         self._numbers = itertools.count(1)
         self.fitness = Fitness(clock)
         # Redis's clock less ours, in seconds: at most as much too large as an answer took, and as much too small.
@@ -144,9 +148,15 @@ class Leases:
         return len(self._held)
 
     @property
+    @property
+    def repeats_in(self) -> float:
+        """Seconds until what Redis refused is to be told again; infinite where nothing is."""
+        return max(0.0, self._repeat_at - self._clock())
+
+    @property
     def unsettled(self) -> bool:
-        """Whether there is something to tell Redis."""
-        if self._outbox:
+        """Whether there is something to tell Redis now."""
+        if self._outbox or self._repeat_at <= self._clock():
             return True
         return bool(self._doubts) and any(doubt.due <= self._clock() for doubt in list(self._doubts))
 
@@ -165,6 +175,10 @@ class Leases:
             now = self._clock()
             # Before the outbox is emptied: what is settled meanwhile either goes along or wakes again.
             self._woken = self.makes_room = False
+            if self._repeat_at <= now:
+                self._outbox.extendleft(reversed(self._refused))
+                self._refused.clear()
+                self._repeat_at = math.inf
             settlements: list[tuple[str, Settlement]] = []
             while self._outbox and len(settlements) < SETTLEMENTS_AT_ONCE:
                 settlements.append(self._outbox.popleft())
@@ -177,9 +191,18 @@ class Leases:
             self._unanswered[call.number] = call
             return call
 
-    def answered(self, call: Call, lanes: list[str], lease_seconds: float, redis_us: int) -> list[str]:
-        """The call was answered, at ``redis_us`` on Redis's clock, with messages of these lanes; returns their tags."""
+    def answered(
+        self, call: Call, lanes: list[str], lease_seconds: float, redis_us: int, refused: Sequence[str] = ()
+    ) -> list[str]:
+        """The call was answered, at ``redis_us`` on Redis's clock, with messages of these lanes; returns their tags.
+
+        ``refused`` are tags whose settlement Redis refused: it is told of them again.
+        """
         with self._lock:
+            if refused:
+                again = set(refused)
+                self._refused += [pair for pair in call.verdicts if pair[0] in again]
+                self._repeat_at = min(self._repeat_at, self._clock() + REPEAT_SECONDS)
             self._unanswered.pop(call.number, None)
             self._offset = redis_us / 1e6 - call.sent_at
             self._least_offset = redis_us / 1e6 - self._clock()

@@ -39,8 +39,7 @@ local rate_before, headroom_before, burst_before, ses_rate, ses_quota, ses_at, s
 ses_rate, ses_quota, ses_at = tonumber(ses_rate or ''), tonumber(ses_quota or ''), account_moment('limits_at', ses_at, 0)
 set_wanted, set_until = tonumber(set_wanted or ''), tonumber(set_until or '')
 
--- What is over is forgotten last of all.
-local over, gone = {}, {}
+local gone = {}
 -- Turns told under another rate may lie far ahead.
 local turns_differ = false
 
@@ -61,7 +60,7 @@ local verbs = {
       stop_over()
     end
     stop_told(allows)
-    over[#over + 1] = 'refreshing'
+    account_forget('refreshing')
   end },
   set = { 4, function(rate, till, who, why)
     turns_differ = true
@@ -142,11 +141,8 @@ if some_live then account_set('asks', some_leave_open and '1' or '0') end
 if set_wanted and not (set_until and set_until <= now) then
   account_set('set_rate', number(ses_has_rate and ses_holds and math.min(set_wanted, ses_rate) or set_wanted))
 else
-  for _, name in ipairs({ 'set_rate', 'set_wanted', 'set_until', 'set_by', 'set_reason', 'set_at' }) do
-    over[#over + 1] = name
-  end
+  account_forget('set_rate', 'set_wanted', 'set_until', 'set_by', 'set_reason', 'set_at')
 end
+if turns_differ then account_forget('turn') end
 account_write()
-if turns_differ then over[#over + 1] = 'turn' end
-if #over > 0 then account_forget(unpack(over)) end
 if #gone > 0 then redis.call('HDEL', wishes_key, unpack(gone)) end

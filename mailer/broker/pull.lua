@@ -11,25 +11,43 @@
 --       else per message: its member of the schedule, or its name on the shelf; SHA-1 of what is stored under that name;
 --         the note for its record ('' = no record); and to requeue it the number of the lane's key and the envelope,
 --         else '' and ''
--- Returns how many were pulled. Of the others nothing is there any more, or another message is.
+-- Returns  1 how many were pulled  2 why it ended before the last of them ('' = it did not)
+--          Of the others nothing is there any more, or another message is.
 local place, verb = ARGV[1], ARGV[2]
 local requeued = verb == 'tail' or verb == 'head'
 local doorbell_key, content_key, references_key, records_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local keep_records, most_record_bytes = nil, nil
 part 'clock'
+part 'attempt'
 part 'doorbell'
 part 'content'
 part 'envelope'
 part 'records'
-local pulled = 0
+local pulled, why = 0, ''
 
-local function pull(name, digest)
-  if place == 'schedule' then return redis.call('ZREM', KEYS[5], name) == 1 and name end
+-- All that is stored of it; nil where nothing is, or another message.
+local function look(name, digest)
+  if place == 'schedule' then return redis.call('ZSCORE', KEYS[5], name) and name end
   local stored = redis.call('HGET', KEYS[5], name)
-  if not stored or redis.sha1hex(stored) ~= digest then return nil end
-  redis.call('HDEL', KEYS[5], name)
+  return stored and redis.sha1hex(stored) == digest and stored
+end
+
+local function pull(name, digest, note, lane, envelope)
+  local stored = look(name, digest)
+  if not stored then return end
+  if requeued then redis.call(verb == 'head' and 'RPUSH' or 'LPUSH', KEYS[tonumber(lane)], envelope) end
+  if place == 'shelf' then redis.call('HDEL', KEYS[5], name) end
   redis.call('ZREM', KEYS[6], name)
-  return stored
+  pulled = pulled + 1
+  if not requeued then content_release(stored) end
+  if note ~= '' then record(requeued and 'requeue' or verb, note) end
+end
+
+local function pull_all()
+  -- Whether they can be deleted, before they are put into lanes.
+  if place == 'shelf' then redis.call('HDEL', KEYS[5], '') end
+  redis.call('ZREM', KEYS[6], '')
+  for i = 3, #ARGV, 5 do pull(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) end
 end
 
 if place == 'lane' then
@@ -40,19 +58,9 @@ if place == 'lane' then
     if id then record(verb, envelope_note(id, ARGV[3], envelope, '', '')) end
   end
 else
-  for i = 3, #ARGV, 5 do
-    local stored = pull(ARGV[i], ARGV[i + 1])
-    if stored then
-      pulled = pulled + 1
-      if requeued then
-        redis.call(verb == 'head' and 'RPUSH' or 'LPUSH', KEYS[tonumber(ARGV[i + 3])], ARGV[i + 4])
-      else
-        content_release(stored)
-      end
-      if ARGV[i + 2] ~= '' then record(requeued and 'requeue' or verb, ARGV[i + 2]) end
-    end
-  end
+  local done, error_text = attempt(pull_all)
+  if not done then why = error_text end
 end
 if requeued and pulled > 0 then ring() end
 records_write()
-return pulled
+return { pulled, why }

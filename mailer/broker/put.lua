@@ -1,4 +1,4 @@
--- put: enqueue messages on one lane, at once or for later, and ring for a worker.
+-- put: enqueue messages on one lane, at once or for later, and ring for a worker. All or none.
 --
 -- KEYS  1 doorbell
 -- ARGV  1 lane's name  2 content hash or ''  3 content bytes or ''  4 idempotency TTL, milliseconds
@@ -8,40 +8,58 @@
 -- producer's user need not be able to read mail.
 -- Returns 'MISSING' if the content is neither given nor stored (nothing was enqueued), else a flat array of
 --       position (1-based), id in force  for each message whose idempotency key was already taken.
+--
+-- It must not have the flag allow-oom, which the scripts of workers have: a full Redis takes no more mail, and has room
+-- left to settle what it holds.
 local lane, hash, bytes = ARGV[1], ARGV[2], ARGV[3]
 local doorbell_key, lane_key = KEYS[1], ARGV[5]
 local schedule_key, schedule_number_key, content_key, references_key = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local AT_ONCE = 1000
 part 'content'
 if hash ~= '' and bytes == '' and not content_is_stored(hash) then return redis.status_reply('MISSING') end
 
 part 'clock'
+part 'attempt'
 part 'schedule'
 part 'doorbell'
-local duplicates, ready, accepted = {}, {}, 0
+local duplicates, ready, later, keyed, referred = {}, {}, {}, {}, 0
 
-for i = 10, #ARGV, 4 do
-  local due, id, key, envelope = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local fresh = true
-  if key ~= '' then
-    fresh = redis.call('SET', key, id, 'NX', 'PX', ARGV[4])
+local function enqueue()
+  for i = 10, #ARGV, 4 do
+    local due, id, key, envelope = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    local fresh = key == '' or redis.call('SET', key, id, 'NX', 'PX', ARGV[4])
     if not fresh then
       duplicates[#duplicates + 1] = (i - 6) / 4
       duplicates[#duplicates + 1] = redis.call('GET', key)
-    end
-  end
-  if fresh then
-    accepted = accepted + 1
-    if due > now then
-      schedule(lane, due, envelope)
     else
-      ready[#ready + 1] = envelope
+      if key ~= '' then keyed[#keyed + 1] = key end
+      if due > now then
+        later[#later + 1] = { due, lane, envelope }
+      else
+        ready[#ready + 1] = envelope
+      end
     end
   end
+  if hash ~= '' then
+    referred = #ready + #later
+    if referred > 0 then content_refer(hash, bytes, referred) end
+  end
+  -- Nothing takes messages back. So where there are two places, it is known of the second that it can be written before
+  -- the first is.
+  local number = #later > 0 and schedule_numbers(#later)
+  if #later > 0 and #ready > 0 then redis.call('ZADD', schedule_key, 'XX', 0, '') end
+  for first = 1, #ready, AT_ONCE do
+    redis.call('LPUSH', lane_key, unpack(ready, first, math.min(first + AT_ONCE - 1, #ready)))
+  end
+  if #later > 0 then schedule_all(later, number) end
 end
 
-for first = 1, #ready, 1000 do
-  redis.call('LPUSH', lane_key, unpack(ready, first, math.min(first + 999, #ready)))
+local enqueued, why = attempt(enqueue)
+if not enqueued then
+  -- So that the same call can be made again.
+  for _, key in ipairs(keyed) do redis.pcall('SET', key, '', 'PXAT', 1) end
+  if referred > 0 then content_unrefer(hash, referred) end
+  return redis.error_reply(why)
 end
-if hash ~= '' and accepted > 0 then content_refer(hash, bytes, accepted) end
-if accepted > 0 then ring() end
+if #ready + #later > 0 then ring() end
 return duplicates

@@ -24,7 +24,7 @@ from mailer.broker.queue import Queue, translated
 from mailer.broker.scan import scan
 from mailer.broker.script import script
 from mailer.broker.shelved import Shelved, moment
-from mailer.errors import InvalidMessage, InvalidRequest, NotFound
+from mailer.errors import InvalidMessage, InvalidRequest, NotFound, QueueUnavailable
 
 ShelfName = Literal["dead", "held", "scheduled"]
 
@@ -363,7 +363,12 @@ class Shelf:
             where = (message.stored, "") if self.name == "scheduled" else (_raw(message.name), message.digest)
             arguments += (*where, note, *requeue)
         with translated("write", "changed by this call"):
-            return int(script("pull").run(self._client, [*names, *map(keys.lane, self._lanes)], arguments))
+            pulled, why = script("pull").run(self._client, [*names, *map(keys.lane, self._lanes)], arguments)
+        if why:
+            raise QueueUnavailable(
+                f"Redis refused: {why.decode(errors='replace')}. {pulled} of {len(pulls)} were changed"
+            )
+        return int(pulled)
 
     def _position(self, lane: str) -> int:
         if lane not in self._lanes:

@@ -38,16 +38,21 @@
 --          4 microseconds for which the permits are good: used later they meet the next ones at SES
 --          5 this server's time, epoch microseconds
 --          6 why nothing is handed out, or nothing of some lane, though asked for ('' = nothing is paused or stopped)
+--          7 tags whose settlement was refused, behind the reason: they are leased as before, and the worker repeats it
+--            ({} = all are settled)
 --          then lane, envelope for each message handed out; the i-th has the tag 'owner:call:i'.
 --
 -- Its parts lie in parts/, each with what it knows of its own keys: the rate, the quota, a stop by SES, the records and
--- the places where messages lie. The clock is Redis's.
+-- the places where messages lie. The clock is Redis's. attempt.lua says how it outlives what Redis refuses: a message
+-- that cannot be moved waits where it is, and the others go on.
 local RECLAIM_AT_ONCE, DUE_AT_ONCE, SUSPECTS_PASSED = 64, 256, 64
 -- The most that one call hands out, or moves into a lane: they become arguments of one command, of which Lua's stack
 -- holds 8,000.
 local MOST_AT_ONCE = 3500
 local LIMITS_FRESH, REFRESH_PATIENCE = 60e6, 10e6
 local SEEN_STEP = 0.25e6
+-- Verbs by which a message is gone, and its content with it.
+local LETS_GO = { sent = true, forget = true }
 
 local owner, call, wanted, lease, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local latest, suspects = tonumber(ARGV[6]) or math.huge, tonumber(ARGV[8])
@@ -58,6 +63,7 @@ local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[
 local schedule_number_key, hosts_key, lane_prefix = KEYS[14], KEYS[15], ARGV[11]
 
 part 'clock'
+part 'attempt'
 part 'moment'
 part 'account'
 part 'rate'
@@ -75,7 +81,7 @@ part 'records'
 local is_ahead = moment_put_back(tonumber(ARGV[12]) or 0) > 0
 wanted = (now > latest or is_ahead) and 0 or math.min(wanted, MOST_AT_ONCE)
 
-local lanes, lane_named = {}, {}
+local lanes, lane_named, lows = {}, {}, {}
 local next_key, next_arg = 16, 13
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
@@ -84,6 +90,7 @@ for i = 1, tonumber(ARGV[7]) do
     low = { KEYS[next_key + 1], KEYS[next_key + 2], KEYS[next_key + 3] },
   }
   lanes[i], lane_named[lane.name] = lane, lane
+  for _, low in ipairs(lane.low) do lows[#lows + 1] = low end
   next_key, next_arg = next_key + 4, next_arg + 4
 end
 
@@ -108,54 +115,51 @@ local function hold(tag, lane, envelope, code, words)
   set_aside(held, held_index, envelope_id(envelope) or tag, tag, lane, envelope, code, words)
 end
 
+-- Each writes the message to where it goes first: nothing behind that can be refused.
 local settle = {
-  sent = function(_, _, envelope, tag, _, worker)
-    content_release(envelope)
+  sent = function(_, _, _, tag, _, worker)
     stop_sent(tag)
-    host_fit(worker)
+    attempt(host_fit, worker)
   end,
-  forget = function(_, charged, envelope, tag)
-    not_tried(charged, tag)
-    content_release(envelope)
-  end,
+  forget = function(_, charged, _, tag) not_tried(charged, tag) end,
   back = function(lane, charged, envelope, tag)
-    not_tried(charged, tag)
     to_head(lane, envelope)
+    not_tried(charged, tag)
   end,
   unfit = function(lane, charged, envelope, tag, worker, why)
-    not_tried(charged, tag)
     to_head(lane, envelope)
-    host_unfit(worker, why)
+    not_tried(charged, tag)
+    attempt(host_unfit, worker, why)
   end,
   throttled = function(lane, charged, envelope)
-    quota_give_back(charged)
     to_head(lane, envelope)
+    quota_give_back(charged)
     rate_refused()
   end,
   over_quota = function(lane, charged, envelope, tag, code, words)
-    quota_give_back(charged)
     to_head(lane, envelope)
+    quota_give_back(charged)
     if not quota_is_known then return stop_refused(tag, code, words) end
     quota_refused()
     account_set('over_quota', code .. ': ' .. words)
   end,
   stop = function(lane, charged, envelope, tag, code, words)
-    quota_give_back(charged)
     to_head(lane, envelope)
+    quota_give_back(charged)
     stop_refused(tag, code, words)
   end,
   retry = function(lane, charged, _, _, delay, envelope)
-    quota_give_back(charged)
     schedule(lane, now + tonumber(delay), envelope)
+    quota_give_back(charged)
   end,
   resend = function(lane, _, _, _, delay, envelope) schedule(lane, now + tonumber(delay), envelope) end,
   defer = function(lane, charged, _, tag, due, envelope)
-    not_tried(charged, tag)
     schedule(lane, due, envelope)
+    not_tried(charged, tag)
   end,
   dead = function(lane, charged, envelope, tag, code, words)
-    quota_give_back(charged)
     letter(tag, lane, envelope, code, words)
+    quota_give_back(charged)
   end,
   hold = function(lane, _, envelope, tag, code, words) hold(tag, lane, envelope, code, words) end,
 }
@@ -163,7 +167,7 @@ local settle = {
 -- 1. A pause that a person gave an end ends by itself.
 local paused, paused_until, wake, seen, patient, asks, limits_at, refreshing = account_read('paused', 'paused_until',
   'wake', 'seen', 'patient', 'asks', 'limits_at', 'refreshing')
-if paused_until and tonumber(paused_until) <= now then
+if paused_until and (tonumber(paused_until) or math.huge) <= now then
   paused = false
   account_forget('paused', 'paused_at', 'paused_until', 'paused_by')
 end
@@ -174,9 +178,9 @@ end
 seen, patient = tonumber(seen or ''), account_moment('patient', patient, lease)
 local put_back = moment_put_back(seen or 0)
 if put_back > 0 then
-  leases_put_back(put_back, now + lease)
-  schedule_put_back(now, put_back)
-  records_put_back(put_back)
+  attempt(leases_put_back, put_back, now + lease)
+  attempt(schedule_put_back, now, put_back)
+  attempt(records_put_back, put_back)
 end
 local is_behind = now - latest > lease / 2
 if is_behind or is_ahead or put_back > 0 or (seen and now - seen > lease / 2) then
@@ -186,29 +190,49 @@ end
 if not seen or math.abs(now - seen) > SEEN_STEP then account_set_time('seen', now) end
 
 -- 3. Settle.
-for i = next_arg, #ARGV, 5 do
-  local verb, tag, note = ARGV[i], ARGV[i + 1], ARGV[i + 4]
-  local lane, charged, envelope = unlease(tag)
+local released, unsettled = {}, {}
+local can_end, why_not
+
+-- Whether a lease can be ended, before anything of it is written elsewhere.
+local function leases_may_end()
+  if can_end == nil then can_end, why_not = attempt(leases_can_end) end
+  return can_end, why_not
+end
+
+local function settle_one(verb, tag, first, second, note)
+  local lane, charged, envelope = lease_of(tag)
   if lane then
-    settle[verb](lane, charged, envelope, tag, ARGV[i + 2], ARGV[i + 3])
+    if lane == '' and not LETS_GO[verb] then
+      verb, first, second = 'dead', 'Undecodable', 'Its lease cannot be read.'
+    end
+    settle[verb](lane, charged, envelope, tag, first, second)
+    lease_end(tag)
+    if LETS_GO[verb] then released[#released + 1] = envelope end
     if note == '' and (verb == 'dead' or verb == 'hold') then
-      note = envelope_note(envelope_id(envelope) or tag, lane, envelope, ARGV[i + 2], ARGV[i + 3])
+      note = envelope_note(envelope_id(envelope) or tag, lane, envelope, first, second)
     end
   elseif verb == 'sent' then
     -- SES has it, says a worker whose lease had run out by then.
-    local late = take_off(held, held_index, ARGV[i + 2], tag)
-    if late then content_release(late) end
+    released[#released + 1] = take_off(held, held_index, first, tag)
   end
   -- The news of a late send is worth its line. Where it is no news but a repetition, readers see the same note twice.
   if note ~= '' and (lane or verb == 'sent') then record(verb, note) end
 end
 
+for i = next_arg, #ARGV, 5 do
+  local done, why = leases_may_end()
+  if done then done, why = attempt(settle_one, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) end
+  if not done then
+    unsettled[1] = unsettled[1] or why
+    unsettled[#unsettled + 1] = ARGV[i + 1]
+    -- Its worker is there, and repeats it.
+    lease_prolong(ARGV[i + 1], now + lease)
+  end
+end
+
 -- 4. Reclaim. Nobody knows whether these were sent, so their quota stays spent.
-local ended = now > patient and leases_ended(now, RECLAIM_AT_ONCE) or {}
--- Backwards, so that what was taken first comes to lie at the head.
-for i = #ended, 1, -1 do
-  local tag = ended[i]
-  local lane, _, envelope = unlease(tag)
+local function reclaim(tag)
+  local lane, _, envelope = lease_of(tag)
   if lane then
     local verb, code, words = 'hold', 'LeaseExpired', 'Its worker was lost while it held the message.'
     if lane_named[lane] and lane_named[lane].policy == 'resend' then
@@ -218,23 +242,51 @@ for i = #ended, 1, -1 do
         verb = 'lost'
       end
     end
-    record(verb, envelope_note(envelope_id(envelope) or tag, lane, envelope, code, words))
     if verb == 'lost' then
       to_head(lane, as_suspect(envelope))
     else
       hold(tag, lane, envelope, code, words)
     end
+    record(verb, envelope_note(envelope_id(envelope) or tag, lane, envelope, code, words))
   end
+  lease_end(tag)
 end
 
+local over = now > patient and leases_over(now, RECLAIM_AT_ONCE) or {}
+-- Backwards, so that what was taken first comes to lie at the head.
+for i = #over, 1, -1 do
+  -- What cannot be put anywhere makes room for the others.
+  if not (leases_may_end() and attempt(reclaim, over[i])) then lease_prolong(over[i], now + idle) end
+end
+leases_end()
+for _, envelope in ipairs(released) do content_release(envelope) end
+quota_settle()
+
 -- 5. What has come due joins its lane, and so does what stock Celery sent with a lower priority.
-take_due(now, DUE_AT_ONCE, function(lane, envelope) redis.call('LPUSH', lane_key(lane), envelope) end)
-for _, lane in ipairs(lanes) do
-  if redis.call('EXISTS', unpack(lane.low)) > 0 then
+attempt(take_due, now, DUE_AT_ONCE, function(lane, envelope)
+  if lane == '' then
+    letter(redis.sha1hex(envelope), lane, envelope, 'Undecodable', 'It lay in the schedule and cannot be read.')
+  else
+    redis.call('LPUSH', lane_key(lane), envelope)
+  end
+end)
+
+-- How many joined the lane.
+local function take_low(lane, low)
+  local found, first_out = redis.call('LRANGE', low, -MOST_AT_ONCE, -1), {}
+  if #found == 0 then return 0 end
+  redis.call('LTRIM', low, 0, -1)
+  for i = #found, 1, -1 do first_out[#first_out + 1] = found[i] end
+  redis.call('LPUSH', lane.key, unpack(first_out))
+  redis.call('LTRIM', low, 0, -#found - 1)
+  return #found
+end
+
+if redis.call('EXISTS', unpack(lows)) > 0 then
+  for _, lane in ipairs(lanes) do
     for _, low in ipairs(lane.low) do
-      local found = redis.call('RPOP', low, MOST_AT_ONCE)
-      if found then redis.call('LPUSH', lane.key, unpack(found)) end
-      if found and #found == MOST_AT_ONCE then break end -- the rest comes with the next calls
+      local _, count = attempt(take_low, lane, low)
+      if count == MOST_AT_ONCE then break end -- the rest comes with the next calls
     end
   end
 end
@@ -251,7 +303,7 @@ if refresh then
 end
 
 -- 7. Hand out.
-local reply = { -1, 0, refresh and 1 or 0, math.ceil(rate_slack()), now, '' }
+local reply = { -1, 0, refresh and 1 or 0, math.ceil(rate_slack()), now, '', unsettled }
 local is_probe = stop_is_probe_due()
 local is_shut = paused or not rate_is_known or (stop_words() and not is_probe)
 if is_probe then wanted = math.min(wanted, 1) end
@@ -263,49 +315,75 @@ local function say(why) reply[6] = reply[6] .. (reply[6] ~= '' and '; ' or '') .
 
 -- Why the lane is paused; nil if it is not.
 local function pause_of(lane)
-  local pause = redis.call('HMGET', account_key, 'paused:' .. lane, 'paused_until:' .. lane)
-  if pause[2] and tonumber(pause[2]) <= now then
+  local why, until_ = account_read('paused:' .. lane, 'paused_until:' .. lane)
+  if until_ and (tonumber(until_) or math.huge) <= now then
     account_forget('paused:' .. lane, 'paused_at:' .. lane, 'paused_until:' .. lane, 'paused_by:' .. lane)
     return nil
   end
-  return pause[1] or nil
+  return why or nil
 end
 
--- Up to `want` messages from the head of a lane, and no suspect where this worker has one.
-local function pop(lane, want)
-  local popped, passed = {}, {}
+-- Up to `want` messages at the head of a lane, and no suspect where this worker has one; then how many lie up to the last
+-- of them. They stay there until commit.
+local function choose(lane, want)
+  local chosen, looked_at, passed = {}, 0, 0
   repeat
-    local asked = want - #popped
-    local found = redis.call('RPOP', lane, asked) or {}
-    for _, envelope in ipairs(found) do
-      if not is_suspect(envelope) then
-        popped[#popped + 1] = envelope
+    local asked = want - #chosen
+    local found = redis.call('LRANGE', lane, -looked_at - asked, -looked_at - 1)
+    for i = #found, 1, -1 do
+      if not is_suspect(found[i]) then
+        chosen[#chosen + 1] = found[i]
       elseif suspects > 0 then
         suspects = suspects - 1
-        popped[#popped + 1] = envelope
+        chosen[#chosen + 1] = found[i]
       else
-        passed[#passed + 1] = envelope
+        passed = passed + 1
       end
     end
-  until #popped == want or #found < asked or #passed >= SUSPECTS_PASSED
-  for i = #passed, 1, -1 do redis.call('RPUSH', lane, passed[i]) end
-  return popped
+    looked_at = looked_at + #found
+  until #chosen == want or #found < asked or passed >= SUSPECTS_PASSED
+  -- Whether they can be taken out, before they are leased.
+  if #chosen > 0 then redis.call('LTRIM', lane, 0, -1) end
+  return chosen, looked_at
 end
+
+local picked = {} -- by lane's key: how many were chosen, in front of how many that stay
 
 local function hand_out(lane)
   local room = quota_room(lane.reserve)
   local want = math.min(wanted - granted, permits - granted, room - granted)
+  local left = 0
   if want > 0 then
-    for _, envelope in ipairs(pop(lane.key, want)) do
+    local chosen, looked_at = choose(lane.key, want)
+    for _, envelope in ipairs(chosen) do
       granted = granted + 1
       lease_to(owner .. ':' .. call .. ':' .. granted, now + lease, lane.name, quota_minute, envelope)
       reply[#reply + 1] = lane.name
       reply[#reply + 1] = envelope
     end
+    picked[#picked + 1] = { key = lane.key, chosen = chosen, looked_at = looked_at }
+    left = #chosen
   end
-  if (granted == wanted or granted >= permits) and room > granted and redis.call('EXISTS', lane.key) == 1 then
+  if (granted == wanted or granted >= permits) and room > granted and redis.call('LLEN', lane.key) > left then
     backlog = true
     starved = starved or granted < wanted
+  end
+end
+
+-- What was chosen is leased, and leaves its lane.
+local function commit()
+  quota_charge(granted)
+  local leased, why = attempt(leases_write)
+  if not leased then
+    quota_charge(-granted)
+    error(why, 0)
+  end
+  for _, each in ipairs(picked) do
+    if #each.chosen == each.looked_at then
+      redis.call('LTRIM', each.key, 0, -each.looked_at - 1)
+    else
+      for _, envelope in ipairs(each.chosen) do redis.call('LREM', each.key, -1, envelope) end
+    end
   end
 end
 
@@ -321,8 +399,9 @@ local function ask_again()
     return
   end
   reply[1], reply[2] = idle, 1
-  redis.call('DEL', doorbell_key)
-  local moment = redis.call('ZRANGE', schedule_key, 0, 0, 'WITHSCORES')[2]
+  redis.pcall('DEL', doorbell_key)
+  local read, first_due = attempt(redis.call, 'ZRANGE', schedule_key, 0, 0, 'WITHSCORES')
+  local moment = read and first_due[2]
   if not moment or tonumber(moment) >= now + idle then return end
   -- One of the idle workers is told the moment; the others would only get in its way.
   local told, by = string.match(wake or '', '^(%S+) (%S+)$')
@@ -344,19 +423,25 @@ if wanted > 0 then
       if pause then
         say('lane ' .. lane.name .. ' is paused: ' .. pause)
       elseif not is_shut then
-        hand_out(lane)
+        local handed, why = attempt(hand_out, lane)
+        if not handed then say('lane ' .. lane.name .. ' is refused: ' .. why) end
       end
     end
   end
   if granted > 0 then
-    leases_write()
-    quota_charge(granted)
+    quota_spend(granted)
     rate_spend(granted)
     if is_probe then stop_probe_with(owner .. ':' .. call .. ':1') end
   end
   ask_again()
 end
 
-account_write()
+-- The account's state first: what was spent and not handed out comes back by itself.
+local written, why = attempt(account_write)
+if written and granted > 0 then written, why = attempt(commit) end
+if not written then
+  reply = { idle, 0, reply[3], reply[4], now, reply[6], unsettled }
+  say(why)
+end
 records_write()
 return reply

@@ -35,7 +35,8 @@ def lanes_of(names: Sequence[str], unknown: Mapping[str, str]) -> list[Lane]:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What take answered. ``wait_seconds`` None: as planned before. ``good_seconds``: how long the permits are good.
-    ``stopped``: what of the account is paused or parked, and why; told to those that wanted messages."""
+    ``stopped``: what of the account is paused or parked, and why; told to those that wanted messages. ``refused`` are
+    the tags whose settlement Redis refused, and ``refusal`` is why: nothing of them was written."""
 
     wait_seconds: float | None
     listen: bool
@@ -43,6 +44,8 @@ class Answer:
     good_seconds: float
     redis_us: int
     stopped: str
+    refused: list[str]
+    refusal: str
     lanes: list[str]
     envelopes: list[bytes]
 
@@ -106,12 +109,13 @@ class Take:
             leases.abandon(call)
             raise
         answer = read(reply)
-        return answer, leases.answered(call, answer.lanes, self.lease_seconds, answer.redis_us)
+        return answer, leases.answered(call, answer.lanes, self.lease_seconds, answer.redis_us, answer.refused)
 
 
 def read(reply: Sequence[Any]) -> Answer:
     """The script's reply, parsed."""
-    wait, listen, refresh, good, now, stopped = reply[:6]
+    wait, listen, refresh, good, now, stopped, unsettled = reply[:7]
+    refusal, *refused = (each.decode(errors="replace") for each in unsettled or [b""])
     return Answer(
         wait_seconds=None if wait < 0 else wait / 1e6,
         listen=listen == 1,
@@ -119,6 +123,8 @@ def read(reply: Sequence[Any]) -> Answer:
         good_seconds=good / 1e6,
         redis_us=now,
         stopped=stopped.decode(errors="replace"),
-        lanes=[lane.decode() for lane in reply[6::2]],
-        envelopes=list(reply[7::2]),
+        refused=refused,
+        refusal=refusal,
+        lanes=[lane.decode() for lane in reply[7::2]],
+        envelopes=list(reply[8::2]),
     )

@@ -291,7 +291,7 @@ class Channel(stock.Channel):
         keys, dropped, batch = self.keys, 0, 500
         while True:
             where = [keys.doorbell, keys.content, keys.references, keys.records, keys.lane(queue)]
-            count = script("pull").run(self.plain_client(), where, ["lane", "drop", queue, batch])
+            count, _ = script("pull").run(self.plain_client(), where, ["lane", "drop", queue, batch])
             dropped += count
             if count < batch:
                 return dropped

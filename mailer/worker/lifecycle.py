@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -95,7 +96,7 @@ class LastFlush:
             self._thread.join(_PATIENCE_SECONDS)
         while not self._flush() and time.monotonic() < deadline:
             time.sleep(_EVERY_SECONDS)
-        if self.leases.unsettled or (self._thread is not None and self._thread.is_alive()):
+        if not self._is_done or (self._thread is not None and self._thread.is_alive()):
             logger.error("Stopped with settlements unsent: those leases run out by themselves")
 
     def _until_stopped(self) -> None:
@@ -112,7 +113,11 @@ class LastFlush:
             self._failing = True
             return False
         self._failing = False
-        return True
+        return self._is_done
+
+    @property
+    def _is_done(self) -> bool:
+        return not self.leases.unsettled and self.leases.repeats_in == math.inf
 
 
 def settle_to_the_last(settings: Settings) -> None:

@@ -154,13 +154,19 @@ class Account:
 
     def whereabouts(self) -> list[str]:
         """The id of every message, once for each place it lies in."""
-        raw: list[bytes] = []
-        for lane in LANES:
-            raw += self.client.lrange(self.keys.lane(lane), 0, -1)  # type: ignore[arg-type]
-        raw += self.client.hvals(self.keys.leased)  # type: ignore[arg-type]
-        raw += self.client.zrange(self.keys.schedule, 0, -1)  # type: ignore[arg-type]
-        for shelf in ("dead", "held"):
-            raw += self.client.hvals(self.keys.aside(shelf))  # type: ignore[arg-type]
+        keys = self.keys
+        places = [*map(keys.lane, LANES), keys.leased, keys.schedule, keys.aside("dead"), keys.aside("held")]
+        return [found for place in places for found in self.whereabouts_of(place)]
+
+    def whereabouts_of(self, key: str) -> list[str]:
+        """The ids of the messages in that key, in its order."""
+        read = {
+            b"list": lambda: self.client.lrange(key, 0, -1),
+            b"hash": lambda: self.client.hvals(key),
+            b"zset": lambda: self.client.zrange(key, 0, -1),
+            b"none": list,
+        }
+        raw: list[bytes] = read[self.client.type(key)]()  # type: ignore[index,assignment]
         return [json.loads(value.rsplit(b"\n", 1)[-1])["headers"]["id"] for value in raw]
 
 

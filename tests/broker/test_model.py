@@ -304,7 +304,7 @@ class AccountMachine(RuleBasedStateMachine):
     def drop(self, lane: str, count: int) -> None:
         keys = self.keys
         where = [keys.doorbell, keys.content, keys.references, keys.records, keys.lane(lane)]
-        dropped = script("pull").run(self.client, where, ["lane", "drop", lane, count])
+        dropped, _ = script("pull").run(self.client, where, ["lane", "drop", lane, count])
         assert dropped == len(self.model.lanes[lane][-count:])
         self.model.drop_from_lane(lane, count)
 
@@ -394,7 +394,7 @@ class AccountMachine(RuleBasedStateMachine):
         call = worker.leases.call(0) if not worker.leases.knows_the_time else self._begin(worker, wanted)
         arguments = self.take.arguments(worker.leases, call, served)
         answer = self._arrive(worker, call, arguments, served)
-        tags = worker.leases.answered(call, answer.lanes, LEASE_SECONDS, answer.redis_us)
+        tags = worker.leases.answered(call, answer.lanes, LEASE_SECONDS, answer.redis_us, answer.refused)
         worker.held += tags
         for tag, lane, raw in zip(tags, answer.lanes, answer.envelopes, strict=True):
             mail_id, lost = _known(raw)

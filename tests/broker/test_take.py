@@ -131,7 +131,7 @@ class TestContent:
         account.put("bulk", 3, content=("abc123", b"the body"))
         keys = account.keys
         where = [keys.doorbell, keys.content, keys.references, keys.records, keys.lane("bulk")]
-        assert script("pull").run(account.client, where, ["lane", "drop", "bulk", 500]) == 3
+        assert script("pull").run(account.client, where, ["lane", "drop", "bulk", 500]) == [3, b""]
         assert account.queue.content("abc123") is None
 
 

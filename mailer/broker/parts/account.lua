@@ -1,12 +1,18 @@
--- account: fields of the account's hash, read at any time and written all at once when the script ends.
+-- account: fields of the account's hash, read all at once when the script begins and written when it ends.
 --
 -- Needs account_key, and moment.
 local account_read, account_set, account_set_time, account_moment, account_forget, account_write
 do
-  local changed = {}
+  local stored, changed = {}, {}
+  local fields = redis.call('HGETALL', account_key)
+  for i = 1, #fields, 2 do stored[fields[i]] = fields[i + 1] end
 
   -- What is stored under each name; false where nothing is.
-  function account_read(...) return unpack(redis.call('HMGET', account_key, ...)) end
+  function account_read(...)
+    local found = { ... }
+    for i = 1, #found do found[i] = stored[found[i]] or false end
+    return unpack(found)
+  end
 
   function account_set(name, value) changed[name] = value end
 
@@ -21,18 +27,21 @@ do
     return can_be
   end
 
-  -- At once, and whatever was set before.
   function account_forget(...)
-    for _, name in ipairs({ ... }) do changed[name] = nil end
-    redis.call('HDEL', account_key, ...)
+    for _, name in ipairs({ ... }) do changed[name] = false end
   end
 
   function account_write()
-    local fields = {}
+    local written, forgotten = {}, {}
     for name, value in pairs(changed) do
-      fields[#fields + 1] = name
-      fields[#fields + 1] = value
+      if value then
+        written[#written + 1] = name
+        written[#written + 1] = value
+      elseif stored[name] then
+        forgotten[#forgotten + 1] = name
+      end
     end
-    if #fields > 0 then redis.call('HSET', account_key, unpack(fields)) end
+    if #written > 0 then redis.call('HSET', account_key, unpack(written)) end
+    if #forgotten > 0 then redis.call('HDEL', account_key, unpack(forgotten)) end
   end
 end

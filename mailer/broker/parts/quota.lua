@@ -10,7 +10,7 @@
 --
 -- Needs now, quota_key, and the account's fields.
 local quota_minute, quota_is_known, quota_is_shared
-local quota_room, quota_charge, quota_give_back, quota_refused, quota_counted
+local quota_room, quota_spend, quota_charge, quota_give_back, quota_settle, quota_refused, quota_counted
 do
   local WINDOW_MINUTES, COUNTER_LAGS_MINUTES = 1441, 5
   -- Where GetAccount is not answered, what a refusal taught is forgotten after so long.
@@ -27,7 +27,12 @@ do
   quota_minute = math.floor(now / 60e6)
   quota_is_known = quota ~= nil and quota >= 0
 
-  local function charged_in(minute) return tonumber(redis.call('HGET', quota_key, minute) or '0') end
+  local given_back = {} -- by minute
+
+  local function charged_in(minute)
+    local count = redis.pcall('HGET', quota_key, minute)
+    return type(count) == 'string' and tonumber(count) or 0
+  end
 
   local function set_spent(count)
     spent = count
@@ -84,17 +89,21 @@ do
     return math.floor(math.floor(quota - others - spent) - (uses_reserve and 0 or quota * reserve))
   end
 
-  function quota_charge(count)
-    redis.call('HINCRBY', quota_key, quota_minute, count)
-    set_spent(spent + count)
+  -- So many are to be charged.
+  function quota_spend(count) set_spent(spent + count) end
+
+  function quota_charge(count) redis.call('HINCRBY', quota_key, quota_minute, count) end
+
+  -- One that was charged in that minute was not sent. Written by quota_settle.
+  function quota_give_back(minute)
+    minute = minute and math.min(minute, quota_minute)
+    if not minute or minute < oldest then return end
+    given_back[minute] = (given_back[minute] or 0) + 1
+    set_spent(spent - 1)
   end
 
-  -- One that was charged in that minute was not sent.
-  function quota_give_back(minute)
-    minute = math.min(minute, quota_minute)
-    if minute < oldest then return end
-    redis.call('HINCRBY', quota_key, minute, -1)
-    set_spent(spent - 1)
+  function quota_settle()
+    for minute, count in pairs(given_back) do redis.pcall('HINCRBY', quota_key, minute, -count) end
   end
 
   -- SES says that it is used up: then others sent what we did not.

@@ -12,12 +12,13 @@
 -- What is over its age or its bytes is dropped a segment at a time. The bytes of a line or a list beyond its text are
 -- those that MEMORY USAGE shows, rounded up.
 --
--- Needs now, records_key, keep_records: for how long, milliseconds (0: none are written), and most_record_bytes: that
+-- Needs now, attempt, records_key, keep_records: for how long, milliseconds (0: none are written), and most_record_bytes: that
 -- they may take. Whoever does not know has nil for both, and adds to the segment that is open, if there is one.
 local record, records_write, records_put_back
 do
   local SEGMENTS, LINE_BYTES, LIST_BYTES = 12, 8, 256
   local at = math.floor(now / 1000)
+  local is_refused = false -- mail goes on without them
   local state -- the fields of the hash, once a line is to be written
 
   local function list_of(segment, shard) return records_key .. ':' .. segment .. ':' .. shard end
@@ -77,8 +78,7 @@ do
     state.ends = math.floor(state.next_at + keep_records)
   end
 
-  function record(verb, note)
-    if keep_records == 0 then return end
+  local function write_line(verb, note)
     if not state then read() end
     if keep_records then
       if at >= state.next_at or state.bytes >= most_record_bytes / SEGMENTS then begin_segment() end
@@ -94,12 +94,20 @@ do
     end
   end
 
-  function records_write()
-    if not state or not state.segment then return end
+  function record(verb, note)
+    if keep_records == 0 or is_refused then return end
+    is_refused = not attempt(write_line, verb, note)
+  end
+
+  local function write_state()
     redis.call('HSET', records_key, 'bytes', state.bytes)
     if state.begun then
       redis.call('HSET', records_key, 'segment', state.segment, 'until', state.next_at, 'ends', state.ends,
         'first', state.first, 'total', state.total)
     end
+  end
+
+  function records_write()
+    if state and state.segment and not is_refused then attempt(write_state) end
   end
 end

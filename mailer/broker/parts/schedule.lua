@@ -1,26 +1,58 @@
 -- schedule: messages that wait for their moment, each as 'NUMBER\nlane\nenvelope'.
 --
--- Needs schedule_key, schedule_number_key.
-local schedule, take_due, schedule_put_back
+-- Needs schedule_key, schedule_number_key, and attempt.
+local schedule, schedule_all, schedule_numbers, take_due, schedule_put_back
 do
-  local NUMBER, LANE_AT = '%015d\n', 17
+  local NUMBER, AT_ONCE = '%015.0f\n', 1000
   local RETRY, RETRIES_AT_ONCE = '"retries": ?[1-9]', 10000
+  -- What cannot join its lane now is tried again so much later, microseconds: others get their turn.
+  local AGAIN = 1e6
 
-  -- Numbered, so that messages due at the same moment keep their order.
-  function schedule(lane, due, envelope)
-    local number = redis.call('INCR', schedule_number_key)
-    redis.call('ZADD', schedule_key, due, string.format(NUMBER, number) .. lane .. '\n' .. envelope)
+  -- The first of numbers for `count` messages: by them, those due at the same moment keep their order.
+  function schedule_numbers(count)
+    local last = redis.pcall('INCRBY', schedule_number_key, count)
+    if type(last) == 'table' then
+      if not string.find(last.err, 'integer', 1, true) and not string.find(last.err, 'overflow', 1, true) then
+        error(last)
+      end
+      -- It was overwritten. The clock's milliseconds are more than any number before.
+      last = redis.call('TIME')[1] * 1000 + count
+      redis.call('SET', schedule_number_key, string.format('%.0f', last))
+    end
+    return last - count + 1
   end
 
-  -- Take out what is due, `most` at most, and call `each` with lane and envelope.
+  -- Each is due, lane, envelope.
+  function schedule_all(messages, number)
+    for first = 1, #messages, AT_ONCE do
+      local entries = {}
+      for i = first, math.min(first + AT_ONCE - 1, #messages) do
+        local due, lane, envelope = unpack(messages[i])
+        entries[#entries + 1] = due
+        entries[#entries + 1] = string.format(NUMBER, number + i - 1) .. lane .. '\n' .. envelope
+      end
+      redis.call('ZADD', schedule_key, unpack(entries))
+    end
+  end
+
+  function schedule(lane, due, envelope) schedule_all({ { due, lane, envelope } }, schedule_numbers(1)) end
+
+  -- Take out what is due, `most` at most, and call `each` with lane and envelope; of what cannot be read with '' and all
+  -- of it. What `each` cannot put anywhere stays.
   function take_due(now, most, each)
     local due = redis.call('ZRANGEBYSCORE', schedule_key, '-inf', now, 'LIMIT', 0, most)
     if #due == 0 then return end
-    redis.call('ZREM', schedule_key, unpack(due))
+    redis.call('ZREM', schedule_key, '')
+    local done = {}
     for _, entry in ipairs(due) do
-      local split = string.find(entry, '\n', LANE_AT, true)
-      each(string.sub(entry, LANE_AT, split - 1), string.sub(entry, split + 1))
+      local lane, envelope_at = string.match(entry, '^%d+\n([^\n]+)\n()')
+      if attempt(each, lane or '', lane and string.sub(entry, envelope_at) or entry) then
+        done[#done + 1] = entry
+      else
+        redis.pcall('ZADD', schedule_key, 'XX', now + AGAIN, entry)
+      end
     end
+    if #done > 0 then redis.call('ZREM', schedule_key, unpack(done)) end
   end
 
   -- The clock was put back by so much: what is tried again after a while comes due so much sooner. What a producer named
