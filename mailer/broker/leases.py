@@ -148,7 +148,6 @@ class Leases:
         return len(self._held)
 
     @property
-    @property
     def repeats_in(self) -> float:
         """Seconds until what Redis refused is to be told again; infinite where nothing is."""
         return max(0.0, self._repeat_at - self._clock())

@@ -361,8 +361,8 @@ local function hand_out(lane)
       reply[#reply + 1] = lane.name
       reply[#reply + 1] = envelope
     end
-    picked[#picked + 1] = { key = lane.key, chosen = chosen, looked_at = looked_at }
     left = #chosen
+    if left > 0 then picked[#picked + 1] = { key = lane.key, chosen = chosen, looked_at = looked_at } end
   end
   if (granted == wanted or granted >= permits) and room > granted and redis.call('LLEN', lane.key) > left then
     backlog = true
