@@ -17,6 +17,7 @@ import redis
 from kombu.log import get_logger
 from kombu.utils.json import dumps
 
+from mailer import payload
 from mailer.broker.eta import due_us
 from mailer.broker.leases import BACK, REPEAT_SECONDS, Call, Leases, Settlement
 from mailer.broker.take import Answer, Take, read
@@ -284,6 +285,8 @@ class Gate:
         properties["delivery_tag"] = tag
         if LOST in message:
             self.leases.suspect(tag)
+        if headers["task"] != payload.TASK:
+            self.leases.may_forget(tag)
         try:
             self.channel.connection._deliver(message, lane)
         except Exception as error:

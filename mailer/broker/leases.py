@@ -34,6 +34,9 @@ _TO_THE_HEAD = frozenset({"back", "throttled", "over_quota", "stop", "unfit"})
 _GIVES_PERMITS_BACK = frozenset({"back", "forget", "defer", "unfit"})
 
 FORGET = Settlement("forget")
+UNDECIDED = Settlement(
+    "hold", "Undecided", "Celery acknowledged it before anybody had said what became of it: it may have been sent."
+)
 BACK = Settlement("back")
 
 
@@ -48,6 +51,8 @@ class Lease:
     asked_at: float = 0.0
     started: bool = False
     decision: Settlement | None = None
+    undecided: Settlement = UNDECIDED
+    """What its acknowledgement means where nothing was decided."""
 
 
 @dataclass(slots=True)
@@ -257,6 +262,18 @@ class Leases:
         lease = self._held.get(tag)
         if lease is not None:
             lease.started = True
+
+    def may_forget(self, tag: str) -> None:
+        """It is no mail: its acknowledgement is all there is to say of it."""
+        lease = self._held.get(tag)
+        if lease is not None:
+            lease.undecided = FORGET
+
+    def acknowledge(self, tag: str) -> None:
+        """The message is done with, as decided."""
+        lease = self._held.get(tag)
+        if lease is not None:
+            self.settle(tag, lease.undecided)
 
     def decide(self, tag: str, settlement: Settlement) -> None:
         """What the acknowledgement of ``tag`` will mean; the first decision stands."""

@@ -31,7 +31,7 @@ from kombu.utils.json import dumps
 from mailer.broker.eta import due_us
 from mailer.broker.gate import CALLS_A_LEASE, Gate
 from mailer.broker.keys import Keys
-from mailer.broker.leases import BACK, FORGET, Leases, Settlement, leases_of
+from mailer.broker.leases import BACK, Leases, Settlement, leases_of
 from mailer.broker.queue import put_arguments
 from mailer.broker.script import script
 from mailer.broker.sentinels import Sentinels
@@ -57,7 +57,7 @@ class QoS(stock.QoS):
 
     def ack(self, delivery_tag: str) -> None:
         if self.channel.leases.holds(delivery_tag):
-            self.channel.leases.settle(delivery_tag, FORGET)
+            self.channel.leases.acknowledge(delivery_tag)
         elif delivery_tag in self._delivered:
             super().ack(delivery_tag)
 

@@ -158,6 +158,13 @@ class Request(stock.Request):
             self._lost("TimeLimitExceeded", f"not finished after {timeout:g} s, and its process was ended")
         return super().on_timeout(soft, timeout)
 
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        # Only the pool of forked children has a process to end, and it alone counts its places with a semaphore.
+        if self.time_start is None or pool.uses_semaphore:
+            super().terminate(pool, signal)
+        else:
+            logger.warning("Message %s is being sent, which cannot be called back", self.id)
+
     def maybe_expire(self) -> bool:
         """Whether its ``expires`` has passed on Redis's clock: by this host's it might drop mail in time."""
         expires: datetime | None = self.expires
@@ -168,7 +175,9 @@ class Request(stock.Request):
         return True
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> Any:
-        if not terminated:
+        if terminated:
+            self._lost("Terminated", "its process was ended by a person while it held the message")
+        else:
             code = "Expired" if expired else "Revoked"
             self.leases.decide(self.tag, Settlement("forget", note=self._note(code)))
         return super()._announce_revoked(reason, terminated, signum, expired)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from kombu import Connection, Consumer, Exchange, Queue
 
 from mailer.broker import transport  # noqa: F401 - registers the transport with kombu
+from mailer.broker.leases import Settlement
 from mailer.worker.app import configuration
 from tests.broker.conftest import Account
 from tests.worker.conftest import until
@@ -65,3 +67,35 @@ def test_a_channel_that_has_neither_room_nor_news_calls_so_often_that_redis_know
         return len(seen) > 2
 
     until(called_again, "it calls again and again")
+
+
+@pytest.mark.parametrize(
+    ("task", "decided", "becomes"),
+    [
+        ("mailer.send", None, "held"),
+        ("mailer.send", Settlement("sent", "m"), "gone"),
+        ("another.task", None, "gone"),
+    ],
+)
+def test_mail_that_is_acknowledged_before_its_outcome_is_known_is_held(
+    account: Account, channel: Any, task: str, decided: Settlement | None, becomes: str
+) -> None:
+    envelope = {"body": "[[], {}, {}]", "headers": {"task": task, "id": "m"}, "properties": {"delivery_info": {}}}
+    account.client.lpush(account.keys.lane("bulk"), json.dumps(envelope))
+    leases = channel.leases
+
+    def taken() -> bool:
+        turn(channel)
+        if channel.gate.due_in == channel.gate._answer_seconds:
+            channel.gate.read_take()
+        return leases.in_flight == 1
+
+    until(taken, "it is taken")
+    (tag,) = account.client.hkeys(account.keys.leased)  # type: ignore[misc]
+    if decided is not None:
+        leases.decide(tag.decode(), decided)
+    channel.qos.ack(tag.decode())
+    channel.gate.flush()
+    assert account.client.zcard(account.keys.leases) == 0
+    held = account.aside("held")
+    assert ([held[name]["code"] for name in held] == ["Undecided"]) is (becomes == "held")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from celery import Celery, signature
 
+from mailer.history import history_of
 from mailer.settings import load
 from mailer.worker.app import configuration, create_app
 from tests.broker.conftest import Account
@@ -155,6 +156,21 @@ def test_a_revoked_message_is_not_sent(shared: Post, app: Celery) -> None:
     shared.client.hdel(shared.keys.account, "paused")
     until(shared.idle, "it is settled")
     assert shared.arrivals("revoked@example.com") == []
+
+
+def test_a_message_that_is_being_sent_cannot_be_called_back(shared: Post, app: Celery) -> None:
+    shared.simulator.set_latency("2s")
+    try:
+        message_id = shared.send("terminated@example.com")
+        until(lambda: shared.arrivals("terminated@example.com"), "it is being sent")
+        app.control.revoke(message_id, terminate=True, reply=True, timeout=60, limit=1)
+        until(shared.idle, "it is settled")
+    finally:
+        shared.simulator.set_latency("5ms")
+    assert shared.aside("held") == {}
+    history = history_of(shared.client, shared.settings, message_id)
+    assert history is not None
+    assert history.state == "sent"
 
 
 def told_of(app: Celery, send: Callable[[], str]) -> list[dict[str, Any]]:
