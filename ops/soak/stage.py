@@ -6,7 +6,7 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,13 +130,16 @@ class Stage:
 
     # -- workers
 
-    def start_worker(self, *, wait: bool = True, **settings: Any) -> Worker:
+    def start_worker(
+        self, *, wait: bool = True, environment: Mapping[str, str] | None = None, **settings: Any
+    ) -> Worker:
+        """``environment`` is what this one has otherwise than all."""
         self._started += 1
         host = self._started % (self.wanted.hosts or 1)
         inside = self.network.inside(host) if self.network else ()
         chosen = {name: value for name, value in {**self._chosen, **settings}.items() if value is not None}
-        environment = {f"MAILER_{name.upper()}": str(value) for name, value in chosen.items()}
-        environment |= {
+        variables = {f"MAILER_{name.upper()}": str(value) for name, value in chosen.items()}
+        variables |= {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_REGION": "us-east-1",
@@ -144,9 +147,9 @@ class Stage:
             "AWS_ENDPOINT_URL_SESV2": self.simulator.url,
         }
         if self.wanted.clocks and not clock.lacking():
-            environment |= clock.wrong_by(self.wanted.clocks[host], self.folder)
+            variables |= clock.wrong_by(self.wanted.clocks[host], self.folder)
         worker = Worker(
-            *(self._started, self.folder, environment),
+            *(self._started, self.folder, variables | dict(environment or {})),
             concurrency=self.wanted.concurrency,
             pool=self.wanted.pool,
             inside=inside,

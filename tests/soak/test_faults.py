@@ -68,6 +68,13 @@ def test_a_clock_of_redis_that_is_put_back_and_forward_loses_and_doubles_nothing
     kept("clock")
 
 
+def test_one_host_that_cannot_send_takes_nothing_from_the_others() -> None:
+    fault = FAULTS["host"]
+    report = carry_out(fault, fault.short, SEED)
+    assert not report.error, report.error
+    assert [str(verdict) for verdict in report.verdicts if not verdict.met] == [], report.notes
+
+
 def test_every_unknown_outcome_is_accounted_for() -> None:
     fault = FAULTS["ses"]
     report = carry_out(fault, Size(messages=900, times=1), SEED)

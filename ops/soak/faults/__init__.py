@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.soak.faults import clock, connections, half_open, hosts, kill, quota, redis, restart, ses, stall, stop
+from ops.soak.faults import clock, connections, half_open, host, hosts, kill, quota, redis, restart, ses, stall, stop
 from ops.soak.trial import Fault
 
 FAULTS: dict[str, Fault] = {
@@ -18,6 +18,7 @@ FAULTS: dict[str, Fault] = {
         half_open.FAULT,
         hosts.FAULT,
         clock.FAULT,
+        host.FAULT,
         ses.FAULT,
         quota.FAULT,
         redis.FULL,
