@@ -144,9 +144,9 @@ class Bulk:
             return
         # One connection for all of them: what is on its server's disk is what was put there.
         with self._queue.line() as line:
-            self._queue.check_append_only_file(line)
+            self._queue.check_durable(line)
             self._put_all(entries, line)
-            self._queue.until_on_disk(line, self._ids)
+            self._queue.until_durable(line, self._ids)
 
     def _put_all(self, entries: Iterable[Entry], line: Line | None) -> None:
         try:

@@ -135,8 +135,9 @@ class Producer:
         later, both by Redis's clock. With an ``idempotency_key``, a recipient who had a message under the same key
         within 24 hours gets none, and the earlier message's id is returned.
 
-        With ``durable`` it returns once Redis has the messages on its disk, not only in memory: with its
-        ``appendfsync everysec`` that takes up to a second or two.
+        With ``durable`` it returns once Redis has the messages on its disk, not only in memory (with its ``appendfsync
+        everysec`` that takes up to a second or two), and each of the replicas that follow it has them in memory: they
+        survive a power cut of that machine, and the failover that loses it.
 
         Raises InvalidMessage (nothing was enqueued), QueueUnavailable (whose ``enqueued`` says whether anything may
         have been; with an ``idempotency_key`` repeating the call is safe) and, with ``durable``, NotOnDisk.
@@ -170,10 +171,10 @@ class Producer:
         shared = (content.hash, content.encoded) if stored else None
         with self.queue.line() as line:
             if durable:
-                self.queue.check_append_only_file(line)
+                self.queue.check_durable(line)
             ids = self.queue.put(lane, entries, content=shared, line=line)
             if durable:
-                self.queue.until_on_disk(line, ids)
+                self.queue.until_durable(line, ids)
         return ids[0] if isinstance(to, str) else ids
 
     def send_many(
@@ -296,7 +297,7 @@ def default() -> Producer:
 @cache
 def _from_environment() -> Producer:
     settings = current()
-    return Producer(Queue(connect(settings), Keys.of(settings)), settings.lanes)
+    return Producer(Queue(connect(settings), Keys.of(settings), settings.redis_replicas), settings.lanes)
 
 
 def _of_default(method: Callable[..., Any]) -> Callable[..., Any]:

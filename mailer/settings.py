@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     """The name of the master that the sentinels watch; needed with ``sentinel://``."""
     redis_timeout_seconds: float = Field(default=5.0, gt=0)
     """Longest wait for a connection to Redis, and for its answer to a single command."""
+    redis_replicas: int = Field(default=0, ge=0)
+    """How many replicas must have a message before ``send`` returns, and what a worker was handed before it sends it. A
+    failover to one of them then loses nothing and sends nothing twice."""
     key_prefix: str = "mailer:"
     """In front of every key in Redis, so that several installations can share one."""
     account: str = "default"

@@ -100,7 +100,10 @@ def _through_sentinels(url: str, settings: Settings, options: dict[str, Any]) ->
     place = Place.of(url)
     if place.password is not None:
         options = {**options, "username": place.username, "password": place.password}
-    sentinels = Sentinels(place.sentinels, settings.redis_timeout_seconds, db=place.database, **options)
+    majority = settings.redis_replicas > 0
+    sentinels = Sentinels(
+        place.sentinels, settings.redis_timeout_seconds, majority=majority, db=place.database, **options
+    )
     client: redis.Redis = sentinels.master_for(  # type: ignore[no-untyped-call]
         settings.redis_sentinel_master, connection_pool_class=SentinelPool
     )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from redis.connection import Connection, ConnectionPool
-from redis.exceptions import MaxConnectionsError
+from redis.exceptions import MaxConnectionsError, RedisError
 from redis.sentinel import SentinelConnectionPool
+
+ASK_SECONDS = 1.0
+"""How old what the sentinels said may be when a connection is used again."""
 
 
 class _Slots:
@@ -106,4 +112,19 @@ class Pool(ConnectionPool):
 
 
 class SentinelPool(Pool, SentinelConnectionPool):
-    """The same, of connections to the master that sentinels watch."""
+    """The same, of connections to the master that sentinels watch.
+
+    Who uses it asks them again now and then: a master that was replaced as planned takes writes for ten seconds more,
+    and loses them.
+    """
+
+    _asked_at = -math.inf
+
+    def get_connection(self, *args: Any, **options: Any) -> Any:
+        now = time.monotonic()
+        if now - self._asked_at > ASK_SECONDS:
+            self._asked_at = now
+            # Where it is another one, this disconnects what lies idle. Where nobody answers, the old one may do.
+            with suppress(RedisError, OSError):
+                self.get_master_address()  # type: ignore[no-untyped-call]
+        return super().get_connection(*args, **options)

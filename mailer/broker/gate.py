@@ -20,6 +20,7 @@ from kombu.utils.json import dumps
 from mailer import payload
 from mailer.broker.eta import due_us
 from mailer.broker.leases import BACK, REPEAT_SECONDS, Call, Leases, Settlement
+from mailer.broker.script import unconfirmed, wait_for
 from mailer.broker.take import Answer, Take, read
 
 if TYPE_CHECKING:
@@ -51,9 +52,14 @@ class Gate:
         self.channel = channel
         self.leases = leases
         self._take = take
+        self.replicas = take.replicas
+        """How many must know of a call before what it brought is sent."""
         self._doorbell = doorbell
         self._answer_seconds = answer_seconds
         self._call: Call | None = None
+        self._asked = 0  # how many must know of the call under way
+        self._reply: Sequence[Any] | None = None
+        self._stale = False
         self._arguments: list[Any] = []
         self._by_text = False
         self._ask_at = 0.0
@@ -102,13 +108,21 @@ class Gate:
         return max(0.0, min(waits))
 
     def read_take(self) -> bool:
-        """The answer is here: deliver its messages. Raises connection errors only: what Celery or a task raises about a
+        """Redis has answered: deliver its messages. Raises connection errors only: what Celery or a task raises about a
         message is the end of that message."""
+        taken = self._read_answer()
+        # The count of the replicas may have come with the answer, and then no event tells of it.
+        while self._asked and self._call and self.channel.take_client.connection.can_read(timeout=0):
+            taken = self._read_answer()
+        return taken
+
+    def _read_answer(self) -> bool:
         call, client = self._call, self.channel.take_client
         try:
             reply = client.parse_response(client.connection, "EVALSHA")
         except redis.exceptions.NoScriptError:
-            self._write(client, self._take.command(self._arguments, by_text=True))
+            self._stale = bool(self._asked)
+            self._write_take(by_text=True)
             return False
         except CONNECTION_LOST:
             client.connection.disconnect()
@@ -118,6 +132,9 @@ class Gate:
             self._lost(f"take was refused: {error}")
         if call is None:
             return False
+        if self._asked and not self._is_confirmed(reply):
+            return False
+        reply, self._reply = self._reply or reply, None
         self._call = None
         if self.leases.refusal:
             logger.warning("Redis answers again: mail goes out as before")
@@ -133,6 +150,19 @@ class Gate:
         if self._ask_at > 0.0:
             self._wake_at_last(self._ask_at)
         return bool(tags)
+
+    def _is_confirmed(self, reply: Any) -> bool:
+        """Whether ``reply`` is the count of the replicas that have what the call wrote, and enough do. What is sent
+        before, another server may hand out again after a failover. Raises ConnectionError where they are too few."""
+        if self._stale:
+            self._stale = False  # the count that belongs to a script which the server did not have
+        elif self._reply is None:
+            self._reply = reply
+        elif reply >= self._asked:
+            return True
+        else:
+            self._lost(unconfirmed(reply, self._asked))
+        return False
 
     def read_bell(self) -> bool:
         """Somebody rang, or nobody did for `BELL_SECONDS`. Raises connection errors."""
@@ -158,7 +188,8 @@ class Gate:
     def disconnected(self, connection: Any) -> None:
         """One of the connections is gone."""
         if connection is self.channel.take_client.connection:
-            self._call = None
+            self._call = self._reply = None
+            self._stale = False
             self.leases.abandon_all()
         else:
             self._listening_since = None
@@ -169,8 +200,12 @@ class Gate:
             client = self.channel.take_client
             if self._call is not None and client.connection is not None and client.connection._sock is not None:
                 call, self._call = self._call, None
-                answer = read(client.parse_response(client.connection, "EVALSHA"))
-                self._hand_back(self._answered(call, answer))
+                reply = self._reply or client.parse_response(client.connection, "EVALSHA")
+                if self._asked:
+                    reached = client.parse_response(client.connection, "WAIT")
+                    if reached < self._asked:
+                        raise redis.exceptions.ConnectionError(unconfirmed(reached, self._asked))
+                self._hand_back(self._answered(call, read(reply)))
         except (redis.exceptions.RedisError, OSError):
             pass
         self.leases.abandon_all()
@@ -190,11 +225,16 @@ class Gate:
         self._call = call
         self._called_at = call.sent_at
         self._arguments = self._take.arguments(self.leases, call, self.channel.served_lanes)
-        self._write(self.channel.take_client, self._take.command(self._arguments))
+        self._write_take()
 
-    def _write(self, client: Any, command: list[Any]) -> None:
+    def _write_take(self, *, by_text: bool = False) -> None:
+        self._asked = self.replicas
+        then = [wait_for(self._asked)] if self._asked else []
+        self._write(self.channel.take_client, self._take.command(self._arguments, by_text=by_text), *then)
+
+    def _write(self, client: Any, *commands: Sequence[Any]) -> None:
         try:
-            client.connection.send_command(*command, check_health=False)
+            client.connection.send_packed_command(client.connection.pack_commands(commands), check_health=False)
         except CONNECTION_LOST:
             client.connection.disconnect()
             raise

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import redis
+from redis._parsers.helpers import parse_info
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import MaxConnectionsError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as TooSlow
 
-from mailer.broker.script import Script
+from mailer.broker.replicas import Replicas, online
+from mailer.broker.script import CONFIRM_SECONDS, Script, unconfirmed, wait_for
 from mailer.errors import MailerError, QueueUnavailable
 
 _CHECK = "Check MAILER_REDIS_URL and the server."
 _REPEAT = (
     "Whether the write was carried out is not known. To repeat it safely, pass an idempotency_key: under the same key "
     "nothing is enqueued twice."
+)
+
+_REPEAT_UNCONFIRMED = (
+    "It will be sent, unless a failover loses it. To repeat the call safely, pass an idempotency_key: under the same "
+    "key nothing is enqueued twice."
 )
 
 
@@ -28,9 +35,11 @@ class Line:
     not carried out (no connection, cut off before its last byte, refused by Redis), None where no answer came.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, replicas: Replicas | None = None) -> None:
         self._pool = client.connection_pool
+        self._replicas = replicas or Replicas(self._pool, 0)
         self._connection: Any = None
+        self._reached = 0
 
     def __enter__(self) -> Self:
         try:
@@ -60,22 +69,63 @@ class Line:
         except ResponseError as error:
             raise _refused(error) from error
 
+    def replicas(self) -> int:
+        """How many replicas follow the server."""
+        return online(parse_info(self.ask("INFO", "replication")))  # type: ignore[no-untyped-call]
+
+    def is_to_master(self) -> bool:
+        """Whether the sentinels, where there are any, still name its server."""
+        return self._replicas.is_master(self._connection)
+
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes]) -> Any:
-        """One round trip; two where the server does not have the script yet."""
+        """One round trip; two where the server does not have the script yet, or is asked for its replicas: once a
+        second, where they must have what the script wrote."""
         rest = (str(len(keys)), *keys, *arguments)
+        replicas = self._replicas
+        if replicas.wants_a_look(self._connection):
+            replicas.saw(self._connection, parse_info(self.ask("INFO", "replication")))  # type: ignore[no-untyped-call]
+        then = wait_for(replicas.expected) if replicas.expected else ()
         try:
             try:
-                return self._exchange(("EVALSHA", script.sha, *rest))
+                reply = self._exchange(("EVALSHA", script.sha, *rest), then=then)
             except redis.exceptions.NoScriptError:
-                return self._exchange(("EVAL", script.text, *rest))
+                reply = self._exchange(("EVAL", script.text, *rest), then=then)
         except ResponseError as error:
+            self._leave_a_master_without_replicas(error)
             raise _refused(error) from error
+        if then and not replicas.enough(self._connection, self._reached):
+            # Perhaps another server is the master by now: the next connection asks.
+            self._connection.disconnect()
+            why = unconfirmed(self._reached, replicas.expected)
+            raise QueueUnavailable(f"Redis has it, but {why}. {_REPEAT_UNCONFIRMED}", enqueued=None)
+        return reply
 
-    def _exchange(self, command: Sequence[str | bytes], extra_seconds: float = 0.0) -> Any:
-        """Raises redis-py's ResponseError as it is."""
+    def _confirmed(self, read: Callable[..., Any], waits: Mapping[str, float]) -> Any:
+        """The answer to a script, once that to its WAIT has come too."""
+        refused: ResponseError | None = None
+        reply: Any = None
+        try:
+            reply = read(**waits)
+        except ResponseError as error:
+            refused = error
+        if self._connection.socket_timeout is not None:
+            waits = {"timeout": self._connection.socket_timeout + CONFIRM_SECONDS}
+        self._reached = read(**waits)
+        if refused is not None:
+            raise refused
+        return reply
+
+    def _leave_a_master_without_replicas(self, error: ResponseError) -> None:
+        """Its replicas may follow another one: the next connection asks the sentinels, where there are any."""
+        if str(error).startswith("NOREPLICAS"):
+            self._connection.disconnect()
+
+    def _exchange(self, command: Sequence[str | bytes], extra_seconds: float = 0.0, *, then: Sequence[str] = ()) -> Any:
+        """Sends ``then`` in the same packet. Raises redis-py's ResponseError as it is."""
         connection = self._connection
         try:
-            connection.send_command(*command)
+            commands = [command, then] if then else [command]
+            connection.send_packed_command(connection.pack_commands(commands))
         except (RedisError, OSError) as error:
             connection.disconnect()
             # A command that did not go out whole is none to Redis.
@@ -84,7 +134,9 @@ class Line:
         if extra_seconds and connection.socket_timeout is not None:
             waits["timeout"] = connection.socket_timeout + extra_seconds
         try:
-            return connection.read_response(**waits)
+            if not then:
+                return connection.read_response(**waits)
+            return self._confirmed(connection.read_response, waits)
         except ResponseError:
             raise
         except (Disconnected, TooSlow, OSError) as error:

@@ -11,6 +11,7 @@ import redis
 
 from mailer.broker.keys import Keys
 from mailer.broker.line import Line, all_in_use
+from mailer.broker.replicas import Replicas
 from mailer.broker.script import script
 from mailer.errors import NotOnDisk, QueueUnavailable
 
@@ -40,16 +41,17 @@ class Queue:
     All raise QueueUnavailable.
     """
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+    def __init__(self, client: redis.Redis, keys: Keys, replicas: int = 0) -> None:
         self.client = client
         self.keys = keys
+        self._replicas = Replicas(client.connection_pool, replicas)
         # Replaced whole, never changed: threads, forks and signals meet no half of a change. What one of them loses of
         # another's costs an upload.
         self._known: tuple[str, ...] = ()
 
     def line(self) -> Line:
-        """A connection for `put` and `until_on_disk`, as a context manager."""
-        return Line(self.client)
+        """A connection for `put` and `until_durable`, as a context manager."""
+        return Line(self.client, self._replicas)
 
     def put(
         self, lane: str, entries: Sequence[Entry], *, content: tuple[str, bytes] | None = None, line: Line | None = None
@@ -82,36 +84,51 @@ class Queue:
             ids[int(position) - 1] = earlier.decode() if isinstance(earlier, bytes) else str(earlier)
         return ids
 
-    def check_append_only_file(self, line: Line) -> None:
-        """Raises QueueUnavailable if there is none, so that `until_on_disk` could not tell anything."""
+    def check_durable(self, line: Line) -> None:
+        """Raises QueueUnavailable if `until_durable` could not tell anything."""
         try:
             line.ask("WAITAOF", "1", "0", "1")
+            line.ask("INFO", "replication")
         except QueueUnavailable as error:
             if isinstance(error.__cause__, redis.exceptions.ResponseError):
                 raise QueueUnavailable(
-                    f"durable: Redis cannot confirm what is on its disk ({error.__cause__}). Nothing was enqueued. "
-                    "Set appendonly yes there (and appendfsync everysec or always), or send without durable"
+                    f"durable: Redis cannot confirm what is on its disk and its replicas ({error.__cause__}). Nothing "
+                    "was enqueued. Set appendonly yes there (and appendfsync everysec or always), allow this user "
+                    "+info, or send without durable"
                 ) from error
             raise
 
-    def until_on_disk(self, line: Line, ids: Sequence[str], seconds: float = DISK_SECONDS) -> None:
-        """Wait until all that was put on ``line`` is on Redis's disk. Two round trips.
+    def until_durable(self, line: Line, ids: Sequence[str], seconds: float = DISK_SECONDS) -> None:
+        """Wait until all that was put on ``line`` is on Redis's disk, and in the memory of each of its replicas: of as
+        many as the settings ask for, and of all that follow it now. Four round trips.
 
         Raises NotOnDisk with ``ids`` if that takes longer, or nobody can say.
         """
         accepted = f"{len(ids)} {'message is' if len(ids) == 1 else 'messages are'} accepted and will be sent"
+        milliseconds = str(int(seconds * 1000))
         try:
             # Redis waits for this connection's own writes only: a duplicate's message was another's.
             line.ask("SET", self.keys.durable, "1", "PX", "1")
-            local, _ = line.ask("WAITAOF", "1", "0", str(int(seconds * 1000)), extra_seconds=seconds)
+            replicas = max(self._replicas.least, line.replicas())
+            on_disk, _ = line.ask("WAITAOF", "1", "0", milliseconds, extra_seconds=seconds)
+            reached = line.ask("WAIT", str(replicas), milliseconds, extra_seconds=seconds) if replicas else 0
+            # A replica that had left to become the master was not counted.
+            is_master = line.is_to_master()
         except QueueUnavailable as error:
-            raise NotOnDisk(f"{accepted}, but Redis did not say whether on its disk: {error.__cause__}", ids) from error
-        if not local:
             raise NotOnDisk(
-                f"{accepted}, but not known to be on Redis's disk after {seconds:g} s: with appendfsync no it may "
-                "never be; else its disk is slow",
-                ids,
+                f"{accepted}, but Redis did not say whether on its disk and its replicas: {error.__cause__}", ids
+            ) from error
+        missing = []
+        if not on_disk:
+            missing.append(
+                "not known to be on Redis's disk (with appendfsync no it may never be; else its disk is slow)"
             )
+        if reached < replicas:
+            missing.append(f"known to {reached} of {replicas} replicas only (one is away or slow)")
+        if not is_master:
+            missing.append("not known to be on the master (the sentinels are replacing that server)")
+        if missing:
+            raise NotOnDisk(f"{accepted}, but after {seconds:g} s {' and '.join(missing)}", ids)
 
     def content(self, digest: str) -> bytes | None:
         """The shared content with that hash, if a queued message still refers to it."""

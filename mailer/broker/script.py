@@ -18,6 +18,9 @@ from typing import Any
 
 import redis
 
+CONFIRM_SECONDS = 1.0
+"""How long replicas may take to confirm what a script wrote. They are asked to at once, so most take a round trip."""
+
 _PART = re.compile(r"^part '(\w+)'$", re.MULTILINE)
 _stand_ins: dict[str, str] = {}
 
@@ -29,12 +32,46 @@ class Script:
     text: str
     sha: str
 
-    def run(self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """One round trip; two where the server does not have the script yet. Raises redis-py's errors."""
+    def run(self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[Any], *, replicas: int = 0) -> Any:
+        """One round trip; two where the server does not have the script yet. Raises redis-py's errors.
+
+        With ``replicas`` it returns when so many have what the script wrote, and raises ConnectionError where they do
+        not come to have it in time: the script has run all the same.
+        """
+        if replicas:
+            return self._run_confirmed(client, keys, arguments, replicas)
         try:
             return client.evalsha(self.sha, len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
             return client.eval(self.text, len(keys), *keys, *arguments)
+
+    def _run_confirmed(self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[Any], replicas: int) -> Any:
+        with client.pipeline(transaction=False) as pipe:
+            for how in (("EVALSHA", self.sha), ("EVAL", self.text)):
+                pipe.execute_command(*how, len(keys), *keys, *arguments)  # type: ignore[no-untyped-call]
+                pipe.execute_command(*wait_for(replicas))  # type: ignore[no-untyped-call]
+                reply, reached = pipe.execute(raise_on_error=False)
+                if not isinstance(reply, redis.exceptions.NoScriptError):
+                    break
+        for each in (reply, reached):
+            if isinstance(each, Exception):
+                raise each
+        if reached < replicas:
+            raise redis.exceptions.ConnectionError(unconfirmed(reached, replicas))
+        return reply
+
+
+def wait_for(replicas: int) -> tuple[str, ...]:
+    """The command after a script that is answered when so many replicas have what it wrote, with how many do."""
+    return ("WAIT", str(replicas), str(int(CONFIRM_SECONDS * 1000)))
+
+
+def unconfirmed(reached: int, replicas: int) -> str:
+    """What one says of a script that too few replicas know of."""
+    return (
+        f"{reached} of {replicas} replicas confirmed within {CONFIRM_SECONDS:g} s (MAILER_REDIS_REPLICAS). One is away "
+        "or slow, or another server is the master now"
+    )
 
 
 @cache

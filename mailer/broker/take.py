@@ -61,7 +61,9 @@ class Take:
         *,
         record_hours: float = 0.0,
         record_megabytes: float = 0.0,
+        replicas: int = 0,
     ) -> None:
+        self.replicas = replicas
         self.lease_seconds = lease_seconds
         self._records = (int(record_hours * 3_600_000), int(record_megabytes * 1_000_000))
         self._lanes = lanes
@@ -104,7 +106,7 @@ class Take:
         """Ask and wait for the answer; returns it with the tags of its messages. Raises redis-py's errors."""
         call = leases.call(wanted)
         try:
-            reply = self._script.run(client, self._keys, self.arguments(leases, call, served))
+            reply = self._script.run(client, self._keys, self.arguments(leases, call, served), replicas=self.replicas)
         except BaseException:
             leases.abandon(call)
             raise

@@ -7,13 +7,14 @@ contract test in ``tests/broker/test_contract.py`` pins each kombu internal that
 
 Transport options, all plain values so that ``celery inspect`` can print them: ``global_keyprefix`` (the account's),
 ``lanes`` (names, most urgent first), ``unknown`` (lane -> ``resend`` or ``hold``), ``lease_seconds``,
-``answer_seconds``, ``record_hours`` and ``record_megabytes``.
+``answer_seconds``, ``record_hours``, ``record_megabytes`` and ``replicas``.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -33,8 +34,9 @@ from mailer.broker.gate import CALLS_A_LEASE, Gate
 from mailer.broker.keys import Keys
 from mailer.broker.leases import BACK, Leases, Settlement, leases_of
 from mailer.broker.queue import put_arguments
+from mailer.broker.replicas import online
 from mailer.broker.script import script
-from mailer.broker.sentinels import Sentinels
+from mailer.broker.sentinels import Sentinels, Watch
 from mailer.broker.take import Take, lanes_of
 
 logger = get_logger(__name__)
@@ -138,6 +140,7 @@ class Channel(stock.Channel):
     answer_seconds = 10.0
     record_hours = 0.0
     record_megabytes = 0.0
+    replicas = 0
 
     from_transport_options = (
         *stock.Channel.from_transport_options,
@@ -147,6 +150,7 @@ class Channel(stock.Channel):
         "answer_seconds",
         "record_hours",
         "record_megabytes",
+        "replicas",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -173,6 +177,7 @@ class Channel(stock.Channel):
             self.lease_seconds,
             record_hours=self.record_hours,
             record_megabytes=self.record_megabytes,
+            replicas=self.replicas,
         )
         gate = Gate(self, take, self.leases, self.keys.doorbell, self.answer_seconds)
         hub = self.connection.hub
@@ -278,7 +283,8 @@ class Channel(stock.Channel):
             return
         task_id = message["headers"].get("id") or message["properties"]["delivery_tag"]
         entry = [str(due_us(message["headers"])), task_id, "", dumps(message)]
-        script("put").run(self.plain_client(), *put_arguments(self.keys, queue, entry))
+        arguments = put_arguments(self.keys, queue, entry)
+        script("put").run(self.plain_client(), *arguments, replicas=self.replicas)
 
     def _get(self, queue: str) -> Any:
         if queue in self.lanes:
@@ -306,11 +312,51 @@ class SentinelChannel(Channel, stock.SentinelChannel):
         dict.fromkeys((*Channel.from_transport_options, *stock.SentinelChannel.from_transport_options, "sentinels"))
     )
 
+    _watch: Watch | None = None
+
+    def keep_gate_registered(self, poller: Poller) -> None:
+        super().keep_gate_registered(poller)
+        if self._watch is None:
+            if self.replicas:
+                connection = self.take_client.connection
+                connection.send_command("INFO", "replication", check_health=False)
+                self._count(self.take_client.parse_response(connection, "INFO"))
+            self._watch = Watch(
+                self._async_sentinel_manager,
+                self.master_name,
+                connected=self._connected_to,
+                moved=self._cut_off,
+                looked=self._look_for_replicas,
+            )
+
+    def _count(self, info: Any) -> None:
+        """There may be more than the settings ask for, or more than before. After one that is missing this worker
+        connects again, and so asks the sentinels whether it has become the master."""
+        self.gate.replicas = max(self.gate.replicas, online(info))
+
+    def _look_for_replicas(self) -> None:
+        if self.replicas:
+            self._count(self.plain_client().info("replication"))
+
+    def _connected_to(self) -> tuple[str, int] | None:
+        connection = self.take_client.connection
+        return (connection.host, int(connection.port)) if connection is not None and connection._sock else None
+
+    def _cut_off(self) -> None:
+        """Have the event loop find the connection ended. In any thread."""
+        with suppress(AttributeError, OSError):
+            self.take_client.connection._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+        super().close()
+
     def _sentinel_managed_pool(self, asynchronous: bool = False) -> Any:
         options = self._connparams(asynchronous)
         only = (options.pop("host"), options.pop("port"))
         named = tuple((host, int(port)) for host, port in self.sentinels or [only])
-        sentinels = Sentinels(named, options["socket_timeout"], **options)
+        sentinels = Sentinels(named, options["socket_timeout"], majority=self.replicas > 0, **options)
         # Under these names kombu closes them.
         if asynchronous:
             self._async_sentinel_manager = sentinels

@@ -24,7 +24,7 @@ _DECIDED = {
     "burst": "the lowest holds",
     "quota_reserve": "the largest holds",
 }
-_EACH_ITS_OWN = ("lanes", "on_unknown", "lease_seconds", "record_hours", "record_megabytes")
+_EACH_ITS_OWN = ("lanes", "on_unknown", "lease_seconds", "record_hours", "record_megabytes", "redis_replicas")
 _NAMES = (*_DECIDED, *_EACH_ITS_OWN)
 
 

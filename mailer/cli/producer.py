@@ -15,4 +15,4 @@ from mailer.producer import Producer
 def open_producer() -> Iterator[Producer]:
     """A producer of the account that the environment names."""
     with open_redis() as (client, settings):
-        yield Producer(Queue(client, Keys.of(settings)), settings.lanes)
+        yield Producer(Queue(client, Keys.of(settings), settings.redis_replicas), settings.lanes)

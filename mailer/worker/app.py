@@ -92,6 +92,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "answer_seconds": settings.answer_seconds,
             "record_hours": settings.record_hours,
             "record_megabytes": settings.record_megabytes,
+            "replicas": settings.redis_replicas,
             "socket_timeout": settings.redis_timeout_seconds,
             "socket_connect_timeout": settings.redis_timeout_seconds,
             "socket_keepalive": True,

@@ -71,6 +71,7 @@ class LastFlush:
             settings.lease_seconds,
             record_hours=settings.record_hours,
             record_megabytes=settings.record_megabytes,
+            replicas=settings.redis_replicas,
         )
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None

@@ -126,7 +126,7 @@ class Stage:
 
     def producer(self) -> Producer:
         """A new one, with a connection of its own."""
-        return Producer(Queue(connect(self.settings), self.keys), self.settings.lanes)
+        return Producer(Queue(connect(self.settings), self.keys, self.settings.redis_replicas), self.settings.lanes)
 
     def client(self) -> redis.Redis:
         """The verifier's own connection, which tries again where the product would not."""

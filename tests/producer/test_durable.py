@@ -103,7 +103,7 @@ def test_a_redis_that_goes_away_meanwhile_is_an_error_with_the_ids(start: Start)
     with queue.line() as line:
         server.stop()
         with pytest.raises(NotOnDisk, match="did not say") as caught:
-            queue.until_on_disk(line, ["a"])
+            queue.until_durable(line, ["a"])
     assert caught.value.ids == ["a"]
 
 

@@ -42,6 +42,8 @@ FAULTS: dict[str, Fault] = {
         sentinel.SENTINEL,
         sentinel.BARE,
         sentinel.PLANNED,
+        sentinel.CONFIRMED,
+        sentinel.PLANNED_CONFIRMED,
         sentinel.PLANNED_BARE,
     )
 }

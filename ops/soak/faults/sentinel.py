@@ -86,5 +86,13 @@ SENTINEL = _fault(
     _ALL,
 )
 BARE = _fault("sentinel-bare", "the same without min-replicas-to-write", (), _ALL)
+CONFIRMED = _fault(
+    "sentinel-confirmed",
+    "the same with MAILER_REDIS_REPLICAS=1",
+    SAFE,
+    _ALL,
+    redis_replicas=1,
+)
 PLANNED = _fault("sentinel-planned", "two planned failovers; min-replicas-to-write 1", SAFE, (_plan, _plan))
+PLANNED_CONFIRMED = _fault("sentinel-planned-confirmed", "planned", SAFE, (_plan, _plan), redis_replicas=1)
 PLANNED_BARE = _fault("sentinel-planned-bare", "the same without min-replicas-to-write", (), (_plan, _plan))
