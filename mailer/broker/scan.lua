@@ -3,18 +3,24 @@
 --
 -- KEYS  1 where to look
 -- ARGV  1 'list', 'hash' or 'zset'  2 cursor: '0' at the beginning, then what the last page returned
---       3 about how many to look at  then the texts, in small letters: capitals make no difference ('' fits all)
+--       3 about how many to look at: more, where getting there costs as much  then the texts, in small letters: capitals make no difference ('' fits all)
 -- Returns  1 cursor of the next page, '0' when this was the last  2 how many were looked at
 --          then for each found: its name (in a hash: the field; in a sorted set: the score; in a list: ''), what is stored
 --
 -- A list is read from its left end, where producers push: what is pushed meanwhile makes a page show again what the
--- page before showed, and nothing is passed over.
+-- page before showed, and nothing is passed over. Redis walks there from the nearer end, at each page: so pages in the
+-- middle of a long list are larger, for all of them together to cost not much more than looking at each entry once.
+-- So many entries are walked past in the time that it takes to look at one.
+local WALKED = 500
 local kind, cursor, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local names, stored, next_cursor = {}, {}, '0'
 if kind == 'list' then
-  stored = redis.call('LRANGE', KEYS[1], cursor, tonumber(cursor) + most - 1)
-  if #stored == most then next_cursor = string.format('%.0f', tonumber(cursor) + most) end
+  local first = tonumber(cursor)
+  local walk = math.max(0, math.min(first, redis.call('LLEN', KEYS[1]) - first))
+  most = most + math.floor(walk / WALKED)
+  stored = redis.call('LRANGE', KEYS[1], first, first + most - 1)
+  if #stored == most then next_cursor = string.format('%.0f', first + most) end
 else
   local page = redis.call(kind == 'hash' and 'HSCAN' or 'ZSCAN', KEYS[1], cursor, 'COUNT', most)
   next_cursor = page[1]
