@@ -120,13 +120,14 @@ class Bulk:
         variables = variables_json(recipient.variables)
         self._content.check(recipient.variables, variables)
         key = check_key(recipient.idempotency_key)
+        digest = digest_of(key, to) if key else ""
         message_id = numbered(self._base, self._made)
         self._made += 1
         return Entry(
             id=message_id,
-            envelope=self._envelope.by_reference(message_id, to.header, to.masked, variables),
+            envelope=self._envelope.by_reference(message_id, to.header, to.masked, variables, digest),
             due_us=self._due_us,
-            idempotency=digest_of(key, to) if key else "",
+            idempotency=digest,
         )
 
     def _spooled(self, spool: Iterable[bytes]) -> Iterator[Entry]:

@@ -20,7 +20,7 @@ from functools import cache
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
-from mailer.payload import ACCEPTED_HEADER, CONTENT_HEADER, TASK, to_json
+from mailer.payload import ACCEPTED_HEADER, CONTENT_HEADER, KEY_HEADER, TASK, to_json
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _EMBED = '{"callbacks":null,"errbacks":null,"chain":null,"chord":null}'
@@ -38,7 +38,8 @@ class Envelope:
 
     ``content_hash`` names the stored content the messages refer to (empty: none); it stands in the header
     ``mailer_content``, where the broker's scripts count it. ``eta`` and ``expires`` are in UTC. The header
-    ``mailer_accepted`` is the moment each envelope is written, in epoch milliseconds.
+    ``mailer_accepted`` is the moment each envelope is written, in epoch milliseconds, and ``mailer_key`` the digest of
+    its idempotency key, where it has one.
     """
 
     def __init__(
@@ -68,21 +69,22 @@ class Envelope:
             + '},"priority":0,"body_encoding":null,"delivery_tag":""}}'
         )
 
-    def by_reference(self, message_id: str, to: str, masked: str, variables: str) -> bytes:
-        """The envelope of a message that refers to the stored content. ``variables`` is JSON."""
-        return self._write(message_id, f'{{"to":{quoted(to)}{self._reference}{variables}', masked)
+    def by_reference(self, message_id: str, to: str, masked: str, variables: str, key: str = "") -> bytes:
+        """The envelope of a message that refers to the stored content. ``variables`` is JSON, ``key`` the digest."""
+        return self._write(message_id, f'{{"to":{quoted(to)}{self._reference}{variables}', masked, key)
 
-    def inline(self, message_id: str, kwargs: Mapping[str, Any], masked: str) -> bytes:
+    def inline(self, message_id: str, kwargs: Mapping[str, Any], masked: str, key: str = "") -> bytes:
         """The envelope of a message that carries all of its fields."""
-        return self._write(message_id, to_json("message", kwargs)[:-1], masked)
+        return self._write(message_id, to_json("message", kwargs)[:-1], masked, key)
 
-    def _write(self, message_id: str, open_kwargs: str, masked: str) -> bytes:
+    def _write(self, message_id: str, open_kwargs: str, masked: str, key: str) -> bytes:
         body = quoted("[[]," + open_kwargs + _BODY_END)
         shown = quoted(f"{self._lane} {masked}")
+        keyed = f',"{KEY_HEADER}":"{key}"' if key else ""
         return (
             f'{{"body":{body},"content-encoding":"utf-8","content-type":"application/json","headers":'
             f'{{"lang":"py","task":"{TASK}","id":"{message_id}{self._id_to_repr}{message_id}","parent_id":null,'
-            f'"argsrepr":"()","kwargsrepr":{shown}{self._repr_to_accepted}{time.time_ns() // 1_000_000}'
+            f'"argsrepr":"()","kwargsrepr":{shown}{self._repr_to_accepted}{time.time_ns() // 1_000_000}{keyed}'
             f'}},"properties":{{"correlation_id":"{message_id}{self._after_id}'
         ).encode()
 

@@ -160,13 +160,14 @@ class Producer:
         entries = [
             Entry(
                 id=(message_id := numbered(base, number)),
-                envelope=envelope.by_reference(message_id, recipient.header, recipient.masked, "{}")
+                envelope=envelope.by_reference(message_id, recipient.header, recipient.masked, "{}", digest)
                 if stored
-                else envelope.inline(message_id, fields | {"to": recipient.header}, recipient.masked),
+                else envelope.inline(message_id, fields | {"to": recipient.header}, recipient.masked, digest),
                 due_us=when.due_us,
-                idempotency=digest_of(key, recipient) if key else "",
+                idempotency=digest,
             )
             for number, recipient in enumerate(recipients)
+            for digest in (digest_of(key, recipient) if key else "",)
         ]
         shared = (content.hash, content.encoded) if stored else None
         with self.queue.line() as line:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from mailer.address import mask
-from mailer.broker.record import accepted_ms
+from mailer.broker import record
 from mailer.payload import ACCEPTED_HEADER
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Enveloped:
     @property
     def accepted(self) -> float | None:
         """When its producer wrote it, epoch seconds."""
-        at = accepted_ms(self.headers.get(ACCEPTED_HEADER))
+        at = record.accepted_ms(self.headers.get(ACCEPTED_HEADER))
         return None if at is None else at / 1000
 
     @cached_property
@@ -64,6 +67,13 @@ class Enveloped:
     def masked(self) -> str:
         """The recipient as logs show it: ``j***@example.com``."""
         return mask(self.to) if self.to else ""
+
+    def note(self, lane: str, name: str = "") -> str:
+        """What its record says of it after the moment and the verb; empty where it has neither an id nor ``name``."""
+        called, lane = (_CONTROL.sub(" ", each) for each in (self.id or name, lane))
+        if not called:
+            return ""
+        return record.note(called, lane, self.headers.get(ACCEPTED_HEADER), 0, 0, self.to or None, "")
 
 
 def object_in(text: Any) -> dict[str, Any]:

@@ -4,10 +4,11 @@
 -- KEYS  1 doorbell  2 content  3 references  4 records
 --       5 where they lie: a lane, the schedule, or a shelf's messages  6 the shelf's index
 --       then the lanes into which they are put
--- ARGV  1 where they lie: 'lane', 'schedule' or 'shelf'  2 verb
+-- ARGV  1 where they lie: 'lane', 'schedule', 'dead' or 'held'  2 verb
 --         tail   requeue: to the tail of a lane    head   requeue: to the head of a lane
---         drop   let go of it                      sent   let go of it: a person says that it was delivered
---       out of a lane (to drop): 3 its name  4 the most messages, from its head
+--         drop   let go of it. Unless it was held, its idempotency key is free again
+--         sent   let go of it: a person says that it was delivered
+--       out of a lane (to drop) per message, from its head: its SHA-1, and the note for its record
 --       else per message: its member of the schedule, or its name on the shelf; SHA-1 of what is stored under that name;
 --         the note for its record ('' = no record); and to requeue it the number of the lane's key and the envelope,
 --         else '' and ''
@@ -15,15 +16,29 @@
 --          Of the others nothing is there any more, or another message is.
 local place, verb = ARGV[1], ARGV[2]
 local requeued = verb == 'tail' or verb == 'head'
+local is_shelf = place == 'dead' or place == 'held'
 local doorbell_key, content_key, references_key, records_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local idempotency_prefix = string.sub(doorbell_key, 1, -9) .. 'idempotency:'
 local keep_records, most_record_bytes = nil, nil
 part 'clock'
 part 'attempt'
 part 'doorbell'
 part 'content'
 part 'envelope'
+part 'idempotency'
 part 'records'
 local pulled, why = 0, ''
+
+local function envelope_in(stored)
+  if place == 'lane' then return stored end
+  return string.match(stored, place == 'schedule' and '^[^\n]*\n[^\n]*\n(.*)$' or '^[^\n]*\n(.*)$') or stored
+end
+
+-- For good. The key goes last: as long as it is there, nothing is sent a second time.
+local function let_go(stored)
+  content_release(stored)
+  if verb == 'drop' and place ~= 'held' then idempotency_free(envelope_in(stored)) end
+end
 
 -- All that is stored of it; nil where nothing is, or another message.
 local function look(name, digest)
@@ -36,26 +51,29 @@ local function pull(name, digest, note, lane, envelope)
   local stored = look(name, digest)
   if not stored then return end
   if requeued then redis.call(verb == 'head' and 'RPUSH' or 'LPUSH', KEYS[tonumber(lane)], envelope) end
-  if place == 'shelf' then redis.call('HDEL', KEYS[5], name) end
+  if is_shelf then redis.call('HDEL', KEYS[5], name) end
   redis.call('ZREM', KEYS[6], name)
   pulled = pulled + 1
-  if not requeued then content_release(stored) end
+  if not requeued then let_go(stored) end
   if note ~= '' then record(requeued and 'requeue' or verb, note) end
 end
 
 local function pull_all()
   -- Whether they can be deleted, before they are put into lanes.
-  if place == 'shelf' then redis.call('HDEL', KEYS[5], '') end
+  if is_shelf then redis.call('HDEL', KEYS[5], '') end
   redis.call('ZREM', KEYS[6], '')
   for i = 3, #ARGV, 5 do pull(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) end
 end
 
 if place == 'lane' then
-  for _, envelope in ipairs(redis.call('RPOP', KEYS[5], ARGV[4]) or {}) do
+  -- Workers take from the same end: what is no longer the next has gone to one, and then nothing else is let go of.
+  for i = 3, #ARGV, 2 do
+    local envelope = redis.call('LRANGE', KEYS[5], -1, -1)[1]
+    if not envelope or redis.sha1hex(envelope) ~= ARGV[i] then break end
+    redis.call('RPOP', KEYS[5])
     pulled = pulled + 1
-    content_release(envelope)
-    local id = envelope_id(envelope)
-    if id then record(verb, envelope_note(id, ARGV[3], envelope, '', '')) end
+    let_go(envelope)
+    if ARGV[i + 1] ~= '' then record(verb, ARGV[i + 1]) end
   end
 else
   local done, error_text = attempt(pull_all)

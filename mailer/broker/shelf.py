@@ -193,7 +193,11 @@ class Shelf:
         return done
 
     def drop(self, which: Which, *, progress: Progress | None = None) -> Dropped:
-        """Let go of messages for good. What counts against the quota goes on to."""
+        """Let go of messages for good. What counts against the quota goes on to.
+
+        Their idempotency keys are free again, so that a correction is sent; but not of held mail, and of what was lost
+        with a worker: that may have been sent.
+        """
         return self._let_go("drop", which, progress)
 
     def sent(self, which: Which, *, progress: Progress | None = None) -> Dropped:
@@ -358,7 +362,7 @@ class Shelf:
     def _pull(self, verb: str, pulls: list[_Pull]) -> int:
         keys = self._keys
         names = [keys.doorbell, keys.content, keys.references, keys.records, self._stored, self._index]
-        arguments: list[Any] = ["schedule" if self.name == "scheduled" else "shelf", verb]
+        arguments: list[Any] = ["schedule" if self.name == "scheduled" else self.name, verb]
         for message, note, *requeue in pulls:
             where = (message.stored, "") if self.name == "scheduled" else (_raw(message.name), message.digest)
             arguments += (*where, note, *requeue)

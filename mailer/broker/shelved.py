@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mailer import payload
-from mailer.broker import record
 from mailer.broker.enveloped import Enveloped, object_in, text_of
 from mailer.errors import InvalidMessage
 from mailer.message import Message
@@ -20,7 +18,6 @@ HISTORY_HEADER = "mailer_history"
 """The envelope's header with the reasons for which a message was set aside before it was requeued."""
 MAX_HISTORY = 10
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -146,10 +143,9 @@ class Shelved(Enveloped):
             content_hash=self.headers.get(payload.CONTENT_HEADER),
         )
 
-    def note(self, lane: str) -> str:
-        """What its record says of it after the moment and the verb."""
-        name, lane = (_CONTROL.sub(" ", each) for each in (self.id or self.readable_name, lane))
-        return record.note(name, lane, self.headers.get(payload.ACCEPTED_HEADER), 0, 0, self.to or None, "")
+    def note(self, lane: str, name: str = "") -> str:
+        """What its record says of it after the moment and the verb, under its name there if it has no id."""
+        return super().note(lane, name or self.readable_name)
 
     def requeued(self, expires_at: datetime | None, now: datetime) -> bytes:
         """The envelope with which it is tried anew: no attempts spent, due at once, and with its history.

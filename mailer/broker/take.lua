@@ -18,7 +18,8 @@
 --       quota's reserve, '1' if this worker serves it
 --       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
 --         sent        id, worker           SES has it; the worker's name where it was in doubt whether it can send, else ''
---         forget                           it was not sent and never will be: the permit is given back
+--         forget                           it was not sent and never will be: the permit is given back, and its
+--                                          idempotency key is free again
 --         back                             it was not sent: to the head of its lane, the permit is given back
 --         unfit       worker, why          its worker cannot send from its host: the same as back, and the host is named
 --         throttled                        SES refused the rate: to the head, and if it happens often the shared rate is cut
@@ -61,6 +62,7 @@ local account_key, quota_key, leases_key, leased_key, schedule_key, doorbell_key
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local schedule_number_key, hosts_key, lane_prefix = KEYS[14], KEYS[15], ARGV[11]
+local idempotency_prefix = string.sub(account_key, 1, -8) .. 'idempotency:'
 
 part 'clock'
 part 'attempt'
@@ -75,6 +77,7 @@ part 'schedule'
 part 'doorbell'
 part 'content'
 part 'envelope'
+part 'idempotency'
 part 'shelf'
 part 'records'
 -- A call from a time that is still to come may be on its way for long.
@@ -190,7 +193,7 @@ end
 if not seen or math.abs(now - seen) > SEEN_STEP then account_set_time('seen', now) end
 
 -- 3. Settle.
-local released, unsettled = {}, {}
+local released, freed, unsettled = {}, {}, {}
 local can_end, why_not
 
 -- Whether a lease can be ended, before anything of it is written elsewhere.
@@ -208,6 +211,7 @@ local function settle_one(verb, tag, first, second, note)
     settle[verb](lane, charged, envelope, tag, first, second)
     lease_end(tag)
     if LETS_GO[verb] then released[#released + 1] = envelope end
+    if verb == 'forget' then freed[#freed + 1] = envelope end
     if note == '' and (verb == 'dead' or verb == 'hold') then
       note = envelope_note(envelope_id(envelope) or tag, lane, envelope, first, second)
     end
@@ -260,6 +264,7 @@ for i = #over, 1, -1 do
 end
 leases_end()
 for _, envelope in ipairs(released) do content_release(envelope) end
+for _, envelope in ipairs(freed) do idempotency_free(envelope) end
 quota_settle()
 
 -- 5. What has come due joins its lane, and so does what stock Celery sent with a lower priority.

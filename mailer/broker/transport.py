@@ -33,6 +33,7 @@ from mailer.broker.eta import due_us
 from mailer.broker.gate import CALLS_A_LEASE, Gate
 from mailer.broker.keys import Keys
 from mailer.broker.leases import BACK, Leases, Settlement, leases_of
+from mailer.broker.purging import purge
 from mailer.broker.queue import put_arguments
 from mailer.broker.replicas import online
 from mailer.broker.script import script
@@ -294,13 +295,7 @@ class Channel(stock.Channel):
     def _purge(self, queue: str) -> Any:
         if queue not in self.lanes:
             return super()._purge(queue)
-        keys, dropped, batch = self.keys, 0, 500
-        while True:
-            where = [keys.doorbell, keys.content, keys.references, keys.records, keys.lane(queue)]
-            count, _ = script("pull").run(self.plain_client(), where, ["lane", "drop", queue, batch])
-            dropped += count
-            if count < batch:
-                return dropped
+        return purge(self.plain_client(), self.keys, queue)
 
 
 class SentinelChannel(Channel, stock.SentinelChannel):

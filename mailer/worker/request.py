@@ -23,7 +23,7 @@ from mailer.broker.gate import LOCAL_HEADERS, LOST
 from mailer.broker.leases import BACK, Leases, Settlement
 from mailer.broker.record import note
 from mailer.delivery import Kind, Outcome, backoff
-from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER
+from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER
 from mailer.ses.remedies import remedy
 from mailer.settings import Settings
 from mailer.worker import report
@@ -260,8 +260,10 @@ class Request(stock.Request):
         failing = self._count(FAILING_HEADER) / 1000
         if attempt >= settings.max_attempts or failing + delay > settings.retry_hours * 3600:
             words = f"given up after {attempt} attempts in {timedelta(seconds=round(failing))}: {detail}"
-            return Settlement("dead", code, words, self._note(code, words))
-        again = self._envelope({"retries": attempt, FAILING_HEADER: int((failing + delay) * 1000)}, lost=lost)
+            # What may have been sent is for a person, or an event, to settle.
+            return Settlement("hold" if verb == "resend" else "dead", code, words, self._note(code, words))
+        changed = {"retries": attempt, FAILING_HEADER: int((failing + delay) * 1000)}
+        again = self._envelope(changed, lost=lost, perhaps_sent=verb == "resend")
         return Settlement(verb, int(delay * 1e6), again, self._note(code, detail))
 
     def _count(self, header: str) -> int:
@@ -269,10 +271,11 @@ class Request(stock.Request):
         value = self._message.headers.get(header)
         return value if type(value) is int and 0 <= value < 2**53 else 0
 
-    def _envelope(self, changed: dict[str, int], *, lost: bool = False) -> str:
-        """The envelope as it goes back into the queue."""
+    def _envelope(self, changed: dict[str, int], *, lost: bool = False, perhaps_sent: bool = False) -> str:
+        """The envelope as it goes back into the queue; without its key, which stays taken, if it may have been sent."""
         raw = {name: value for name, value in self._message._raw.items() if name != LOST}
-        headers = {name: value for name, value in raw["headers"].items() if name not in LOCAL_HEADERS}
+        gone = {KEY_HEADER} if perhaps_sent or LOST in self._message._raw else set()
+        headers = {name: value for name, value in raw["headers"].items() if name not in LOCAL_HEADERS | gone}
         first = {LOST: 1} if lost else {}
         envelope: str = dumps({**first, **raw, "headers": {**headers, **changed}})
         return envelope

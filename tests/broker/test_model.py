@@ -26,8 +26,8 @@ from mailer.broker import pause as pausing
 from mailer.broker.keys import Keys
 from mailer.broker.leases import Call, Leases, Settlement
 from mailer.broker.limits import SesLimits
+from mailer.broker.purging import purge
 from mailer.broker.queue import Entry, Queue
-from mailer.broker.script import script
 from mailer.broker.shelf import Filter, Shelf, ShelfName
 from mailer.broker.take import Take, lanes_of, read
 from mailer.settings import load
@@ -302,10 +302,7 @@ class AccountMachine(RuleBasedStateMachine):
 
     @rule(lane=st.sampled_from(LANES), count=st.integers(1, 5))
     def drop(self, lane: str, count: int) -> None:
-        keys = self.keys
-        where = [keys.doorbell, keys.content, keys.references, keys.records, keys.lane(lane)]
-        dropped, _ = script("pull").run(self.client, where, ["lane", "drop", lane, count])
-        assert dropped == len(self.model.lanes[lane][-count:])
+        assert purge(self.client, self.keys, lane, count) == len(self.model.lanes[lane][-count:])
         self.model.drop_from_lane(lane, count)
 
     @rule(place=st.sampled_from(PLACES), pick=some, one=st.booleans(), first=st.booleans())

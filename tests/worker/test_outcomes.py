@@ -100,6 +100,18 @@ def test_unknown_is_sent_again_where_the_lane_resends(shared: Post, simulator: S
     until(shared.idle, "the queue is empty")
 
 
+def test_what_may_have_been_sent_is_held_in_the_end_and_keeps_its_idempotency_key(
+    shared: Post, simulator: Simulator
+) -> None:
+    simulator.add_fault("reset", when="after", count=3)
+    message_id = shared.send("perhaps@example.com", idempotency_key="perhaps")
+    words = until(lambda: shared.aside("held").get(message_id), "it is held")
+    assert "given up after 3 attempts" in reason(words)["detail"]
+    assert b"mailer_key" not in words
+    Shelf(shared.producer.queue, "held", shared.settings.lanes).drop([message_id])
+    assert shared.send("perhaps@example.com", idempotency_key="perhaps") == message_id
+
+
 def test_unknown_is_held_where_the_lane_holds(shared: Post, simulator: Simulator) -> None:
     simulator.add_fault("reset", when="after", count=1)
     message_id = shared.send("held@example.com", lane="bulk")
