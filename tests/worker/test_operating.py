@@ -9,6 +9,7 @@ import pytest
 
 import mailer
 from mailer import producer
+from mailer.monitor import read_status
 from mailer.simulator.client import Simulator
 from ops.soak.passage import pass_time
 from tests.worker.conftest import Post, until
@@ -49,6 +50,25 @@ def test_a_pause_ends_by_itself(post: Post) -> None:
     until(lambda: pass_time(post.client, post.keys, 2), "nothing is in flight")
     until(lambda: len(post.arrivals()) == 2, "the lane goes on without a resume")
     assert post.arrivals() == ["does-not@example.com", "waits@example.com"]
+
+
+def test_a_rate_holds_for_a_running_worker_and_its_successor(post: Post) -> None:
+    first = post.worker()
+    until(lambda: read_status(post.client, post.settings).rate.per_second == 1000, "the setting holds")
+    mailer.rate(5, until=timedelta(hours=1), reason="the receiver asked for it", by="jo")
+    first.stop()
+    post.worker()
+    for number in range(8):
+        post.send(f"{number}@example.com")
+    until(lambda: len(post.arrivals()) == 8, "all of it arrives")
+    at = [row.at for row in post.simulator.rows()]
+    assert at[-1] - at[0] > 1, "at 1000 a second it would be at once"
+    rate = read_status(post.client, post.settings).rate
+    assert (rate.per_second, rate.source) == (5, "person")
+    assert rate.person is not None
+    assert (rate.person.by, rate.person.reason) == ("jo", "the receiver asked for it")
+    mailer.rate(None)
+    assert read_status(post.client, post.settings).rate.per_second == 1000
 
 
 def test_requeued_mail_arrives_once_and_set_aside_again_it_has_both_reasons(post: Post, simulator: Simulator) -> None:
