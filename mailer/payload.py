@@ -22,14 +22,16 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import orjson
 
-from mailer.address import parse
+from mailer.address import Address, parse
 from mailer.content import Content, attachment_fields, attachments_from, hash_of
 from mailer.errors import InvalidMessage, UnknownVersion
 from mailer.header import kind
@@ -52,6 +54,9 @@ VERSION = 1
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _PLAIN = frozenset({str, int, bool, type(None)})
 _CACHED_BYTES = 64 * 1024 * 1024
+# A mail of so much is rendered, encoded, hashed and signed in about a millisecond.
+_LIGHT_BYTES = 256 * 1024
+_LIGHT_SECONDS = 0.003
 _REFERENCE_KEYS = frozenset({"v", "to", "vars"})
 _INLINE_KEYS = frozenset(
     {
@@ -127,7 +132,7 @@ def decode(
         variables = kwargs.get("vars", {})
         if not isinstance(variables, dict):
             raise InvalidMessage("vars", f"is {kind(variables)}", "Pass a dict of names to values")
-        return _content(content_hash, fetch_content).render(message_id, to, variables)
+        return _find(content_hash, fetch_content).render(message_id, to, variables)
     return _inline_content(kwargs).render(message_id, to, {})
 
 
@@ -143,47 +148,90 @@ def _inline_content(kwargs: Mapping[str, Any]) -> Content:
     return Content.of(**fields)
 
 
+def is_light(kwargs: Mapping[str, Any], content_hash: object) -> bool:
+    """Whether an event loop may `decode` it, and make a request of it: that fetches nothing, and is done at once.
+
+    A template is as heavy as when it was rendered last, and one that never was is.
+    """
+    if content_hash is not None:
+        if not _is_hash(content_hash):
+            return True
+        kept = _cache.peek(content_hash)
+        return kept is not None and kept.is_light
+    if not isinstance(kwargs, dict) or kwargs.get("attachments"):
+        return not isinstance(kwargs, dict)
+    return all(not isinstance(body, str) or len(body) <= _LIGHT_BYTES for body in map(kwargs.get, ("text", "html")))
+
+
+def is_missing(content_hash: object) -> TypeGuard[str]:
+    """Whether it is the hash of a content that has to be fetched."""
+    return _is_hash(content_hash) and _cache.peek(content_hash) is None
+
+
+def _is_hash(content_hash: object) -> TypeGuard[str]:
+    return isinstance(content_hash, str) and len(content_hash) <= 64 and content_hash.isalnum()
+
+
+@dataclass(slots=True)
+class _Kept:
+    content: Content
+    size: int
+    is_light: bool
+
+    def render(self, message_id: str, to: Address, variables: Mapping[str, object]) -> Message:
+        if not self.content.templates:
+            return self.content.render(message_id, to, variables)
+        began = time.thread_time()
+        try:
+            return self.content.render(message_id, to, variables)
+        finally:
+            self.is_light = self.size <= _LIGHT_BYTES and time.thread_time() - began <= _LIGHT_SECONDS
+
+
 class _Cache:
     """Parsed contents by hash, the most recently used ones up to a number of stored bytes. Thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._contents: OrderedDict[str, tuple[Content, int]] = OrderedDict()
+        self._contents: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, digest: str) -> Content | None:
+    def peek(self, digest: str) -> _Kept | None:
+        return self._contents.get(digest)
+
+    def get(self, digest: str) -> _Kept | None:
         with self._lock:
             found = self._contents.get(digest)
-            if found is None:
-                return None
-            self._contents.move_to_end(digest)
-            return found[0]
+            if found is not None:
+                self._contents.move_to_end(digest)
+            return found
 
-    def put(self, digest: str, content: Content, size: int) -> None:
+    def put(self, digest: str, kept: _Kept) -> None:
         with self._lock:
-            if size > self._max_bytes or digest in self._contents:
+            if kept.size > self._max_bytes or digest in self._contents:
                 return
-            self._contents[digest] = (content, size)
-            self._bytes += size
+            self._contents[digest] = kept
+            self._bytes += kept.size
             while self._bytes > self._max_bytes:
-                _, (_, freed) = self._contents.popitem(last=False)
-                self._bytes -= freed
+                _, oldest = self._contents.popitem(last=False)
+                self._bytes -= oldest.size
 
 
 _cache = _Cache(_CACHED_BYTES)
 
 
-def _content(digest: object, fetch_content: Callable[[str], bytes | None]) -> Content:
-    if not isinstance(digest, str) or len(digest) > 64 or not digest.isalnum():
+def _find(digest: object, fetch_content: Callable[[str], bytes | None]) -> _Kept:
+    if not _is_hash(digest):
         raise InvalidMessage("content", "is not the hash of a stored content", "Pass the fields of the message instead")
-    content = _cache.get(digest)
-    if content is None:
+    kept = _cache.get(digest)
+    if kept is None:
         stored = fetch_content(digest)
         if stored is None:
             raise InvalidMessage("content", f"{digest} is not stored any more", "Send the message again")
         if hash_of(stored) != digest:
             raise InvalidMessage("content", f"{digest} is not what is stored under it", "Send the message again")
-        content = Content.from_bytes(stored)
-        _cache.put(digest, content, len(stored))
-    return content
+        content, size = Content.from_bytes(stored), len(stored)
+        kept = _Kept(content, size, is_light=size <= _LIGHT_BYTES and not content.templates)
+        _cache.put(digest, kept)
+    return kept

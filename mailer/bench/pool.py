@@ -28,7 +28,7 @@ class MeasuringLoop(CurlLoop):
         super().attach(loop)
         loop.call_repeatedly(_EVERY_SECONDS, self._reporter.write)
 
-    def send(self, message: Message, done: Done, latest: float = math.inf) -> None:
+    def send(self, message: Message | bytes, done: Done, latest: float = math.inf) -> None:
         began = time.perf_counter()
 
         def measured(result: str | Exception) -> None:

@@ -136,6 +136,14 @@ class Queue:
             found: bytes | None = self.client.hget(self.keys.content, digest)  # type: ignore[assignment]
         return found
 
+    def contents(self, digests: Sequence[str]) -> dict[str, bytes | None]:
+        """The shared contents with those hashes, None for one that no queued message refers to."""
+        if not digests:
+            return {}
+        with translated("read"):
+            found: list[bytes | None] = self.client.hmget(self.keys.content, digests)  # type: ignore[assignment]
+        return dict(zip(digests, found, strict=True))
+
     def now(self) -> datetime:
         """Redis's clock, by which messages come due and expire: this host's may be off."""
         with translated("read"):

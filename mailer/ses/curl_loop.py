@@ -83,22 +83,26 @@ class CurlLoop:
             loop.add_reader(connection.socket, self._readable, connection)
         loop.call_repeatedly(_SWEEP_SECONDS, self._sweep)
 
-    def send(self, message: Message, done: Done, latest: float = math.inf) -> None:
+    def send(self, message: Message | bytes, done: Done, latest: float = math.inf) -> None:
         """Begin a send, which ends with a call of ``done``: perhaps before this returns. Never raises.
 
-        After ``latest``, on the monotonic clock, nothing of it goes out any more.
+        ``message`` may be what `request_for` has made of it. After ``latest``, on the monotonic clock, nothing of it
+        goes out any more.
         """
-        if not self._transport.is_ready:
-            self.help(
-                lambda: self._transport.request_for(message, PATIENCE_SECONDS),
-                lambda made: self._start(made, done, latest),
-            )
-            return
-        try:
-            request: bytes | Exception = self._transport.request_for(message)
-        except Exception as error:  # noqa: BLE001 - every send ends with a call of done
-            request = error
-        self._start(request, done, latest)
+        if isinstance(message, bytes):
+            self._start(message, done, latest)
+        elif self._transport.is_ready:
+            try:
+                request: bytes | Exception = self._transport.request_for(message)
+            except Exception as error:  # noqa: BLE001 - every send ends with a call of done
+                request = error
+            self._start(request, done, latest)
+        else:
+            self.help(lambda: self.request_for(message), lambda made: self._start(made, done, latest))
+
+    def request_for(self, message: Message) -> bytes:
+        """The request for a message, for helpers: it may wait. Raises a `SendError`."""
+        return self._transport.request_for(message, PATIENCE_SECONDS)
 
     def help(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Have a helper do ``work`` and the loop's thread call ``then`` with its result or exception. It counts as a
@@ -111,6 +115,13 @@ class CurlLoop:
             then(result)
 
         self._help(work, finished)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Have the loop's thread call it, after all that it was told to before. From any thread."""
+        self._finished.append(callback)
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon(self._take_up)
 
     def drain(self, seconds: float) -> None:
         """Without the loop, which has stopped: finish what is in flight, for at most so long."""
@@ -238,10 +249,7 @@ class CurlLoop:
 
         def finished(future: Future[Any]) -> None:
             result = future.exception() or future.result()
-            self._finished.append(lambda: then(result))
-            loop = self._loop
-            if loop is not None:
-                loop.call_soon(self._take_up)
+            self.call_soon(lambda: then(result))
 
         self._helpers.submit(work).add_done_callback(finished)
 

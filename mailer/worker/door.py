@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 from celery import Task
@@ -22,6 +22,7 @@ from mailer.message import Message
 from mailer.ses.curl_loop import CurlLoop
 from mailer.ses.transport import configured
 from mailer.settings import Settings
+from mailer.worker.preparation import Job, Preparation
 from mailer.worker.report import LONGEST_REPR, Report
 
 logger = get_logger(__name__)
@@ -49,6 +50,7 @@ class Door(Task):
         self.settings = settings
         self.transport = configured(settings)
         self._stood_still_at = self._stood_still_until = -math.inf
+        self._preparation: Preparation | None = None
 
     def prepare(self) -> None:
         """Be ready for the first message: a permit that is used late meets the next one at SES, and one is refused."""
@@ -69,35 +71,87 @@ class Door(Task):
 
     def run(self, *args: Any, **kwargs: Any) -> Report:
         """Send and wait for the answer: what Celery's pools call."""
-        found = self._message(vars(self.request), args, kwargs)
-        return Report(deliver(found, self.transport) if isinstance(found, Message) else found)
+        request = vars(self.request)
+        found = self._message(request, args, kwargs, self.contents.content)
+        if isinstance(found, Message):
+            found = self._too_late(request) or deliver(found, self.transport)
+        return Report(found)
 
     def begin(self, request: Mapping[str, Any], sender: CurlLoop, finished: Callable[[Outcome], None]) -> None:
         """Begin to send, and call ``finished`` once the answer is there: what our own pool calls.
 
         ``request`` is Celery's request dict, with the decoded arguments in it.
         """
-        found = self._message(request, request["args"], request["kwargs"])
-        if not isinstance(found, Message):
-            finished(found)
+        job = Job(request, finished)
+        if payload.is_light(request["kwargs"], request.get(payload.CONTENT_HEADER)):
+            self._begin(job, sender, self.contents.content)
             return
-        latest = request.get(LEASE_ENDS, math.inf) - self.settings.read_timeout_seconds
-        sender.send(found, lambda result: finished(outcome_of(result)), latest)
+        if self._preparation is None:
+            self._preparation = Preparation(sender, partial(self._prepared, sender))
+        self._preparation.add(job)
 
-    def _message(self, request: Mapping[str, Any], args: Any, kwargs: Mapping[str, Any]) -> Message | Outcome:
-        """The message to send now, or what becomes of it unsent."""
+    def _begin(self, job: Job, sender: CurlLoop, fetch: Callable[[str], bytes | None]) -> None:
+        request = job.request
+        self._send(self._message(request, request["args"], request["kwargs"], fetch), job, sender)
+
+    def _send(self, made: Message | bytes | Outcome, job: Job, sender: CurlLoop) -> None:
+        if not isinstance(made, Outcome):
+            made = self._too_late(job.request) or made
+        if isinstance(made, Outcome):
+            job.finished(made)
+            return
+        latest = job.request.get(LEASE_ENDS, math.inf) - self.settings.read_timeout_seconds
+        sender.send(made, lambda result: job.finished(outcome_of(result)), latest)
+
+    def _prepared(self, sender: CurlLoop, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
+        """In a helper's thread: for each job, how the loop's is to go on with it."""
+        fetch = self._fetched([job.request.get(payload.CONTENT_HEADER) for job in jobs])
+        for job in jobs:
+            request = job.request
+            if payload.is_light(request["kwargs"], request.get(payload.CONTENT_HEADER)):
+                yield partial(self._begin, job, sender, fetch)
+                continue
+            made: Message | bytes | Outcome = self._message(request, request["args"], request["kwargs"], fetch)
+            if isinstance(made, Message):
+                try:
+                    made = sender.request_for(made)
+                except Exception as error:  # noqa: BLE001 - what `deliver` does for the other pools
+                    made = outcome_of(error)
+            yield partial(self._send, made, job, sender)
+
+    def _fetched(self, hashes: Iterable[object]) -> Callable[[str], bytes | None]:
+        """What reads those contents, which have been fetched all at once."""
+        missing = list(dict.fromkeys(each for each in hashes if payload.is_missing(each)))
+        try:
+            stored = self.contents.contents(missing)
+        except QueueUnavailable as unavailable:
+            error = unavailable
+
+            def refuse(_: str) -> bytes | None:
+                raise error
+
+            return refuse
+        return lambda digest: stored[digest] if digest in stored else self.contents.content(digest)
+
+    def _message(
+        self,
+        request: Mapping[str, Any],
+        args: Any,
+        kwargs: Mapping[str, Any],
+        fetch: Callable[[str], bytes | None],
+    ) -> Message | Outcome:
+        """The message that is asked for, or what becomes of it unsent."""
         if args:
             return Outcome(Kind.REJECTED, code="InvalidMessage", detail="args: are positional. Pass everything by name")
         content_hash = request.get(payload.CONTENT_HEADER)
         try:
-            message = payload.decode(kwargs, self.contents.content, message_id=request["id"], content_hash=content_hash)
+            return payload.decode(kwargs, fetch, message_id=request["id"], content_hash=content_hash)
         except InvalidMessage as error:
             return Outcome(Kind.REJECTED, code=type(error).__name__, detail=str(error))
         except QueueUnavailable as error:
             return Outcome(Kind.UNFIT, code="QueueUnavailable", detail=str(error))
         except Exception as error:  # noqa: BLE001 - nothing of it went out, and the message must not be lost
             return Outcome(Kind.REJECTED, code=type(error).__name__, detail=str(error))
-        return self._too_late(request) or message
 
     def _too_late(self, request: Mapping[str, Any]) -> Outcome | None:
         now = time.monotonic()
