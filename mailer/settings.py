@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     retry_base_seconds: float = Field(default=2.0, gt=0)
     retry_cap_seconds: float = Field(default=900.0, gt=0)
     retry_hours: float = Field(default=24.0, gt=0)
-    """The longest time from the first attempt on a message to its last, by Redis's clock."""
+    """How long a message waits between its attempts at most, all together. The time in its lane does not count."""
 
     record_hours: float = Field(default=72.0, ge=0)
     """How long the record of what happened to each message is kept at least. 0: nothing is recorded."""

@@ -53,6 +53,25 @@ def test_waiting_workers_are_told_different_permits(account: Account) -> None:
     assert told == pytest.approx([1, 2, 3, 4], abs=0.001)
 
 
+def test_permits_that_a_slow_failure_gives_back_together_are_no_burst(
+    account: Account, worker: Worker, still: Still
+) -> None:
+    """A host that finds out after seconds that it does not reach SES."""
+    account.allow(rate=10, burst=5)
+    account.put("bulk", 100)
+    tags: list[str] = []
+    for _ in range(30):
+        still.advance(0.1)
+        tags += worker.take(1)
+    for tag in tags:
+        worker.leases.settle(tag, Settlement("unfit", "w@web-3", "OPERATION_TIMEDOUT: no answer"))
+    assert len(tags) == 30
+    assert len(worker.take(50)) == 3, "half of the burst, as after any idle moment"
+    assert worker.take(50) == {}
+    still.advance(0.1)
+    assert len(worker.take(50)) == 1
+
+
 def test_permits_that_are_given_back_put_nobody_off(account: Account, worker: Worker) -> None:
     """A lane full of expired messages, or a worker that is late for each permit."""
     account.allow(rate=20, burst=1)

@@ -63,7 +63,7 @@ class TestStop:
         assert (account.field("stopped"), account.field("probe_at")) == ("AccessDeniedException: No.", due)
 
     @pytest.mark.parametrize(
-        ("verb", "minutes"), [("throttled", 1), ("retry", 1), ("hold", 1), ("dead", 1), ("back", 0)]
+        ("verb", "minutes"), [("throttled", 1), ("retry", 1), ("hold", 1), ("dead", 1), ("back", 0), ("unfit", 0)]
     )
     def test_an_outcome_that_says_nothing_leaves_it_to_the_next(
         self, account: Account, worker: Worker, stopped: list[str], verb: str, minutes: int

@@ -364,6 +364,20 @@ def test_refusals_are_told_in_aws_s_words(ses: Simulator, settings: Settings) ->
     assert "ses:GetAccount" in needed.remedy
 
 
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [("expired-token", "Renew the host's credentials"), ("bad-signature", "Correct the secret of the host's AWS key")],
+)
+def test_the_host_that_it_runs_on_may_be_the_one_that_is_refused(
+    ses: Simulator, settings: Settings, error: str, remedy: str
+) -> None:
+    ses.add_fault("error", error=error, operation=None)
+    _, (finding,) = account.limits(settings)
+    assert finding.level is Level.PROBLEM
+    assert finding.text.startswith("this host cannot ask SES: ")
+    assert finding.remedy.startswith(remedy)
+
+
 def test_a_clock_that_aws_would_refuse(ses: Simulator, settings: Settings) -> None:
     ses.skew_clock(600)
     found, _ = account.limits(settings)

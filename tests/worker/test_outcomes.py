@@ -12,6 +12,7 @@ import pytest
 
 from mailer.broker.pause import LEARNED_OF_OTHERS, STOP
 from mailer.broker.shelf import Shelf
+from mailer.history import history_of
 from mailer.simulator.client import Simulator
 from tests.broker.conftest import Account
 from tests.conftest import Valkey
@@ -82,6 +83,28 @@ def test_the_time_for_attempts_is_capped(post: Post) -> None:
     words = until(lambda: post.aside("dead").get(message_id), "it is tried for as long again")
     envelope = json.loads(words.split(b"\n", 1)[1])
     assert 0 < envelope["headers"]["retries"] < 20
+
+
+def test_time_in_a_lane_does_not_count_against_the_time_for_attempts(post: Post) -> None:
+    again = {"max_attempts": 1000, "retry_base_seconds": 0.1, "retry_cap_seconds": 0.1, "retry_hours": 2 / 3600}
+    post.settings = post.settings.model_copy(update=again)
+    post.simulator.add_fault("error", error="unavailable")
+    post.worker()
+    message_id = post.send("patient@example.com", lane="bulk")
+
+    def failures() -> int:
+        history = history_of(post.client, post.settings, message_id)
+        return 0 if history is None else sum(line.verb == "retry" for line in history.lines)
+
+    until(failures, "it has failed")
+    post.client.hset(post.keys.account, "paused:bulk", "for the test")
+    until(lambda: post.client.llen(post.keys.lane("bulk")) == 1, "it waits in its lane")
+    before = failures()
+    time.sleep(2.5)
+    post.client.hdel(post.keys.account, "paused:bulk")
+    until(lambda: failures() > before, "it is tried again after all that time")
+    post.simulator.clear_faults()
+    until(lambda: post.arrivals("patient@example.com"), "and is sent")
 
 
 def test_rejected_mail_becomes_a_dead_letter_with_the_words_of_ses(shared: Post, simulator: Simulator) -> None:
