@@ -49,8 +49,8 @@ def resume(*, lane: str | None = None) -> bool:
 
     A lane that was paused by itself stays so: resume it by its name. Raises QueueUnavailable.
     """
-    queue = default().queue
-    return pausing.resume(queue.client, queue.keys, lane=_known(lane))
+    producer = default()
+    return pausing.resume(producer.queue.client, producer.queue.keys, producer.lanes, lane=_known(lane))
 
 
 def rate(

@@ -17,7 +17,7 @@ from mailer.bench.place import UNLIMITED, Place
 from mailer.bench.reports import FOLDER, Line, read
 from mailer.broker.connection import connect, redis_url
 from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
+from mailer.broker.queue import Queue, ring
 from mailer.errors import MailerError
 from mailer.host import child
 from mailer.host.supervisor import workers
@@ -130,7 +130,7 @@ class Stages:
             self._enqueue(min(_MOST_BACKLOG, backlog))
             self._await_ready(started, processes)
             self._client.hdel(self._keys.account, "paused")
-            Queue(self._client, self._keys).ring()
+            ring(self._client, [self._keys.doorbell(lane) for lane in self._settings.lanes])
             say("measuring")
             return self._window(processes, threads, reports, started)
         finally:

@@ -2,7 +2,7 @@
 
 Two connections, both read by the event loop. On the first, one `take` at a time: it carries what was settled since the
 last and asks for as many messages as there is room for. On the second, while nothing can be had, a blocking pop on the
-doorbell.
+doorbells of its lanes.
 """
 
 from __future__ import annotations
@@ -48,13 +48,12 @@ written to Redis."""
 class Gate:
     """One channel's side of the gate. Used by the thread that runs the event loop only."""
 
-    def __init__(self, channel: Channel, take: Take, leases: Leases, doorbell: str, answer_seconds: float) -> None:
+    def __init__(self, channel: Channel, take: Take, leases: Leases, answer_seconds: float) -> None:
         self.channel = channel
         self.leases = leases
         self._take = take
         self.replicas = take.replicas
         """How many must know of a call before what it brought is sent."""
-        self._doorbell = doorbell
         self._answer_seconds = answer_seconds
         self._call: Call | None = None
         self._asked = 0  # how many must know of the call under way
@@ -180,7 +179,7 @@ class Gate:
             return False
         if self.channel.room() <= 0:
             # Taken up since: let another worker hear it.
-            self.channel.ring()
+            self.channel.ring(rung[0])
         elif self._listen:
             self._ask_at = 0.0
         return False
@@ -279,7 +278,8 @@ class Gate:
     def _hear(self, now: float) -> None:
         if self._listening_since is None:
             self._listening_since = now
-            self._write(self.channel.bell_client, ["BLPOP", self._doorbell, BELL_SECONDS])
+            doorbells = [self.channel.keys.doorbell(lane) for lane in self.channel.served_lanes]
+            self._write(self.channel.bell_client, ["BLPOP", *doorbells, BELL_SECONDS])
         elif now - self._listening_since > BELL_SECONDS + self._answer_seconds:
             self._lost("no answer at the doorbell")
 

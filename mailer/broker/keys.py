@@ -81,9 +81,13 @@ class Keys:
         return self._control + "schedule-number"
 
     @property
-    def doorbell(self) -> str:
-        """List on which idle workers block; one element wakes one worker."""
-        return self._control + "doorbell"
+    def doorbells(self) -> str:
+        """How the names of all doorbells begin."""
+        return self._control + "doorbell:"
+
+    def doorbell(self, lane: str) -> str:
+        """List on which idle workers of the lane block; one element wakes one worker."""
+        return self.doorbells + lane
 
     @property
     def content(self) -> str:

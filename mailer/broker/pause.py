@@ -6,12 +6,13 @@ It lies in the account's hash: ``paused`` (the reason), ``paused_at``, ``paused_
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import redis
 
 from mailer.broker.keys import Keys
-from mailer.broker.queue import translated
+from mailer.broker.queue import ring, translated
 from mailer.errors import InvalidRequest
 
 FIELDS = ("paused", "paused_at", "paused_until", "paused_by")
@@ -51,18 +52,17 @@ def pause(
     return None if until_us is None else datetime.fromtimestamp(until_us / 1e6, UTC)
 
 
-def resume(client: redis.Redis, keys: Keys, *, lane: str | None = None) -> bool:
-    """End the pause of ``lane``, or of the account, and wake a worker; whether there was one.
+def resume(client: redis.Redis, keys: Keys, lanes: Sequence[str], *, lane: str | None = None) -> bool:
+    """End the pause of ``lane``, or of the account, which has ``lanes``, and wake workers; whether there was one.
 
     The account's resume also ends a stop by SES, and forgets what others have used of the quota: SES will say so again
     where it is true. A lane that was paused by itself stays so.
     Raises QueueUnavailable.
     """
     ended = [*fields_of(lane), *((*STOP, *LEARNED_OF_OTHERS) if lane is None else ())]
-    with translated("write", "resumed"), client.pipeline(transaction=True) as pipe:
-        pipe.hdel(keys.account, *ended)
-        pipe.lpush(keys.doorbell, 1)
-        changed, _ = pipe.execute()
+    with translated("write", "resumed"):
+        changed = client.hdel(keys.account, *ended)
+        ring(client, [keys.doorbell(each) for each in lanes if lane in (None, each)])
     return bool(changed)
 
 

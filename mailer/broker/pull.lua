@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- pull: take messages out of where they lie, as a person wants: put them into their lanes again, or let go of them.
 --
--- KEYS  1 doorbell  2 content  3 references  4 records
+-- KEYS  1 the doorbell of the lane into which they are put  2 content  3 references  4 records
 --       5 where they lie: a lane, the schedule, or a shelf's messages  6 the shelf's index
 --       then the lanes into which they are put
 -- ARGV  1 where they lie: 'lane', 'schedule', 'dead' or 'held'  2 verb
@@ -17,8 +17,8 @@
 local place, verb = ARGV[1], ARGV[2]
 local requeued = verb == 'tail' or verb == 'head'
 local is_shelf = place == 'dead' or place == 'held'
-local doorbell_key, content_key, references_key, records_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local idempotency_prefix = string.sub(doorbell_key, 1, -9) .. 'idempotency:'
+local content_key, references_key, records_key = KEYS[2], KEYS[3], KEYS[4]
+local idempotency_prefix = string.sub(records_key, 1, -8) .. 'idempotency:'
 local keep_records, most_record_bytes = nil, nil
 part 'clock'
 part 'attempt'
@@ -79,6 +79,6 @@ else
   local done, error_text = attempt(pull_all)
   if not done then why = error_text end
 end
-if requeued and pulled > 0 then ring() end
+if requeued and pulled > 0 then ring(KEYS[1]) end
 records_write()
 return { pulled, why }

@@ -31,7 +31,7 @@ def purge(client: redis.Redis, keys: Keys, lane: str, most: int | None = None) -
 
 
 def _purge(client: redis.Redis, keys: Keys, lane: str, place: str, most: int) -> int:
-    names, dropped = [keys.doorbell, keys.content, keys.references, keys.records, place], 0
+    names, dropped = [keys.doorbell(lane), keys.content, keys.references, keys.records, place], 0
     while dropped < most:
         waiting = cast("list[bytes]", client.lrange(place, -min(_AT_ONCE, most - dropped), -1))
         if not waiting:

@@ -1,6 +1,6 @@
 -- put: enqueue messages on one lane, at once or for later, and ring for a worker. All or none.
 --
--- KEYS  1 doorbell
+-- KEYS  1 the lane's doorbell
 -- ARGV  1 lane's name  2 content hash or ''  3 content bytes or ''  4 idempotency TTL, milliseconds
 --       5 lane's key  6 schedule  7 its number  8 content  9 references
 --       then per message: due (epoch microseconds, 0 = now), id, idempotency key or '', envelope
@@ -12,7 +12,7 @@
 -- It must not have the flag allow-oom, which the scripts of workers have: a full Redis takes no more mail, and has room
 -- left to settle what it holds.
 local lane, hash, bytes = ARGV[1], ARGV[2], ARGV[3]
-local doorbell_key, lane_key = KEYS[1], ARGV[5]
+local lane_key = ARGV[5]
 local schedule_key, schedule_number_key, content_key, references_key = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local AT_ONCE = 1000
 part 'content'
@@ -61,5 +61,5 @@ if not enqueued then
   if referred > 0 then content_unrefer(hash, referred) end
   return redis.error_reply(why)
 end
-if #ready + #later > 0 then ring() end
+if #ready + #later > 0 then ring(KEYS[1]) end
 return duplicates

@@ -150,11 +150,6 @@ class Queue:
             seconds, microseconds = self.client.time()
         return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
 
-    def ring(self) -> None:
-        """Wake an idle worker, for instance after a resume."""
-        with translated("write"):
-            self.client.lpush(self.keys.doorbell, 1)
-
     def _remember(self, digest: str) -> None:
         known = self._known
         if known[:1] != (digest,):
@@ -166,7 +161,12 @@ def put_arguments(
 ) -> tuple[list[str], list[str | bytes]]:
     """KEYS and ARGV of ``put.lua``. ``messages`` are due, id, idempotency key and envelope, of one after another."""
     places = (keys.lane(lane), keys.schedule, keys.schedule_number, keys.content, keys.references)
-    return [keys.doorbell], [lane, digest, content, str(IDEMPOTENCY_MILLISECONDS), *places, *messages]
+    return [keys.doorbell(lane)], [lane, digest, content, str(IDEMPOTENCY_MILLISECONDS), *places, *messages]
+
+
+def ring(client: redis.Redis, doorbells: Sequence[str | bytes]) -> None:
+    """Wake an idle worker at each of these keys, for instance after a resume. Raises redis-py's errors."""
+    script("ring").run(client, doorbells, ())
 
 
 @contextmanager

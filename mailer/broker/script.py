@@ -32,7 +32,9 @@ class Script:
     text: str
     sha: str
 
-    def run(self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[Any], *, replicas: int = 0) -> Any:
+    def run(
+        self, client: redis.Redis, keys: Sequence[str | bytes], arguments: Sequence[Any], *, replicas: int = 0
+    ) -> Any:
         """One round trip; two where the server does not have the script yet. Raises redis-py's errors.
 
         With ``replicas`` it returns when so many have what the script wrote, and raises ConnectionError where they do
@@ -45,7 +47,9 @@ class Script:
         except redis.exceptions.NoScriptError:
             return client.eval(self.text, len(keys), *keys, *arguments)
 
-    def _run_confirmed(self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[Any], replicas: int) -> Any:
+    def _run_confirmed(
+        self, client: redis.Redis, keys: Sequence[str | bytes], arguments: Sequence[Any], replicas: int
+    ) -> Any:
         with client.pipeline(transaction=False) as pipe:
             for how in (("EVALSHA", self.sha), ("EVAL", self.text)):
                 pipe.execute_command(*how, len(keys), *keys, *arguments)  # type: ignore[no-untyped-call]

@@ -347,7 +347,7 @@ class Shelf:
     def _requeue(
         self, batch: list[Shelved], done: Requeued, lane: str | None, expires_at: datetime | None, *, first: bool
     ) -> int:
-        pulls: list[_Pull] = []
+        pulls: dict[str, list[_Pull]] = {}
         now = datetime.now(UTC)
         for message in batch:
             try:
@@ -356,12 +356,13 @@ class Shelf:
             except InvalidMessage as why:
                 done.refused[str(why)] = done.refused.get(str(why), 0) + 1
                 continue
-            pulls.append((message, message.note(into), _LANES_FROM + position, envelope))
-        return self._pull("head" if first else "tail", pulls) if pulls else 0
+            pulls.setdefault(into, []).append((message, message.note(into), _LANES_FROM + position, envelope))
+        return sum(self._pull("head" if first else "tail", of_one, lane=into) for into, of_one in pulls.items())
 
-    def _pull(self, verb: str, pulls: list[_Pull]) -> int:
+    def _pull(self, verb: str, pulls: list[_Pull], *, lane: str = "") -> int:
+        """``lane`` is the one into which all of them are put."""
         keys = self._keys
-        names = [keys.doorbell, keys.content, keys.references, keys.records, self._stored, self._index]
+        names = [keys.doorbell(lane), keys.content, keys.references, keys.records, self._stored, self._index]
         arguments: list[Any] = ["schedule" if self.name == "scheduled" else self.name, verb]
         for message, note, *requeue in pulls:
             where = (message.stored, "") if self.name == "scheduled" else (_raw(message.name), message.digest)

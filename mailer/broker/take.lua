@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
 -- take: settle what a worker finished, reclaim what dead workers held, then hand out what the account may send now.
 --
--- KEYS  1 account  2 quota  3 leases  4 leased  5 schedule  6 doorbell  7 content  8 references
+-- KEYS  1 account  2 quota  3 leases  4 leased  5 schedule  6 doorbells  7 content  8 references
 --       9 dead  10 dead-index  11 held  12 held-index  13 records
 --      14 the schedule's number  15 hosts
+--       (6 is what stands before a lane's name in its doorbell's key)
 --       then per lane: its list, and the three lists on which stock Celery puts messages of a lower priority
 -- ARGV  1 owner (the worker process)  2 number of this call  3 messages wanted (0 = only settle)
 --       4 lease, microseconds  5 idle wait, microseconds
@@ -35,7 +36,7 @@
 --       its lease can settle nothing: except that 'sent' takes the message off the held shelf if it lies there because
 --       this very lease ran out.
 -- Returns  1 microseconds until this worker should ask again (0 = when it has room; -1 = as planned before)
---          2 '1' if it should listen to the doorbell meanwhile  3 '1' if it should refresh the account's limits
+--          2 '1' if it should listen to its lanes' doorbells meanwhile  3 '1' if it should refresh the account's limits
 --          4 microseconds for which the permits are good: used later they meet the next ones at SES
 --          5 this server's time, epoch microseconds
 --          6 why nothing is handed out, or nothing of some lane, though asked for ('' = nothing is paused or stopped)
@@ -58,7 +59,7 @@ local LETS_GO = { sent = true, forget = true }
 local owner, call, wanted, lease, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local latest, suspects = tonumber(ARGV[6]) or math.huge, tonumber(ARGV[8])
 local keep_records, most_record_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
-local account_key, quota_key, leases_key, leased_key, schedule_key, doorbell_key, content_key, references_key =
+local account_key, quota_key, leases_key, leased_key, schedule_key, doorbells, content_key, references_key =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local schedule_number_key, hosts_key, lane_prefix = KEYS[14], KEYS[15], ARGV[11]
@@ -102,7 +103,12 @@ local function lane_key(name)
   return lane_prefix .. name
 end
 
-local function to_head(lane, envelope) redis.call('RPUSH', lane_key(lane), envelope) end
+local joined = {} -- lanes into which this call has put something
+
+local function to_head(lane, envelope)
+  redis.call('RPUSH', lane_key(lane), envelope)
+  joined[lane] = true
+end
 
 local function not_tried(charged, tag)
   quota_give_back(charged)
@@ -273,6 +279,7 @@ attempt(take_due, now, DUE_AT_ONCE, function(lane, envelope)
     letter(redis.sha1hex(envelope), lane, envelope, 'Undecodable', 'It lay in the schedule and cannot be read.')
   else
     redis.call('LPUSH', lane_key(lane), envelope)
+    joined[lane] = true
   end
 end)
 
@@ -290,7 +297,8 @@ end
 if redis.call('EXISTS', unpack(lows)) > 0 then
   for _, lane in ipairs(lanes) do
     for _, low in ipairs(lane.low) do
-      local _, count = attempt(take_low, lane, low)
+      local moved, count = attempt(take_low, lane, low)
+      if moved and count > 0 then joined[lane.name] = true end
       if count == MOST_AT_ONCE then break end -- the rest comes with the next calls
     end
   end
@@ -313,7 +321,7 @@ local is_probe = stop_is_probe_due()
 local is_shut = paused or not rate_is_known or (stop_words() and not is_probe)
 if is_probe then wanted = math.min(wanted, 1) end
 local granted, permits = 0, is_shut and 0 or rate_permits()
-local backlog = false
+local backlog = {} -- names of lanes
 local starved = false -- something waits, and only for a permit
 
 local function say(why) reply[6] = reply[6] .. (reply[6] ~= '' and '; ' or '') .. why end
@@ -370,7 +378,7 @@ local function hand_out(lane)
     if left > 0 then picked[#picked + 1] = { key = lane.key, chosen = chosen, looked_at = looked_at } end
   end
   if (granted == wanted or granted >= permits) and room > granted and redis.call('LLEN', lane.key) > left then
-    backlog = true
+    backlog[#backlog + 1] = lane.name
     starved = starved or granted < wanted
   end
 end
@@ -397,14 +405,16 @@ local function ask_again()
   if granted == wanted then
     reply[1] = 0
     -- It is busy now. What it leaves behind is for another.
-    if backlog then ring() end
+    for _, lane in ipairs(backlog) do ring(doorbells .. lane) end
     return
   elseif starved then
     reply[1] = rate_next_turn() or idle
     return
   end
   reply[1], reply[2] = idle, 1
-  redis.pcall('DEL', doorbell_key)
+  for _, lane in ipairs(lanes) do
+    if lane.served then redis.pcall('DEL', doorbells .. lane.name) end
+  end
   local read, first_due = attempt(redis.call, 'ZRANGE', schedule_key, 0, 0, 'WITHSCORES')
   local moment = read and first_due[2]
   if not moment or tonumber(moment) >= now + idle then return end
@@ -439,6 +449,10 @@ if wanted > 0 then
     if is_probe then stop_probe_with(owner .. ':' .. call .. ':1') end
   end
   ask_again()
+end
+-- What has joined a lane for which this worker has not just looked is for one that serves it.
+for name in pairs(joined) do
+  if wanted == 0 or not (lane_named[name] and lane_named[name].served) then ring(doorbells .. name) end
 end
 
 -- The account's state first: what was spent and not handed out comes back by itself.

@@ -69,7 +69,7 @@ class Take:
         self._lanes = lanes
         self._script = script("take")
         names = [
-            *(keys.account, keys.quota, keys.leases, keys.leased, keys.schedule, keys.doorbell),
+            *(keys.account, keys.quota, keys.leases, keys.leased, keys.schedule, keys.doorbells),
             *(keys.content, keys.references),
             *(keys.aside("dead"), keys.aside_index("dead"), keys.aside("held"), keys.aside_index("held")),
             *(keys.records, keys.schedule_number, keys.hosts),

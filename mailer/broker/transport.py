@@ -34,7 +34,7 @@ from mailer.broker.gate import CALLS_A_LEASE, Gate
 from mailer.broker.keys import Keys
 from mailer.broker.leases import BACK, Leases, Settlement, leases_of
 from mailer.broker.purging import purge
-from mailer.broker.queue import put_arguments
+from mailer.broker.queue import put_arguments, ring
 from mailer.broker.replicas import online
 from mailer.broker.script import script
 from mailer.broker.sentinels import Sentinels, Watch
@@ -180,7 +180,7 @@ class Channel(stock.Channel):
             record_megabytes=self.record_megabytes,
             replicas=self.replicas,
         )
-        gate = Gate(self, take, self.leases, self.keys.doorbell, self.answer_seconds)
+        gate = Gate(self, take, self.leases, self.answer_seconds)
         hub = self.connection.hub
         if hub is not None:
             self.leases.wake = lambda: hub.call_soon(_nothing)
@@ -222,10 +222,9 @@ class Channel(stock.Channel):
     def announce_stale_limits(self) -> None:
         limits_are_stale.send(sender=self)
 
-    def ring(self) -> None:
+    def ring(self, doorbell: bytes) -> None:
         """Wake another worker. One that is not woken looks by itself, within a second."""
-        with suppress(redis.exceptions.OutOfMemoryError):
-            self.plain_client().lpush(self.keys.doorbell, 1)
+        ring(self.plain_client(), [doorbell])
 
     def plain_client(self) -> redis.Redis:
         """A client that prefixes nothing: `Keys` have the prefix in them."""

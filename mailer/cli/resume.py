@@ -24,7 +24,7 @@ def resume(lane: Annotated[str | None, typer.Option(help="Only this lane.", show
     """
     with open_redis() as (client, settings):
         checked = None if lane is None else check_lane(lane, settings)
-        changed = pausing.resume(client, Keys.of(settings), lane=checked)
+        changed = pausing.resume(client, Keys.of(settings), settings.lanes, lane=checked)
         waiting = [one.name for one in read_status(client, settings).lanes if one.paused] if lane is None else []
     what = f"Account {settings.account}" if lane is None else f"Lane {lane} of account {settings.account}"
     typer.echo(f"{what} {'sends again' if changed else 'was not stopped'}.")

@@ -99,7 +99,7 @@ class Bench:
         keys = self.keys
         pipeline = client.pipeline(transaction=True)
         pipeline.rename(keys.lane(STAGED), keys.lane("bulk"))
-        pipeline.lpush(keys.doorbell, 1)
+        pipeline.lpush(keys.doorbell("bulk"), 1)
         pipeline.execute()
 
     def left(self, client: redis.Redis, *lanes: str) -> Callable[[], int]:

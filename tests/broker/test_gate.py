@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from kombu import Connection, Consumer, Exchange, Queue
 
 from mailer.broker import transport  # noqa: F401 - registers the transport with kombu
 from mailer.broker.leases import Settlement
+from mailer.broker.queue import ring
 from mailer.worker.app import configuration
 from tests.broker.conftest import Account
 from tests.worker.conftest import until
@@ -18,19 +20,37 @@ from tests.worker.conftest import until
 LEASE_SECONDS = 2.0
 
 
-@pytest.fixture
-def channel(account: Account) -> Iterator[Any]:
+@contextmanager
+def consuming(account: Account, lane: str) -> Iterator[Any]:
     """A channel that consumes a lane; what it is given goes nowhere."""
     chosen = configuration(account.settings.model_copy(update={"lease_seconds": LEASE_SECONDS}))
     connection = Connection(
         chosen["broker_url"], transport=chosen["broker_transport"], transport_options=chosen["broker_transport_options"]
     )
     channel = connection.channel()
-    consumer = Consumer(channel, [Queue("bulk", Exchange("bulk"), routing_key="bulk")], on_message=lambda _: None)
+    consumer = Consumer(channel, [Queue(lane, Exchange(lane), routing_key=lane)], on_message=lambda _: None)
     consumer.qos(prefetch_count=8)
     consumer.consume()
     yield channel
     connection.release()
+
+
+@pytest.fixture
+def channel(account: Account) -> Iterator[Any]:
+    with consuming(account, "bulk") as channel:
+        yield channel
+
+
+def listen(channel: Any) -> None:
+    """Have it ask until it is idle, and listen."""
+
+    def listens() -> bool:
+        turn(channel)
+        if channel.gate._call is not None:
+            channel.gate.read_take()
+        return channel.gate._listening_since is not None
+
+    until(listens, "it listens")
 
 
 def turn(channel: Any) -> None:
@@ -99,3 +119,32 @@ def test_mail_that_is_acknowledged_before_its_outcome_is_known_is_held(
     assert account.client.zcard(account.keys.leases) == 0
     held = account.aside("held")
     assert ([held[name]["code"] for name in held] == ["Undecided"]) is (becomes == "held")
+
+
+def test_a_ring_for_a_lane_is_heard_where_that_lane_is_served_and_nowhere_else(account: Account, channel: Any) -> None:
+    # Who began to listen first is whom Redis wakes first.
+    listen(channel)
+    until(lambda: blocked(account) == 1, "Redis knows that the one of the bulk lane listens")
+    with consuming(account, "transactional") as urgent:
+        listen(urgent)
+        until(lambda: blocked(account) == 2, "Redis knows that the other one listens")
+        account.put("transactional", 1)
+        assert urgent.bell_client.connection.can_read(timeout=30)
+        urgent.gate.read_bell()
+        assert urgent.gate.due_in == 0
+        assert not channel.bell_client.connection.can_read(timeout=0)
+
+
+def test_a_ring_that_comes_when_there_is_no_room_any_more_is_passed_on(account: Account, channel: Any) -> None:
+    listen(channel)
+    ring(account.client, [account.keys.doorbell("bulk")])
+    assert channel.bell_client.connection.can_read(timeout=30)
+    channel.leases.fitness.rest(60)
+    channel.gate.read_bell()
+    assert account.client.llen(account.keys.doorbell("bulk")) == 1
+
+
+def blocked(account: Account) -> int:
+    """How many connections wait for one of the account's doorbells."""
+    listed = account.client.client_list()
+    return sum(1 for each in listed if each["cmd"] == "blpop" and "b" in each["flags"])

@@ -27,7 +27,7 @@ def test_a_queue_named_like_a_control_key_stops_nobody(account: Account, worker:
     ids = account.put("bulk", 3)
     with Celery("foreign", broker=account.settings.redis_url.get_secret_value(), set_as_current=False) as foreign:  # type: ignore[union-attr]
         foreign.conf.broker_transport_options = {"global_keyprefix": account.keys.prefix}
-        for name in ("@leases", "@account", "@schedule", "@dead-index", "@doorbell"):
+        for name in ("@leases", "@account", "@schedule", "@dead-index", "@doorbell:bulk"):
             foreign.send_task("mailer.send", queue=name)
     tags = worker.take(3)
     assert list(tags.values()) == ids

@@ -254,7 +254,7 @@ class AccountMachine(RuleBasedStateMachine):
     @rule()
     def resume(self) -> None:
         for lane in (*LANES, None):
-            pausing.resume(self.client, self.keys, lane=lane)
+            pausing.resume(self.client, self.keys, LANES, lane=lane)
         model = self.model
         model.paused, model.stop, model.paused_lanes = 0.0, None, {}
         model.others, model.doubted = 0, 0.0

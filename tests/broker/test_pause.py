@@ -12,7 +12,7 @@ from mailer.broker import pause as pausing
 from mailer.broker.pause import pause, resume
 from mailer.errors import InvalidRequest
 from mailer.settings import load
-from tests.broker.conftest import Account, Worker
+from tests.broker.conftest import LANES, Account, Worker
 from tests.conftest import Valkey
 
 
@@ -24,10 +24,10 @@ def test_the_next_take_of_every_worker_obeys_it(account: Account) -> None:
     assert [worker.take(1) for worker in workers] == [{}, {}, {}]
     assert workers[0].answer is not None
     assert workers[0].answer.stopped == "the account is paused: moving house"
-    assert resume(account.client, account.keys)
+    assert resume(account.client, account.keys, LANES)
     assert all(worker.take(1) for worker in workers)
     assert workers[0].answer.stopped == ""
-    assert not resume(account.client, account.keys)
+    assert not resume(account.client, account.keys, LANES)
 
 
 def test_a_paused_lane_does_not_hold_the_others(account: Account, worker: Worker) -> None:
@@ -37,9 +37,9 @@ def test_a_paused_lane_does_not_hold_the_others(account: Account, worker: Worker
     assert list(worker.take(5).values()) == urgent
     assert worker.answer is not None
     assert worker.answer.stopped == "lane bulk is paused: wrong letter"
-    resume(account.client, account.keys)
+    resume(account.client, account.keys, LANES)
     assert worker.take(5) == {}
-    resume(account.client, account.keys, lane="bulk")
+    resume(account.client, account.keys, LANES, lane="bulk")
     assert len(worker.take(5)) == 1
 
 
@@ -95,6 +95,6 @@ def test_it_survives_a_kill_of_the_server_and_of_the_workers(tmp_path: Path) -> 
     server.start()
     account = Account(account.settings)
     assert Worker(account).take(1) == {}
-    resume(account.client, account.keys)
+    resume(account.client, account.keys, LANES)
     assert len(Worker(account).take(1)) == 1
     server.stop()

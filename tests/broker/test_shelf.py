@@ -86,9 +86,9 @@ class TestRequeue:
     def test_it_wakes_a_worker(self, account: Account, worker: Worker) -> None:
         account.put("bulk", 1)
         set_aside(worker, 1)
-        account.client.delete(account.keys.doorbell)
+        account.client.delete(account.keys.doorbell("bulk"))
         shelf(account).requeue(Filter())
-        assert account.client.llen(account.keys.doorbell) == 1
+        assert account.client.llen(account.keys.doorbell("bulk")) == 1
 
     def test_what_has_expired_needs_a_new_expiry(self, account: Account, worker: Worker) -> None:
         past, coming = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC) + timedelta(hours=1)

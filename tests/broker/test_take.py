@@ -65,14 +65,14 @@ def test_one_new_message_rings_once(account: Account, worker: Worker) -> None:
     worker.take(1)
     account.put("bulk", 1)
     account.put("bulk", 1)
-    assert account.client.llen(account.keys.doorbell) == 1
+    assert account.client.llen(account.keys.doorbell("bulk")) == 1
 
 
 def test_who_leaves_work_behind_rings_for_another(account: Account, worker: Worker) -> None:
     account.put("bulk", 3)
-    account.client.delete(account.keys.doorbell)
+    account.client.delete(account.keys.doorbell("bulk"))
     worker.take(1)
-    assert account.client.llen(account.keys.doorbell) == 1
+    assert account.client.llen(account.keys.doorbell("bulk")) == 1
 
 
 class TestSchedule:

@@ -273,7 +273,7 @@ def test_pause_and_resume_hold_for_the_account(mailer: Mailer, client: redis.Red
     assert re.search(r"paused by \S+: moving house \(mailer resume\)", mailer("status").stdout)
     assert mailer("resume").stdout == f"Account {settings.account} sends again.\n"
     assert read_status(client, settings).state == "sending"
-    assert client.llen(Keys.of(settings).doorbell) == 1
+    assert client.llen(Keys.of(settings).doorbell("bulk")) == 1
 
 
 @pytest.mark.parametrize("until", ["30m", "1d12h", "18:30", "2090-01-31T09:00+01:00"])

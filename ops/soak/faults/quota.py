@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from mailer.broker.queue import ring
 from mailer.monitor import read_status
 from ops.bench.competitor import ADDRESS, Competitor
 from ops.soak.load import SENDER
@@ -88,7 +89,7 @@ def _pass(trial: Trial, minutes: int) -> None:
         pass_time(client, stage.keys, minutes)
         stage.simulator.advance_clock(60 * minutes)
         client.hdel(stage.keys.account, "paused")
-        client.lpush(stage.keys.doorbell, 1)
+        ring(client, [stage.keys.doorbell(lane) for lane in stage.settings.lanes])
     time.sleep(_STEP_SECONDS)
 
 

@@ -1,0 +1,6 @@
+#!lua flags=allow-oom
+-- ring: wake an idle worker of each lane.
+--
+-- KEYS  the lanes' doorbells
+part 'doorbell'
+for _, doorbell in ipairs(KEYS) do ring(doorbell) end
