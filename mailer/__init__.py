@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         NotOnDisk,
         QueueUnavailable,
         SettingsError,
+        Unwritable,
     )
     from mailer.message import Attachment
     from mailer.operating import dead, held, pause, rate, resume, scheduled
@@ -36,6 +37,7 @@ __all__ = [
     "SendManyResult",
     "SettingsError",
     "Shelf",
+    "Unwritable",
     "dead",
     "held",
     "pause",
@@ -60,6 +62,7 @@ _HOMES = {
     "SendManyResult": "mailer.bulk",
     "SettingsError": "mailer.errors",
     "Shelf": "mailer.broker.shelf",
+    "Unwritable": "mailer.errors",
     "dead": "mailer.operating",
     "held": "mailer.operating",
     "pause": "mailer.operating",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from mailer.address import parse
 from mailer.broker.line import Line
 from mailer.broker.queue import Entry, Queue
 from mailer.content import Content
 from mailer.envelope import Envelope
-from mailer.errors import InvalidMessage, QueueUnavailable
+from mailer.errors import InvalidMessage, QueueUnavailable, Unwritable
 from mailer.message_id import MessageIds, new_base, numbered
 from mailer.recipient import check_key, digest_of, recipient_of, variables_json
 from mailer.timing import Timing
@@ -74,11 +76,16 @@ class Bulk:
 
     def all_or_none(self, rows: Iterable[object]) -> SendManyResult:
         """Enqueue all rows, or none if one is invalid: raises its InvalidMessage."""
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY_BYTES) as spool:
+        spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY_BYTES)  # noqa: SIM115 - its closing may fail too
+        try:
             for entry in self._entries(rows, None):
-                spool.write(entry.idempotency.encode().ljust(_DIGEST_CHARS) + entry.envelope + b"\n")
-            spool.seek(0)
+                _spool(spool.write, entry.idempotency.encode().ljust(_DIGEST_CHARS) + entry.envelope + b"\n")
+            _spool(spool.seek, 0)
             self._enqueue(self._spooled(spool))
+        finally:
+            # Closing writes once more what could not be written.
+            with suppress(OSError):
+                spool.close()
         return self._result()
 
     def skipping(self, rows: Iterable[object], on_invalid_row: OnInvalidRow | None) -> SendManyResult:
@@ -184,3 +191,21 @@ class Bulk:
     def _report(self) -> None:
         if self._progress is not None:
             self._progress(self._rows, len(self._ids))
+
+
+def _spool(step: Callable[[Any], object], argument: object) -> None:
+    try:
+        step(argument)
+    except OSError as error:
+        why = error.strerror or error
+        raise Unwritable(
+            f"The folder for temporary files ({_folder()}) takes no more of what send_many reads: {why}. Nothing was "
+            'enqueued. Make room there, name another folder in TMPDIR, or pass on_invalid="skip", which needs no file'
+        ) from error
+
+
+def _folder() -> str:
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return "there is none to write to"

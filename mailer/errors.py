@@ -7,6 +7,7 @@ MailerError
 ├── InvalidRequest         an operator asked for what cannot be done: the text says why; nothing was changed
 ├── NotFound               no such message lies there (any more)
 ├── QueueUnavailable       Redis did not answer: try again
+├── Unwritable             a file on this host could not be written: make room there, or name another one
 ├── NotOnDisk              accepted, but perhaps not yet safe from a power cut: do not send again
 └── SendError              SES (or the way to it) did not take a message
     ├── RateExceeded       wait a moment; the message was not accepted
@@ -94,6 +95,10 @@ class QueueUnavailable(MailerError):
     def __init__(self, text: str, *, enqueued: Literal[False] | None = False) -> None:
         self.enqueued = enqueued
         super().__init__(text)
+
+
+class Unwritable(MailerError, OSError):
+    """A file on this host could not be written, for want of room or of a right. The text says what was done."""
 
 
 class NotOnDisk(MailerError):

@@ -7,13 +7,14 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from mailer.bulk import SendManyResult
-from mailer.errors import InvalidMessage
+from mailer.errors import InvalidMessage, Unwritable
 from mailer.producer import Producer
 from mailer.recipient import Recipient
 
@@ -108,20 +109,31 @@ class CsvRecipients:
                 self.refuse(error)
 
     def refuse(self, error: InvalidMessage) -> None:
-        """Report the row last read as bad."""
-        if self._report is None:
-            self._report = self._report_path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-            csv.writer(self._report).writerow(REPORT_COLUMNS)
+        """Report the row last read as bad. Raises Unwritable where the report cannot be written."""
+        row = "".join(self._lines.row).rstrip("\r\n")
+        try:
+            if self._report is None:
+                # Each line at once: who is ended, or finds the disk full, has the report up to there.
+                self._report = self._report_path.open(
+                    "w", buffering=1, encoding="utf-8", errors="surrogateescape", newline=""
+                )
+                csv.writer(self._report).writerow(REPORT_COLUMNS)
+            csv.writer(self._report).writerow((self._line, error.field, error.problem, error.remedy, row))
+        except OSError as why:
+            raise Unwritable(
+                f"{self._report_path}: the report of bad rows cannot be written ({why.strerror or why}). From line "
+                f"{self._line} on, which is bad, nothing was enqueued. Make room there, or name another file"
+            ) from why
         self.bad_rows += 1
         self.first_bad = self.first_bad or (self._line, error)
-        row = "".join(self._lines.row).rstrip("\r\n")
-        csv.writer(self._report).writerow((self._line, error.field, error.problem, error.remedy, row))
 
     def close(self) -> None:
         """Close the file and the report."""
         self._text.close()
         if self._report is not None:
-            self._report.close()
+            # All lines are written by now, or that they are not was said.
+            with suppress(OSError):
+                self._report.close()
 
     def __enter__(self) -> Self:
         return self

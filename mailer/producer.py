@@ -207,7 +207,8 @@ class Producer:
 
         ``progress(rows read, messages enqueued)`` is called every few hundred rows and at the end. ``durable`` is as
         for `send`, for all of them together at the end. Raises QueueUnavailable if Redis fails midway; what was
-        enqueued before stays, and a note on the error says how much. Raises NotOnDisk.
+        enqueued before stays, and a note on the error says how much. Raises NotOnDisk, and Unwritable where the
+        temporary file cannot be written: then nothing was enqueued.
         """
         _check_flag("durable", durable)
         if on_invalid not in ("raise", "skip"):

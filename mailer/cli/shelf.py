@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import IO, Annotated, Any, cast
 
 import typer
@@ -22,7 +23,7 @@ from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
 from mailer.cli.filters import Filters, filtered
 from mailer.cli.shelved import NOUNS, as_json, details, table
-from mailer.errors import InvalidRequest
+from mailer.errors import InvalidRequest, NotFound, Unwritable
 
 Names = Annotated[list[str] | None, typer.Argument(help="Their ids, as `list` shows them.", show_default=False)]
 Name = Annotated[str, typer.Argument(help="Its id, as `list` shows it.")]
@@ -230,13 +231,35 @@ def _new(file: str) -> Iterator[IO[str]]:
     if file == "-":
         yield sys.stdout
         return
+    whole, part = Path(file), Path(f"{file}.part")
+    if whole.exists() or whole.is_symlink():
+        raise InvalidRequest(f"{file}: is there already. Name a new file")
     try:
         # For its owner's eyes only.
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise InvalidRequest(f"{file}: is there already. Name a new file") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as output:
-        yield output
+        raise InvalidRequest(f"{part}: is there already, of an export that runs or was broken off. Remove it") from None
+    # Under its own name only when it is whole.
+    missing = None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as output:
+            try:
+                yield output
+            except NotFound as error:  # of some of the names: the others are all there
+                missing = error
+            output.flush()
+            os.fsync(descriptor)
+        part.rename(whole)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            why = error.strerror or error
+            raise Unwritable(
+                f"{file}: cannot be written ({why}), and nothing of it was left. Make room there"
+            ) from error
+        raise
+    if missing is not None:
+        raise missing
 
 
 def _tell_dropped(name: ShelfName, done: Dropped, what: str) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -217,6 +218,30 @@ def test_an_export_is_a_new_file_for_its_owner(mailer: Mailer, jane: str, tmp_pa
     assert lines(mailer("dead", "export", "-", "--all").stdout) == [line]
     assert "one of the three" in mailer("dead", "export", "-", jane, "--all").stderr
     assert "is there already" in mailer("dead", "export", str(file)).stderr
+
+
+def test_an_export_that_finds_no_room_leaves_nothing_that_looks_whole(
+    mailer: Mailer, producer: Producer, worker: Worker, tmp_path: Path
+) -> None:
+    producer.send(to=[f"{number}@example.com" for number in range(100)], **MAIL)
+    set_aside(worker)
+    file = tmp_path / "dead.jsonl"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
+    try:
+        done = mailer("dead", "export", str(file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"mailer: {file}: cannot be written (File too large)")
+    assert not list(tmp_path.glob("dead*"))
+
+
+def test_an_export_of_names_has_those_that_are_there(mailer: Mailer, jane: str, tmp_path: Path) -> None:
+    file = tmp_path / "dead.jsonl"
+    done = mailer("dead", "export", str(file), jane, "unheard-of")
+    assert (done.returncode, "unheard-of" in done.stderr) == (1, True)
+    assert len(lines(file.read_text())) == 1
 
 
 def test_a_killed_requeue_loses_and_doubles_nothing(

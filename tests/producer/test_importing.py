@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mailer.errors import InvalidMessage
+from mailer.errors import InvalidMessage, Unwritable
 from mailer.importing import REPORT_COLUMNS, CsvRecipients, import_csv
 from mailer.producer import Producer
 from mailer.recipient import Recipient
@@ -210,3 +210,17 @@ def test_a_long_file_takes_constant_memory(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert large < small + 20_000 * 23
+
+
+def test_a_report_that_cannot_be_written_says_what_is_enqueued(
+    tmp_path: Path, producer: Producer, account: Account
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("to\n" + "".join(f"{row}@example.com\n" for row in range(300)) + "nobody\nlast@example.com\n")
+    with (
+        pytest.raises(Unwritable, match=r"^/dev/full: .*No space left on device.*line 302") as caught,
+        CsvRecipients(path, Path("/dev/full")) as rows,
+    ):
+        import_csv(producer, rows, **LETTER)
+    assert "256 messages of this call were enqueued before" in caught.value.__notes__[0]
+    assert len(account.envelopes("bulk")) == 256

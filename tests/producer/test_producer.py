@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
+import tempfile
 import tracemalloc
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,7 +20,7 @@ import mailer.producer
 from mailer.broker.connection import connect
 from mailer.broker.keys import Keys
 from mailer.broker.queue import Queue
-from mailer.errors import InvalidMessage, QueueUnavailable
+from mailer.errors import InvalidMessage, MailerError, QueueUnavailable, Unwritable
 from mailer.message import Attachment
 from mailer.producer import Producer
 from mailer.recipient import Recipient
@@ -410,3 +413,28 @@ def test_the_functions_use_the_configured_producer(producer: Producer, account: 
         mailer.producer.configure(None)
     assert len(account.messages("transactional")) == 1
     assert len(account.messages("bulk")) == 2
+
+
+def test_a_temporary_folder_without_room_is_named_and_nothing_enqueued(producer: Producer, account: Account) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    rows = [Recipient(f"{row}@example.com", {"name": "x" * 50_000}) for row in range(400)]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    try:
+        with pytest.raises(Unwritable, match=re.escape(tempfile.gettempdir())) as caught:
+            producer.send_many(rows, **LETTER | {"text": "{{ name }}"})
+        assert isinstance(caught.value, MailerError)
+        assert "TMPDIR" in str(caught.value)
+        assert account.is_untouched()
+        assert producer.send_many(rows, **LETTER | {"text": "{{ name }}"}, on_invalid="skip").accepted == 400
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_an_error_of_whoever_gives_the_rows_stays_theirs(producer: Producer, account: Account) -> None:
+    def rows() -> Iterator[str]:
+        yield "a@example.com"
+        raise FileNotFoundError("their own")
+
+    with pytest.raises(FileNotFoundError, match="their own"):
+        producer.send_many(rows(), **LETTER)
+    assert account.is_untouched()
