@@ -64,6 +64,8 @@ class Set:
     """By host, seconds that its wall clock is ahead, where that can be had."""
     proxied: bool = False
     """Whether workers reach Valkey through a proxy whose connections can go half open."""
+    environment: Callable[[Path], Mapping[str, str]] = lambda _: {}
+    """What workers have in their environment besides, given the folder of the trial."""
     settings: dict[str, Any] = field(default_factory=dict)
     simulator: dict[str, Any] = field(default_factory=dict)
     valkey: Sequence[str] = ()
@@ -115,6 +117,7 @@ class Stage:
         self.keys = Keys.of(self.settings)
         # What is answered later than this was asked for in vain.
         self.watch = Watch(simulator.url, 0.8 * self.settings.read_timeout_seconds)
+        self._environment = wanted.environment(folder)
         self._started = 0
         self.orphans: set[object] = set()
         """The tags of these leases."""
@@ -158,7 +161,7 @@ class Stage:
         if self.wanted.clocks and not clock.lacking():
             variables |= clock.wrong_by(self.wanted.clocks[host], self.folder)
         worker = Worker(
-            *(self._started, self.folder, variables | dict(environment or {})),
+            *(self._started, self.folder, {**variables, **self._environment, **(environment or {})}),
             concurrency=self.wanted.concurrency,
             pool=self.wanted.pool,
             inside=inside,

@@ -75,6 +75,10 @@ def test_one_host_that_cannot_send_takes_nothing_from_the_others() -> None:
     assert [str(verdict) for verdict in report.verdicts if not verdict.met] == [], report.notes
 
 
+def test_credentials_that_are_replaced_and_short_lived_ones_lose_no_mail_and_none_of_the_rate() -> None:
+    kept("rotated", "short-lived")
+
+
 def test_every_unknown_outcome_is_accounted_for() -> None:
     fault = FAULTS["ses"]
     report = carry_out(fault, Size(messages=900, times=1), SEED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ops.soak.faults import (
     clock,
     connections,
+    credentials,
     half_open,
     host,
     hosts,
@@ -33,6 +34,8 @@ FAULTS: dict[str, Fault] = {
         hosts.FAULT,
         clock.FAULT,
         host.FAULT,
+        credentials.ROTATED,
+        credentials.SHORT_LIVED,
         ses.FAULT,
         quota.FAULT,
         redis.FULL,
