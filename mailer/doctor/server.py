@@ -53,16 +53,42 @@ def role(info: Info) -> Iterator[Finding]:
             "Point MAILER_REDIS_URL at the primary, or at the sentinels that know it",
         )
         return
-    replicas = int(info.get("connected_slaves", 0))
-    behind = f" with {replicas} {'replica' if replicas == 1 else 'replicas'}" if replicas else ""
-    if replicas:
+    yield ok("role", "primary")
+
+
+def replicas(info: Info, least: int | None, settings: Settings) -> Iterator[Finding]:
+    """What a failover to a replica would lose, and send twice. ``least`` is min-replicas-to-write, None if it could not
+    be read."""
+    count, wanted = int(info.get("connected_slaves", 0)), settings.redis_replicas
+    follow = f"{count} {'follows' if count == 1 else 'follow'}"
+    if wanted > count:
+        yield problem(
+            "replicas",
+            f"MAILER_REDIS_REPLICAS is {wanted}, and {follow}: nothing is accepted and nothing is sent",
+            "Start the replicas again, or lower MAILER_REDIS_REPLICAS",
+        )
+    if not count:
+        return
+    if least is None:
         yield note(
-            "role",
-            f"primary{behind}, which follow it a moment later",
-            "Know that a failover loses that moment, like a power cut: send what must not be lost with durable=True",
+            "replicas",
+            f"{follow}; min-replicas-to-write could not be read",
+            "Allow this user `+config|get`, or see yourself that it is 1 or more, and min-replicas-max-lag 10",
+        )
+    elif not least:
+        yield problem(
+            "replicas",
+            f"{follow}, and min-replicas-to-write is off: after a failover the old primary takes mail that is lost",
+            "On every server: CONFIG SET min-replicas-to-write 1 min-replicas-max-lag 10, then CONFIG REWRITE",
         )
     else:
-        yield ok("role", "primary")
+        yield ok("replicas", f"{follow}, and min-replicas-to-write is {least}")
+    if not wanted:
+        yield note(
+            "replicas",
+            "each follows a moment later: a failover loses that moment, and sends again what was sent in it",
+            "Set MAILER_REDIS_REPLICAS=1 on every host, or send what must not be lost with durable=True",
+        )
 
 
 def memory(info: Info) -> Iterator[Finding]:
@@ -209,3 +235,12 @@ def fsync_policy(client: redis.Redis) -> str | None:
         return client.config_get("appendfsync").get("appendfsync")
     except redis.exceptions.ResponseError:
         return None
+
+
+def least_replicas(client: redis.Redis) -> int | None:
+    """min-replicas-to-write, 0 where it is off, None if this user may not read it."""
+    try:
+        found = client.config_get("min-replicas-*")
+    except redis.exceptions.ResponseError:
+        return None
+    return int(found["min-replicas-to-write"] or 0) if int(found["min-replicas-max-lag"] or 0) else 0

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -132,6 +133,29 @@ def test_a_server_that_is_away_is_one_problem_and_not_a_dozen() -> None:
 
 def test_without_a_url_it_says_what_to_set(tmp_path: Path) -> None:
     assert "MAILER_REDIS_URL" in about(load(data_dir=tmp_path))["Redis"].remedy
+
+
+def test_replicas_without_min_replicas_to_write_are_a_problem_and_the_remedy_ends_it(start: Start) -> None:
+    settings = start(*SOUND)
+    port = urlsplit(settings.redis_url.get_secret_value()).port  # type: ignore[union-attr]
+    start("--replicaof", "127.0.0.1", str(port))
+
+    def replicas(**settings_: Any) -> list[Finding]:
+        found = examine(settings.model_copy(update=settings_), Wanted(ses=False, worker_seconds=0.1))
+        return [each for each in found if each.about == "replicas"]
+
+    with connect(settings) as client:
+        while not client.info("replication")["connected_slaves"]:
+            time.sleep(0.02)
+        off, behind = replicas()
+        assert (off.level, behind.level) == (Level.PROBLEM, Level.NOTE)
+        assert "CONFIG SET min-replicas-to-write 1 min-replicas-max-lag 10" in off.remedy
+        assert "MAILER_REDIS_REPLICAS=1" in behind.remedy
+        client.execute_command("CONFIG", "SET", "min-replicas-to-write", "1", "min-replicas-max-lag", "10")  # type: ignore[no-untyped-call]
+    assert [each.level for each in replicas(redis_replicas=1)] == [Level.OK]
+    too_many, *_ = replicas(redis_replicas=2)
+    assert too_many.level is Level.PROBLEM
+    assert "nothing is accepted" in too_many.text
 
 
 def test_a_write_that_failed_is_told(start: Start, tmp_path: Path) -> None:

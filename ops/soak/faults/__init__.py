@@ -44,9 +44,6 @@ FAULTS: dict[str, Fault] = {
         redis.SLOW,
         sentinel.SENTINEL,
         sentinel.BARE,
-        sentinel.PLANNED,
-        sentinel.CONFIRMED,
-        sentinel.PLANNED_CONFIRMED,
-        sentinel.PLANNED_BARE,
+        sentinel.UNCONFIRMED,
     )
 }
