@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ops.soak.faults import FAULTS
+from ops.soak.faults import FAULTS, sentinel
 from ops.soak.trial import Fault, Size, Trial, carry_out
 
 # A machine that is busy with other tests may take its time.
@@ -89,5 +89,17 @@ def test_every_unknown_outcome_is_accounted_for() -> None:
 def test_a_quota_that_is_used_up_parks_the_account_and_mail_goes_on_as_the_window_rolls() -> None:
     fault = FAULTS["quota"]
     report = carry_out(fault, fault.short, SEED)
+    assert not report.error, report.error
+    assert [str(verdict) for verdict in report.verdicts if not verdict.met] == [], report.notes
+
+
+def test_failovers_by_sentinels_lose_nothing_and_send_nothing_twice() -> None:
+    def each(trial: Trial) -> None:
+        sentinel.blows_of(sentinel.plan, sentinel.stop, sentinel.kill)(trial)
+        trial.enough()
+
+    fault = FAULTS["sentinel"]
+    quick = replace(fault.set, rate=100, workers=2, settings={**fault.set.settings, **QUICK})
+    report = carry_out(replace(fault, run=each, set=quick), Size(10**6, 1, pause=0.0), SEED)
     assert not report.error, report.error
     assert [str(verdict) for verdict in report.verdicts if not verdict.met] == [], report.notes

@@ -16,15 +16,15 @@ _REPLICAS = 2
 Blow = Callable[[Trial, Valkey], None]
 
 
-def _kill(_: Trial, master: Valkey) -> None:
+def kill(_: Trial, master: Valkey) -> None:
     master.kill()
 
 
-def _stop(_: Trial, master: Valkey) -> None:
+def stop(_: Trial, master: Valkey) -> None:
     master.signal(signal.SIGSTOP)
 
 
-def _plan(trial: Trial, _: Valkey) -> None:
+def plan(trial: Trial, _: Valkey) -> None:
     assert trial.stage.watched is not None
     trial.stage.watched.fail_over()
 
@@ -37,7 +37,9 @@ def _mend(master: Valkey) -> None:
         master.start()
 
 
-def _run(*blows: Blow) -> Callable[[Trial], None]:
+def blows_of(*blows: Blow) -> Callable[[Trial], None]:
+    """These, one after the other. Where there is no pause between them, the former master is told to follow at once."""
+
     def run(trial: Trial) -> None:
         watched = trial.stage.watched
         assert watched is not None
@@ -76,14 +78,14 @@ def _fault(
     return Fault(
         name=name,
         what=what,
-        run=_run(*blows),
+        run=blows_of(*blows),
         long=Size(messages=30_000, times=1, pause=4.0),
         short=Size(messages=3_000, times=1, pause=1.0),
         set=wanted,
     )
 
 
-_ALL = (_kill, _stop, _plan, _kill, _plan, _stop, _kill)
+_ALL = (kill, stop, plan, kill, plan, stop, kill)
 _EACH = "the master killed 3 times, stopped and resumed 2 times, replaced as planned 2 times"
 _SAFE = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "10")
 _CONFIRMED = {"redis_replicas": 1}
