@@ -175,13 +175,13 @@ class Gate:
             # A failover ends blocking calls with UNBLOCKED.
             self._lost(f"the doorbell was refused: {error}")
         was_listening, self._listening_since = self._listening_since is not None, None
-        if not was_listening or not rung:
+        if not rung:
             return False
-        if self.channel.room() <= 0:
-            # Taken up since: let another worker hear it.
-            self.channel.ring(rung[0])
-        elif self._listen:
+        if was_listening and self._listen and self.channel.room() > 0:
             self._ask_at = 0.0
+        else:
+            # Taken up since, or this host came to be in doubt: let another worker hear it.
+            self.channel.ring(rung[0])
         return False
 
     def disconnected(self, connection: Any) -> None:
@@ -190,7 +190,7 @@ class Gate:
             self._call = self._reply = None
             self._stale = False
             self.leases.abandon_all()
-        else:
+        elif connection is self.channel.bell_client.connection:
             self._listening_since = None
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -142,6 +143,38 @@ def test_a_ring_that_comes_when_there_is_no_room_any_more_is_passed_on(account: 
     channel.leases.fitness.rest(60)
     channel.gate.read_bell()
     assert account.client.llen(account.keys.doorbell("bulk")) == 1
+
+
+def test_a_ring_that_a_host_in_doubt_still_hears_is_passed_on(account: Account, channel: Any) -> None:
+    listen(channel)
+    until(lambda: blocked(account) == 1, "Redis knows that it listens")
+    channel.leases.fitness.failed(time.monotonic())
+    until(lambda: not channel.leases.fitness.rests, "its rest is over")
+    until(lambda: asked(channel), "it has asked again")
+    account.put("bulk", 1)
+    assert channel.bell_client.connection.can_read(timeout=30)
+    channel.gate.read_bell()
+    assert account.client.llen(account.keys.doorbell("bulk")) == 1
+
+
+def test_the_end_of_another_connection_is_not_that_of_the_one_at_the_doorbell(account: Account, channel: Any) -> None:
+    listen(channel)
+    channel.gate.disconnected(object())
+    turn(channel)
+    until(lambda: blocked(account) == 1, "Redis knows that it listens")
+    ring(account.client, [account.keys.doorbell("bulk")])
+    ring(account.client, [account.keys.doorbell("bulk")])
+    until(lambda: blocked(account) == 0, "it has heard one of them and asked for no other")
+    assert account.client.llen(account.keys.doorbell("bulk")) == 1
+
+
+def asked(channel: Any) -> bool:
+    """One call more is answered."""
+    turn(channel)
+    if channel.gate._call is None:
+        return False
+    channel.gate.read_take()
+    return True
 
 
 def blocked(account: Account) -> int:
