@@ -93,13 +93,15 @@ class Quota:
 @dataclass(frozen=True, slots=True)
 class LaneStatus:
     """``waiting`` messages are in the lane; ``paused`` is the reason if a person paused it, ``paused_by`` who did, and
-    ``paused_until`` when it ends by itself (None: when it is resumed)."""
+    ``paused_until`` when it ends by itself (None: when it is resumed). ``suspects`` of those that wait were in the
+    hands of a worker that was lost: each worker is handed one of them at a time, and the others pass them."""
 
     name: str
     waiting: int
     paused: str | None
     paused_by: str | None
     paused_until: float | None
+    suspects: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +197,9 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     pipe.hlen(keys.aside("held"))
     pipe.hgetall(keys.wishes)
     pipe.hgetall(keys.hosts)
-    lists = 1 + len(LOWER_PRIORITIES)
+    lists = 2 + len(LOWER_PRIORITIES)
     for lane in settings.lanes:
-        for key in _lists(keys.lane(lane)):
+        for key in (keys.suspects(lane), *_lists(keys.lane(lane))):
             pipe.llen(key)
     time, fields, minutes, in_flight, oldest_lease, scheduled, due, dead, held, said, resting, *lengths = pipe.execute()
     at = time[0] + time[1] / 1e6
@@ -211,8 +213,8 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     rate, quota = _rate(account, at), _quota(account, minutes, int(at // 60))
     stop, wishes = _stop(account, at), wish.read(said, at)
     lanes = tuple(
-        LaneStatus(lane, sum(lengths[position * lists : (position + 1) * lists]), *_pause(account, at, lane))
-        for position, lane in enumerate(settings.lanes)
+        LaneStatus(lane, sum(lengths[first : first + lists]), *_pause(account, at, lane), suspects=lengths[first])
+        for first, lane in zip(range(0, len(lengths), lists), settings.lanes, strict=True)
     )
     forecast = None
     if _pause(account, at, None)[0] is None and stop is None and rate.allowed_per_second is not None:

@@ -31,6 +31,10 @@ class Keys:
         """List of envelopes; producers push left, take pops right."""
         return self.prefix + lane
 
+    def suspects(self, lane: str) -> str:
+        """List of envelopes of that lane whose worker was lost: each worker is handed one of them at a time."""
+        return f"{self._control}suspects:{lane}"
+
     @property
     def _control(self) -> str:
         return self.prefix[:-1] + "@"

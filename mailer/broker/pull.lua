@@ -6,7 +6,7 @@
 --       then the lanes into which they are put
 -- ARGV  1 where they lie: 'lane', 'schedule', 'dead' or 'held'  2 verb
 --         tail   requeue: to the tail of a lane    head   requeue: to the head of a lane
---         drop   let go of it. Unless it was held, its idempotency key is free again
+--         drop   let go of it. Unless it may have been sent, as what is held or a suspect, its idempotency key is free again
 --         sent   let go of it: a person says that it was delivered
 --       out of a lane (to drop) per message, from its head: its SHA-1, and the note for its record
 --       else per message: its member of the schedule, or its name on the shelf; SHA-1 of what is stored under that name;
@@ -37,7 +37,8 @@ end
 -- For good. The key goes last: as long as it is there, nothing is sent a second time.
 local function let_go(stored)
   content_release(stored)
-  if verb == 'drop' and place ~= 'held' then idempotency_free(envelope_in(stored)) end
+  local envelope = envelope_in(stored)
+  if verb == 'drop' and place ~= 'held' and not is_suspect(envelope) then idempotency_free(envelope) end
 end
 
 -- All that is stored of it; nil where nothing is, or another message.

@@ -23,8 +23,8 @@ def purge(client: redis.Redis, keys: Keys, lane: str, most: int | None = None) -
     Each is recorded as dropped, and its idempotency key is free again. What a worker takes meanwhile is sent.
     """
     whole, dropped = keys.lane(lane), 0
-    # What stock Celery sent with a lower priority waits beside the lane.
-    for place in (whole, *(f"{whole}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)):
+    # Suspects wait beside the lane, and what stock Celery sent with a lower priority.
+    for place in (keys.suspects(lane), whole, *(f"{whole}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)):
         waiting = client.llen(place)
         dropped += _purge(client, keys, lane, place, waiting if most is None else min(waiting, most - dropped))
     return dropped

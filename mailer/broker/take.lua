@@ -5,7 +5,8 @@
 --       9 dead  10 dead-index  11 held  12 held-index  13 records
 --      14 the schedule's number  15 hosts
 --       (6 is what stands before a lane's name in its doorbell's key)
---       then per lane: its list, and the three lists on which stock Celery puts messages of a lower priority
+--       then per lane: its list, that of its suspects, and the three lists on which stock Celery puts messages of a lower
+--       priority
 -- ARGV  1 owner (the worker process)  2 number of this call  3 messages wanted (0 = only settle)
 --       4 lease, microseconds  5 idle wait, microseconds
 --       6 latest: epoch microseconds after which this call hands out nothing, as nobody waits for it ('' = whenever)
@@ -15,6 +16,7 @@
 --      11 what stands before a lane's name in its key
 --      12 when this call was sent by this server's clock, or earlier: epoch microseconds by the caller's reckoning, as
 --         6 is. Before it, too, nothing is handed out: the clock was put back since the caller read it ('' = never)
+--      13 what stands before a lane's name in the key of its suspects
 --       then per lane, most urgent first: name, 'resend' or 'hold' when a lease runs out, '1' if it may use the
 --       quota's reserve, '1' if this worker serves it
 --       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
@@ -47,7 +49,7 @@
 -- Its parts lie in parts/, each with what it knows of its own keys: the rate, the quota, a stop by SES, the records and
 -- the places where messages lie. The clock is Redis's. attempt.lua says how it outlives what Redis refuses: a message
 -- that cannot be moved waits where it is, and the others go on.
-local RECLAIM_AT_ONCE, DUE_AT_ONCE, SUSPECTS_PASSED = 64, 256, 64
+local RECLAIM_AT_ONCE, DUE_AT_ONCE, SORTED_AT_ONCE = 64, 256, 1000
 -- The most that one call hands out, or moves into a lane: they become arguments of one command, of which Lua's stack
 -- holds 8,000.
 local MOST_AT_ONCE = 3500
@@ -62,7 +64,7 @@ local keep_records, most_record_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
 local account_key, quota_key, leases_key, leased_key, schedule_key, doorbells, content_key, references_key =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local schedule_number_key, hosts_key, lane_prefix = KEYS[14], KEYS[15], ARGV[11]
+local schedule_number_key, hosts_key, lane_prefix, suspects_prefix = KEYS[14], KEYS[15], ARGV[11], ARGV[13]
 local idempotency_prefix = string.sub(account_key, 1, -8) .. 'idempotency:'
 
 part 'clock'
@@ -86,27 +88,31 @@ local is_ahead = moment_put_back(tonumber(ARGV[12]) or 0) > 0
 wanted = (now > latest or is_ahead) and 0 or math.min(wanted, MOST_AT_ONCE)
 
 local lanes, lane_named, lows = {}, {}, {}
-local next_key, next_arg = 16, 13
+local next_key, next_arg = 16, 14
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
-    name = ARGV[next_arg], key = KEYS[next_key], policy = ARGV[next_arg + 1],
+    name = ARGV[next_arg], key = KEYS[next_key], suspects = KEYS[next_key + 1], policy = ARGV[next_arg + 1],
     reserve = ARGV[next_arg + 2] == '1', served = ARGV[next_arg + 3] == '1',
-    low = { KEYS[next_key + 1], KEYS[next_key + 2], KEYS[next_key + 3] },
+    low = { KEYS[next_key + 2], KEYS[next_key + 3], KEYS[next_key + 4] },
   }
   lanes[i], lane_named[lane.name] = lane, lane
   for _, low in ipairs(lane.low) do lows[#lows + 1] = low end
-  next_key, next_arg = next_key + 4, next_arg + 4
+  next_key, next_arg = next_key + 5, next_arg + 4
 end
 
-local function lane_key(name)
-  -- Of a lane, too, that this worker's settings no longer name.
-  return lane_prefix .. name
-end
+-- Where a message of that lane waits, also of one that this worker's settings no longer name. Suspects have a list of their
+-- own: whatever waits in the lane passes them.
+local function waits_in(lane, envelope) return (is_suspect(envelope) and suspects_prefix or lane_prefix) .. lane end
 
 local joined = {} -- lanes into which this call has put something
 
 local function to_head(lane, envelope)
-  redis.call('RPUSH', lane_key(lane), envelope)
+  redis.call('RPUSH', waits_in(lane, envelope), envelope)
+  joined[lane] = true
+end
+
+local function to_tail(lane, envelope)
+  redis.call('LPUSH', waits_in(lane, envelope), envelope)
   joined[lane] = true
 end
 
@@ -253,7 +259,7 @@ local function reclaim(tag)
       end
     end
     if verb == 'lost' then
-      to_head(lane, as_suspect(envelope))
+      to_tail(lane, as_suspect(envelope))
     else
       hold(tag, lane, envelope, code, words)
     end
@@ -263,10 +269,9 @@ local function reclaim(tag)
 end
 
 local over = now > patient and leases_over(now, RECLAIM_AT_ONCE) or {}
--- Backwards, so that what was taken first comes to lie at the head.
-for i = #over, 1, -1 do
+for _, tag in ipairs(over) do
   -- What cannot be put anywhere makes room for the others.
-  if not (leases_may_end() and attempt(reclaim, over[i])) then lease_prolong(over[i], now + idle) end
+  if not (leases_may_end() and attempt(reclaim, tag)) then lease_prolong(tag, now + idle) end
 end
 leases_end()
 for _, envelope in ipairs(released) do content_release(envelope) end
@@ -278,8 +283,7 @@ attempt(take_due, now, DUE_AT_ONCE, function(lane, envelope)
   if lane == '' then
     letter(redis.sha1hex(envelope), lane, envelope, 'Undecodable', 'It lay in the schedule and cannot be read.')
   else
-    redis.call('LPUSH', lane_key(lane), envelope)
-    joined[lane] = true
+    to_tail(lane, envelope)
   end
 end)
 
@@ -323,6 +327,9 @@ if is_probe then wanted = math.min(wanted, 1) end
 local granted, permits = 0, is_shut and 0 or rate_permits()
 local backlog = {} -- names of lanes
 local starved = false -- something waits, and only for a permit
+local unsorted = false -- a suspect lies in a lane
+-- Of a single place: the last was given to what waits in a lane though a suspect waited too.
+local suspect_is_next = account_read('suspect_is_next')
 
 local function say(why) reply[6] = reply[6] .. (reply[6] ~= '' and '; ' or '') .. why end
 
@@ -336,50 +343,73 @@ local function pause_of(lane)
   return why or nil
 end
 
--- Up to `want` messages at the head of a lane, and no suspect where this worker has one; then how many lie up to the last
--- of them. They stay there until commit.
+-- Up to `want` messages at the head of a lane; they stay there until commit. A suspect that somebody put there goes to the
+-- others first.
 local function choose(lane, want)
-  local chosen, looked_at, passed = {}, 0, 0
-  repeat
-    local asked = want - #chosen
-    local found = redis.call('LRANGE', lane, -looked_at - asked, -looked_at - 1)
+  for _ = 1, SORTED_AT_ONCE do
+    local found, chosen = redis.call('LRANGE', lane.key, -want, -1), {}
     for i = #found, 1, -1 do
-      if not is_suspect(found[i]) then
-        chosen[#chosen + 1] = found[i]
-      elseif suspects > 0 then
-        suspects = suspects - 1
-        chosen[#chosen + 1] = found[i]
-      else
-        passed = passed + 1
+      if is_suspect(found[i]) then
+        unsorted = true
+        break
       end
+      chosen[#chosen + 1] = found[i]
     end
-    looked_at = looked_at + #found
-  until #chosen == want or #found < asked or passed >= SUSPECTS_PASSED
-  -- Whether they can be taken out, before they are leased.
-  if #chosen > 0 then redis.call('LTRIM', lane, 0, -1) end
-  return chosen, looked_at
+    if #chosen > 0 or #found == 0 then return chosen end
+    redis.call('LMOVE', lane.key, lane.suspects, 'RIGHT', 'LEFT')
+  end
+  return {}
 end
 
-local picked = {} -- by lane's key: how many were chosen, in front of how many that stay
+-- Up to `want` messages of a lane, and one suspect among them at the most. Where there is one place only, what waits in
+-- the lane comes first, and then, by turns, a suspect.
+local function choose_both(lane, want)
+  local suspect = suspects > 0 and redis.call('LRANGE', lane.suspects, -1, -1) or {}
+  if #suspect == 0 then return suspect, choose(lane, want) end
+  local chosen = choose(lane, math.max(1, want - 1))
+  local yields = #chosen == want and not suspect_is_next
+  if yields then
+    suspect = {}
+    account_set('suspect_is_next', 1)
+  else
+    if #chosen == want then chosen = {} end
+    if suspect_is_next then account_forget('suspect_is_next') end
+  end
+  suspect_is_next = yields
+  return suspect, chosen
+end
+
+local picked = {} -- by list: how many of its head are handed out
 
 local function hand_out(lane)
   local room = quota_room(lane.reserve)
   local want = math.min(wanted - granted, permits - granted, room - granted)
-  local left = 0
+  local left = { [lane.key] = 0, [lane.suspects] = 0 }
   if want > 0 then
-    local chosen, looked_at = choose(lane.key, want)
-    for _, envelope in ipairs(chosen) do
-      granted = granted + 1
-      lease_to(owner .. ':' .. call .. ':' .. granted, now + lease, lane.name, quota_minute, envelope)
-      reply[#reply + 1] = lane.name
-      reply[#reply + 1] = envelope
+    local suspect, chosen = choose_both(lane, want)
+    for key, some in pairs({ [lane.suspects] = suspect, [lane.key] = chosen }) do
+      -- Whether they can be taken out, before they are leased.
+      if #some > 0 then redis.call('LTRIM', key, 0, -1) end
+      left[key] = #some
     end
-    left = #chosen
-    if left > 0 then picked[#picked + 1] = { key = lane.key, chosen = chosen, looked_at = looked_at } end
+    suspects = suspects - #suspect
+    for _, some in ipairs({ suspect, chosen }) do
+      for _, envelope in ipairs(some) do
+        granted = granted + 1
+        lease_to(owner .. ':' .. call .. ':' .. granted, now + lease, lane.name, quota_minute, envelope)
+        reply[#reply + 1] = lane.name
+        reply[#reply + 1] = envelope
+      end
+    end
+    for key, count in pairs(left) do
+      if count > 0 then picked[key] = count end
+    end
   end
-  if (granted == wanted or granted >= permits) and room > granted and redis.call('LLEN', lane.key) > left then
-    backlog[#backlog + 1] = lane.name
-    starved = starved or granted < wanted
+  if (granted == wanted or granted >= permits) and room > granted then
+    local waits = redis.call('LLEN', lane.key) > left[lane.key]
+    local others = redis.call('LLEN', lane.suspects) > left[lane.suspects]
+    if waits or others then backlog[#backlog + 1] = lane.name end
+    starved = starved or (granted < wanted and (waits or (others and suspects > 0)))
   end
 end
 
@@ -391,13 +421,7 @@ local function commit()
     quota_charge(-granted)
     error(why, 0)
   end
-  for _, each in ipairs(picked) do
-    if #each.chosen == each.looked_at then
-      redis.call('LTRIM', each.key, 0, -each.looked_at - 1)
-    else
-      for _, envelope in ipairs(each.chosen) do redis.call('LREM', each.key, -1, envelope) end
-    end
-  end
+  for key, count in pairs(picked) do redis.call('LTRIM', key, 0, -count - 1) end
 end
 
 -- 8. When should this worker ask again?
@@ -406,6 +430,9 @@ local function ask_again()
     reply[1] = 0
     -- It is busy now. What it leaves behind is for another.
     for _, lane in ipairs(backlog) do ring(doorbells .. lane) end
+    return
+  elseif unsorted then
+    reply[1] = 1 -- what lay behind it is found with the next call
     return
   elseif starved then
     reply[1] = rate_next_turn() or idle

@@ -74,10 +74,10 @@ class Take:
             *(keys.aside("dead"), keys.aside_index("dead"), keys.aside("held"), keys.aside_index("held")),
             *(keys.records, keys.schedule_number, keys.hosts),
         ]
-        self._lane_prefix = keys.prefix
+        self._lane_prefix, self._suspects_prefix = keys.prefix, keys.suspects("")
         for lane in lanes:
             key = keys.lane(lane.name)
-            names += [key, *(f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)]
+            names += [key, keys.suspects(lane.name), *(f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)]
         self._keys = names
 
     def arguments(self, leases: Leases, call: Call, served: Collection[str]) -> list[Any]:
@@ -87,7 +87,7 @@ class Take:
             *(int(self.lease_seconds * 1e6), int(IDLE_SECONDS * 1e6)),
             *("" if call.latest_us is None else call.latest_us, len(self._lanes)),
             *(int(not leases.holds_suspect), *self._records, self._lane_prefix),
-            "" if call.earliest_us is None else call.earliest_us,
+            *("" if call.earliest_us is None else call.earliest_us, self._suspects_prefix),
         ]
         for lane in self._lanes:
             arguments += (lane.name, lane.unknown, int(lane.reserve), int(lane.name in served))

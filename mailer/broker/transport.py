@@ -296,6 +296,10 @@ class Channel(stock.Channel):
             return super()._purge(queue)
         return purge(self.plain_client(), self.keys, queue)
 
+    def _size(self, queue: str) -> int:
+        size: int = super()._size(queue)
+        return size + int(self.plain_client().llen(self.keys.suspects(queue))) if queue in self.lanes else size
+
 
 class SentinelChannel(Channel, stock.SentinelChannel):
     """The same over Redis Sentinel. ``sentinels`` are hosts with their ports."""

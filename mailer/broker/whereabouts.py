@@ -79,7 +79,8 @@ class Whereabouts:
             yield Found(envelope, "scheduled", its_lane.decode(), float(due) / 1e6)
         for lane in self._lanes:
             key = keys.lane(lane)
-            for place in (*(f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES), key):
+            lows = (f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)
+            for place in (*lows, key, keys.suspects(lane)):
                 for _, envelope in scan(self._client, place, "list", texts, self._progress):
                     yield Found(envelope, "waiting", lane, None)
         for tag, stored in scan(self._client, keys.leased, "hash", texts, self._progress):

@@ -46,7 +46,7 @@ def status(
     It reads Redis and changes nothing. The JSON has the fields account, at, state (sending, paused, stopped, parked,
     resting, unknown), reason, until, rate {per_second, headroom, cut, allowed_per_second, source, read_at, source_host,
     ses_per_second, person {per_second, by, reason, at, until}}, quota {per_day,
-    used, by_mailer, by_others, left, reserve}, lanes [{name, waiting, paused, paused_by, paused_until}],
+    used, by_mailer, by_others, left, reserve}, lanes [{name, waiting, paused, paused_by, paused_until, suspects}],
     in_flight, overdue, scheduled, next_due_at, dead, held, paused_by, stop {reason, since, next_check_at},
     forecast {backlog, resumes_at, leaving, done_at}, hosts [{worker, since,
     tried_at, why, remedy}], settings [{host, at, says}] and differences [{variable,
@@ -101,7 +101,7 @@ def _shown(state: AccountStatus) -> RenderableType:
     lanes.add_column("waiting", justify="right")
     lanes.add_column("")
     for lane in state.lanes:
-        lanes.add_row(lane.name, f"{lane.waiting:,}", _lane_pause(lane))
+        lanes.add_row(lane.name, f"{lane.waiting:,}", _lane_state(lane))
     return Group(facts, Text(), lanes)
 
 
@@ -127,10 +127,13 @@ def _resting(host: RestingHost, now: float) -> Text:
     return text
 
 
-def _lane_pause(lane: LaneStatus) -> Text:
+def _lane_state(lane: LaneStatus) -> Text:
+    text = Text()
+    if lane.suspects:
+        text.append(f"{lane.suspects:,} whose worker was lost, one at a time for each worker  ", style="yellow")
     if lane.paused is None:
-        return Text()
-    text = Text("paused", style="bold red")
+        return text
+    text.append("paused", style="bold red")
     if lane.paused_by:
         text.append(f" by {lane.paused_by}", style="default")
     if lane.paused_until is not None:

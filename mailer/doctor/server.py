@@ -193,7 +193,16 @@ def apart(about: str, ahead: float, whose: str) -> Finding:
 COMMANDS = (
     *("BLPOP KEY 1", "BRPOP KEY 1", "DEL KEY", "EXISTS KEY", "GET KEY", "HDEL KEY f", "HEXISTS KEY f", "HGET KEY f"),
     *("HGETALL KEY", "HINCRBY KEY f 1", "HLEN KEY", "HMGET KEY f", "HSET KEY f 1", "HSETNX KEY f 1"),
-    *("HSCAN KEY 0", "INCR KEY", "LLEN KEY", "LPUSH KEY 1", "LRANGE KEY 0 1", "PEXPIREAT KEY 1", "RPOP KEY"),
+    *(
+        "HSCAN KEY 0",
+        "INCR KEY",
+        "LLEN KEY",
+        "LMOVE KEY KEY LEFT RIGHT",
+        "LPUSH KEY 1",
+        "LRANGE KEY 0 1",
+        "PEXPIREAT KEY 1",
+        "RPOP KEY",
+    ),
     *("RPUSH KEY 1", "SADD KEY 1", "SET KEY 1", "SMEMBERS KEY", "SREM KEY 1", "UNLINK KEY", "ZADD KEY 1 m"),
     *("ZCARD KEY", "ZCOUNT KEY 1 2", "ZRANGE KEY 0 1", "ZRANGEBYSCORE KEY 1 2", "ZREM KEY m", "ZSCAN KEY 0"),
     *("ZREVRANGEBYSCORE KEY 2 1", "ZSCORE KEY m", "EVALSHA sha 1 KEY", "INFO", "MULTI", "EXEC", "PING", "TIME"),

@@ -136,7 +136,7 @@ class Account:
         return self.queue.put(lane, entries, content=content)
 
     def length(self, lane: str) -> int:
-        return int(self.client.llen(self.keys.lane(lane)))  # type: ignore[arg-type]
+        return sum(int(self.client.llen(key)) for key in (self.keys.lane(lane), self.keys.suspects(lane)))  # type: ignore[arg-type]
 
     def field(self, name: str) -> str | None:
         value = self.client.hget(self.keys.account, name)
@@ -155,7 +155,8 @@ class Account:
     def whereabouts(self) -> list[str]:
         """The id of every message, once for each place it lies in."""
         keys = self.keys
-        places = [*map(keys.lane, LANES), keys.leased, keys.schedule, keys.aside("dead"), keys.aside("held")]
+        lists = (*map(keys.lane, LANES), *map(keys.suspects, LANES))
+        places = [*lists, keys.leased, keys.schedule, keys.aside("dead"), keys.aside("held")]
         return [found for place in places for found in self.whereabouts_of(place)]
 
     def whereabouts_of(self, key: str) -> list[str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 MINUTE = 60_000_000
 DAY_MINUTES = 1440
-SUSPECTS_PASSED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +81,10 @@ class Model:
     policies: dict[str, str]
     limits: Limits
     lanes: dict[str, list[Mail]] = field(default_factory=dict)
+    suspects: dict[str, list[Mail]] = field(default_factory=dict)
+    """By lane, those whose worker was lost."""
+    suspect_is_next: bool = False
+    """The last single place was given to what waits in a lane, though a suspect waited too."""
     leased: dict[str, Leased] = field(default_factory=dict)
     schedule: list[tuple[float, int, str, Mail]] = field(default_factory=list)
     aside: dict[str, dict[str, Aside]] = field(default_factory=lambda: {"dead": {}, "held": {}})
@@ -107,6 +110,7 @@ class Model:
 
     def __post_init__(self) -> None:
         self.lanes = {lane: [] for lane in self.policies}
+        self.suspects = {lane: [] for lane in self.policies}
 
     @property
     def spent(self) -> int:
@@ -169,9 +173,15 @@ class Model:
         self._record(verb, [mail for _, mail in found])
         return found
 
-    def drop_from_lane(self, lane: str, count: int) -> None:
-        self._record("drop", self.lanes[lane][-count:])
-        del self.lanes[lane][-count:]
+    def drop_from_lane(self, lane: str, count: int) -> int:
+        """The suspects first; how many that were."""
+        dropped: list[Mail] = []
+        for waiting in (self.suspects[lane], self.lanes[lane]):
+            kept = max(0, len(waiting) - count + len(dropped))
+            dropped += waiting[kept:]
+            del waiting[kept:]
+        self._record("drop", dropped)
+        return len(dropped)
 
     def _record(self, verb: str, mails: list[Mail]) -> None:
         """What a person did."""
@@ -211,7 +221,7 @@ class Model:
         due = sorted(entry for entry in self.schedule if entry[0] <= now)
         self.schedule = [entry for entry in self.schedule if entry[0] > now]
         for _, _, lane, mail in due:
-            self.lanes[lane].insert(0, mail)
+            self._queue_of(lane, mail).insert(0, mail)
         return self._hand_out(now, replace(request, wanted=wanted)) if wanted else []
 
     def _roll(self, now: float) -> None:
@@ -247,22 +257,31 @@ class Model:
                 self.stop.probe, self.stop.probe_at = f"{request.tag}:1", now + self.stop.wait
         return given
 
-    def _pop(self, lane: str, want: int, suspects: int) -> list[Mail]:
-        popped: list[Mail] = []
-        passed: list[Mail] = []
+    def _pop(self, lane: str, want: float, suspects: int) -> list[Mail]:
+        if want < 1:
+            return []
+        suspect = self.suspects[lane][-1:] if suspects else []
         waiting = self.lanes[lane]
-        while (asked := want - len(popped)) > 0 and len(passed) < SUSPECTS_PASSED:
-            found = [waiting.pop() for _ in range(min(asked, len(waiting)))]
-            for mail in found:
-                if mail.lost and not suspects:
-                    passed.append(mail)
-                else:
-                    suspects -= mail.lost
-                    popped.append(mail)
-            if len(found) < asked:
+        while waiting and waiting[-1].lost:
+            self.suspects[lane].insert(0, waiting.pop())
+        chosen: list[Mail] = []
+        for mail in waiting[: -int(max(1, want - len(suspect))) - 1 : -1]:
+            if mail.lost:
                 break
-        waiting += reversed(passed)
-        return popped
+            chosen.append(mail)
+        if suspect:
+            there_is_room = len(chosen) < want
+            if not there_is_room and not self.suspect_is_next:
+                suspect = []
+            elif not there_is_room:
+                chosen = []
+            self.suspect_is_next = not suspect
+        del self.suspects[lane][len(self.suspects[lane]) - len(suspect) :]
+        del waiting[len(waiting) - len(chosen) :]
+        return suspect + chosen
+
+    def _queue_of(self, lane: str, mail: Mail) -> list[Mail]:
+        return self.suspects[lane] if mail.lost else self.lanes[lane]
 
     def _reclaim(self, now: float, lease: float) -> None:
         seen = now if self.seen is None else self.seen
@@ -273,10 +292,10 @@ class Model:
         if now <= self.patient:
             return
         ended = sorted((each.ends, tag) for tag, each in self.leased.items() if each.ends <= now)[:64]
-        for _, tag in reversed(ended):
+        for _, tag in ended:
             found = self.leased.pop(tag)
             if self.policies[found.lane] == "resend" and not found.mail.lost:
-                self.lanes[found.lane].append(replace(found.mail, lost=True))
+                self.suspects[found.lane].insert(0, replace(found.mail, lost=True))
                 self.records["lost", found.mail.id] += 1
             else:
                 self._set_aside(now, "held", tag, found)
@@ -290,14 +309,13 @@ class Model:
             return
         if verb not in ("back", "unfit", "defer"):
             self.records[verb, found.mail.id] += 1
-        head = self.lanes[found.lane]
         if verb not in ("sent", "resend", "hold") and self.charges[found.minute] > 0:
             self.charges[found.minute] -= 1
         if verb in ("forget", "back", "unfit", "defer"):
             self.tat -= self.limits.interval / self.cut
         self._probed(now, verb, tag)
         if verb in ("back", "unfit", "throttled", "over_quota", "stop"):
-            head.append(found.mail)
+            self._queue_of(found.lane, found.mail).append(found.mail)
         if verb in ("retry", "resend", "defer"):
             again = replace(found.mail, lost=False)
             self._schedule(float(str(first)) + (0 if verb == "defer" else now), found.lane, again)
@@ -366,7 +384,7 @@ class Model:
     # -- what must be true
 
     def references(self) -> dict[str, int]:
-        everywhere = [mail for lane in self.lanes.values() for mail in lane]
+        everywhere = [mail for lists in (self.lanes, self.suspects) for lane in lists.values() for mail in lane]
         everywhere += [each.mail for each in self.leased.values()]
         everywhere += [mail for _, _, _, mail in self.schedule]
         everywhere += [each.mail for shelf in self.aside.values() for each in shelf.values()]

@@ -302,8 +302,7 @@ class AccountMachine(RuleBasedStateMachine):
 
     @rule(lane=st.sampled_from(LANES), count=st.integers(1, 5))
     def drop(self, lane: str, count: int) -> None:
-        assert purge(self.client, self.keys, lane, count) == len(self.model.lanes[lane][-count:])
-        self.model.drop_from_lane(lane, count)
+        assert purge(self.client, self.keys, lane, count) == self.model.drop_from_lane(lane, count)
 
     @rule(place=st.sampled_from(PLACES), pick=some, one=st.booleans(), first=st.booleans())
     def requeue(self, place: ShelfName, pick: int, one: bool, first: bool) -> None:
@@ -335,15 +334,33 @@ class AccountMachine(RuleBasedStateMachine):
         with client.pipeline(transaction=True) as pipe:
             for lane in LANES:
                 pipe.lrange(keys.lane(lane), 0, -1)
+                pipe.lrange(keys.suspects(lane), 0, -1)
             pipe.hgetall(keys.leased).zrange(keys.leases, 0, -1).zrange(keys.schedule, 0, -1)
             pipe.hgetall(keys.aside("dead")).zrange(keys.aside_index("dead"), 0, -1)
             pipe.hgetall(keys.aside("held")).zrange(keys.aside_index("held"), 0, -1)
             pipe.hgetall(keys.references).hkeys(keys.content).hvals(keys.quota).hget(keys.account, "spent")
-            first, second, leased, leases, schedule, dead, died, held, held_at, refs, contents, quota, spent = (
-                pipe.execute()
-            )
-        assert [_known(raw) for raw in first] == [(mail.id, mail.lost) for mail in model.lanes["transactional"]]
-        assert [_known(raw) for raw in second] == [(mail.id, mail.lost) for mail in model.lanes["bulk"]]
+            (
+                first,
+                first_lost,
+                second,
+                second_lost,
+                leased,
+                leases,
+                schedule,
+                dead,
+                died,
+                held,
+                held_at,
+                refs,
+                contents,
+                quota,
+                spent,
+            ) = pipe.execute()
+        for found, expected in (
+            *((first, model.lanes["transactional"]), (first_lost, model.suspects["transactional"])),
+            *((second, model.lanes["bulk"]), (second_lost, model.suspects["bulk"])),
+        ):
+            assert [_known(raw) for raw in found] == [(mail.id, mail.lost) for mail in expected]
         assert {tag.decode(): _known(raw) for tag, raw in leased.items()} == {
             tag: (each.mail.id, each.mail.lost) for tag, each in model.leased.items()
         }

@@ -1,8 +1,8 @@
 -- envelope: what can be told of a stored message without decoding it, and the mark of a suspect.
 --
--- Suspects: a message whose worker was lost while holding it may be what ended it. Where the lane resends it goes back
--- to the head with '"mailer_lost":1' as the first member of its envelope, and a worker is handed one such at a time, so
--- that of those lost together a second time at most one was lost twice. That one is held.
+-- Suspects: a message whose worker was lost while holding it may be what ended it. Where the lane resends it waits in a
+-- list of its own, with '"mailer_lost":1' as the first member of its envelope, and a worker is handed one such at a time,
+-- so that of those lost together a second time at most one was lost twice. That one is held.
 local envelope_id, envelope_note, is_suspect, as_suspect
 do
   local MARK = '{"mailer_lost"'
