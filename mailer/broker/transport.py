@@ -39,6 +39,7 @@ from mailer.broker.replicas import online
 from mailer.broker.script import script
 from mailer.broker.sentinels import Sentinels, Watch
 from mailer.broker.take import Take, lanes_of
+from mailer.errors import SettingsError
 
 logger = get_logger(__name__)
 
@@ -154,8 +155,13 @@ class Channel(stock.Channel):
         "replicas",
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, connection: Any, **kwargs: Any) -> None:
+        if not connection.client.transport_options.get("lanes"):
+            raise SettingsError(
+                "The gated transport was not told the account's lanes, and would read them as kombu reads any queue. "
+                "Give Celery what mailer.worker.app.configuration returns"
+            )
+        super().__init__(connection, **kwargs)
         self.handlers[TAKE] = self._read_take
         self.handlers[BELL] = self._read_bell
 

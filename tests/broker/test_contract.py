@@ -50,6 +50,9 @@ def test_the_pinned_minor_versions_are_installed() -> None:
         (redis.Channel._close_clients, ["self"]),
         (redis.Channel.close, ["self"]),
         (redis.Transport.register_with_event_loop, ["self", "connection", "loop"]),
+        (redis.SentinelChannel._sentinel_managed_pool, ["self", "asynchronous"]),
+        (kombu.Connection.get_transport_cls, ["self"]),
+        (kombu.Connection.switch, ["self", "conn_str"]),
         (virtual.Transport._deliver, ["self", "message", "queue"]),
         (hub.Hub.call_soon, ["self", "callback", "args"]),
         (hub.Hub.call_later, ["self", "delay", "callback", "args"]),
@@ -72,6 +75,18 @@ def test_channels_keep_their_queues_and_connections_under_these_names() -> None:
         assert name in source
     assert isinstance(redis.Channel.active_queues, property)
     assert "self.handlers = {" in inspect.getsource(redis.Channel.__init__)
+
+
+def test_a_lost_connection_goes_on_only_to_urls_that_were_given() -> None:
+    assert "if self.cycle:" in inspect.getsource(kombu.Connection.maybe_switch_next)
+    assert kombu.Connection("redis://h").alt == []
+    assert "self.get_transport_cls()" in inspect.getsource(kombu.Connection.create_transport)
+
+
+def test_a_closed_channel_closes_its_sentinels_under_these_names() -> None:
+    source = inspect.getsource(redis.Channel._disconnect_pools)
+    assert "self._sentinel_manager" in source
+    assert "self._async_sentinel_manager" in source
 
 
 def test_the_poller_asks_active_queues_before_it_polls_with_brpop() -> None:

@@ -72,6 +72,12 @@ def test_a_switch_that_is_told_by_hand_is_refused_too() -> None:
         connection.channel()
 
 
+@pytest.mark.parametrize("url", ["gated://127.0.0.1:1/0", "gated-sentinel://127.0.0.1:1/0"])
+def test_the_gated_transport_without_the_option_lanes_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="lanes"):
+        kombu.Connection(url, transport_options={"master_name": "post"}).channel()
+
+
 def test_more_than_one_redis_is_refused_by_name() -> None:
     for url in ("redis://a:6379/0;redis://b:6379/0", "sentinel://a;redis://b", "redis://a;sentinel://b"):
         with pytest.raises(SettingsError, match="for sentinels only"):
