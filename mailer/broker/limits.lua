@@ -23,6 +23,8 @@ local ANSWER_LASTS = 3600e6
 -- The code of a stop that SES's answer begins, and ends.
 local NO_RATE = 'MaxSendRate'
 part 'clock'
+part 'attempt'
+part 'number'
 part 'moment'
 part 'account'
 part 'quota'
@@ -36,8 +38,8 @@ end
 
 local rate_before, headroom_before, burst_before, ses_rate, ses_quota, ses_at, set_wanted, set_until = account_read('rate',
   'headroom', 'burst', 'ses_rate', 'ses_quota', 'limits_at', 'set_wanted', 'set_until')
-ses_rate, ses_quota, ses_at = tonumber(ses_rate or ''), tonumber(ses_quota or ''), account_moment('limits_at', ses_at, 0)
-set_wanted, set_until = tonumber(set_wanted or ''), tonumber(set_until or '')
+ses_rate, ses_quota, ses_at = number_or(nil, ses_rate), number_or(nil, ses_quota), account_moment('limits_at', ses_at, 0)
+set_wanted, set_until = number_or(nil, set_wanted), number_or(nil, set_until)
 
 local gone = {}
 -- Turns told under another rate may lie far ahead.

@@ -22,6 +22,7 @@ local idempotency_prefix = string.sub(records_key, 1, -8) .. 'idempotency:'
 local keep_records, most_record_bytes = nil, nil
 part 'clock'
 part 'attempt'
+part 'number'
 part 'doorbell'
 part 'content'
 part 'envelope'

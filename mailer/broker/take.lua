@@ -69,6 +69,7 @@ local idempotency_prefix = string.sub(account_key, 1, -8) .. 'idempotency:'
 
 part 'clock'
 part 'attempt'
+part 'number'
 part 'moment'
 part 'account'
 part 'rate'
@@ -182,7 +183,7 @@ local settle = {
 -- 1. A pause that a person gave an end ends by itself.
 local paused, paused_until, wake, seen, patient, asks, limits_at, refreshing = account_read('paused', 'paused_until',
   'wake', 'seen', 'patient', 'asks', 'limits_at', 'refreshing')
-if paused_until and (tonumber(paused_until) or math.huge) <= now then
+if number_or(math.huge, paused_until) <= now then
   paused = false
   account_forget('paused', 'paused_at', 'paused_until', 'paused_by')
 end
@@ -190,7 +191,7 @@ end
 -- 2. Was Redis away, or its clock put back or forward? Nobody has called for long (whoever is there calls more often,
 -- gate.py sees to it), or a caller reckons with another time. Workers come back with what they sent meanwhile: they are
 -- given the time to settle it, after each such silence. Where the clock was put forward, their leases have just begun.
-seen, patient = tonumber(seen or ''), account_moment('patient', patient, lease)
+seen, patient = number_or(nil, seen), account_moment('patient', patient, lease)
 local put_back = moment_put_back(seen or 0)
 if put_back > 0 then
   attempt(leases_put_back, put_back, now + lease)
@@ -202,7 +203,7 @@ if is_behind or is_ahead or put_back > 0 or (seen and now - seen > lease / 2) th
   patient = now + (is_behind and lease or lease / 2)
   account_set_time('patient', patient)
 end
-if not seen or math.abs(now - seen) > SEEN_STEP then account_set_time('seen', now) end
+if not seen or quota_is_new or math.abs(now - seen) > SEEN_STEP then account_set_time('seen', now) end
 
 -- 3. Settle.
 local released, freed, unsettled = {}, {}, {}
@@ -336,7 +337,7 @@ local function say(why) reply[6] = reply[6] .. (reply[6] ~= '' and '; ' or '') .
 -- Why the lane is paused; nil if it is not.
 local function pause_of(lane)
   local why, until_ = account_read('paused:' .. lane, 'paused_until:' .. lane)
-  if until_ and (tonumber(until_) or math.huge) <= now then
+  if number_or(math.huge, until_) <= now then
     account_forget('paused:' .. lane, 'paused_at:' .. lane, 'paused_until:' .. lane, 'paused_by:' .. lane)
     return nil
   end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import redis
@@ -161,14 +162,27 @@ class Account:
 
     def whereabouts_of(self, key: str) -> list[str]:
         """The ids of the messages in that key, in its order."""
+        return [json.loads(value.rsplit(b"\n", 1)[-1])["headers"]["id"] for value in self.raw(key)]
+
+    def raw(self, key: str) -> list[bytes]:
+        """All that the key holds, in its order."""
         read = {
             b"list": lambda: self.client.lrange(key, 0, -1),
             b"hash": lambda: self.client.hvals(key),
             b"zset": lambda: self.client.zrange(key, 0, -1),
+            b"string": lambda: [self.client.get(key)],
             b"none": list,
         }
-        raw: list[bytes] = read[self.client.type(key)]()  # type: ignore[index,assignment]
-        return [json.loads(value.rsplit(b"\n", 1)[-1])["headers"]["id"] for value in raw]
+        found: list[bytes] = read[self.client.type(key)]()  # type: ignore[index,assignment]
+        return found
+
+    def whereabouts_of_shelf(self, shelf: str) -> list[str]:
+        """The ids of the messages that lie there, without what cannot be read."""
+        found = []
+        for value in self.raw(self.keys.aside(shelf)):
+            with suppress(ValueError, TypeError, KeyError):
+                found.append(json.loads(value.rsplit(b"\n", 1)[-1])["headers"]["id"])
+        return found
 
 
 def allow(

@@ -2,53 +2,53 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 import redis
 
-from mailer.broker.connection import connect
-from mailer.broker.queue import Entry, Queue
+from mailer.broker.keys import Keys
+from mailer.broker.queue import Entry
 from mailer.errors import QueueUnavailable
+from mailer.settings import Settings, load
 from tests.broker.clock import Still
-from tests.broker.conftest import Account, Worker, envelope
+from tests.broker.conftest import LANES, Account, Worker, envelope
+from tests.broker.faults import GARBAGE, SCRIPTS, Load, User, commands_of, foreign, full, keys_of
+from tests.conftest import Valkey
 
 pytestmark = pytest.mark.usefixtures("still")
-RIGHTS = ("+@all", "-@admin", "-@dangerous", "+info")
+_accounts = itertools.count(1)
 
 
-class Restricted:
-    """The same account, through a user of its own from whom rights can be taken."""
-
-    def __init__(self, account: Account) -> None:
-        self.admin = account
-        self.user = f"user-{account.settings.account}"
-        self.allow()
-        url = account.settings.redis_url.get_secret_value()  # type: ignore[union-attr]
-        settings = account.settings.model_copy(
-            update={"redis_url": type(account.settings.redis_url)(url.replace("redis://", f"redis://{self.user}:x@"))}
-        )
-        self.account = Account(settings)
-
-    def allow(self, *more: str) -> None:
-        self.admin.client.execute_command("ACL", "SETUSER", self.user, "reset", "on", ">x", "~*", "&*", *RIGHTS, *more)
-
-    @contextmanager
-    def without(self, *commands: str) -> Iterator[None]:
-        self.allow(*(f"-{command}" for command in commands))
-        try:
-            yield
-        finally:
-            self.allow()
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """One that may be filled up."""
+    valkey = Valkey(tmp_path_factory.mktemp("valkey"), "--maxmemory-policy", "noeviction")
+    valkey.start()
+    yield valkey
+    valkey.stop()
 
 
 @pytest.fixture
-def restricted(account: Account) -> Iterator[Restricted]:
-    found = Restricted(account)
+def client(server: Valkey) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(server.url) as found:
+        found.flushall()
+        yield found
+
+
+@pytest.fixture
+def settings(server: Valkey) -> Settings:
+    return load(redis_url=server.url, account=f"test-{next(_accounts)}", rate_per_second=1000, quota_per_day=-1)
+
+
+@pytest.fixture
+def users(account: Account) -> Iterator[dict[str, User]]:
+    """One for each script."""
+    found = {name: User(account, name) for name in SCRIPTS}
     yield found
-    found.account.client.close()
-    account.client.execute_command("ACL", "DELUSER", found.user)
+    for user in found.values():
+        user.close()
 
 
 def taken(worker: Worker, wanted: int) -> dict[str, str]:
@@ -58,11 +58,11 @@ def taken(worker: Worker, wanted: int) -> dict[str, str]:
         return {}
 
 
-def test_what_cannot_be_leased_stays_in_its_lane(restricted: Restricted) -> None:
-    account = restricted.account
+def test_what_cannot_be_leased_stays_in_its_lane(users: dict[str, User]) -> None:
+    account = users["take"].account
     ids = account.put("bulk", 5)
     worker = Worker(account)
-    with restricted.without("hset"):
+    with users["take"].without("hset"):
         assert taken(worker, 5) == {}
     assert sorted(account.whereabouts()) == sorted(ids)
     assert list(worker.take(5).values()) == ids
@@ -94,12 +94,83 @@ def test_rejected_mail_waits_where_the_dead_letters_cannot_be_written(
     assert sorted(account.aside("dead")) == sorted(ids)
 
 
-def test_what_was_not_enqueued_can_be_sent_again_under_the_same_key(restricted: Restricted) -> None:
-    account = restricted.account
-    queue = Queue(connect(account.settings), account.keys)
+def test_what_was_not_enqueued_can_be_sent_again_under_the_same_key(users: dict[str, User]) -> None:
+    account = users["put"].account
     entry = Entry("one", envelope("one"), idempotency="k")
-    with restricted.without("lpush"), pytest.raises(QueueUnavailable) as refused:
-        queue.put("bulk", [entry])
+    with users["put"].without("lpush"), pytest.raises(QueueUnavailable) as refused:
+        account.queue.put("bulk", [entry])
     assert refused.value.enqueued is False
-    assert queue.put("bulk", [Entry("two", envelope("two"), idempotency="k")]) == ["two"]
+    assert account.queue.put("bulk", [Entry("two", envelope("two"), idempotency="k")]) == ["two"]
     assert account.whereabouts() == ["two"]
+
+
+# The matrix: each thing that can stand in a script's way, with a little of everything running.
+
+
+@pytest.mark.parametrize(("name", "command"), [(name, each) for name in SCRIPTS for each in commands_of(name)])
+def test_a_command_is_refused(account: Account, still: Still, users: dict[str, User], name: str, command: str) -> None:
+    load = Load(account, still, users)
+    load.prepare()
+    with users[name].without(command):
+        load.run()
+    load.flow()
+    load.check()
+
+
+@pytest.mark.parametrize("place", keys_of(Keys("x{y}:")))
+def test_a_key_is_of_a_foreign_type(account: Account, still: Still, users: dict[str, User], place: str) -> None:
+    load = Load(account, still, users)
+    load.prepare()
+    with foreign(account.client, keys_of(account.keys)[place]):
+        load.run()
+    load.flow()
+    load.check()
+
+
+def test_redis_is_full(account: Account, still: Still, users: dict[str, User]) -> None:
+    load = Load(account, still, users)
+    load.prepare()
+    with full(account.client):
+        load.run()
+    load.flow()
+    load.check()
+
+
+def test_nothing_stands_in_the_way(account: Account, still: Still, users: dict[str, User]) -> None:
+    load = Load(account, still, users)
+    load.prepare()
+    load.run()
+    load.flow()
+    load.check()
+
+
+@pytest.mark.parametrize(
+    "place", [name for name in keys_of(Keys("x{y}:")) if name not in ("content", "doorbell", "durable")]
+)
+def test_there_is_garbage_in_the_structure(account: Account, still: Still, users: dict[str, User], place: str) -> None:
+    load = Load(account, still, users)
+    load.prepare()
+    spoil(account, place)
+    load.run()
+    load.flow()
+    load.check()
+
+
+def spoil(account: Account, place: str) -> None:
+    """Garbage beside what is there, and in place of what is no mail."""
+    client, key = account.client, keys_of(account.keys)[place]
+    kind = client.type(key)
+    if place in (*LANES, "low"):
+        client.rpush(key, GARBAGE)
+    elif place == "schedule_number":
+        client.set(key, GARBAGE)
+    elif kind == b"zset" or place in ("leases", "schedule", "dead-index", "held-index"):
+        client.zadd(key, {GARBAGE: 0})
+    elif place in ("leased", "dead", "held"):
+        client.hset(key, "garbage", GARBAGE)
+        if place == "leased":
+            client.zadd(account.keys.leases, {"garbage": 0})
+    else:
+        for field in client.hkeys(key):
+            client.hset(key, field, GARBAGE)
+        client.hset(key, GARBAGE, GARBAGE)

@@ -1,6 +1,6 @@
 -- account: fields of the account's hash, read all at once when the script begins and written when it ends.
 --
--- Needs account_key, and moment.
+-- Needs account_key, number and moment.
 local account_read, account_set, account_set_time, account_moment, account_forget, account_write
 do
   local stored, changed = {}, {}
@@ -21,7 +21,7 @@ do
   -- The moment that was read under this name; 0 where there is none. Its writer puts it at most `ahead` microseconds
   -- ahead.
   function account_moment(name, stored, ahead)
-    local at = tonumber(stored or '0')
+    local at = number_or(0, stored)
     local can_be = moment_within(at, ahead)
     if can_be < at then account_set_time(name, can_be) end
     return can_be

@@ -5,17 +5,32 @@
 -- Needs content_key, references_key.
 local content_is_stored, content_refer, content_unrefer, content_release
 do
+  local UNKNOWN = 1000000000
+
   function content_is_stored(hash) return redis.call('HEXISTS', content_key, hash) == 1 end
+
+  -- The count of those that refer to it, which changes by so many; or why it does not.
+  local function references(hash, by)
+    local count = redis.pcall('HINCRBY', references_key, hash, by)
+    if type(count) == 'table' and string.find(count.err, 'integer', 1, true) then
+      -- It was overwritten. How many refer to it nobody knows, so it is kept.
+      count = UNKNOWN + by
+      local refused = redis.pcall('HSET', references_key, hash, count)
+      if type(refused) == 'table' then return refused end
+    end
+    return count
+  end
 
   -- `count` more messages refer to it. Its bytes are '' where it is stored.
   function content_refer(hash, bytes, count)
-    redis.call('HINCRBY', references_key, hash, count)
+    local referred = references(hash, count)
+    if type(referred) == 'table' then error(referred) end
     if bytes ~= '' then redis.call('HSETNX', content_key, hash, bytes) end
   end
 
   -- So many fewer. A refusal ends nothing: the message is gone by then.
   function content_unrefer(hash, count)
-    local left = redis.pcall('HINCRBY', references_key, hash, -count)
+    local left = references(hash, -count)
     if type(left) ~= 'number' or left > 0 then return end
     redis.pcall('HDEL', references_key, hash)
     redis.pcall('HDEL', content_key, hash)

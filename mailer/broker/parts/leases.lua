@@ -33,7 +33,7 @@ do
     local first = string.find(stored, '\n', 1, true)
     local second = first and string.find(stored, '\n', first + 1, true)
     if not second then return '', nil, stored end
-    return string.sub(stored, 1, first - 1), tonumber(string.sub(stored, first + 1, second - 1)),
+    return string.sub(stored, 1, first - 1), number_or(nil, string.sub(stored, first + 1, second - 1)),
       string.sub(stored, second + 1)
   end
 

@@ -8,8 +8,8 @@
 -- by no more than these bounds make it: mail of others that leaves the window is noticed, a lag is not taken for it. A
 -- refusal for the quota is newer than the counter; until COUNTER_LAGS later nothing lowers what it taught.
 --
--- Needs now, quota_key, and the account's fields.
-local quota_minute, quota_is_known, quota_is_shared
+-- Needs now, quota_key, attempt, and the account's fields.
+local quota_minute, quota_is_new, quota_is_known, quota_is_shared
 local quota_room, quota_spend, quota_charge, quota_give_back, quota_settle, quota_refused, quota_counted
 do
   local WINDOW_MINUTES, COUNTER_LAGS_MINUTES = 1441, 5
@@ -18,8 +18,8 @@ do
 
   local quota, reserve, spent, oldest, others, others_at, doubted, seen =
     account_read('quota', 'reserve', 'spent', 'oldest', 'others', 'others_at', 'doubted', 'seen')
-  quota, reserve, spent = tonumber(quota or ''), tonumber(reserve or '0'), tonumber(spent or '0')
-  oldest, others = tonumber(oldest or ''), tonumber(others or '0')
+  quota, reserve, spent = number_or(nil, quota), number_or(0, reserve), number_or(nil, spent)
+  oldest, others = number_or(nil, oldest), number_or(0, others)
   others_at = account_moment('others_at', others_at, 0)
   doubted = account_moment('doubted', doubted, COUNTER_LAGS_MINUTES * 60e6)
 
@@ -31,7 +31,7 @@ do
 
   local function charged_in(minute)
     local count = redis.pcall('HGET', quota_key, minute)
-    return type(count) == 'string' and tonumber(count) or 0
+    return type(count) == 'string' and number_or(0, count) or 0
   end
 
   local function set_spent(count)
@@ -45,43 +45,57 @@ do
     account_set_time('others_at', others_at)
   end
 
+  -- Minute -> count, of what can be read; the rest is dropped.
+  local function charges()
+    local counts, found = redis.call('HGETALL', quota_key), {}
+    for i = 1, #counts, 2 do
+      local minute, count = number_or(nil, counts[i]), number_or(nil, counts[i + 1])
+      if minute and count then
+        found[minute] = count
+      else
+        redis.call('HDEL', quota_key, counts[i])
+      end
+    end
+    return found
+  end
+
   -- What was charged stays as old as it was, where the clock was put back so far that some of it lies in minutes to come.
   local function put_back(minutes)
-    local counts, moved, earliest, latest = redis.call('HGETALL', quota_key), {}, math.huge, 0
-    for i = 1, #counts, 2 do
-      local minute = tonumber(counts[i])
-      moved[minute - minutes] = counts[i + 1]
+    local counts, moved, earliest, latest = charges(), {}, math.huge, 0
+    for minute, count in pairs(counts) do
+      moved[minute - minutes] = count
       earliest, latest = math.min(earliest, minute - minutes), math.max(latest, minute)
     end
     if latest <= quota_minute then return end
     for minute, count in pairs(moved) do redis.call('HSET', quota_key, minute, count) end
-    for i = 1, #counts, 2 do
-      if not moved[tonumber(counts[i])] then redis.call('HDEL', quota_key, counts[i]) end
+    for minute in pairs(counts) do
+      if not moved[minute] then redis.call('HDEL', quota_key, minute) end
     end
     oldest = earliest
     account_set('oldest', oldest)
   end
-  local behind = moment_put_back(tonumber(seen or '0'))
-  if behind > 0 then put_back(math.ceil(behind / 60e6)) end
+  local behind = moment_put_back(number_or(0, seen))
+  if behind > 0 then attempt(put_back, math.ceil(behind / 60e6)) end
 
-  -- The window rolls: minutes that are wholly more than 24 hours old leave it.
-  if not oldest or oldest > quota_minute then
-    oldest = quota_minute
-    account_set('oldest', oldest)
-  elseif quota_minute - oldest > 2 * WINDOW_MINUTES then
-    redis.call('DEL', quota_key)
-    oldest = quota_minute
-    set_spent(0)
-    account_set('oldest', oldest)
-  elseif oldest < quota_minute - WINDOW_MINUTES then
-    while oldest < quota_minute - WINDOW_MINUTES do
-      spent = spent - charged_in(oldest)
-      redis.call('HDEL', quota_key, oldest)
-      oldest = oldest + 1
+  -- Once a minute, minutes that are wholly more than 24 hours old leave the window, and what was spent is counted anew:
+  -- a call that was broken off may have charged it here and not there.
+  local function roll()
+    local sum, earliest = 0, quota_minute
+    for minute, count in pairs(charges()) do
+      if minute >= quota_minute - WINDOW_MINUTES then
+        sum, earliest = sum + count, math.min(earliest, minute)
+      else
+        redis.call('HDEL', quota_key, minute)
+      end
     end
-    set_spent(spent)
+    oldest = earliest
     account_set('oldest', oldest)
+    set_spent(sum)
   end
+  quota_is_new = not spent or not oldest or oldest > quota_minute or
+    math.floor(number_or(0, seen) / 60e6) ~= quota_minute
+  if quota_is_new then attempt(roll) end
+  spent, oldest = spent or 0, oldest or quota_minute
 
   -- How many may be sent, by those who may use the reserve or by all.
   function quota_room(uses_reserve)
@@ -92,7 +106,14 @@ do
   -- So many are to be charged.
   function quota_spend(count) set_spent(spent + count) end
 
-  function quota_charge(count) redis.call('HINCRBY', quota_key, quota_minute, count) end
+  function quota_charge(count)
+    local total = redis.pcall('HINCRBY', quota_key, quota_minute, count)
+    if type(total) == 'table' then
+      if not string.find(total.err, 'integer', 1, true) then error(total) end
+      -- It was overwritten.
+      redis.call('HSET', quota_key, quota_minute, count)
+    end
+  end
 
   -- One that was charged in that minute was not sent. Written by quota_settle.
   function quota_give_back(minute)
@@ -117,9 +138,8 @@ do
   -- SES's counter stands there.
   function quota_counted(sent)
     local charged, surely_counted = 0, 0
-    local counts = redis.call('HGETALL', quota_key)
-    for i = 1, #counts, 2 do
-      local age, count = quota_minute - tonumber(counts[i]), tonumber(counts[i + 1])
+    for minute, count in pairs(charges()) do
+      local age = quota_minute - minute
       if age <= WINDOW_MINUTES then charged = charged + count end
       if age > COUNTER_LAGS_MINUTES and age < WINDOW_MINUTES - 1 then surely_counted = surely_counted + count end
     end

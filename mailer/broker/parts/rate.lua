@@ -25,13 +25,15 @@ do
 
   local rate, headroom, burst, tat, turn, cut, cut_at, refusals, round, set_rate, set_until =
     account_read('rate', 'headroom', 'burst', 'tat', 'turn', 'cut', 'cut_at', 'refusals', 'round', 'set_rate', 'set_until')
-  rate, headroom, burst = tonumber(rate or ''), tonumber(headroom or '0'), tonumber(burst or '')
-  tat, turn, cut, refusals = tonumber(tat or '0'), tonumber(turn or '0'), tonumber(cut or '1'), tonumber(refusals or '0')
+  rate, headroom, burst = number_or(nil, rate), number_or(0, headroom), number_or(nil, burst)
+  tat, turn, cut, refusals = number_or(0, tat), number_or(0, turn), number_or(1, cut), number_or(0, refusals)
   cut_at, round = account_moment('cut_at', cut_at, 0), account_moment('round', round, 0)
 
+  if rate and rate <= 0 then rate = nil end
+  cut = math.min(1, math.max(CUT_FLOOR, cut))
   rate_is_known = rate ~= nil
   -- A person's rate holds in place of the one that limits.lua has found, until it ends by itself.
-  if rate and set_rate and now < (tonumber(set_until or '') or math.huge) then rate = tonumber(set_rate) end
+  if rate and now < number_or(math.huge, set_until) then rate = number_or(rate, set_rate) end
 
   local interval -- T, microseconds
   if rate then

@@ -16,7 +16,7 @@
 -- they may take. Whoever does not know has nil for both, and adds to the segment that is open, if there is one.
 local record, records_write, records_put_back
 do
-  local SEGMENTS, LINE_BYTES, LIST_BYTES = 12, 8, 256
+  local SEGMENTS, SEGMENTS_EVER, LINE_BYTES, LIST_BYTES = 12, 100, 8, 256
   local at = math.floor(now / 1000)
   local is_refused = false -- mail goes on without them
   local state -- the fields of the hash, once a line is to be written
@@ -26,13 +26,17 @@ do
   local function read()
     local found = redis.call('HMGET', records_key, 'segment', 'until', 'ends', 'bytes', 'first', 'total')
     state = {
-      segment = tonumber(found[1]), next_at = tonumber(found[2] or '0'), ends = tonumber(found[3] or '0'),
-      bytes = tonumber(found[4] or '0'), first = tonumber(found[5] or '1'), total = tonumber(found[6] or '0'),
+      segment = number_or(nil, found[1]), next_at = number_or(0, found[2]), ends = number_or(0, found[3]),
+      bytes = number_or(0, found[4]), total = number_or(0, found[6]),
     }
+    -- There are never so many.
+    local last = state.segment or 1
+    state.first = math.min(last, math.max(number_or(last, found[5]), last - SEGMENTS_EVER))
   end
 
   local function closed(segment)
-    return string.match(redis.call('HGET', records_key, segment) or '0 0', '^(%d+) (%d+)$')
+    local bytes, ends = string.match(redis.call('HGET', records_key, segment) or '', '^(%d+) (%d+)$')
+    return bytes or '0', ends or '0'
   end
 
   -- The clock was put back by so much, microseconds: everything ends so much sooner.

@@ -14,7 +14,7 @@ do
 
   local words, probe, probe_at, probe_wait, ses_allows, limits_at =
     account_read('stopped', 'probe', 'probe_at', 'probe_wait', 'ses_allows', 'limits_at')
-  probe_wait = tonumber(probe_wait or PROBE_FIRST)
+  probe_wait = number_or(PROBE_FIRST, probe_wait)
   probe_at, limits_at = account_moment('probe_at', probe_at, probe_wait), account_moment('limits_at', limits_at, 0)
   local is_new = false
 
