@@ -92,7 +92,7 @@ do
     account_set('oldest', oldest)
     set_spent(sum)
   end
-  quota_is_new = not spent or not oldest or oldest > quota_minute or
+  quota_is_new = not spent or not oldest or oldest > quota_minute or oldest < quota_minute - WINDOW_MINUTES or
     math.floor(number_or(0, seen) / 60e6) ~= quota_minute
   if quota_is_new then attempt(roll) end
   spent, oldest = spent or 0, oldest or quota_minute
