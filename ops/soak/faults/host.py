@@ -17,7 +17,7 @@ from ops.soak.trial import Fault, Size, Trial
 _KEY = "AKIAONEHOSTSKEY"
 _USED = 98.0
 _AGAIN_SECONDS = 60.0
-_SECONDS, _SHORT_SECONDS = 6, 3
+_SECONDS, _SHORT_SECONDS = 6, 2
 
 _CODES = {
     "UnrecognizedClientException": 403,
@@ -30,7 +30,7 @@ _CODES = {
     "MissingAuthenticationToken": 403,
     "AccessDeniedException": 403,
 }
-_SHORT_CODES = ("UnrecognizedClientException", "AccessDeniedException")
+_SHORT_CODES = ("UnrecognizedClientException",)
 _WAYS = {"COULDNT_CONNECT": "http://127.0.0.1:{port}", "COULDNT_RESOLVE_HOST": "http://ses.invalid"}
 _SHORT_WAYS = ("COULDNT_CONNECT",)
 
