@@ -13,10 +13,12 @@ from typing import Any
 import redis
 
 from mailer.broker import wish
+from mailer.broker.foreign import foreign_keys
 from mailer.broker.keys import Keys
 from mailer.broker.pause import field_of
 from mailer.broker.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from mailer.broker.wish import Difference, Wish
+from mailer.errors import QueueUnavailable
 from mailer.forecast import WINDOW_MINUTES, Allowance, Forecast, foresee
 from mailer.ses.remedies import remedy
 from mailer.settings import Settings
@@ -181,7 +183,7 @@ class AccountStatus:
 
 
 def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
-    """Take the snapshot. Raises redis-py's errors."""
+    """Take the snapshot. Raises redis-py's errors, and QueueUnavailable that names a key that is of another type."""
     keys = Keys.of(settings)
     # The window and the leases are counted against Redis's clock, which is only known afterwards: hence whole
     # values here. A minute is one field, so the window has at most 1,441.
@@ -201,7 +203,13 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     for lane in settings.lanes:
         for key in (keys.suspects(lane), *_lists(keys.lane(lane))):
             pipe.llen(key)
-    time, fields, minutes, in_flight, oldest_lease, scheduled, due, dead, held, said, resting, *lengths = pipe.execute()
+    try:
+        found = pipe.execute()
+    except redis.exceptions.ResponseError as error:
+        if foreign := foreign_keys(client, keys, settings.lanes):
+            raise QueueUnavailable("; ".join(foreign)) from error
+        raise
+    time, fields, minutes, in_flight, oldest_lease, scheduled, due, dead, held, said, resting, *lengths = found
     at = time[0] + time[1] / 1e6
     account = {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
     overdue = 0

@@ -73,6 +73,7 @@ def _redis(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> 
         if any(each.level is Level.PROBLEM for each in role):
             return
         yield from _guarded("account", lambda: _account(client, settings))
+        yield from _guarded("keys", lambda: queue.keys(client, settings))
         yield from _guarded("queues", lambda: queue.strays(client, settings))
         say("the workers")
         yield from _guarded("workers", lambda: queue.workers(settings, wanted.worker_seconds))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import redis
 
 from mailer import payload
+from mailer.broker.foreign import foreign_keys
 from mailer.broker.keys import Keys
 from mailer.broker.take import PRIORITY_SEPARATOR
 from mailer.doctor.finding import Finding, note, ok, problem
@@ -68,6 +69,20 @@ def limits(status: AccountStatus, settings: Settings) -> Iterator[Finding]:
     if own is not None and rate.source == "settings" and rate.per_second not in (None, own):
         text = f"MAILER_RATE_PER_SECOND here is {own:g}, and the {rate.per_second:g} of {rate.source_host} holds"
         yield problem("limits", text, remedy)
+
+
+def keys(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
+    """Keys of the account that somebody else wrote, and what is left of an old layout."""
+    names = Keys.of(settings)
+    for text in foreign_keys(client, names, settings.lanes):
+        what, _, remedy = text.partition(": ")
+        yield problem("keys", what, remedy)
+    if left := [key.decode(errors="replace") for key in client.scan_iter(f"{names.prefix}@*", count=1000)]:
+        yield problem(
+            "keys",
+            f"{len(left)} are left of an old layout, {min(left)} for one: nobody reads them",
+            "With all workers stopped rename each from `:@` to `@`, or delete them",
+        )
 
 
 def strays(client: redis.Redis, settings: Settings) -> Iterator[Finding]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+import redis
 from celery import Celery
 from kombu.transport.redis import Channel
+from pydantic import SecretStr
 
-from mailer.errors import SettingsError
+from mailer.broker.queue import Entry
+from mailer.doctor import queue
+from mailer.errors import QueueUnavailable, SettingsError
+from mailer.monitor import read_status
 from mailer.settings import load
-from tests.broker.conftest import Account, Worker
+from tests.broker.conftest import Account, Worker, envelope
 
 
 def control_keys(account: Account) -> set[str]:
@@ -41,6 +50,79 @@ def test_a_lane_cannot_be_named_like_a_key_of_kombu() -> None:
     for name in own:
         with pytest.raises(SettingsError, match=name):
             load(lanes=(name,))
+
+
+def test_a_key_of_a_foreign_type_is_named_with_its_remedy(account: Account) -> None:
+    for key in (account.keys.aside("dead"), account.keys.lane("bulk"), account.keys.account):
+        account.client.set(key, "somebody else's")
+        with pytest.raises(QueueUnavailable, match="is a string, and mailer keeps a") as named:
+            read_status(account.client, account.settings)
+        assert f"rename '{key}'" in str(named.value)
+        (found,) = queue.keys(account.client, account.settings)
+        assert found.text.startswith(f"{key} is a string")
+        account.client.delete(key)
+    assert list(queue.keys(account.client, account.settings)) == []
+
+
+def test_what_is_left_of_the_old_layout_is_named(account: Account) -> None:
+    account.client.hset(f"{account.keys.prefix}@account", "rate", 1)
+    (found,) = queue.keys(account.client, account.settings)
+    assert f"{account.keys.prefix}@account" in found.text
+
+
+@pytest.fixture
+def producer(account: Account) -> Iterator[Account]:
+    """Through a user with no more rights than the README gives to producers."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    rights = readme.split("ACL SETUSER producer on >secret ")[1].split("\n\n")[0].replace("\\\n", " ").replace('"', "")
+    user = f"producer-{account.settings.account}"
+    chosen = rights.replace("mailer:{default}", account.keys.prefix[:-1])
+    words = re.findall(r"\([^)]*\)|\S+", chosen)
+    account.client.execute_command("ACL", "SETUSER", user, "reset", "on", ">secret", *words)
+    url = account.settings.redis_url.get_secret_value().replace("redis://", f"redis://{user}:secret@")  # type: ignore[union-attr]
+    found = Account(account.settings.model_copy(update={"redis_url": SecretStr(url)}))
+    yield found
+    found.client.close()
+    account.client.execute_command("ACL", "DELUSER", user)
+
+
+def test_a_producers_user_can_enqueue(account: Account, producer: Account, worker: Worker) -> None:
+    ids = producer.put("bulk", 2, content=("abc123", b"the body"))
+    ids += producer.put("transactional", 1)
+    producer.put("bulk", 1, due_in=60)
+    keyed = Entry("keyed", envelope("keyed"), idempotency="k")
+    assert producer.queue.put("bulk", [keyed]) == producer.queue.put("bulk", [keyed]) == ["keyed"]
+    assert producer.queue.now()
+    assert sorted(worker.take(10).values()) == sorted([*ids, "keyed"])
+    assert account.client.zcard(account.keys.schedule) == 1
+    settings = producer.settings.redis_url.get_secret_value()  # type: ignore[union-attr]
+    with Celery("foreign", broker=settings, set_as_current=False) as foreign:
+        foreign.conf.broker_transport_options = {"global_keyprefix": account.keys.prefix}
+        foreign.send_task("mailer.send", queue="bulk", retry=False)
+    assert account.length("bulk") == 1
+
+
+def test_a_producers_user_can_neither_read_nor_command(account: Account, producer: Account) -> None:
+    account.put("bulk", 2, content=("abc123", b"the body"))
+    keys, bulk = account.keys, account.keys.lane("bulk")
+    control = (keys.account, keys.leases, keys.leased, keys.aside("dead"), keys.records, keys.quota, keys.hosts)
+    forbidden = [
+        *(("LRANGE", bulk, 0, -1), ("RPOP", bulk), ("DEL", bulk), ("SET", bulk, "x"), ("LTRIM", bulk, 1, 0)),
+        *(("HGET", keys.content, "abc123"), ("HSET", keys.content, "abc123", "x"), ("ZRANGE", keys.schedule, 0, -1)),
+        *(
+            command
+            for key in control
+            for command in (("DEL", key), ("HSET", key, "a", 1), ("SET", key, 1), ("TYPE", key))
+        ),
+        ("PUBLISH", f"{keys.prefix}/0.celery.pidbox", "shutdown"),
+        ("LPUSH", f"{keys.prefix}celery@host.celery.pidbox", "shutdown"),
+        ("EVAL", "return redis.call('RPOP', ARGV[1])", 0, bulk),
+        *(("FLUSHALL",), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("ACL", "LIST")),
+    ]
+    for command in forbidden:
+        with pytest.raises((redis.exceptions.NoPermissionError, redis.exceptions.ResponseError), match=r"(?i)perm|acl"):
+            producer.client.execute_command(*command)
+    assert account.length("bulk") == 2
 
 
 @pytest.mark.parametrize("prefix", ["a{b}:", "a@", "a:}", "*", "a b:", "a\n"])
