@@ -17,6 +17,7 @@ from ops.soak.faults import (
     ses,
     stall,
     stop,
+    suspects,
 )
 from ops.soak.trial import Fault
 
@@ -26,6 +27,7 @@ FAULTS: dict[str, Fault] = {
         kill.FAULT,
         stall.FAULT,
         stop.FAULT,
+        suspects.FAULT,
         connections.FAULT,
         restart.RESTART,
         restart.AWAY,
