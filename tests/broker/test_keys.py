@@ -93,6 +93,7 @@ def test_a_producers_user_can_enqueue(account: Account, producer: Account, worke
     keyed = Entry("keyed", envelope("keyed"), idempotency="k")
     assert producer.queue.put("bulk", [keyed]) == producer.queue.put("bulk", [keyed]) == ["keyed"]
     assert producer.queue.now()
+    assert producer.client.info("replication")["role"] == "master", "asked for by durable and MAILER_REDIS_REPLICAS"
     assert sorted(worker.take(10).values()) == sorted([*ids, "keyed"])
     assert account.client.zcard(account.keys.schedule) == 1
     settings = producer.settings.redis_url.get_secret_value()  # type: ignore[union-attr]
