@@ -26,7 +26,7 @@ from tests.broker.conftest import LANES, Account, Worker, envelope
 
 SCRIPTS = ("take", "put", "pull", "limits")
 RIGHTS = ("~*", "&*", "+@all", "-@admin", "-@dangerous", "+info")
-_ARGUMENTS = {"LIMIT", "PXAT", "TIME", "WITHSCORES"}  # TIME: the clock is another one
+_ARGUMENTS = {"LEFT", "LIMIT", "PXAT", "RIGHT", "TIME", "WITHSCORES"}  # TIME: the clock is another one
 GARBAGE = b"\xff not what it was"
 CONTENT = ("abc123", b"the body")
 QUOTA = 10_000
@@ -60,8 +60,10 @@ def keys_of(keys: Keys) -> dict[str, str]:
     shelves = {shelf: keys.aside(shelf) for shelf in ("dead", "held")}
     indexes = {f"{shelf}-index": keys.aside_index(shelf) for shelf in ("dead", "held")}
     low = {"low": f"{keys.lane('bulk')}{PRIORITY_SEPARATOR}{LOWER_PRIORITIES[0]}"}
-    del named["pattern"], named["_control"]
-    return named | lanes | shelves | indexes | low
+    bells = {f"doorbell-{lane}": keys.doorbell(lane) for lane in LANES}
+    suspects = {f"suspects-{lane}": keys.suspects(lane) for lane in LANES}
+    del named["pattern"], named["_control"], named["doorbells"]
+    return named | bells | suspects | lanes | shelves | indexes | low
 
 
 class User:
@@ -196,7 +198,10 @@ class Load:
 
     def _left(self) -> dict[str, list[bytes]]:
         keys = keys_of(self.admin.keys)
-        return {place: self.admin.raw(keys[place]) for place in (*LANES, "low", "schedule", "leased", "leases")}
+        return {
+            place: self.admin.raw(keys[place])
+            for place in (*LANES, "suspects-transactional", "low", "schedule", "leased", "leases")
+        }
 
     def check(self) -> None:
         """Every accepted message is in exactly one final place, and nothing else is."""
