@@ -41,7 +41,8 @@
 --          2 '1' if it should listen to its lanes' doorbells meanwhile  3 '1' if it should refresh the account's limits
 --          4 microseconds for which the permits are good: used later they meet the next ones at SES
 --          5 this server's time, epoch microseconds
---          6 why nothing is handed out, or nothing of some lane, though asked for ('' = nothing is paused or stopped)
+--          6 why nothing is handed out, or nothing of some lane, though asked for; why what lost workers held, or what is
+--            scheduled, stays where it is ('' = nothing is paused, stopped or refused)
 --          7 tags whose settlement was refused, behind the reason: they are leased as before, and the worker repeats it
 --            ({} = all are settled)
 --          then lane, envelope for each message handed out; the i-th has the tag 'owner:call:i'.
@@ -104,6 +105,15 @@ end
 -- Where a message of that lane waits, also of one that this worker's settings no longer name. Suspects have a list of their
 -- own: whatever waits in the lane passes them.
 local function waits_in(lane, envelope) return (is_suspect(envelope) and suspects_prefix or lane_prefix) .. lane end
+
+local said = {} -- why something waits
+
+local function say(why) said[#said + 1] = why end
+
+local function attempt_or_say(what, f, ...)
+  local done, why = attempt(f, ...)
+  if not done then say(what .. ': ' .. why) end
+end
 
 local joined = {} -- lanes into which this call has put something
 
@@ -269,18 +279,22 @@ local function reclaim(tag)
   lease_end(tag)
 end
 
-local over = now > patient and leases_over(now, RECLAIM_AT_ONCE) or {}
-for _, tag in ipairs(over) do
-  -- What cannot be put anywhere makes room for the others.
-  if not (leases_may_end() and attempt(reclaim, tag)) then lease_prolong(tag, now + idle) end
+local function reclaim_all()
+  for _, tag in ipairs(leases_over(now, RECLAIM_AT_ONCE)) do
+    -- What cannot be put anywhere makes room for the others.
+    if not (leases_may_end() and attempt(reclaim, tag)) then lease_prolong(tag, now + idle) end
+  end
 end
+
+-- Whatever is refused here, the leases of what was settled end.
+if now > patient then attempt_or_say('what lost workers held is not looked for', reclaim_all) end
 leases_end()
 for _, envelope in ipairs(released) do content_release(envelope) end
 for _, envelope in ipairs(freed) do idempotency_free(envelope) end
 quota_settle()
 
 -- 5. What has come due joins its lane, and so does what stock Celery sent with a lower priority.
-attempt(take_due, now, DUE_AT_ONCE, function(lane, envelope)
+attempt_or_say('scheduled messages do not come due', take_due, now, DUE_AT_ONCE, function(lane, envelope)
   if lane == '' then
     letter(redis.sha1hex(envelope), lane, envelope, 'Undecodable', 'It lay in the schedule and cannot be read.')
   else
@@ -331,8 +345,6 @@ local starved = false -- something waits, and only for a permit
 local unsorted = false -- a suspect lies in a lane
 -- Of a single place: the last was given to what waits in a lane though a suspect waited too.
 local suspect_is_next = account_read('suspect_is_next')
-
-local function say(why) reply[6] = reply[6] .. (reply[6] ~= '' and '; ' or '') .. why end
 
 -- Why the lane is paused; nil if it is not.
 local function pause_of(lane)
@@ -487,8 +499,9 @@ end
 local written, why = attempt(account_write)
 if written and granted > 0 then written, why = attempt(commit) end
 if not written then
-  reply = { idle, 0, reply[3], reply[4], now, reply[6], unsettled }
+  reply = { idle, 0, reply[3], reply[4], now, '', unsettled }
   say(why)
 end
+reply[6] = table.concat(said, '; ')
 records_write()
 return reply

@@ -143,8 +143,11 @@ class Load:
         self._put("bulk", 20)
         lost = Worker(self.admin)
         lost.take(10)
-        self._still.advance(70)
         first, second = self.workers
+        # Workers that call meanwhile: so what was lost is reclaimed while something stands in the way.
+        for _ in range(3):
+            self._still.advance(19.8)
+            first.take(0)
         self._hold(first, 4)
         for verb in ("dead", "dead", "hold", "hold"):
             self._settle(verb)
