@@ -305,6 +305,20 @@ def test_a_retry_comes_due_in_its_usual_time_and_mail_for_later_at_its_own(
 
 
 @BACK
+def test_what_was_denied_is_tried_again_in_its_usual_time(
+    account: Account, worker: Worker, still: Still, step: float
+) -> None:
+    (denied,) = account.put("bulk", 1)
+    (tag,) = worker.take(1)
+    again = envelope(denied).replace(b'"retries"', b'"mailer_denied": 1, "retries"')
+    worker.settle(tag, "defer", still.us + 60_000_000, again.decode())
+    still.step(step)
+    for _ in pass_by(still, worker, 61):
+        pass
+    assert list(worker.take(8).values()) == [denied]
+
+
+@BACK
 def test_records_are_kept_for_no_longer_than_usual(account: Account, still: Still, step: float) -> None:
     worker = Worker(account, record_hours=72.0)
     lines = []

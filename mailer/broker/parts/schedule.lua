@@ -4,7 +4,7 @@
 local schedule, schedule_all, schedule_numbers, take_due, schedule_put_back
 do
   local NUMBER, AT_ONCE = '%015.0f\n', 1000
-  local RETRY, RETRIES_AT_ONCE = '"retries": ?[1-9]', 10000
+  local RETRIED, DENIED, RETRIES_AT_ONCE = '"retries": ?[1-9]', '"mailer_denied": ?[1-9]', 10000
   -- What cannot join its lane now is tried again so much later, microseconds: others get their turn.
   local AGAIN = 1e6
 
@@ -61,7 +61,7 @@ do
     local from = string.format('%.0f', now + by)
     local found = redis.call('ZRANGEBYSCORE', schedule_key, from, '+inf', 'WITHSCORES', 'LIMIT', 0, RETRIES_AT_ONCE)
     for i = 1, #found, 2 do
-      if string.find(found[i], RETRY) then
+      if string.find(found[i], RETRIED) or string.find(found[i], DENIED) then
         redis.call('ZADD', schedule_key, 'XX', string.format('%.0f', tonumber(found[i + 1]) - by), found[i])
       end
     end
