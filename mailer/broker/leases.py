@@ -149,8 +149,9 @@ class Leases:
 
     @property
     def in_flight(self) -> int:
-        """Messages taken and not settled by their task."""
-        return len(self._held)
+        """Messages taken and not settled by their task, and those sent of which Redis will not hear: while it ends no
+        leases, no more are sent than fit."""
+        return len(self._held) + sum(1 for _, settlement in tuple(self._refused) if settlement.verb == "sent")
 
     @property
     def repeats_in(self) -> float:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from mailer.broker.leases import BACK, Leases
+from mailer.broker.leases import BACK, REPEAT_SECONDS, Leases, Settlement
 from tests.broker.clock import Still
 from tests.broker.conftest import LANES, SENT, Account, Worker
 
@@ -58,6 +58,20 @@ def test_it_is_handed_back_at_once_and_again_when_the_lost_call_can_take_nothing
         seen.append(handed_back(leases, clock))
         clock.now += 4
     assert seen == [3, 0, 0, 3, 0, 0]
+
+
+def test_mail_that_redis_will_not_hear_is_sent_leaves_no_room_for_more() -> None:
+    clock = Clock()
+    leases = leases_with(clock)
+    tags = leases.answered(leases.call(3), ["bulk"] * 3, 60, clock.redis_us)
+    for tag, verb in zip(tags, ("sent", "sent", "dead"), strict=True):
+        leases.settle(tag, Settlement(verb))
+    leases.answered(leases.call(0), [], 60, clock.redis_us, refused=tags)
+    # Where only the dead letters cannot be written, other mail goes on.
+    assert leases.in_flight == 2
+    clock.now += REPEAT_SECONDS
+    leases.answered(leases.call(0), [], 60, clock.redis_us)
+    assert leases.in_flight == 0
 
 
 def test_a_hand_back_whose_own_answer_is_lost_is_repeated() -> None:
