@@ -16,6 +16,7 @@ from mailer.broker import wish
 from mailer.broker.foreign import foreign_keys
 from mailer.broker.keys import Keys
 from mailer.broker.pause import field_of
+from mailer.broker.script import script
 from mailer.broker.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from mailer.broker.wish import Difference, Wish
 from mailer.errors import QueueUnavailable
@@ -185,14 +186,14 @@ class AccountStatus:
 def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     """Take the snapshot. Raises redis-py's errors, and QueueUnavailable that names a key that is of another type."""
     keys = Keys.of(settings)
-    # The window and the leases are counted against Redis's clock, which is only known afterwards: hence whole
-    # values here. A minute is one field, so the window has at most 1,441.
+    # The window is counted against Redis's clock, which is only known afterwards: hence whole values here. A minute is
+    # one field, so the window has at most 1,441.
     pipe = client.pipeline(transaction=True)
     pipe.time()
     pipe.hgetall(keys.account)
     pipe.hgetall(keys.quota)
     pipe.zcard(keys.leases)
-    pipe.zrange(keys.leases, 0, 0, withscores=True)
+    pipe.eval(script("overdue").text, 1, keys.leases)
     pipe.zcard(keys.schedule)
     pipe.zrange(keys.schedule, 0, 0, withscores=True)
     pipe.hlen(keys.aside("dead"))
@@ -209,14 +210,11 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
         if foreign := foreign_keys(client, keys, settings.lanes):
             raise QueueUnavailable("; ".join(foreign)) from error
         raise
-    time, fields, minutes, in_flight, oldest_lease, scheduled, due, dead, held, said, resting, *lengths = found
+    time, fields, minutes, in_flight, overdue, scheduled, due, dead, held, said, resting, *lengths = found
     at = time[0] + time[1] / 1e6
     account = {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
-    overdue = 0
     # After a silence of Redis workers are given the time to settle. No take gives them more than a lease.
     is_patient = 0 <= _moment(account, "patient") - at <= settings.lease_seconds
-    if oldest_lease and oldest_lease[0][1] <= at * 1e6 and not is_patient:
-        overdue = int(client.zcount(keys.leases, "-inf", int(at * 1e6)))
 
     rate, quota = _rate(account, at), _quota(account, minutes, int(at // 60))
     stop, wishes = _stop(account, at), wish.read(said, at)
@@ -242,7 +240,7 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
         quota=quota,
         lanes=lanes,
         in_flight=in_flight,
-        overdue=overdue,
+        overdue=0 if is_patient else overdue,
         scheduled=scheduled,
         next_due_at=due[0][1] / 1e6 if due else None,
         dead=dead,

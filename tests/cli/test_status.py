@@ -215,7 +215,7 @@ def test_the_json_has_exactly_the_documented_fields(mailer: Mailer) -> None:
         "person",
     ]
     assert list(shown["quota"]) == ["per_day", "used", "by_mailer", "by_others", "left", "reserve"]
-    nothing = {"waiting": 0, "paused": None, "paused_by": None, "paused_until": None}
+    nothing = {"waiting": 0, "paused": None, "paused_by": None, "paused_until": None, "suspects": 0}
     assert shown["lanes"] == [{"name": name, **nothing} for name in ("transactional", "bulk")]
 
 
