@@ -165,6 +165,9 @@ class Shelved(Enveloped):
         headers.pop(payload.FAILING_HEADER, None)
         headers.pop(payload.DENIED_HEADER, None)
         headers |= {"retries": 0, "eta": None}
+        if self.shelf == "held":
+            # It may have been sent: whatever becomes of it now, its key stays taken.
+            headers.pop(payload.KEY_HEADER, None)
         if self.shelf != "scheduled":
             written = headers.get(HISTORY_HEADER)
             reason = {

@@ -87,6 +87,20 @@ def held_and_dropped(account: Account, worker: Worker) -> None:
     drop(account, "held")
 
 
+def held_then_requeued_and_purged(account: Account, worker: Worker) -> None:
+    (tag,) = worker.take(1)
+    worker.settle(tag, "hold", "ReadTimeout", "no answer")
+    assert Shelf(account.queue, "held", LANES).requeue(Filter()).moved == 1
+    purged(account, worker)
+
+
+def held_then_requeued_then_rejected_and_dropped(account: Account, worker: Worker) -> None:
+    (tag,) = worker.take(1)
+    worker.settle(tag, "hold", "ReadTimeout", "no answer")
+    assert Shelf(account.queue, "held", LANES).requeue(Filter()).moved == 1
+    rejected_and_dropped(account, worker)
+
+
 def lost_with_its_worker_and_purged(account: Account, worker: Worker) -> None:
     worker.take(1)
     account.end_leases()
@@ -106,6 +120,8 @@ def lost_with_its_worker_then_rejected_and_dropped(account: Account, worker: Wor
         sent,
         rejected,
         held_and_dropped,
+        held_then_requeued_and_purged,
+        held_then_requeued_then_rejected_and_dropped,
         lost_with_its_worker_and_purged,
         lost_with_its_worker_then_rejected_and_dropped,
     ],
