@@ -7,6 +7,7 @@ ever added to.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from mailer.broker.keys import Keys
 from mailer.broker.pause import field_of
 from mailer.broker.script import script
 from mailer.broker.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
-from mailer.broker.wish import Difference, Wish
+from mailer.broker.wish import WISH_SECONDS, Difference, Wish
 from mailer.errors import QueueUnavailable
 from mailer.forecast import WINDOW_MINUTES, Allowance, Forecast, foresee
 from mailer.ses.remedies import remedy
@@ -228,8 +229,8 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
         forecast = _forecast(at, rate.allowed_per_second, quota, charged, lanes)
     hosts = _hosts(resting, at)
     state, reason, until = _state(account, at, stop, quota, forecast)
-    if state in ("sending", "parked") and 0 < wish.processes(said, at) <= len(hosts):
-        state, reason, until, forecast = "resting", f"no host can send. {hosts[0].host}: {hosts[0].why}", None, None
+    if state in ("sending", "parked") and (idle := _if_all_rest(hosts, wish.processes(said, at), at)) is not None:
+        state, reason, until, forecast = "resting", f"no host can send. {idle.host}: {idle.why}", None, None
     return AccountStatus(
         account=settings.account,
         at=at,
@@ -284,6 +285,12 @@ def _hosts(stored: dict[bytes, bytes], at: float) -> tuple[RestingHost, ...]:
             since, tried_at, why = min(at, float(parts[1]) / 1e6), float(parts[2]) / 1e6, parts[3]
             found.append(RestingHost(worker.decode(errors="replace"), since, tried_at, why, remedy(why)))
     return tuple(found)
+
+
+def _if_all_rest(hosts: tuple[RestingHost, ...], processes: Counter[str], at: float) -> RestingHost | None:
+    """One of those that rest, if all processes that live do. Who has not tried for long may be gone."""
+    resting = [each for each in hosts if at - each.tried_at <= WISH_SECONDS and each.host in processes]
+    return resting[0] if processes and Counter(each.host for each in resting) >= processes else None
 
 
 def _forecast(

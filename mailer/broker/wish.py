@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,9 +59,9 @@ def wish_of(settings: Settings) -> str:
     return json.dumps(said)
 
 
-def new_process() -> str:
+def new_process(host: str) -> str:
     """A name for this process: its host's, and what no other process there has."""
-    return f"{socket.gethostname()}:{os.urandom(4).hex()}"
+    return f"{host}:{os.urandom(4).hex()}"
 
 
 def read(stored: Mapping[bytes, bytes], now: float) -> tuple[Wish, ...]:
@@ -73,17 +73,20 @@ def read(stored: Mapping[bytes, bytes], now: float) -> tuple[Wish, ...]:
             seconds, said = float(at) / 1e6, dict(json.loads(text))
         except (ValueError, TypeError):
             continue
-        host = process.decode(errors="replace").rpartition(":")[0]
-        wish = Wish(host, seconds, {name: said.get(name) for name in _NAMES})
+        wish = Wish(_host(process), seconds, {name: said.get(name) for name in _NAMES})
         key = json.dumps([wish.host, *wish.says.values()])
         if now - seconds <= WISH_SECONDS and (key not in found or found[key].at < seconds):
             found[key] = wish
     return tuple(found[key] for key in sorted(found))
 
 
-def processes(stored: Mapping[bytes, bytes], now: float) -> int:
-    """How many worker processes live."""
-    return sum(1 for said in stored.values() if _is_fresh(said, now))
+def processes(stored: Mapping[bytes, bytes], now: float) -> Counter[str]:
+    """How many worker processes live, by host."""
+    return Counter(_host(process) for process, said in stored.items() if _is_fresh(said, now))
+
+
+def _host(process: bytes) -> str:
+    return process.decode(errors="replace").rpartition(":")[0]
 
 
 def _is_fresh(said: bytes, now: float) -> bool:

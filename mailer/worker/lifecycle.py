@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -64,7 +65,7 @@ class LastFlush:
         unknown = {lane: settings.unknown_policy(lane) for lane in settings.lanes}
         # Made before the end: an embedded server that is stopped with us takes its address away first.
         self._client = connect(settings)
-        self._prefix = keys.prefix
+        self._prefix, self._hosts_key = keys.prefix, keys.hosts
         self._take = Take(
             keys,
             lanes_of(settings.lanes, unknown),
@@ -88,7 +89,8 @@ class LastFlush:
             self._thread = threading.Thread(target=self._until_stopped, name="last-flush", daemon=True)
             self._thread.start()
 
-    def stop(self, **_: Any) -> None:
+    def stop(self, sender: Any, **_: Any) -> None:
+        """``sender`` is the worker's consumer."""
         self._stopped.set()
         self.leases.hand_back_unstarted()
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -99,6 +101,10 @@ class LastFlush:
             time.sleep(_EVERY_SECONDS)
         if not self._is_done or (self._thread is not None and self._thread.is_alive()):
             logger.error("Stopped with settlements unsent: those leases run out by themselves")
+        elif self.leases.fitness.is_doubted:
+            # Nobody of this name will send, and so end what is said of it.
+            with suppress(redis.exceptions.RedisError):
+                self._client.hdel(self._hosts_key, sender.hostname)
 
     def _until_stopped(self) -> None:
         while not self._stopped.wait(_EVERY_SECONDS):

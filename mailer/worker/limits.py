@@ -9,6 +9,7 @@ from typing import Any
 import redis
 from celery import signals
 from celery.utils.log import get_logger
+from celery.utils.nodenames import nodesplit
 
 from mailer.broker import limits
 from mailer.broker.connection import connect
@@ -61,12 +62,17 @@ class Keeper:
     def __init__(self, settings: Settings, credentials: CredentialSource) -> None:
         self._settings = settings
         self._credentials = credentials
-        self._process = new_process()
+        self._process = ""
         self._woken = threading.Event()
         self._asks = self._ends = False
         self._thread: threading.Thread | None = None
 
-    def start(self, **_: Any) -> None:
+    def begin(self, sender: Any, **_: Any) -> None:
+        """The same host's name as in the worker's own, by which a host that cannot send is named."""
+        self._process = new_process(nodesplit(sender.hostname)[1])
+        self.start()
+
+    def start(self) -> None:
         """Say what the settings are, now and every minute: a change holds from the first worker that starts with it."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._until_the_end, name="limits", daemon=True)
@@ -118,5 +124,5 @@ def keep_fresh(settings: Settings, credentials: CredentialSource) -> None:
     """Have this process's workers say what its settings are, and ask SES whenever Redis tells them to."""
     keeper = Keeper(settings, credentials)
     limits_are_stale.connect(keeper.ask, weak=False, dispatch_uid="mailer-limits")
-    signals.worker_init.connect(keeper.start, weak=False, dispatch_uid="mailer-limits-start")
+    signals.worker_init.connect(keeper.begin, weak=False, dispatch_uid="mailer-limits-start")
     consumer_ended.connect(keeper.end, weak=False, dispatch_uid="mailer-limits-end")

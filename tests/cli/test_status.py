@@ -203,6 +203,16 @@ def test_a_host_that_cannot_send_is_named_with_its_reason_and_the_remedy(
     assert json.loads(mailer("status", "--json").stdout)["hosts"][0]["why"] == why
 
 
+def test_a_host_that_is_gone_does_not_pass_for_one_that_is_there(
+    client: redis.Redis, settings: Settings, keys: Keys
+) -> None:
+    at = time.time_ns() // 1000
+    client.hset(keys.hosts, "w1@web-3", f"{at - 400_000_000} {at - 350_000_000} ExpiredTokenException: expired")
+    limits.write(client, settings.model_copy(update={"rate_per_second": 14.0, "quota_per_day": -1}), "web-4:1")
+    state = read_status(client, settings)
+    assert (state.state, [host.worker for host in state.hosts]) == ("sending", ["w1@web-3"])
+
+
 def test_the_json_has_exactly_the_documented_fields(mailer: Mailer) -> None:
     shown = json.loads(mailer("status", "--json").stdout)
     assert list(shown) == [

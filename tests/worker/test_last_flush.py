@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
+from types import SimpleNamespace
 
 from pydantic import SecretStr
 
-from mailer.broker.leases import leases_of
+from mailer.broker.leases import Settlement, leases_of
 from mailer.broker.take import Take, lanes_of
 from mailer.settings import Settings
 from mailer.worker.lifecycle import LastFlush
@@ -15,6 +17,8 @@ from tests.broker.conftest import SENT, Account
 from tests.conftest import Valkey
 from tests.ses.servers import RawServer
 from tests.worker.conftest import until
+
+CONSUMER = SimpleNamespace(hostname="w1@web-3")
 
 
 def test_it_waits_for_the_flush_under_way_and_repeats_it(settings: Settings, valkey: Valkey) -> None:
@@ -45,8 +49,27 @@ def test_it_waits_for_the_flush_under_way_and_repeats_it(settings: Settings, val
         leases.settle(tag, SENT)
         flush.start()
         until(first.is_set, "the flush is under way")
-        flush.stop()
+        flush.stop(CONSUMER)
         assert account.client.zcard(account.keys.leases) == 0
+    account.client.close()
+
+
+def test_a_worker_that_ends_is_named_no_more_as_one_that_cannot_send(settings: Settings) -> None:
+    account = Account(settings)
+    account.allow(rate=1000)
+    account.put("transactional")
+    leases = leases_of(account.keys.prefix)
+    take = Take(account.keys, lanes_of(settings.lanes, {}), settings.lease_seconds)
+    _, (tag,) = take.run(account.client, leases, 1, settings.lanes)
+    flush = LastFlush(settings)
+    flush.start()
+    # Its last try ends while it stops.
+    assert leases.fitness.failed(math.inf)
+    leases.settle(tag, Settlement("unfit", CONSUMER.hostname, "ExpiredTokenException: expired"))
+    until(lambda: account.client.hexists(account.keys.hosts, CONSUMER.hostname), "it is named")
+    flush.stop(CONSUMER)
+    assert not account.client.exists(account.keys.hosts)
+    assert account.length("transactional") == 1
     account.client.close()
 
 
