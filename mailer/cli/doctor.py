@@ -61,8 +61,9 @@ def _told(console: Console, findings: Iterator[Finding]) -> Iterator[Finding]:
     for finding in findings:
         line = Table.grid(padding=(0, 2))
         line.add_column(width=7)
-        line.add_column(width=18, style="dim")
-        line.add_column()
+        # Names of hosts and keys may be long, and none is cut off.
+        line.add_column(width=18, style="dim", overflow="fold")
+        line.add_column(overflow="fold")
         text = Text(finding.text)
         if finding.remedy:
             text.append(f"\n{finding.remedy}", style="italic")

@@ -80,7 +80,7 @@ def _print(state: AccountStatus, as_json: bool) -> None:
 def _shown(state: AccountStatus) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
-    facts.add_column()
+    facts.add_column(overflow="fold")
     facts.add_row("account", f"{state.account}")
     facts.add_row("state", _state(state))
     for resting in state.hosts:

@@ -431,9 +431,9 @@ def test_the_command_says_it_in_words_in_json_and_with_its_exit_code(
     settings = start("--appendonly", "no")
     env = environment(settings, ses, NO_COLOR="1", COLUMNS="160")
 
-    def doctor(*options: str) -> subprocess.CompletedProcess[str]:
+    def doctor(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "mailer.cli", "doctor", "--no-ses", *options]
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        return subprocess.run(command, env=env | variables, capture_output=True, text=True, check=False)
 
     told = doctor()
     assert told.returncode == 1
@@ -443,6 +443,13 @@ def test_the_command_says_it_in_words_in_json_and_with_its_exit_code(
     found = json.loads(doctor("--json").stdout)
     assert found["ok"] is False
     assert {"about", "level", "text", "remedy"} == set(found["findings"][0])
+
+    host, at = "ip-10-0-12-123.eu-west-1.compute.internal", time.time_ns() // 1000
+    with connect(settings) as client:
+        client.hset(Keys.of(settings).hosts, f"mailer1-7f3a@{host}", f"{at} {at} ExpiredTokenException: expired")
+    narrow = doctor(COLUMNS="80").stdout
+    assert "mailer1-7f3a@ip-10-0-12-123" in narrow
+    assert "…" not in narrow, "no name is cut off"
 
 
 def test_every_command_of_the_scripts_is_asked_for() -> None:
