@@ -13,7 +13,16 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from mailer.errors import HostUnfit, OutcomeUnknown, Rejected, SendError, SettingsError, Unavailable, Unreachable
+from mailer.errors import (
+    Denied,
+    HostUnfit,
+    OutcomeUnknown,
+    Rejected,
+    SendError,
+    SettingsError,
+    Unavailable,
+    Unreachable,
+)
 from mailer.ses.errors import smtp_error
 
 if TYPE_CHECKING:
@@ -101,7 +110,7 @@ class Connection:
         except smtplib.SMTPResponseException as error:
             refusal = _refusal(error.smtp_code, error.smtp_error)
             # A greeting, hello or login: every message from this host would meet it.
-            if isinstance(refusal, Rejected):
+            if isinstance(refusal, Denied | Rejected):
                 refusal = HostUnfit(refusal.code, refusal.detail)
             elif isinstance(refusal, Unavailable):
                 refusal = Unreachable(refusal.code, refusal.detail)

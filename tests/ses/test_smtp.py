@@ -170,6 +170,7 @@ def test_the_answer_to_the_content_decides(answer: str, expected: Kind) -> None:
     [
         ("421 Too many concurrent SMTP connections", Kind.UNREACHABLE),
         ("554 No service for you", Kind.UNFIT),
+        ("554 Access denied", Kind.UNFIT),
         (None, Kind.UNREACHABLE),
     ],
 )
