@@ -93,10 +93,11 @@ class Keeper:
 
     def _until_the_end(self) -> None:
         while not self._ends:
-            self._woken.clear()
             asks, self._asks = self._asks, False
             self._say(ask=asks)
             self._woken.wait(SAY_SECONDS)
+            # Before it is looked at what was told meanwhile.
+            self._woken.clear()
         try:
             with closing(connect(self._settings)) as client:
                 limits.forget(client, self._settings, self._process)
