@@ -8,10 +8,8 @@ do
   for i = 1, #fields, 2 do stored[fields[i]] = fields[i + 1] end
 
   -- What is stored under each name; false where nothing is.
-  function account_read(...)
-    local found = { ... }
-    for i = 1, #found do found[i] = stored[found[i]] or false end
-    return unpack(found)
+  function account_read(name, ...)
+    if name then return stored[name] or false, account_read(...) end
   end
 
   function account_set(name, value) changed[name] = value end
