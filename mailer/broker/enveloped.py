@@ -76,6 +76,13 @@ class Enveloped:
         return record.note(called, lane, self.headers.get(ACCEPTED_HEADER), 0, 0, self.to or None, "")
 
 
+def parts_of(stored: bytes) -> tuple[bytes, bytes, bytes]:
+    """The two lines that stand before an envelope in a lease or the schedule, and the envelope. Where they are missing
+    the lines are empty, and all of it is taken for the envelope."""
+    found = stored.split(b"\n", 2)
+    return (found[0], found[1], found[2]) if len(found) == 3 else (b"", b"", stored)
+
+
 def object_in(text: Any) -> dict[str, Any]:
     """The JSON object that ``text`` is; empty where it is none."""
     return _dict(_loaded(text))

@@ -299,7 +299,7 @@ class Shelf:
         if self.name == "scheduled":
             last = int(numbered or 0)
             for batch in self._batches(which, latest_first=latest_first):
-                present = [message for message in batch if int(message.stored[:15]) <= last]
+                present = [message for message in batch if _number(message.stored) <= last]
                 if present:
                     yield present
         else:
@@ -390,6 +390,11 @@ def _within(which: Filter, span: Filter) -> Filter:
 
 def _us(at: datetime) -> int:
     return round(at.timestamp() * 1e6)
+
+
+def _number(member: bytes) -> int:
+    """The number of a scheduled message; 0 of what somebody else wrote there."""
+    return int(member[:15]) if member[:15].isdigit() else 0
 
 
 def _raw(name: str) -> bytes:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mailer import payload
-from mailer.broker.enveloped import Enveloped, object_in, text_of
+from mailer.broker.enveloped import Enveloped, object_in, parts_of, text_of
 from mailer.errors import InvalidMessage
 from mailer.message import Message
 
@@ -81,9 +81,9 @@ class Shelved(Enveloped):
 
     @classmethod
     def in_schedule(cls, score: bytes, member: bytes) -> Shelved:
-        number, lane, envelope = member.split(b"\n", 2)
+        _, lane, envelope = parts_of(member)
         found = cls(envelope, "scheduled", "", lane.decode(errors="replace"), moment(float(score)), "", "", member)
-        object.__setattr__(found, "name", found.id or number.decode())
+        object.__setattr__(found, "name", found.id or member[:15].decode(errors="replace"))
         return found
 
     @property

@@ -9,7 +9,7 @@ from typing import Literal
 import redis
 
 from mailer.broker.addressee import Addressee
-from mailer.broker.enveloped import Enveloped, text_of
+from mailer.broker.enveloped import Enveloped, parts_of, text_of
 from mailer.broker.keys import Keys
 from mailer.broker.scan import Progress, scan
 from mailer.broker.shelved import moment_of, parted
@@ -75,7 +75,7 @@ class Whereabouts:
         """In the direction in which messages move, so that what moves on is met again."""
         keys = self._keys
         for due, stored in scan(self._client, keys.schedule, "zset", texts, self._progress):
-            _, its_lane, envelope = stored.split(b"\n", 2)
+            _, its_lane, envelope = parts_of(stored)
             yield Found(envelope, "scheduled", its_lane.decode(), float(due) / 1e6)
         for lane in self._lanes:
             key = keys.lane(lane)
@@ -84,7 +84,7 @@ class Whereabouts:
                 for _, envelope in scan(self._client, place, "list", texts, self._progress):
                     yield Found(envelope, "waiting", lane, None)
         for tag, stored in scan(self._client, keys.leased, "hash", texts, self._progress):
-            its_lane, _, envelope = stored.split(b"\n", 2)
+            its_lane, _, envelope = parts_of(stored)
             ends = self._client.zscore(keys.leases, tag)
             yield Found(envelope, "leased", its_lane.decode(), None if ends is None else float(ends) / 1e6)
         for shelf in _SHELVES:

@@ -14,6 +14,7 @@ import pytest
 from mailer.broker.queue import Entry
 from mailer.broker.shelf import Filter, Shelf, ShelfName
 from mailer.broker.shelved import MAX_HISTORY
+from mailer.broker.whereabouts import Whereabouts
 from mailer.errors import InvalidRequest, NotFound
 from tests.broker.conftest import LANES, Account, Worker, envelope
 
@@ -334,3 +335,15 @@ def _records(account: Account) -> Iterator[list[str]]:
     for shard in "0123456789abcdef":
         for line in account.client.lrange(account.keys.records_in(1, shard), 0, -1):
             yield line.decode().split("\t")
+
+
+def test_a_hand_written_entry_in_the_schedule_is_listed_found_and_dropped(account: Account) -> None:
+    (later,) = account.put("bulk", 1, due_in=60)
+    account.client.zadd(account.keys.schedule, {"not what it was": account.now_us() + 10**9, "7\nhere": 0})
+    account.client.hset(account.keys.leased, "tag", "not what it was")
+    scheduled = shelf(account, "scheduled")
+    assert [message.name for message in scheduled] == ["7\nhere", later, "not what it was"]
+    assert Whereabouts(account.client, account.keys, LANES).of("what") is None
+    assert scheduled.requeue(Filter()).moved == 1
+    assert scheduled.drop(["7\nhere", "not what it was"]).dropped == 2
+    assert len(scheduled) == 0
