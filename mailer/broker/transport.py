@@ -278,10 +278,14 @@ class Channel(stock.Channel):
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
         try:
             super()._queue_bind(exchange, routing_key, pattern, queue)
-        except redis.exceptions.OutOfMemoryError:
-            # A full Redis has to be emptied, so consumers must get in. Their bindings are there from before, or only
-            # remote control and foreign producers miss them until the next connection.
-            logger.warning("Redis is full: queue %s was not bound", queue)
+        except redis.exceptions.ResponseError as error:
+            # Full, no right to this key, or a key of somebody else's: consumers must get in all the same, for they need
+            # no binding. Theirs are there from before, or only remote control and foreign producers miss them until the
+            # next connection. Any other refusal is of this worker, not of this key.
+            of_the_key = (redis.exceptions.OutOfMemoryError, redis.exceptions.NoPermissionError)
+            if not isinstance(error, of_the_key) and "WRONGTYPE" not in str(error):
+                raise
+            logger.warning("Queue %s was not bound, as Redis refuses it: %s", queue, error)
 
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         if queue not in self.lanes:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import kombu
 import pytest
 import redis
 from celery import Celery
@@ -17,6 +18,7 @@ from mailer.doctor import queue
 from mailer.errors import QueueUnavailable, SettingsError
 from mailer.monitor import read_status
 from mailer.settings import load
+from mailer.worker.app import configuration
 from tests.broker.conftest import Account, Worker, envelope
 
 
@@ -68,6 +70,26 @@ def test_what_is_left_of_the_old_layout_is_named(account: Account) -> None:
     account.client.hset(f"{account.keys.prefix}@account", "rate", 1)
     (found,) = queue.keys(account.client, account.settings)
     assert f"{account.keys.prefix}@account" in found.text
+
+
+@pytest.mark.parametrize("refusal", ["WRONGTYPE", "NOPERM"])
+def test_a_binding_that_redis_refuses_stops_no_consumer(account: Account, refusal: str) -> None:
+    exchange, user = f"x-{refusal}-{account.settings.account}", f"worker-{account.settings.account}"
+    url = account.settings.redis_url.get_secret_value()  # type: ignore[union-attr]
+    binding = account.keys.lane(f"_kombu.binding.{exchange}")
+    if refusal == "WRONGTYPE":
+        account.client.set(binding, "x")
+    else:
+        rules = ("reset", "on", ">secret", "&*", "+@all", f"~{account.keys.lane('x-')}*", f"%R~{binding}")
+        account.client.execute_command("ACL", "SETUSER", user, *rules)
+        url = url.replace("redis://", f"redis://{user}:secret@")
+    settings = account.settings.model_copy(update={"redis_url": SecretStr(url)})
+    with Celery("bound", set_as_current=False) as app:
+        app.conf.update(configuration(settings))
+        with app.connection_for_read() as connection:
+            queued = kombu.Queue(exchange, kombu.Exchange(exchange), routing_key=exchange)
+            assert queued.bind(connection.default_channel).declare() == exchange
+    account.client.execute_command("ACL", "DELUSER", user)
 
 
 @pytest.fixture
