@@ -5,8 +5,9 @@ from __future__ import annotations
 from redis import exceptions
 
 OTHERWISE = "`mailer doctor` tells what it misses of this server"
+_REPLICA = "It is a replica: have MAILER_REDIS_URL name the master, or the sentinels that know it"
 _BY_KIND: tuple[tuple[type[exceptions.ResponseError], str], ...] = (
-    (exceptions.ReadOnlyError, "It is a replica: have MAILER_REDIS_URL name the master, or the sentinels that know it"),
+    (exceptions.ReadOnlyError, _REPLICA),
     (exceptions.NoPermissionError, "Give its user the rights that `mailer doctor` names"),
     (
         exceptions.OutOfMemoryError,
@@ -15,6 +16,8 @@ _BY_KIND: tuple[tuple[type[exceptions.ResponseError], str], ...] = (
     (exceptions.MovedError, "It is a node of a cluster: name a server that has all of the keys"),
 )
 _BY_CODE = {
+    # A wait for the doorbell ends with it when the master becomes a replica.
+    "UNBLOCKED": _REPLICA,
     "NOREPLICAS": "Too few of its replicas are connected for its min-replicas-to-write: bring them back",
     "MISCONF": "It cannot save to its disk: make room there, or see its log",
     "MASTERDOWN": "It is a replica that has lost its master: have MAILER_REDIS_URL name the master",
