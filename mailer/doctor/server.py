@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from mailer.broker.connection import redis_url
 from mailer.broker.keys import Keys
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.settings import Settings
@@ -67,7 +68,7 @@ def replicas(info: Info, least: int | None, settings: Settings) -> Iterator[Find
             f"MAILER_REDIS_REPLICAS is {wanted}, and {follow}: nothing is accepted and nothing is sent",
             "Start the replicas again, or lower MAILER_REDIS_REPLICAS",
         )
-    if not count:
+    if not count and not redis_url(settings).startswith("sentinel://"):
         return
     if least is None:
         yield note(
@@ -84,10 +85,13 @@ def replicas(info: Info, least: int | None, settings: Settings) -> Iterator[Find
     else:
         yield ok("replicas", f"{follow}, and min-replicas-to-write is {least}")
     if not wanted:
-        yield note(
+        # min-replicas-to-write does not see a planned failover: the second replica still follows the old primary.
+        yield problem(
             "replicas",
-            "each follows a moment later: a failover loses that moment, and sends again what was sent in it",
-            "Set MAILER_REDIS_REPLICAS=1 on every host, or send what must not be lost with durable=True",
+            f"{follow}, and MAILER_REDIS_REPLICAS is 0: a failover loses what was accepted in its last moment, and "
+            "sends again what was sent in it, with min-replicas-to-write too",
+            "Set MAILER_REDIS_REPLICAS=1 on every host, producers and workers"
+            + ("" if count else ", once a replica follows: before that it stops all mail"),
         )
 
 

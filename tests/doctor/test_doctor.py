@@ -135,7 +135,7 @@ def test_without_a_url_it_says_what_to_set(tmp_path: Path) -> None:
     assert "MAILER_REDIS_URL" in about(load(data_dir=tmp_path))["Redis"].remedy
 
 
-def test_replicas_without_min_replicas_to_write_are_a_problem_and_the_remedy_ends_it(start: Start) -> None:
+def test_replicas_that_nobody_waits_for_are_a_problem_and_the_remedies_end_it(start: Start) -> None:
     settings = start(*SOUND)
     port = urlsplit(settings.redis_url.get_secret_value()).port  # type: ignore[union-attr]
     start("--replicaof", "127.0.0.1", str(port))
@@ -148,14 +148,25 @@ def test_replicas_without_min_replicas_to_write_are_a_problem_and_the_remedy_end
         while not client.info("replication")["connected_slaves"]:
             time.sleep(0.02)
         off, behind = replicas()
-        assert (off.level, behind.level) == (Level.PROBLEM, Level.NOTE)
+        assert (off.level, behind.level) == (Level.PROBLEM, Level.PROBLEM)
         assert "CONFIG SET min-replicas-to-write 1 min-replicas-max-lag 10" in off.remedy
         assert "MAILER_REDIS_REPLICAS=1" in behind.remedy
         client.execute_command("CONFIG", "SET", "min-replicas-to-write", "1", "min-replicas-max-lag", "10")  # type: ignore[no-untyped-call]
+    assert [each.level for each in replicas()] == [Level.OK, Level.PROBLEM]
     assert [each.level for each in replicas(redis_replicas=1)] == [Level.OK]
     too_many, *_ = replicas(redis_replicas=2)
     assert too_many.level is Level.PROBLEM
     assert "nothing is accepted" in too_many.text
+
+
+def test_behind_sentinels_the_missing_settings_are_a_problem_while_no_replica_follows_too() -> None:
+    settings = load(redis_url="sentinel://127.0.0.1:26379/0", redis_sentinel_master="post")
+    off, unasked = server.replicas({"connected_slaves": 0}, 0, settings)
+    assert (off.level, unasked.level) == (Level.PROBLEM, Level.PROBLEM)
+    assert "MAILER_REDIS_REPLICAS=1 on every host" in unasked.remedy
+    assert "once a replica follows" in unasked.remedy
+    alone = load(redis_url="redis://127.0.0.1/0")
+    assert list(server.replicas({"connected_slaves": 0}, 0, alone)) == []
 
 
 def test_a_write_that_failed_is_told(start: Start, tmp_path: Path) -> None:
