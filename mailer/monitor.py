@@ -16,6 +16,7 @@ import redis
 from mailer.broker import wish
 from mailer.broker.foreign import foreign_keys
 from mailer.broker.keys import Keys
+from mailer.broker.number import number_or
 from mailer.broker.pause import field_of
 from mailer.broker.script import script
 from mailer.broker.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
@@ -27,6 +28,10 @@ from mailer.settings import Settings
 
 CUT_RECOVERY_SECONDS = 30.0
 """How long a cut rate takes to recover: the same as in rate.lua."""
+CUT_FLOOR = 0.05
+"""No rate is cut to less: the same as in rate.lua."""
+PROBE_FIRST_SECONDS = 60.0
+"""After so long the first probe of a stopped account is due: the same as in stop.lua."""
 BELIEVED_SECONDS = 300.0
 """For how long what GetAccount said is believed: the same as in stop.lua."""
 HOST_FORGOTTEN_SECONDS = 600.0
@@ -213,7 +218,7 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
         raise
     time, fields, minutes, in_flight, overdue, scheduled, due, dead, held, said, resting, *lengths = found
     at = time[0] + time[1] / 1e6
-    account = {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
+    account = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in fields.items()}
     # After a silence of Redis workers are given the time to settle. No take gives them more than a lease.
     is_patient = 0 <= _moment(account, "patient") - at <= settings.lease_seconds
 
@@ -225,8 +230,7 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     )
     forecast = None
     if _pause(account, at, None)[0] is None and stop is None and rate.allowed_per_second is not None:
-        charged = {int(minute): int(count) for minute, count in minutes.items()}
-        forecast = _forecast(at, rate.allowed_per_second, quota, charged, lanes)
+        forecast = _forecast(at, rate.allowed_per_second, quota, _charged(minutes), lanes)
     hosts = _hosts(resting, at)
     state, reason, until = _state(account, at, stop, quota, forecast)
     if state in ("sending", "parked") and (idle := _if_all_rest(hosts, wish.processes(said, at), at)) is not None:
@@ -243,7 +247,7 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
         in_flight=in_flight,
         overdue=0 if is_patient else overdue,
         scheduled=scheduled,
-        next_due_at=due[0][1] / 1e6 if due else None,
+        next_due_at=_seconds(due[0][1]) if due else None,
         dead=dead,
         held=held,
         paused_by=_pause(account, at, None)[1],
@@ -264,16 +268,22 @@ def _stop(account: dict[str, str], at: float) -> Stop | None:
     if "stopped" not in account:
         return None
     # Nothing lies farther ahead than it is put, as in moment.lua.
-    check = min(_moment(account, "probe_at"), at + _moment(account, "probe_wait"))
+    check = min(_moment(account, "probe_at"), at + _moment(account, "probe_wait", PROBE_FIRST_SECONDS))
     limits_at = min(_moment(account, "limits_at"), at)
     if account.get("ses_allows") == "0" and at - limits_at <= BELIEVED_SECONDS:
         check = limits_at + LIMITS_FRESH_SECONDS
     return Stop(account["stopped"], _moment(account, "stopped_at"), max(at, check))
 
 
-def _moment(account: dict[str, str], name: str) -> float:
-    """Epoch seconds; 0 where there is none."""
-    return float(account.get(name, "0")) / 1e6
+def _moment(account: dict[str, str], name: str, otherwise: float = 0.0) -> float:
+    """Epoch seconds; ``otherwise`` where there is none."""
+    found = _seconds(account.get(name))
+    return otherwise if found is None else found
+
+
+def _seconds(us: str | float | None) -> float | None:
+    found = number_or(None, us)
+    return None if found is None else found / 1e6
 
 
 def _hosts(stored: dict[bytes, bytes], at: float) -> tuple[RestingHost, ...]:
@@ -320,47 +330,48 @@ def _state(
 def _pause(account: dict[str, str], at: float, lane: str | None) -> tuple[str | None, str | None, float | None]:
     """Why, by whom and until when; what has ended is forgotten at the next take."""
     reason, by, until = (account.get(field_of(name, lane)) for name in ("paused", "paused_by", "paused_until"))
-    ends = float(until) / 1e6 if until else None
+    ends = _seconds(until)
     return (None, None, None) if reason is None or (ends is not None and ends <= at) else (reason, by or None, ends)
 
 
 def _rate(account: dict[str, str], at: float) -> Rate:
-    per_second = float(account["rate"]) if "rate" in account else None
+    per_second = number_or(None, account.get("rate"))
+    if per_second is not None and per_second <= 0:
+        per_second = None
     person = _persons_rate(account, at)
     if per_second is not None and person is not None:
-        per_second = float(account["set_rate"])
-    headroom = float(account.get("headroom", "0"))
+        per_second = number_or(per_second, account.get("set_rate"))
+    headroom = number_or(0.0, account.get("headroom"))
     since_cut = max(0.0, at - _moment(account, "cut_at"))
-    cut_to = float(account.get("cut", "1"))
+    cut_to = min(1.0, max(CUT_FLOOR, number_or(1.0, account.get("cut"))))
     cut = cut_to + (1 - cut_to) * min(1.0, since_cut / CUT_RECOVERY_SECONDS) ** 3
-    limits_at = account.get("limits_at")
     return Rate(
         per_second=per_second,
         headroom=headroom,
         cut=round(cut, 4),
         allowed_per_second=None if per_second is None else float(f"{per_second * (1 - headroom) * cut:.6g}"),
         source=account.get("source") if person is None else "person",
-        read_at=float(limits_at) / 1e6 if limits_at else None,
+        read_at=_seconds(account.get("limits_at")),
         source_host=account.get("source_host") or None if person is None else None,
-        ses_per_second=float(account["ses_rate"]) if "ses_rate" in account else None,
+        ses_per_second=number_or(None, account.get("ses_rate")),
         person=person,
     )
 
 
 def _persons_rate(account: dict[str, str], at: float) -> PersonsRate | None:
-    until = float(account["set_until"]) / 1e6 if account.get("set_until") else None
-    if "set_rate" not in account or (until is not None and until <= at):
+    until, holds = _seconds(account.get("set_until")), number_or(None, account.get("set_rate"))
+    if holds is None or (until is not None and until <= at):
         return None
-    since = float(account.get("set_at", "0")) / 1e6
+    since = _moment(account, "set_at")
     by, reason = account.get("set_by") or None, account.get("set_reason") or None
-    return PersonsRate(float(account["set_wanted"]), by, reason, since, until)
+    return PersonsRate(number_or(holds, account.get("set_wanted")), by, reason, since, until)
 
 
 def _quota(account: dict[str, str], minutes: dict[bytes, bytes], now: int) -> Quota:
-    per_day = int(account.get("quota", "-1"))
+    per_day = int(number_or(-1, account.get("quota")))
     # The tally in `spent` sheds old minutes only at the next take; on an idle account it would be out of date.
-    by_mailer = sum(int(count) for minute, count in minutes.items() if int(minute) >= now - WINDOW_MINUTES)
-    by_others = int(float(account.get("others", "0")))
+    by_mailer = sum(count for minute, count in _charged(minutes).items() if minute >= now - WINDOW_MINUTES)
+    by_others = int(number_or(0, account.get("others")))
     used = by_mailer + by_others
     return Quota(
         per_day=per_day if per_day >= 0 else None,
@@ -368,5 +379,11 @@ def _quota(account: dict[str, str], minutes: dict[bytes, bytes], now: int) -> Qu
         by_mailer=by_mailer,
         by_others=by_others,
         left=max(0, per_day - used) if per_day >= 0 else None,
-        reserve=float(account.get("reserve", "0")),
+        reserve=number_or(0.0, account.get("reserve")),
     )
+
+
+def _charged(minutes: dict[bytes, bytes]) -> dict[int, int]:
+    """Recipients by minute; what says none is left out."""
+    found = ((number_or(None, minute), number_or(None, count)) for minute, count in minutes.items())
+    return {int(minute): int(count) for minute, count in found if minute is not None and count is not None}

@@ -76,11 +76,20 @@ class Enveloped:
         return record.note(called, lane, self.headers.get(ACCEPTED_HEADER), 0, 0, self.to or None, "")
 
 
-def parts_of(stored: bytes) -> tuple[bytes, bytes, bytes]:
-    """The two lines that stand before an envelope in a lease or the schedule, and the envelope. Where they are missing
-    the lines are empty, and all of it is taken for the envelope."""
-    found = stored.split(b"\n", 2)
-    return (found[0], found[1], found[2]) if len(found) == 3 else (b"", b"", stored)
+def lines_before(stored: bytes) -> tuple[str, str, bytes]:
+    """The two lines that are stored before an envelope, and it. Of what has no such lines they are empty, and the
+    envelope is all of it."""
+    first, _, rest = stored.partition(b"\n")
+    second, end, envelope = rest.partition(b"\n")
+    if not end:
+        return "", "", stored
+    return first.decode(errors="replace"), second.decode(errors="replace"), envelope
+
+
+def numbered(member: bytes) -> tuple[str, str, bytes]:
+    """Number, lane and envelope of what lies in the schedule; read as `lines_before` does."""
+    number, lane, envelope = lines_before(member)
+    return (number, lane, envelope) if number.isdecimal() else ("", "", member)
 
 
 def object_in(text: Any) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 --
 -- KEYS  1 the shelf's index, or the schedule  2 the shelf's messages (none for the schedule, which holds its own)
 -- ARGV  1 most messages  2 bytes after which it stops  3 '1' = the latest first
---       4 score and 5 member that were read last; a score and '' = from that score on
+--       4 score and 5 member that were read last  6 '1' = they were not: begin at that score
 -- Returns score, member, what is stored under it ('' in the schedule)  for each; nothing at the end.
 --
 -- By score and member, not by rank: others take away and add meanwhile, and a million messages may be due at one moment.
-local most, most_bytes, latest_first, score, member =
-  tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4]), ARGV[5]
+local most, most_bytes, latest_first, score, member, begins =
+  tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4]), ARGV[5], ARGV[6] == '1'
 local STEP = 16
 
 local function is_less(a, b) -- as Redis orders them: by bytes. Lua's own < goes by the server's locale.
@@ -32,7 +32,7 @@ while low < high do
   elseif latest_first then
     in_front = is_less(found[1], member)
   else
-    in_front = not is_less(member, found[1]) and member ~= ''
+    in_front = not begins and not is_less(member, found[1])
   end
   if in_front then low = middle + 1 else high = middle end
 end

@@ -40,8 +40,8 @@ class Line:
         """Raises ValueError for what is no line."""
         fields = raw.decode(errors="replace").split("\t")
         at, verb, message_id, lane, accepted, taken, attempt, recipient, answer, words = (*fields, *[""] * 10)[:10]
-        if not message_id:
-            raise ValueError("a record without an id")
+        if not message_id or len(at) > _DIGITS:
+            raise ValueError("a record without an id, or of no moment")
         return cls(
             *(int(at) / 1000, verb, message_id, lane, _seconds(accepted), _seconds(taken)),
             *(int(attempt or 0), recipient, answer, words),

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 import redis
 
 from mailer.broker.keys import Keys
+from mailer.broker.number import number_or
 from mailer.broker.record import Line, digest_of, shard_of
 from mailer.broker.scan import Progress, scan
 
+SEGMENTS_EVER = 100
+"""No more segments than that are looked at: the same as in records.lua."""
 _SHARDS = "0123456789abcdef"
 
 
@@ -48,8 +51,11 @@ class Records:
             return sum(pipe.execute())
 
     def _segments(self) -> range:
-        first, last = self._client.hmget(self._keys.records, ["first", "segment"])
-        return range(int(first), int(last) + 1) if first and last else range(0)
+        first, last = (number_or(None, text) for text in self._client.hmget(self._keys.records, ["first", "segment"]))
+        if last is None:
+            return range(0)
+        oldest = max(last if first is None else first, last - SEGMENTS_EVER)
+        return range(int(oldest), int(last) + 1)
 
     def _lines(self, shard: str, text: str, progress: Progress | None) -> Iterator[Line]:
         seen: set[tuple[object, ...]] = set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,11 +20,13 @@ import redis
 
 from mailer import payload
 from mailer.broker.addressee import Addressee
+from mailer.broker.enveloped import numbered
 from mailer.broker.keys import Keys
+from mailer.broker.number import number_or
 from mailer.broker.queue import Queue, translated
 from mailer.broker.scan import scan
 from mailer.broker.script import script
-from mailer.broker.shelved import Shelved, moment
+from mailer.broker.shelved import LAST_US, Shelved, moment
 from mailer.errors import InvalidMessage, InvalidRequest, NotFound, QueueUnavailable
 
 ShelfName = Literal["dead", "held", "scheduled"]
@@ -37,7 +40,8 @@ _Pull = tuple[Shelved, str, "int | str", bytes]
 
 _addressee = lru_cache(Addressee)
 
-_BEGINNING, _END = -9e18, 9e18
+_BEGINNING, _END = -math.inf, math.inf
+_BEHIND_ALL = b"\xff" * 8
 _LONGEST_RUN_US = 600_000_000
 """Longer than requeuing a million messages takes."""
 _NAMES_AT_ONCE = 100
@@ -251,20 +255,21 @@ class Shelf:
         low = _BEGINNING if which.after is None else _us(which.after)
         high = _END if which.before is None else _us(which.before)
         keys = [self._index] if self.name == "scheduled" else [self._index, self._stored]
-        last: tuple[Any, bytes] = (high if latest_first else low, b"")
+        last: tuple[Any, bytes] = (high, b"" if high < _END else _BEHIND_ALL) if latest_first else (low, b"")
+        begins = True
         while True:
-            arguments = [BATCH_MESSAGES, BATCH_BYTES, int(latest_first), *last]
+            arguments = [BATCH_MESSAGES, BATCH_BYTES, int(latest_first), *last, int(begins)]
             with translated("read"):
                 found = script("page").run(self._client, keys, arguments)
             page = list(zip(found[::3], found[1::3], found[2::3], strict=True))
-            within = [each for each in page if low <= float(each[0]) < high]
+            within = [each for each in page if low <= float(each[0]) < high or high == _END]
             messages = [self._message(*each) for each in within]
             fitting = [message for message in messages if which.fits(message)]
             if fitting:
                 yield fitting
             if len(within) < len(page) or not page:
                 return
-            last = page[-1][:2]
+            last, begins = page[-1][:2], False
 
     def _message(self, score: bytes, member: bytes, stored: bytes) -> Shelved:
         if self.name == "scheduled":
@@ -295,11 +300,12 @@ class Shelf:
             pipe.time()
             pipe.get(self._keys.schedule_number)
             pipe.zrange(self._index, -1, -1, withscores=True)
-            (seconds, micros), numbered, latest = pipe.execute()
+            (seconds, micros), number, latest = pipe.execute()
         if self.name == "scheduled":
-            last = int(numbered or 0)
+            # Of one that was overwritten schedule.lua goes on with the clock's milliseconds.
+            last = number_or(seconds * 1000, number or "0")
             for batch in self._batches(which, latest_first=latest_first):
-                present = [message for message in batch if _number(message.stored) <= last]
+                present = [message for message in batch if number_or(0, numbered(message.stored)[0]) <= last]
                 if present:
                     yield present
         else:
@@ -308,7 +314,10 @@ class Shelf:
             # aside before that: it comes after anything that can happen while this runs.
             spans = [Filter(before=moment(begun + 1))]
             if latest and latest[0][1] > begun + _LONGEST_RUN_US:
-                spans.append(Filter(after=moment(begun + _LONGEST_RUN_US), before=moment(latest[0][1] + 1)))
+                end = latest[0][1] + 1
+                spans.append(
+                    Filter(after=moment(begun + _LONGEST_RUN_US), before=moment(end) if end <= LAST_US else None)
+                )
             for span in reversed(spans) if latest_first else spans:
                 within = _within(which, span)
                 yield from self._batches(within, latest_first=latest_first)
@@ -377,7 +386,7 @@ class Shelf:
 
     def _position(self, lane: str) -> int:
         if lane not in self._lanes:
-            raise InvalidMessage("lane", f"{lane} is not in MAILER_LANES", "Name another one for it")
+            raise InvalidMessage("lane", f"{lane or 'none'} is not in MAILER_LANES", "Name another one for it")
         return self._lanes.index(lane)
 
 
@@ -390,11 +399,6 @@ def _within(which: Filter, span: Filter) -> Filter:
 
 def _us(at: datetime) -> int:
     return round(at.timestamp() * 1e6)
-
-
-def _number(member: bytes) -> int:
-    """The number of a scheduled message; 0 of what somebody else wrote there."""
-    return int(member[:15]) if member[:15].isdigit() else 0
 
 
 def _raw(name: str) -> bytes:

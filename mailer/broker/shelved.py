@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mailer import payload
-from mailer.broker.enveloped import Enveloped, object_in, parts_of, text_of
+from mailer.broker.enveloped import Enveloped, numbered, object_in, text_of
 from mailer.errors import InvalidMessage
 from mailer.message import Message
 
@@ -19,11 +19,14 @@ HISTORY_HEADER = "mailer_history"
 MAX_HISTORY = 10
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_US, LAST_US = -62e15, 253e15
+"""What datetimes can show in every time zone: the years 5 to 9987, about."""
+_LONGEST_NAME = 64
 
 
 def moment(us: float) -> datetime:
-    """Epoch microseconds as an aware datetime in UTC."""
-    return _EPOCH + timedelta(microseconds=us)
+    """Epoch microseconds as an aware datetime in UTC; the nearest that can be shown."""
+    return _EPOCH + timedelta(microseconds=min(max(us, FIRST_US), LAST_US))
 
 
 def parted(stored: bytes) -> tuple[dict[str, Any], bytes]:
@@ -35,9 +38,10 @@ def parted(stored: bytes) -> tuple[dict[str, Any], bytes]:
 def moment_of(reason: dict[str, Any]) -> datetime:
     """When a message was set aside for that reason; the epoch where it does not say so."""
     try:
-        return moment(float(reason["at_us"]))
+        us = float(reason["at_us"])
     except (LookupError, TypeError, ValueError, OverflowError):
         return _EPOCH
+    return moment(us) if FIRST_US <= us <= LAST_US else _EPOCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,10 @@ class Shelved(Enveloped):
 
     @classmethod
     def in_schedule(cls, score: bytes, member: bytes) -> Shelved:
-        _, lane, envelope = parts_of(member)
-        found = cls(envelope, "scheduled", "", lane.decode(errors="replace"), moment(float(score)), "", "", member)
-        object.__setattr__(found, "name", found.id or member[:15].decode(errors="replace"))
+        number, lane, envelope = numbered(member)
+        found = cls(envelope, "scheduled", "", lane, moment(float(score)), "", "", member)
+        start = member[:_LONGEST_NAME].decode(errors="surrogateescape")
+        object.__setattr__(found, "name", found.id or number or start)
         return found
 
     @property

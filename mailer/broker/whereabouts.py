@@ -9,8 +9,9 @@ from typing import Literal
 import redis
 
 from mailer.broker.addressee import Addressee
-from mailer.broker.enveloped import Enveloped, parts_of, text_of
+from mailer.broker.enveloped import Enveloped, lines_before, numbered, text_of
 from mailer.broker.keys import Keys
+from mailer.broker.number import number_or
 from mailer.broker.scan import Progress, scan
 from mailer.broker.shelved import moment_of, parted
 from mailer.broker.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
@@ -75,8 +76,8 @@ class Whereabouts:
         """In the direction in which messages move, so that what moves on is met again."""
         keys = self._keys
         for due, stored in scan(self._client, keys.schedule, "zset", texts, self._progress):
-            _, its_lane, envelope = parts_of(stored)
-            yield Found(envelope, "scheduled", its_lane.decode(), float(due) / 1e6)
+            _, its_lane, envelope = numbered(stored)
+            yield Found(envelope, "scheduled", its_lane, _seconds(due))
         for lane in self._lanes:
             key = keys.lane(lane)
             lows = (f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)
@@ -84,9 +85,9 @@ class Whereabouts:
                 for _, envelope in scan(self._client, place, "list", texts, self._progress):
                     yield Found(envelope, "waiting", lane, None)
         for tag, stored in scan(self._client, keys.leased, "hash", texts, self._progress):
-            its_lane, _, envelope = parts_of(stored)
+            its_lane, _, envelope = lines_before(stored)
             ends = self._client.zscore(keys.leases, tag)
-            yield Found(envelope, "leased", its_lane.decode(), None if ends is None else float(ends) / 1e6)
+            yield Found(envelope, "leased", its_lane, _seconds(ends))
         for shelf in _SHELVES:
             for name, stored in scan(self._client, keys.aside(shelf), "hash", texts, self._progress):
                 yield self._on_shelf(shelf, name, stored)
@@ -96,3 +97,8 @@ class Whereabouts:
         why, envelope = parted(stored)
         lane, code, words = (text_of(why.get(each)) for each in ("lane", "code", "detail"))
         return Found(envelope, shelf, lane, moment_of(why).timestamp(), name.decode(errors="replace"), code, words)
+
+
+def _seconds(score: bytes | float | None) -> float | None:
+    us = number_or(None, score)
+    return None if us is None else us / 1e6

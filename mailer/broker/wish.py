@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mailer.broker.number import number_or
 from mailer.settings import Settings
 
 WISH_SECONDS = 300.0
@@ -70,9 +71,10 @@ def read(stored: Mapping[bytes, bytes], now: float) -> tuple[Wish, ...]:
     for process, value in stored.items():
         at, _, text = value.partition(b" ")
         try:
-            seconds, said = float(at) / 1e6, dict(json.loads(text))
-        except (ValueError, TypeError):
+            said = dict(json.loads(text))
+        except (ValueError, TypeError, RecursionError):
             continue
+        seconds = number_or(0, at) / 1e6
         wish = Wish(_host(process), seconds, {name: said.get(name) for name in _NAMES})
         key = json.dumps([wish.host, *wish.says.values()])
         if now - seconds <= WISH_SECONDS and (key not in found or found[key].at < seconds):
@@ -91,7 +93,7 @@ def _host(process: bytes) -> str:
 
 def _is_fresh(said: bytes, now: float) -> bool:
     at = said.partition(b" ")[0]
-    return at.isdigit() and now - int(at) / 1e6 <= WISH_SECONDS
+    return now - number_or(0, at) / 1e6 <= WISH_SECONDS
 
 
 def differences(wishes: Iterable[Wish]) -> tuple[Difference, ...]:

@@ -39,7 +39,10 @@ def hence(option: str, text: str) -> datetime:
 
 def shown(at: datetime | float, *, milliseconds: bool = False) -> str:
     """``at``, which is epoch seconds if it is a number, on this machine's clock."""
-    local = (at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)).astimezone()
+    try:
+        local = (at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)).astimezone()
+    except (OverflowError, ValueError, OSError):  # written over by somebody
+        return "no time that can be"
     return local.replace(tzinfo=None).isoformat(" ", "milliseconds" if milliseconds else "seconds")
 
 

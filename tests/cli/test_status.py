@@ -74,6 +74,8 @@ def test_the_numbers_here_are_those_of_the_script() -> None:
     for names, numbers in re.findall(r"^ *local ([A-Z_, ]+) = ([\d., e]+)$", script("take").text, re.MULTILINE):
         values |= dict(zip(names.split(", "), map(float, numbers.split(", ")), strict=True))
     assert values["CUT_RECOVERY"] == monitor.CUT_RECOVERY_SECONDS * 1e6
+    assert values["CUT_FLOOR"] == monitor.CUT_FLOOR
+    assert values["PROBE_FIRST"] == monitor.PROBE_FIRST_SECONDS * 1e6
     assert values["BELIEVED"] == monitor.BELIEVED_SECONDS * 1e6
     assert values["FORGOTTEN"] == monitor.HOST_FORGOTTEN_SECONDS * 1e6
     assert values["LIMITS_FRESH"] == monitor.LIMITS_FRESH_SECONDS * 1e6

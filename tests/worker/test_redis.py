@@ -127,6 +127,46 @@ def test_a_redis_that_refuses_every_write_is_tried_at_intervals_and_told_of_in_a
         server.stop()
 
 
+def test_a_right_that_a_worker_lacks_for_a_while_costs_no_mail_and_no_second_one(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    server = Valkey(tmp_path)
+    server.start()
+    with redis.Redis.from_url(server.url) as admin:
+        rights = ("on", ">x", "~*", "&*", "+@all", "-@dangerous", "-@admin", "+info")
+        admin.execute_command("ACL", "SETUSER", "worker", *rights)
+        its_own = settings_for(tmp_path, server.url.replace("redis://", "redis://worker:x@"), rate_per_second=100)
+        post, producer = (
+            Post(its_own, simulator, tmp_path),
+            Post(settings_for(tmp_path, server.url), simulator, tmp_path),
+        )
+        try:
+            post.worker()
+            wanted = [f"{i}@example.com" for i in range(300)]
+            for to in wanted[:200]:
+                producer.send(to)
+            until(lambda: len(post.arrivals()) >= 20, "mail goes out")
+            admin.execute_command("ACL", "SETUSER", "worker", "-hset")
+            until(lambda: _refused(admin), "Redis refuses the worker")
+            for to in wanted[200:]:
+                producer.send(to)
+            time.sleep(2)
+            assert len(post.arrivals()) < len(wanted)
+            admin.execute_command("ACL", "SETUSER", "worker", "+hset")
+            until(lambda: len(post.arrivals()) >= len(wanted) and producer.idle(), "all mail goes out")
+            assert sorted(post.arrivals()) == sorted(wanted)
+            assert (post.aside("dead"), post.aside("held")) == ({}, {})
+        finally:
+            post.close()
+            producer.close()
+            server.stop()
+
+
+def _refused(admin: redis.Redis) -> bool:
+    """Whether the right was missed by then."""
+    return any(entry["object"] == "hset" for entry in admin.acl_log())
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A folder with ``cert.pem`` for 127.0.0.1, its own authority, and ``key.pem``."""
