@@ -320,6 +320,8 @@ def _state(
     if stop is not None:
         return "stopped", stop.reason, None
     if forecast is None:
+        if why := account.get("unanswered"):
+            return "unknown", f"SES has told nobody the account's limits. {why}", None
         return "unknown", "No worker has read the account's limits yet (start one, or see its log)", None
     if forecast.resumes_at is None or forecast.resumes_at > at:
         reason = account.get("over_quota") if quota.by_others and not quota.left else None

@@ -11,6 +11,9 @@ from typing import TypeVar
 FIRST_SECONDS, MOST_SECONDS = 1.5, 30.0
 """How long the first rest after a fault lasts at most, and how long any does. Each is twice as long as the one
 before."""
+FIRST_SILENCE_SECONDS, MOST_SILENCE_SECONDS = 15.0, 120.0
+"""How long another worker asks SES for the account's limits, after SES did not answer this one: twice as long each
+time."""
 MOST_DENIED_SECONDS = 4.0
 """How long a rest lasts at most where SES answers at once, and may refuse the message rather than the host."""
 DENIALS_BORNE = 50
@@ -41,6 +44,8 @@ class Fitness:
         self._denied: dict[str, float] = {}  # words -> when they were first said
         self._denied_here: dict[str, None] = {}  # ids
         self._denials = 0  # since the last send
+        self._asks_at = -math.inf
+        self._silence = 0.0  # after the last question for the limits; 0: it was answered
 
     @property
     def rests(self) -> float:
@@ -65,6 +70,16 @@ class Fitness:
             self._wait = min(most, max(FIRST_SECONDS, 2 * self._wait))
             self._began, self._until = now, now + self._wait * (2 + self._random()) / 3
             return True
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether this process is one to ask SES for the account's limits."""
+        return self._clock() >= self._asks_at
+
+    def asked(self, *, answered: bool) -> None:
+        """SES was asked for the limits. Where it did not answer, the next question is another worker's."""
+        self._silence = 0.0 if answered else min(MOST_SILENCE_SECONDS, max(FIRST_SILENCE_SECONDS, 2 * self._silence))
+        self._asks_at = self._clock() + self._silence
 
     def sent(self) -> bool:
         """SES took a message; whether that is news."""

@@ -8,6 +8,7 @@
 --                                  for people
 --         gone   process           it has ended, and its settings count no more
 --         ses    rate, quota (-1 = none), recipients counted in 24 hours ('' = not said), '1' if the account may send, else '0'
+--         unanswered  process, why  it was told to ask SES, and SES did not answer it: another may ask at once
 --         set    rate, until (epoch microseconds, '' = until reset), who, why      a person's rate for all hosts
 --         reset                    no person's rate any more
 --         show   field, value      one more field of the account
@@ -62,6 +63,10 @@ local verbs = {
       stop_over()
     end
     stop_told(allows)
+    account_forget('refreshing', 'unanswered')
+  end },
+  unanswered = { 2, function(process, why)
+    account_set('unanswered', (string.match(process, '^(.*):') or process) .. ': ' .. why)
     account_forget('refreshing')
   end },
   set = { 4, function(rate, till, who, why)

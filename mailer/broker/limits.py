@@ -42,6 +42,11 @@ def write(client: redis.Redis, settings: Settings, process: str, ses: SesLimits 
     _run(client, Keys.of(settings), arguments)
 
 
+def unanswered(client: redis.Redis, settings: Settings, process: str, why: str) -> None:
+    """SES did not answer ``process`` that was to ask for the limits: another may at once. Raises redis-py's errors."""
+    _run(client, Keys.of(settings), ["unanswered", process, why])
+
+
 def forget(client: redis.Redis, settings: Settings, process: str) -> None:
     """``process`` has ended: its settings count no more. Raises redis-py's errors."""
     _run(client, Keys.of(settings), ["gone", process])

@@ -1,4 +1,3 @@
-#!lua flags=no-writes
 -- overdue: how many leases have run out and are not reclaimed yet.
 --
 -- KEYS  1 leases

@@ -17,6 +17,7 @@
 --      12 when this call was sent by this server's clock, or earlier: epoch microseconds by the caller's reckoning, as
 --         6 is. Before it, too, nothing is handed out: the clock was put back since the caller read it ('' = never)
 --      13 what stands before a lane's name in the key of its suspects
+--      14 '1' if this worker may be told to ask SES for the limits: SES answered it, when it was told so last
 --       then per lane, most urgent first: name, 'resend' or 'hold' when a lease runs out, '1' if it may use the
 --       quota's reserve, '1' if this worker serves it
 --       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
@@ -90,7 +91,7 @@ local is_ahead = moment_put_back(tonumber(ARGV[12]) or 0) > 0
 wanted = (now > latest or is_ahead) and 0 or math.min(wanted, MOST_AT_ONCE)
 
 local lanes, lane_named, lows = {}, {}, {}
-local next_key, next_arg = 16, 14
+local next_key, next_arg = 16, 15
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
     name = ARGV[next_arg], key = KEYS[next_key], suspects = KEYS[next_key + 1], policy = ARGV[next_arg + 1],
@@ -329,7 +330,8 @@ local is_asked = asks ~= '0' or stop_words() or quota_is_shared()
 limits_at = account_moment('limits_at', limits_at, 0)
 refreshing = account_moment('refreshing', refreshing, LIMITS_FRESH)
 local are_old = stop_is_new() or now - limits_at > LIMITS_FRESH
-local refresh = (not rate_is_known or (is_asked and are_old)) and now > refreshing
+local may_ask = ARGV[14] == '1'
+local refresh = may_ask and (not rate_is_known or (is_asked and are_old)) and now > refreshing
 if refresh then
   account_set_time('refreshing', now + (rate_is_known and LIMITS_FRESH or REFRESH_PATIENCE))
 end

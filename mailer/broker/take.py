@@ -88,6 +88,7 @@ class Take:
             *("" if call.latest_us is None else call.latest_us, len(self._lanes)),
             *(int(not leases.holds_suspect), *self._records, self._lane_prefix),
             *("" if call.earliest_us is None else call.earliest_us, self._suspects_prefix),
+            int(leases.fitness.may_ask),
         ]
         for lane in self._lanes:
             arguments += (lane.name, lane.unknown, int(lane.reserve), int(lane.name in served))

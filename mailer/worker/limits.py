@@ -11,8 +11,12 @@ from celery import signals
 from celery.utils.log import get_logger
 from celery.utils.nodenames import nodesplit
 
+from mailer.address import mask_addresses
 from mailer.broker import limits
 from mailer.broker.connection import connect
+from mailer.broker.fitness import Fitness
+from mailer.broker.keys import Keys
+from mailer.broker.leases import leases_of
 from mailer.broker.limits import SesLimits
 from mailer.broker.transport import limits_are_stale
 from mailer.broker.wish import new_process
@@ -107,18 +111,34 @@ class Keeper:
     def _say(self, *, ask: bool) -> None:
         try:
             refresh(self._settings, self._process, self._credentials, ask=ask)
+            if ask:
+                self._fitness.asked(answered=True)
         except SendError as error:
+            # Before its turn is another's, lest it gets that too.
+            self._fitness.asked(answered=False)
             logger.warning(
                 "SES GetAccount failed: %s. What SES said before holds on; where it never said anything, nothing is "
                 "sent. Allow ses:GetAccount, or set MAILER_RATE_PER_SECOND and MAILER_QUOTA_PER_DAY on every host",
                 str(error).rstrip("."),
             )
             self._say(ask=False)
+            self._give_up_the_turn(mask_addresses(str(error)))
         except (MailerError, redis.exceptions.RedisError, OSError) as error:
             # The next minute's is as good.
             logger.warning("The account's limits could not be refreshed: %s", error)
         except Exception:
             logger.exception("The account's limits could not be refreshed")
+
+    @property
+    def _fitness(self) -> Fitness:
+        return leases_of(Keys.of(self._settings).prefix).fitness
+
+    def _give_up_the_turn(self, why: str) -> None:
+        try:
+            with closing(connect(self._settings)) as client:
+                limits.unanswered(client, self._settings, self._process, why)
+        except (MailerError, redis.exceptions.RedisError, OSError) as error:
+            logger.warning("That SES did not answer could not be told: %s", error)
 
 
 def keep_fresh(settings: Settings, credentials: CredentialSource) -> None:

@@ -33,6 +33,9 @@ class Fleet:
     def stop(self, process: str) -> None:
         limits.forget(self.client, self._settings, process)
 
+    def ask_in_vain(self, process: str, why: str) -> None:
+        limits.unanswered(self.client, self._settings, process, why)
+
     def set_rate(self, rate: float, until: datetime | timedelta | None = None) -> datetime | None:
         return limits.set_rate(self.client, self.keys, rate, until=until, reason="a passing trouble", by="jo@host")
 
@@ -162,6 +165,26 @@ class TestSettings:
         assert asks()
         fleet.stop("b")
         assert not asks()
+
+    def test_a_worker_that_ses_does_not_answer_leaves_the_question_to_another_at_once(
+        self, fleet: Fleet, account: Account
+    ) -> None:
+        account.client.delete(account.keys.account, account.keys.wishes)
+        bad, good = Worker(account), Worker(account)
+
+        def is_told(worker: Worker) -> bool:
+            worker.take(1)
+            return worker.answer is not None and worker.answer.refresh_limits
+
+        assert is_told(bad)
+        bad.leases.fitness.asked(answered=False)
+        fleet.ask_in_vain("web-3:1", "UnrecognizedClientException: The token is invalid")
+        assert not is_told(bad)
+        assert is_told(good)
+        why = "SES has told nobody the account's limits. web-3: UnrecognizedClientException: The token is invalid"
+        assert (fleet.status.state, fleet.status.reason) == ("unknown", why)
+        fleet.say("web-4:1", SesLimits(14, -1))
+        assert fleet.status.state == "sending"
 
 
 class TestPerson:

@@ -93,3 +93,21 @@ def test_two_workers_with_different_settings_keep_to_the_lower_until_its_host_st
         assert read_status(post.client, settings).differences == ()
     finally:
         post.close()
+
+
+def test_a_host_whose_key_is_refused_keeps_no_other_from_finding_out_what_the_account_may_send(
+    valkey: Valkey, simulator: Simulator, tmp_path: Path
+) -> None:
+    simulator.reset()
+    simulator.add_fault("error", error="expired-token", access_key="AKIAREFUSED", operation=None)
+    settings = load(redis_url=valkey.url, account="new-account", data_dir=tmp_path, **PATIENT)
+    post = Post(settings, simulator, tmp_path)
+    try:
+        bad = post.worker("-n", "bad@web-3", AWS_ACCESS_KEY_ID="AKIAREFUSED")
+        post.send("first@example.com")
+        until(lambda: bad.text.count("GetAccount failed") > 0, "the bad host has the first turn")
+        post.worker("-n", "good@web-4")
+        until(lambda: post.arrivals("first@example.com"), "the good host finds out, and sends", 30)
+    finally:
+        post.close()
+        simulator.clear_faults()
