@@ -40,7 +40,8 @@ class Network:
         self._hosts = range(hosts)
 
     def __enter__(self) -> Self:
-        _ip("link", "add", self._mark, "type", "bridge")
+        # An address of its own: else it takes that of one cable, by which a host that is cut off would still be heard.
+        _ip("link", "add", self._mark, "address", "02:00:0a:d5:4d:01", "type", "bridge")
         _ip("address", "add", f"{self.address}/24", "dev", self._mark)
         _ip("link", "set", self._mark, "up")
         for host in self._hosts:
