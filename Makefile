@@ -28,7 +28,7 @@ demo: install ## Watch a few thousand messages flow through all of it; the repor
 	@$(BIN)/mailer demo
 
 test: install ## Run the tests: two files at a time, then alone what measures time.
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not timing"
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not timing"
 	@$(BIN)/pytest -m timing
 
 check: install ## Check style, types, import layers and Lua.

@@ -92,8 +92,8 @@ class Take:
         ]
         for lane in self._lanes:
             arguments += (lane.name, lane.unknown, int(lane.reserve), int(lane.name in served))
-        for tag, settlement in call.verdicts:
-            arguments += (settlement.verb, tag, settlement.first, settlement.second, settlement.note)
+        for tag, (verb, first, second, note) in call.verdicts:
+            arguments += (verb, tag, _encoded(first), _encoded(second), _encoded(note))
         return arguments
 
     def command(self, arguments: Sequence[Any], *, by_text: bool = False) -> list[Any]:
@@ -113,6 +113,11 @@ class Take:
             raise
         answer = read(reply)
         return answer, leases.answered(call, answer.lanes, self.lease_seconds, answer.redis_us, answer.refused)
+
+
+def _encoded(argument: Any) -> Any:
+    """Text as redis-py can send it: an escape in somebody's JSON may stand for half of a surrogate pair."""
+    return argument.encode(errors="replace") if type(argument) is str else argument
 
 
 def read(reply: Sequence[Any]) -> Answer:

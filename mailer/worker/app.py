@@ -28,6 +28,7 @@ class Application(Celery):
     """
 
     amqp_cls = "mailer.worker.amqp:AMQP"
+    events_cls = "mailer.worker.events:Events"
     # Results are the records. Celery would open the one of CELERY_RESULT_BACKEND.
     backend_cls = "disabled"
 

@@ -11,6 +11,7 @@ import kombu
 import pytest
 from celery.app import trace
 from celery.concurrency.base import BasePool
+from celery.events import dispatcher
 from celery.worker import request, strategy
 from celery.worker.consumer import consumer
 from kombu.asynchronous import hub
@@ -60,6 +61,10 @@ def test_the_pinned_minor_versions_are_installed() -> None:
         (request.Request.on_failure, ["self", "exc_info", "send_failed_event", "return_ok"]),
         (request.Request.on_timeout, ["self", "soft", "timeout"]),
         (request.Request._announce_revoked, ["self", "reason", "terminated", "signum", "expired"]),
+        (
+            dispatcher.EventDispatcher._publish,
+            ["self", "event", "producer", "routing_key", "retry", "retry_policy", "utcoffset"],
+        ),
         (consumer.Consumer.on_decode_error, ["self", "message", "exc"]),
         (consumer.Consumer.ensure_connected, ["self", "conn"]),
         (consumer.Consumer.on_connection_error_after_connected, ["self", "exc"]),
@@ -126,6 +131,11 @@ def test_celery_derives_a_request_class_whose_on_success_takes_the_result_as_tex
     assert "def on_success(self, failed__retval__runtime, **kwargs):" in source
     assert "create_request_cls(Request, task" in inspect.getsource(strategy.default)
     assert "return (1, R, T) if I else (0, Rstr, T)" in inspect.getsource(trace)
+
+
+def test_an_event_that_could_not_be_sent_is_kept_under_this_name() -> None:
+    source = inspect.getsource(dispatcher.EventDispatcher._publish)
+    assert "self._outbound_buffer.append((event, routing_key))" in source
 
 
 def test_every_shutdown_ends_the_pool_and_then_the_consumer() -> None:

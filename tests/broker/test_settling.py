@@ -21,6 +21,15 @@ class TestSettling:
         assert account.whereabouts() == []
         assert account.client.zcard(account.keys.leases) == 0
 
+    def test_text_that_no_utf_8_stands_for_settles_too(self, account: Account, worker: Worker) -> None:
+        """JSON's escapes can write half of a surrogate pair, so an id or a reason may have one."""
+        account.put("bulk", 2)
+        sent, dead = worker.take(2)
+        worker.settle_later(sent, "sent", "\ud800", "", "\ud800")
+        worker.settle(dead, "dead", "InvalidMessage", "to: \udfff", "\udfff")
+        assert account.client.zcard(account.keys.leases) == 0
+        assert account.client.hlen(account.keys.aside("dead")) == 1
+
     def test_back_is_at_the_head_of_its_lane(self, account: Account, worker: Worker) -> None:
         first, second = account.put("bulk", 2)
         (tag,) = worker.take(1)

@@ -75,7 +75,8 @@ class Doors:
         request: dict[str, Any] = {"id": MESSAGE_ID, "args": [], "kwargs": good.INLINE, "mailer_content": None}
         changed = {name: each for name, each in spoilt_arguments(random, request).items() if name != "id"}
         headers = {name: as_json(each) for name, each in changed.items()}
-        found = self._door._message(request | headers, headers.get("args"), headers.get("kwargs", {}))
+        arguments = headers.get("args"), headers.get("kwargs", {})
+        found = self._door._message(request | headers, *arguments, self._door.contents.content)
         if isinstance(found, Message):
             inspect(found)
             return "accepted"
