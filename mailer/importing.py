@@ -7,24 +7,28 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from mailer.bad_rows import BadRows
 from mailer.bulk import SendManyResult
 from mailer.errors import InvalidMessage, Unwritable
 from mailer.producer import Producer
 from mailer.recipient import Recipient
 
-REPORT_COLUMNS = ("line", "field", "problem", "remedy", "row")
+MAX_ROW_CHARS = 1024 * 1024
+"""More than any row that can be sent: the variables of a recipient may have a quarter of it."""
 
 _ADDRESS_COLUMNS = ("to", "email")
 _KEY_COLUMN = "idempotency_key"
 _DELIMITERS = (",", ";", "\t")
 _NOT_IN_NAME = re.compile(r"\W+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SHOWN_CHARS = 100_000  # of a row in the report, which the csv module can read then
+# Lines may be read again so many times as often as there are, and so many more.
+_READ_AGAIN, _READ_AGAIN_AT_LEAST = 10, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +47,21 @@ class CsvRecipients:
     other column is a template variable of its name, with ``_`` for what a variable's name cannot have: ``First name``
     is ``{{ First_name }}`` and ``2nd`` is ``{{ _2nd }}``. Values are text; blank lines are passed over.
 
-    Rows that cannot be read (too few or too many cells, broken quotes, not UTF-8) go to the CSV file ``report``, made
-    with the first of them: the line on which the row starts (from 1), the field, the problem, the remedy and the row
-    as it stands in the file. Give `refuse` to `send_many` as ``on_invalid_row`` and the rows that it skips join them.
+    Rows that cannot be read (too few or too many cells, broken quotes, not UTF-8, over `MAX_ROW_CHARS`) go to the CSV
+    file ``report``, made with the first of them, for whoever may read the source: the line on which the row starts
+    (from 1), the field, the problem, the remedy and the row as it stands in the file, with a ' before what a
+    spreadsheet would take for a formula. Give `refuse` to `send_many` as ``on_invalid_row`` and the rows that it skips
+    join them.
 
-    Raises InvalidMessage for a file without a usable header row, and OSError, also if the report cannot be written.
+    Raises InvalidMessage for a file without a usable header row and for a report that is another user's, and OSError,
+    also if the report cannot be written.
     """
 
     def __init__(self, path: Path, report: Path) -> None:
-        if report.exists() and path.exists() and report.samefile(path):
-            raise InvalidMessage("report", "is the file to import", "Name another file")
-        # Before anything is enqueued: the first bad row may come after many good ones.
-        _check_writable(report)
+        self._report = BadRows(report, path)
         self.size = path.stat().st_size
         self.bad_rows = 0
         self.first_bad: tuple[int, InvalidMessage] | None = None
-        self._report_path = report
-        self._report: TextIO | None = None
         self._binary = path.open("rb")
         # surrogateescape, so that a row in another encoding is one bad row and comes out in the report as it was.
         self._text = io.TextIOWrapper(self._binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
@@ -77,7 +79,7 @@ class CsvRecipients:
             self._lines.read_again(0)
             self._reader = csv.reader(self._lines, delimiter=delimiter, strict=True)
             header = next(self._reader, [])
-        except csv.Error as error:
+        except (csv.Error, _TooLong) as error:
             raise InvalidMessage(
                 "header row", f"cannot be read: {error}", "Save the file as CSV, and look at its quotes"
             ) from error
@@ -95,15 +97,14 @@ class CsvRecipients:
 
     def __iter__(self) -> Iterator[Recipient]:
         while True:
-            self._line += len(self._lines.row)
-            self._lines.row.clear()
+            self._line += self._lines.begin_row()
             try:
                 cells = next(self._reader, None)
                 if cells is None:
                     return
                 if cells:
                     yield self._recipient(cells)
-            except csv.Error as error:
+            except (csv.Error, _TooLong) as error:
                 self._refuse_line(error)
             except InvalidMessage as error:
                 self.refuse(error)
@@ -111,17 +112,13 @@ class CsvRecipients:
     def refuse(self, error: InvalidMessage) -> None:
         """Report the row last read as bad. Raises Unwritable where the report cannot be written."""
         row = "".join(self._lines.row).rstrip("\r\n")
+        if len(row) > _SHOWN_CHARS:
+            row = f"{row[:_SHOWN_CHARS]} ..."
         try:
-            if self._report is None:
-                # Each line at once: who is ended, or finds the disk full, has the report up to there.
-                self._report = self._report_path.open(
-                    "w", buffering=1, encoding="utf-8", errors="surrogateescape", newline=""
-                )
-                csv.writer(self._report).writerow(REPORT_COLUMNS)
-            csv.writer(self._report).writerow((self._line, error.field, error.problem, error.remedy, row))
+            self._report.write((self._line, error.field, error.problem, error.remedy, row))
         except OSError as why:
             raise Unwritable(
-                f"{self._report_path}: the report of bad rows cannot be written ({why.strerror or why}). From line "
+                f"{self._report.path}: the report of bad rows cannot be written ({why.strerror or why}). From line "
                 f"{self._line} on, which is bad, nothing was enqueued. Make room there, or name another file"
             ) from why
         self.bad_rows += 1
@@ -130,10 +127,7 @@ class CsvRecipients:
     def close(self) -> None:
         """Close the file and the report."""
         self._text.close()
-        if self._report is not None:
-            # All lines are written by now, or that they are not was said.
-            with suppress(OSError):
-                self._report.close()
+        self._report.close()
 
     def __enter__(self) -> Self:
         return self
@@ -143,10 +137,14 @@ class CsvRecipients:
     ) -> None:
         self.close()
 
-    def _refuse_line(self, error: csv.Error) -> None:
-        """Report the first line of the row in hand and read the others once more: a stray quote costs one row."""
-        self._lines.read_again(1)
-        self.refuse(InvalidMessage("row", f"is not CSV: {error}", "Correct its quotes"))
+    def _refuse_line(self, error: Exception) -> None:
+        """Report the first line of the row in hand and read the others once more: a stray quote costs one row.
+
+        Where that would have to be done again and again, report all of them.
+        """
+        others = self._lines.read_again(1)
+        joined = f". It goes on over the {others:,} lines after it" if others else ""
+        self.refuse(InvalidMessage("row", f"is not CSV: {error}{joined}", "Correct its quotes"))
 
     def _recipient(self, cells: list[str]) -> Recipient:
         if len(cells) != len(self._columns):
@@ -165,28 +163,68 @@ class CsvRecipients:
         )
 
 
+class _TooLong(Exception):
+    """A row is longer than `MAX_ROW_CHARS`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it is longer than {MAX_ROW_CHARS:,} characters")
+
+
 class _Lines:
-    """The lines of a file, keeping those of the row in hand. Goes on after its end if lines are to be read again."""
+    """The lines of a file, keeping those of the row in hand. Goes on after its end if lines are to be read again.
+
+    Raises _TooLong at a line that is too long, which is kept in part, and at one that makes the row in hand too long.
+    """
 
     def __init__(self, text: TextIO) -> None:
         self.row: list[str] = []
+        self._chars = 0  # of the row in hand
         self._text = text
         self._again: deque[str] = deque()
+        self._may_read_again = _READ_AGAIN_AT_LEAST
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else self._text.readline()
+        line = self._again.popleft() if self._again else self._read()
         if not line:
             raise StopIteration
         self.row.append(line)
+        self._chars += len(line)
+        if self._chars > MAX_ROW_CHARS:
+            if len(line) > MAX_ROW_CHARS:
+                self.row[-1] = line[: _SHOWN_CHARS + 1]
+            raise _TooLong
         return line
 
-    def read_again(self, kept: int) -> None:
-        """Give back all but the first ``kept`` lines of the row in hand."""
+    def _read(self) -> str:
+        line = part = self._text.readline(MAX_ROW_CHARS + 1)
+        while len(part) > MAX_ROW_CHARS and not part.endswith(("\r", "\n")):
+            part = self._text.readline(MAX_ROW_CHARS + 1)
+        self._may_read_again += _READ_AGAIN
+        return line
+
+    def begin_row(self) -> int:
+        """Let go of the row in hand. Returns how many lines it had."""
+        count = len(self.row)
+        self.row.clear()
+        self._chars = 0
+        return count
+
+    def read_again(self, kept: int) -> int:
+        """Give back all but the first ``kept`` lines of the row in hand.
+
+        Returns how many of them were not given back, as too many were before.
+        """
+        others = len(self.row) - kept
+        if others > self._may_read_again:
+            return others
+        self._may_read_again -= others
         self._again.extendleft(reversed(self.row[kept:]))
         del self.row[kept:]
+        self._chars = sum(map(len, self.row))
+        return 0
 
 
 def import_csv(producer: Producer, rows: CsvRecipients, **send_many: Any) -> ImportResult:
@@ -196,14 +234,6 @@ def import_csv(producer: Producer, rows: CsvRecipients, **send_many: Any) -> Imp
     """
     sent = producer.send_many(rows, on_invalid="skip", on_invalid_row=rows.refuse, **send_many)
     return ImportResult(sent, rows.bad_rows)
-
-
-def _check_writable(report: Path) -> None:
-    """Raises OSError. What is there stays, and nothing new does."""
-    is_new = not report.exists()
-    report.open("a").close()
-    if is_new:
-        report.unlink()
 
 
 def _delimiter(line: str) -> str:
@@ -230,14 +260,14 @@ def _columns(header: list[str]) -> tuple[str, ...]:
             "has no column named to or email",
             "Name the columns in the first row, delimited by , ; or tab",
         )
-    columns: list[str] = []
+    columns: dict[str, None] = {}
     for position, (name, lower) in enumerate(zip(names, lowered, strict=True), start=1):
         column = "to" if lower == address else lower if lower == _KEY_COLUMN else _variable(name)
         if not column.strip("_"):
             raise InvalidMessage("header row", f"has no name for column {position}", "Name every column")
         if column in columns:
             raise InvalidMessage("header row", f"has two columns named {column}", "Rename one")
-        columns.append(column)
+        columns[column] = None
     return tuple(columns)
 
 

@@ -93,6 +93,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path(".mailer")
     """Where ``mailer up`` keeps the embedded server's data."""
+    alive_dir: Path | None = None
+    """A folder for health checks, one for each ``mailer worker``: each process touches a file there every two seconds,
+    as long as its event loop turns."""
 
     @model_validator(mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import mimetypes
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +13,7 @@ import typer
 
 from mailer.cli import moments
 from mailer.errors import InvalidMessage
-from mailer.message import Attachment
+from mailer.message import MAX_MESSAGE_BYTES, Attachment
 
 Sender = Annotated[str, typer.Option(help="From whom: user@example.com or `'Name <user@example.com>'`.")]
 Subject = Annotated[str, typer.Option(help="The subject line.")]
@@ -67,7 +68,7 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
 
 def attachments(paths: Sequence[Path] | None) -> list[Attachment]:
     """The files, with a type guessed by their names."""
-    return [Attachment(path.name, path.read_bytes(), _type_of(path.name)) for path in paths or ()]
+    return [Attachment(path.name, _read("attach", path), _type_of(path.name)) for path in paths or ()]
 
 
 def _type_of(name: str) -> str:
@@ -83,6 +84,17 @@ def read_text(option: str, path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return io.StringIO(_read(option, path).decode("utf-8-sig"), newline=None).read()
     except UnicodeDecodeError:
         raise InvalidMessage(option, f"{path} is not UTF-8", "Save the file as UTF-8") from None
+
+
+def _read(option: str, path: Path) -> bytes:
+    """What is in the file, of which no more is read than a mail may have."""
+    with path.open("rb") as file:
+        found = file.read(MAX_MESSAGE_BYTES + 1)
+    if len(found) > MAX_MESSAGE_BYTES:
+        raise InvalidMessage(
+            option, f"{path} has more than {MAX_MESSAGE_BYTES:,} bytes", "SES takes no more: put it behind a link"
+        )
+    return found

@@ -15,7 +15,7 @@ from mailer.errors import SettingsError
 from mailer.host.supervisor import Supervisor, workers
 from mailer.ses.transport import check_host, configured
 from mailer.settings import Settings, current
-from mailer.worker import environment
+from mailer.worker import alive, environment
 
 app = new_app()
 
@@ -69,8 +69,16 @@ def worker(
     with configured(settings) as transport:
         check_host(transport)
     members = workers(
-        processes or os.cpu_count() or 1, threads, lanes, transport=settings.transport, name=name, loglevel=loglevel
+        processes or os.cpu_count() or 1,
+        threads,
+        lanes,
+        transport=settings.transport,
+        name=name,
+        loglevel=loglevel,
+        alive_dir=settings.alive_dir,
     )
+    if settings.alive_dir is not None:
+        alive.begin(settings.alive_dir, [member.alive for member in members if member.alive])
     patience = stop_time(settings) if stop_seconds is None else stop_seconds
     raise typer.Exit(Supervisor(members, patience_seconds=patience).run())
 

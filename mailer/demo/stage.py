@@ -122,7 +122,7 @@ class Stage:
 
     def _start_workers(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         command = [
-            *(sys.executable, "-m", "mailer.cli", "worker"),
+            *(sys.executable, "-P", "-m", "mailer.cli", "worker"),
             *("--processes", str(self.processes), "--threads", str(self.threads)),
         ]
         return child.start(command, env=environment, stdout=self._log, stderr=self._log)

@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from mailer.host import child
 from mailer.settings import TransportKind
+from mailer.worker import alive
 from mailer.worker.environment import without_celery
 
 BACKOFF_SECONDS = 1.0
@@ -26,11 +28,13 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 @dataclass(slots=True)
 class Member:
-    """One of the processes. ``start_at`` is when to start it (monotonic seconds) while it does not run."""
+    """One of the processes. ``start_at`` is when to start it (monotonic seconds) while it does not run. ``alive`` is
+    its sign of life (`mailer.worker.alive`), which goes with a process that was asked to end."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] | None = None
+    alive: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     start_at: float | None = 0.0
@@ -128,6 +132,8 @@ class Supervisor:
             return
         if code == 0:
             self._say(f"{member.name} was asked to stop and did; it is not started again")
+            if member.alive is not None:
+                member.alive.unlink(missing_ok=True)
             return
         self._again(member, how)
 
@@ -167,7 +173,14 @@ class Supervisor:
 
 
 def workers(
-    processes: int, threads: int, lanes: Sequence[str], *, transport: TransportKind, name: str | None, loglevel: str
+    processes: int,
+    threads: int,
+    lanes: Sequence[str],
+    *,
+    transport: TransportKind,
+    name: str | None,
+    loglevel: str,
+    alive_dir: Path | None = None,
 ) -> list[Member]:
     """Worker processes over ``lanes``, most urgent first, with ``threads`` sends at the same time in each.
 
@@ -182,12 +195,13 @@ def workers(
         Member(
             node,
             [
-                *(sys.executable, "-m", "celery", "--quiet", "-A", "mailer.worker", "worker", "-P", "custom"),
+                *(sys.executable, "-P", "-m", "mailer.worker", "--quiet", "worker", "-P", "custom"),
                 *("-c", str(threads), "-Q", ",".join(lanes), "-n", f"{node}@%h", "--loglevel", loglevel),
                 # Workers share all they need to know in Redis; talking to each other only costs round trips.
                 *("--without-gossip", "--without-mingle"),
             ],
             environment,
+            alive_dir and alive.file_of(alive_dir, node),
         )
         for node in map(nodes.format, range(1, processes + 1))
     ]

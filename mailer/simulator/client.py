@@ -62,7 +62,7 @@ class Simulator:
 
     def start(self) -> None:
         """Returns when it listens. After a ``stop`` it is empty, and on the same ports as before."""
-        command = [sys.executable, "-m", "mailer.simulator", "--stop-with-stdin", *_as_arguments(self._flags)]
+        command = [sys.executable, "-P", "-m", "mailer.simulator", "--stop-with-stdin", *_as_arguments(self._flags)]
         command += self._arguments
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module
         line = self._first_line(self._process)

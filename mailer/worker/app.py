@@ -14,7 +14,7 @@ from mailer.broker.keys import Keys
 from mailer.broker.sentinels import Place
 from mailer.ses.transport import check_host
 from mailer.settings import Settings
-from mailer.worker import lifecycle, limits, masking
+from mailer.worker import alive, lifecycle, limits, masking
 from mailer.worker.door import Door
 
 DEFAULT_THREADS = 32
@@ -71,6 +71,7 @@ def create_app(settings: Settings) -> Celery:
     logging.getLogger("botocore").setLevel(logging.WARNING)
     limits.keep_fresh(settings, door.transport.credentials)
     lifecycle.settle_to_the_last(settings)
+    alive.show(settings.alive_dir)
     return app
 
 

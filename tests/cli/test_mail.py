@@ -113,6 +113,28 @@ def test_a_compressed_file_is_not_of_the_type_of_what_is_in_it(
     assert attachment["content_type"] == content_type
 
 
+def test_of_a_file_no_more_is_read_than_a_mail_may_have(mailer: Mailer, tmp_path: Path) -> None:
+    with (tmp_path / "film.mkv").open("wb") as film:
+        film.truncate(64 * 1024**3)
+    for arguments in (
+        ("--text", "Hi", "--attach", "film.mkv"),
+        ("--text-file", "film.mkv"),
+        ("--html-file", "film.mkv"),
+    ):
+        done = mailer("send", "--to", "a@example.com", *MESSAGE, *arguments)
+        assert done.returncode == 2
+        assert "film.mkv has more than 41,943,040 bytes" in done.stderr
+
+
+def test_the_lines_of_a_letter_end_in_line_feeds_alone(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "letter.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\n")
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text-file", "letter.txt", "--lane", "bulk")
+    assert done.returncode == 0, done.stderr
+    assert bodies(client, settings, "bulk")[0]["text"] == "one\ntwo\n"
+
+
 def test_the_help_shows_how_to_write_a_sender_with_a_name(mailer: Mailer) -> None:
     assert "'Name <user@example.com>'" in mailer("send", "--help").stdout
 

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailer.bad_rows import REPORT_COLUMNS
 from mailer.errors import InvalidMessage, Unwritable
-from mailer.importing import REPORT_COLUMNS, CsvRecipients, import_csv
+from mailer.importing import CsvRecipients, import_csv
 from mailer.producer import Producer
 from mailer.recipient import Recipient
 

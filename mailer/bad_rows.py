@@ -1,0 +1,98 @@
+"""The report of an import's bad rows: a CSV file for whoever may read the source, and safe to open."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from mailer.errors import InvalidMessage
+
+REPORT_COLUMNS = ("line", "field", "problem", "remedy", "row")
+
+_READ_BY_OTHERS = 0o004
+_READ_BY_GROUP = 0o040
+_OWNERS = 0o600
+# A spreadsheet takes a cell that begins so for a formula, which may start a program. It splits a row at whichever
+# delimiter its own country uses, so that a cell may begin behind any of them. `-12` and `+49 30 123` are no formulas.
+# The counts keep the time linear.
+_FORMULA = re.compile(
+    r"""((?:^|[,;|\t\r\n])["' ]{0,8})"""
+    r"""(?=[=@＝＠]|[-+－＋](?![\d ().,/-]{0,32}(?:[,;|\t\r\n"]|$)))"""
+)
+
+
+class BadRows:
+    """Where bad rows are written, each at once. The file is made with the first of them.
+
+    A report is read by whoever may read the source, and by nobody else. What is there already is overwritten, unless it
+    is another user's: they would read, or have us write, what they must not. Raises InvalidMessage and OSError.
+    """
+
+    def __init__(self, path: Path, source: Path) -> None:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise InvalidMessage("report", "is the file to import", "Name another file")
+        self.path = path
+        self._source = source.stat()
+        self._file: TextIO | None = None
+        # Before anything is enqueued: the first bad row may come after many good ones.
+        is_new = not path.exists()
+        os.close(self._open())
+        if is_new:
+            path.unlink()
+
+    def write(self, cells: Sequence[object]) -> None:
+        """Write a row. Raises OSError."""
+        if self._file is None:
+            descriptor = self._open()
+            self._restrict(descriptor)
+            # Each line at once: who is ended, or finds the disk full, has the report up to there.
+            self._file = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8", errors="surrogateescape", newline="")
+            csv.writer(self._file).writerow(REPORT_COLUMNS)
+        csv.writer(self._file).writerow([_FORMULA.sub(r"\1'", str(cell)) for cell in cells])
+
+    def close(self) -> None:
+        """Close it. All lines are written by now, or that they are not was said."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNERS)
+        except FileExistsError:
+            pass
+        ours = {0, os.geteuid()}
+        link = self.path.lstat()
+        is_link = stat.S_ISLNK(link.st_mode)
+        # Whoever owns the source may have it all. A link of theirs leads to what is not theirs.
+        self._check(link, ours if is_link else {*ours, self._source.st_uid})
+        descriptor = os.open(self.path, os.O_WRONLY | (0 if is_link else os.O_NOFOLLOW))
+        try:
+            self._check(os.fstat(descriptor), {*ours, self._source.st_uid})
+        except InvalidMessage:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _check(self, found: os.stat_result, owners: set[int]) -> None:
+        if found.st_uid not in owners:
+            raise InvalidMessage(
+                "report", f"{self.path} is another user's (uid {found.st_uid})", "Remove it, or name another file"
+            )
+
+    def _restrict(self, descriptor: int) -> None:
+        """Empty it, and let nobody read it who may not read the source."""
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return
+        readers = self._source.st_mode & _READ_BY_OTHERS
+        if found.st_gid == self._source.st_gid:
+            readers |= self._source.st_mode & _READ_BY_GROUP
+        os.fchmod(descriptor, _OWNERS | readers)
+        os.ftruncate(descriptor, 0)

@@ -1,0 +1,69 @@
+"""A sign of life: each worker process touches a file as its event loop turns, for cheap health checks.
+
+It is an empty file in ``MAILER_ALIVE_DIR``, called as the process is without its host. A process that stands still, has
+ended or is not connected to Redis touches it no more. After 20 seconds something is wrong with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from celery import signals
+from celery.utils.nodenames import nodesplit
+
+from mailer.errors import SettingsError
+
+_SUFFIX = ".alive"
+_EVERY_SECONDS = 2.0
+
+
+def file_of(folder: Path, name: str) -> Path:
+    """The file of the process that is called so, with or without its host."""
+    return folder / f"{nodesplit(name)[0] or name}{_SUFFIX}"
+
+
+def begin(folder: Path, files: Iterable[Path]) -> None:
+    """Have these files in the folder, and no others of our kind: their processes are about to start.
+
+    Raises SettingsError.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in folder.glob(f"*{_SUFFIX}"):
+            left.unlink()
+        for file in files:
+            file.touch()
+    except OSError as error:
+        raise SettingsError(
+            f"MAILER_ALIVE_DIR={folder}: cannot be used ({error.strerror}). Name a folder that can be written"
+        ) from error
+
+
+def show(folder: Path | None) -> None:
+    """Have workers in this process touch their file there."""
+    if folder is None:
+        return
+    timers: list[Any] = []
+
+    def started(sender: Any, **_: Any) -> None:
+        """``sender`` is the worker's consumer, whose loop begins anew with each connection."""
+        if sender.hub is None:
+            return
+        file = file_of(folder, sender.hostname)
+        for timer in timers:
+            timer.cancel()
+        timers[:] = [sender.hub.timer.call_repeatedly(_EVERY_SECONDS, _touch, (file,))]
+        _touch(file)
+
+    signals.worker_ready.connect(started, weak=False, dispatch_uid="mailer-alive")
+
+
+def _touch(file: Path) -> None:
+    # What cannot be touched gets old, and that is what a check looks at.
+    with suppress(OSError):
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        os.utime(file)
