@@ -87,6 +87,10 @@ def _options(given: argparse.Namespace) -> Options:
         ready_file=given.ready_file,
         stop_with_stdin=given.stop_with_stdin,
         allow_remote=given.allow_remote,
+        allow_host=tuple(given.allow_host),
+        allow_webhook=tuple(given.allow_webhook),
+        connections=given.connections,
+        http_idle_seconds=given.http_idle_seconds,
         save=_writable(given.save),
     )
 
@@ -123,6 +127,20 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--smtp-insecure", action="store_true", help="SMTP without TLS and AUTH, which SES never allows")
     add("--tls", action="store_true", help="HTTPS, with a certificate made at start")
     add("--allow-remote", action="store_true", help="listen on other than loopback: anyone there can read the mail")
+    add(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which it is reached, besides loopback's and the address it listens on; no other is answered",
+    )
+    add("--connections", type=int, default=2000, help="open at once over HTTP, and as many over SMTP")
+    add(
+        "--http-idle-seconds",
+        type=float,
+        default=60.0,
+        help="how long an HTTP client may keep a connection waiting, idle or in the middle of a request",
+    )
     add("--ready-file", type=Path, help="write the ready line there too")
     add("--stop-with-stdin", action="store_true", help="end when standard input ends")
 
@@ -176,6 +194,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="URL[,FIELD=VALUE...]",
         help="post events there as signed SNS messages; with signature_version=2, raw=true, confirm=false, "
         "format=notification, events=Bounce+Complaint, configuration_set=, retries=, retry_seconds=",
+    )
+    events(
+        "--allow-webhook",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="the control API may set webhooks to this host, besides loopback and those above",
     )
     events(
         "--queue",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 Enforcement = Literal["HEALTHY", "PROBATION", "SHUTDOWN"]
 ENFORCEMENT: tuple[Enforcement, ...] = ("HEALTHY", "PROBATION", "SHUTDOWN")
 
+_REGION = re.compile(r"[A-Za-z0-9-]{1,40}")
+_MOST_REGIONS = 100
 # Every other call of the control plane may come ``Terms.control_rate`` times a second.
 _CONTROL_RATES = {"GetEmailTemplate": 50.0}
 
@@ -228,6 +231,8 @@ class Accounts:
     def in_region(self, region: str) -> Account:
         account = self._by_region.get(region)
         if account is None:
+            if not _REGION.fullmatch(region) or len(self._by_region) >= _MOST_REGIONS:
+                raise errors.Refused(errors.BAD_REQUEST.saying(f"{region[:100]!a} is no Region, or one too many"))
             account = self._by_region[region] = Account(region, replace(self._terms), self._clock)
             for name in self._configuration_sets:
                 account.resources.configuration_sets.create(ConfigurationSet(name))

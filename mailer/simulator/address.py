@@ -49,7 +49,10 @@ def _without_display_name(text: str) -> str:
     start = text.rfind("<")
     if not text.endswith(">") or start < 0 or "\r" in text or "\n" in text:
         return text
-    return parseaddr(text)[1] or text[start + 1 : -1]
+    try:
+        return parseaddr(text)[1] or text[start + 1 : -1]
+    except RecursionError:  # a thousand brackets
+        return text
 
 
 def _problem(address: str) -> str | None:

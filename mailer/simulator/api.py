@@ -11,6 +11,8 @@ from mailer.simulator.v1 import V1
 from mailer.simulator.v2 import V2
 
 if TYPE_CHECKING:
+    from mailer.simulator.door import Door
+    from mailer.simulator.errors import SesError
     from mailer.simulator.exchange import Reply, Request
     from mailer.simulator.service import Service
 
@@ -28,7 +30,7 @@ class Api:
 
     def handle(self, request: Request) -> Reply:
         service = self._service
-        door = self._v1 if request.path == "/" else self._v2
+        door = self._door(request)
         name = "Unknown"
         try:
             name, answer = door.operation(request)
@@ -43,3 +45,10 @@ class Api:
             service.attempts.record(invocation_id, service.clock.now(), name, reply)
         pause = service.pause()
         return replace(reply, delay=reply.delay + pause) if pause else reply
+
+    def refuse(self, request: Request, error: SesError) -> Reply:
+        """``error`` in the form of the API that the request is for; nothing is counted."""
+        return self._door(request).error(error)
+
+    def _door(self, request: Request) -> Door:
+        return self._v1 if request.path == "/" else self._v2

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive
 
 _NO_BODY = frozenset({204, 304})
+_ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin"))
+"""Whatever it is, a browser takes it for what it is said to be, and gives it to no other page."""
 
 
 class AsgiResponse:
@@ -40,7 +42,9 @@ class AsgiResponse:
             self._continue(message.get("body", b""), more=message.get("more_body", False))
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        sized = any(name.lower() == b"content-length" for name, _ in headers)
+        given = {name.lower() for name, _ in headers}
+        sized = b"content-length" in given
+        headers += [header for header in _ALWAYS if header[0] not in given]
         self._bodiless = self._bodiless or status in _NO_BODY
         self._chunked = not sized and not self._bodiless
         if self._chunked:

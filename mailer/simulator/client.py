@@ -279,7 +279,7 @@ class Simulator:
         payload = None if body is None else json.dumps(body).encode()
         with self._lock:
             try:
-                status, answer = self._exchange(method, target, payload)
+                status, answer = self._exchanged(method, target, payload)
             except (http.client.HTTPException, OSError) as error:
                 if self._connection is not None:
                     self._connection.close()
@@ -292,6 +292,16 @@ class Simulator:
         if status >= 400:
             raise SimulatorError(f"{method} {target}: {status} {(decoded or {}).get('error')}")
         return decoded
+
+    def _exchanged(self, method: str, target: str, payload: bytes | None) -> tuple[int, bytes]:
+        if self._connection is not None:
+            # It may have had to make room for others meanwhile; what was closed then, nobody has read.
+            try:
+                return self._exchange(method, target, payload)
+            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+                self._connection.close()
+                self._connection = None
+        return self._exchange(method, target, payload)
 
     def _exchange(self, method: str, target: str, payload: bytes | None) -> tuple[int, bytes]:
         if self._connection is None:

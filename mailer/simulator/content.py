@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from email import policy
 from email.message import EmailMessage, MIMEPart
 from email.parser import BytesHeaderParser, BytesParser
+from email.policy import EmailPolicy
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 if TYPE_CHECKING:
@@ -15,6 +18,13 @@ if TYPE_CHECKING:
     from mailer.simulator.inbox import Submission
 
 T = TypeVar("T")
+
+_LONGEST_READ = 1000  # characters of a header
+_MOST_READ = 16_000  # of all headers
+_MOST_HEADERS = 1000
+_MOST_NESTED = 20
+_MOST_PARTS = 2000
+_BOUNDARY = re.compile(rb"boundary[ \t]*=", re.IGNORECASE)
 
 
 class Attachment(TypedDict):
@@ -67,16 +77,37 @@ def _of_attachment(attachment: dict[str, Any]) -> Attachment:
     )
 
 
+class _Bounded(EmailPolicy):
+    """Reads of a header no more than a beginning: what the standard library takes for one may grow with its square."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        return super().header_fetch_parse(name, value[:_LONGEST_READ])
+
+
+def mime(data: bytes) -> EmailMessage | None:
+    """The message, None if it has more parts in each other or beside each other than anybody writes.
+
+    Whoever sends a message can have it take minutes to be taken apart, and nobody is served meanwhile.
+    """
+    depth = sum(1 for _ in islice(_BOUNDARY.finditer(data), _MOST_NESTED + 1))
+    if depth > _MOST_NESTED or (depth and data.count(b"\n--") > _MOST_PARTS):
+        return None
+    found: EmailMessage = BytesParser(_class=EmailMessage, policy=_Bounded()).parsebytes(data)  # type: ignore[assignment]
+    return found
+
+
 def _of_mime(data: bytes) -> Content:
     try:
-        message = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(data)
+        message = mime(data)
     except Exception:  # noqa: BLE001 - see _or; here it is a Content-Type, which decides how to go on
+        message = None
+    if message is None:
         return _unread(data)
     return Content(
         subject=_or("", lambda: str(message.get("Subject", ""))),
         text=_or(None, lambda: _text(message.get_body(("plain",)))),
         html=_or(None, lambda: _text(message.get_body(("html",)))),
-        headers=[(name, _header(name, value)) for name, value in message.raw_items()],
+        headers=_headers(message),
         attachments=_or([], lambda: _attachments(message)),
     )
 
@@ -89,7 +120,7 @@ def _unread(data: bytes) -> Content:
         subject=str(message.get("Subject", "")),
         text=body.decode(errors="replace"),
         html=None,
-        headers=[(name, str(value)) for name, value in message.items()],
+        headers=[(name, str(value)) for name, value in islice(message.raw_items(), _MOST_HEADERS)],
         attachments=[],
     )
 
@@ -99,6 +130,17 @@ def _or(default: T, read: Callable[[], T]) -> T:
         return read()
     except Exception:  # noqa: BLE001 - on broken MIME the standard library's parser raises whatever it runs into
         return default
+
+
+def _headers(message: EmailMessage) -> list[tuple[str, str]]:
+    """Readable as far as they are of usual length, all together too; then as they were written."""
+    room = _MOST_READ
+    headers = []
+    for name, value in islice(message.raw_items(), _MOST_HEADERS):
+        room -= len(value)
+        readable = len(value) <= _LONGEST_READ and room >= 0
+        headers.append((name, _header(name, value) if readable else str(value)))
+    return headers
 
 
 def _header(name: str, value: str) -> str:

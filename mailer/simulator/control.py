@@ -29,16 +29,16 @@ from mailer.simulator.control_json import (
     say,
     say_wrong,
 )
+from mailer.simulator.errors import Refused
 from mailer.simulator.events.control import EventsControl
 from mailer.simulator.events.sqs import SqsRoute
 from mailer.simulator.faults import Fault
-from mailer.simulator.guard import Guard
 from mailer.simulator.inbox_control import InboxControl
 from mailer.simulator.latency import Latency
 from mailer.simulator.web import pages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -49,15 +49,14 @@ if TYPE_CHECKING:
 
 
 class Control:
-    """The routes, over one service. ``any_host`` is for a simulator that serves others than loopback."""
+    """The routes, over one service."""
 
-    def __init__(self, service: Service, default_region: str, *, any_host: bool = False) -> None:
+    def __init__(self, service: Service, default_region: str) -> None:
         self._service = service
-        self._any_host = any_host
         self._default_region = default_region
 
     def application(self) -> ASGIApp:
-        routes = Starlette(
+        return Starlette(
             routes=[
                 Route("/_sim/messages", self.messages, methods=["GET"]),
                 Route("/_sim/messages", self.clear_messages, methods=["DELETE"]),
@@ -81,9 +80,8 @@ class Control:
                 *pages.routes(),
                 SqsRoute(self._service.sqs),
             ],
-            exception_handlers={HTTPException: say, WrongRequest: say_wrong, ValueError: say_wrong},
+            exception_handlers={HTTPException: say, WrongRequest: say_wrong, ValueError: say_wrong, Refused: say_wrong},
         )
-        return Guard(routes, any_host=self._any_host)
 
     # Messages
 
@@ -107,11 +105,11 @@ class Control:
             for message in self._service.inbox.messages(int(query.get("after", 0)))
             if message.at >= since and (not recipient or _is_for(message, recipient))
         )
-        found = list(islice(wanted, limit))
+        found, more = _page(wanted, limit)
         return Json(
             {
                 "messages": [_shown(message, names) for message in found],
-                "next": found[-1].number if len(found) == limit else None,
+                "next": found[-1].number if more else None,
                 "kept": len(self._service.inbox),
             }
         )
@@ -164,6 +162,7 @@ class Control:
                 "accepted": sum(account.traffic.messages for account in accounts),
                 "recipients": sum(account.traffic.recipients for account in accounts),
                 "kept": len(service.inbox),
+                "dropped": service.inbox.dropped,
                 "refused": dict(service.refused),
                 "requests": dict(service.requests),
                 "faults": dict(service.faults.struck),
@@ -278,10 +277,23 @@ async def _faults(request: Request) -> list[Fault]:
     return [Fault.from_json(item) for item in (value if isinstance(value, list) else [value])]
 
 
+def _page(messages: Iterable[Message], limit: int) -> tuple[list[Message], bool]:
+    """Up to ``limit`` of them, fewer where they are large, and whether there may be more."""
+    found: list[Message] = []
+    room = _MOST_BYTES_PER_PAGE
+    for message in messages:
+        found.append(message)
+        room -= len(message.submission.data)
+        if len(found) == limit or room <= 0:
+            return found, True
+    return found, False
+
+
 def _is_for(message: Message, part: str) -> bool:
     return any(part in recipient for recipient in message.submission.recipients)
 
 
+_MOST_BYTES_PER_PAGE = 32 * 1024 * 1024
 _MOST_SKEW_SECONDS = 86_400.0
 
 _PLAIN_FIELDS: dict[str, Callable[[Message], object]] = {

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from mailer.simulator.faults import Fault
 
 
+_LONGEST_INVOCATION_ID = 200  # it is kept; an SDK's has 36 characters
+
+
 @dataclass(slots=True)
 class Request:
     """A whole request. Header names are lower case; ``path`` and ``query`` are as sent, still percent-encoded."""
@@ -26,7 +29,7 @@ class Request:
     def invocation_id(self) -> str | None:
         """The same for every attempt that an AWS SDK makes at one call."""
         given = self.headers.get(b"amz-sdk-invocation-id")
-        return None if given is None else given.decode("latin-1")
+        return None if given is None or len(given) > _LONGEST_INVOCATION_ID else given.decode("latin-1")
 
     @property
     def access_key(self) -> str:

@@ -1,47 +1,53 @@
-"""Keeps other web pages away from the control API.
-
-A page from anywhere can make a browser on this host send requests to loopback, and by rebinding its name even read the
-answers. So a request that a browser marks as another origin's is refused, and while only loopback is served, so is one
-that was addressed to a name that is not loopback's.
-"""
+"""Keeps other web pages out, before every path of the HTTP side: SES's APIs, the queues and the control API."""
 
 from __future__ import annotations
 
-import ipaddress
+import json
+import logging
+import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from mailer.simulator.control_json import Json
+from mailer.guard import Guard
+from mailer.simulator.errors import FOREIGN
+from mailer.simulator.exchange import Reply
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from collections.abc import Callable, Iterable
+
+    from mailer.simulator.errors import SesError
+    from mailer.simulator.exchange import Request
+
+_log = logging.getLogger(__name__)
+
+# A client that is led here by its host's table, or through a proxy, goes on saying the name it was made for.
+_ENDPOINTS_OF_AWS = re.compile(
+    r"(?:(?:email|email-fips|sqs|sqs-fips)\.[a-z0-9-]+|queue)\.(?:amazonaws\.com(?:\.cn)?|api\.aws)"
+)
+_PAGES = frozenset({"/", "/_sim/ui"})
+_MOST_TOLD = 20
 
 
-class Guard:
-    """ASGI, in front of ``application``. ``any_host`` is for a simulator that serves other hosts too."""
+class SimulatorGuard:
+    """``refuse`` writes an SES error as the API does that the request is for. ``names`` are those of --allow-host."""
 
-    def __init__(self, application: ASGIApp, *, any_host: bool) -> None:
-        self._application = application
-        self._any_host = any_host
+    def __init__(self, refuse: Callable[[Request, SesError], Reply], names: Iterable[str] = ()) -> None:
+        self._refuse = refuse
+        self._guard = Guard(names, _ENDPOINTS_OF_AWS)
+        self._told: set[str] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
-        host = headers.get(b"host", b"").decode("latin-1")
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        refusal = None
-        if origin and origin.partition("://")[2] != host:
-            refusal = f"{origin} is not this page: the control API is for the simulator's own"
-        elif host and not self._any_host and not _is_loopback(host):
-            refusal = f"the control API is for loopback, not for {host}"
+    def __call__(self, request: Request, address: str, *, for_control: bool) -> Reply | None:
+        def header(name: str) -> str:
+            return request.headers.get(name.encode(), b"").decode("latin-1")
+
+        opens = request.method == "GET" and request.path in _PAGES and not request.query
+        refusal = self._guard.refusal(header, address=address, opens=opens)
         if refusal is None:
-            await self._application(scope, receive, send)
-        else:
-            await Json({"error": refusal}, 403)(scope, receive, send)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or name.endswith(".localhost") or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+            return None
+        if refusal not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(refusal)
+            _log.warning("refused: %s", refusal)
+        if for_control:
+            # In the words of the control API, and in those of the queues.
+            answer = {"error": refusal, "__type": FOREIGN.code, "message": refusal}
+            return Reply(FOREIGN.status, json.dumps(answer).encode())
+        return self._refuse(request, FOREIGN.saying(refusal))

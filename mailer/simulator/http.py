@@ -13,69 +13,68 @@ import logging
 import socket
 import struct
 from collections import deque
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
-import httptools
-
+from mailer.simulator import answers
 from mailer.simulator.asgi import AsgiResponse
 from mailer.simulator.errors import INTERNAL
 from mailer.simulator.events.sqs import TARGET
-from mailer.simulator.exchange import Ending, Reply, Request
+from mailer.simulator.exchange import Ending, Reply
+from mailer.simulator.reading import RequestReader
 from mailer.simulator.trickle import Trickle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from starlette.types import ASGIApp
-
-    from mailer.simulator.service import Service
+    from mailer.simulator.doors import Doors
+    from mailer.simulator.exchange import Request
 
 _log = logging.getLogger(__name__)
 
 CONTROL = "/_sim"
-MAX_BODY_BYTES = 64 * 1024 * 1024
-"""Room for a 40 MB message in JSON."""
 
 _MOST_WAITING = 64
-"""Pipelined requests of one connection; beyond it, TCP makes the client wait."""
+_MOST_BYTES_WAITING = 1024 * 1024
+"""Pipelined requests of one connection, and their bodies; beyond it, TCP makes the client wait."""
 
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_TIMES_AS_LONG = 10  # a large body may take, if something comes all the while
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class HttpProtocol(asyncio.Protocol):
     """One connection. Requests that arrive while another is being answered wait their turn."""
 
-    def __init__(self, service: Service, api: Callable[[Request], Reply], control: ASGIApp) -> None:
-        self._service = service
-        self._api = api
-        self._control = control
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._service = doors.service
         self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
+        self._reader = RequestReader(doors.budget, self._whole, self._continue)
         self._waiting: deque[tuple[Request, bool]] = deque()
+        self._bytes_waiting = 0
         self._busy = False
         self._task: asyncio.Task[None] | None = None
         self._late: asyncio.TimerHandle | None = None
         self._is_controls = False
-        self._refusal: int | None = None
         self._is_made = False
         self._is_dropped = False
         self._slow_read: Trickle | None = None
-        self._in_request = False
+        self._full_since: float | None = None
+        self._heard_at = self._began_at = self._loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._is_made = True
+        self._address = str((transport.get_extra_info("sockname") or ("",))[0])
         self._service.connections_opened["http"] += 1
         self._service.connections_open["http"] += 1
         if self._is_dropped:
             self._transport.close()
+        elif not self._doors.crowd.admit(self):
+            self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._service.connections_open["http"] -= 1
+        self._doors.crowd.gone(self)
+        self._reader.close()
         self._waiting.clear()
         if self._task is not None:
             self._task.cancel()
@@ -85,8 +84,21 @@ class HttpProtocol(asyncio.Protocol):
         if self._slow_read is not None:
             self._slow_read.stop()
 
+    def pause_writing(self) -> None:
+        """The client does not read what it asked for: until it does, nothing more is made for it."""
+        self._full_since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        self._full_since = None
+        if not self._busy:
+            self._next()
+
     def data_received(self, data: bytes) -> None:
-        if self._slow_read is None and not self._in_request and not _begins_for_control(data):
+        self._heard_at = self._loop.time()
+        in_request = self._reader.in_request
+        if not in_request:
+            self._began_at = self._heard_at
+        if self._slow_read is None and not in_request and not _begins_for_control(data):
             self._slow_read = self._reads_slowly(data)
         if self._slow_read is not None:
             self._transport.pause_reading()
@@ -95,29 +107,38 @@ class HttpProtocol(asyncio.Protocol):
             self._read(data)
 
     def _read(self, data: bytes) -> None:
-        while data and not self._transport.is_closing() and self._refusal is None:
-            try:
-                self._parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                # Served in the protocol it came in, as AWS does; only a CONNECT cannot be.
-                if self._parser.get_method() == b"CONNECT":
-                    self._refuse(400)
-                    return
-                data = self._head_without_offer() + data[upgrade.args[0] :]
-                self._parser = httptools.HttpRequestParser(self)
-            except httptools.HttpParserError:
-                self._refuse(400)
-            else:
-                return
+        if self._transport.is_closing():
+            return
+        self._reader.feed(data)
+        if self._reader.refusal is not None:
+            self._refuse(self._reader.refusal)
 
-    def _head_without_offer(self) -> bytes:
-        """The head just read, without its Upgrade header (Java's client offers h2c in its first request).
+    def _continue(self) -> None:
+        if not self._busy:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-        The parser leaves a body behind that header alone, so it reads the request once more.
-        """
-        line = b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, self._parser.get_http_version().encode())
-        headers = [b"%s: %s" % header for header in self._headers.items() if header[0] != b"upgrade"]
-        return b"\r\n".join((line, *headers, b"", b""))
+    @property
+    def waiting_since(self) -> float | None:
+        if self._busy or self._full_since is not None:
+            return None
+        if self._reader.in_request:
+            return self._began_at if self._reader.in_head else None
+        return self._heard_at
+
+    def is_overdue(self, now: float) -> bool:
+        """Who uses the control API may take its time: a test does other things for hours."""
+        most = self._doors.idle_seconds
+        if self._full_since is not None:
+            return now - self._full_since > most
+        if self._busy or self._slow_read is not None:
+            return False
+        if self._reader.in_request:
+            whole = most if self._reader.in_head else most * _TIMES_AS_LONG
+            return now - self._began_at > whole or now - self._heard_at > most
+        return not self._is_controls and now - self._heard_at > most
+
+    def leave(self) -> None:
+        self._transport.abort()
 
     def _reads_slowly(self, data: bytes) -> Trickle | None:
         """For a request that is beginning with ``data``: what reads it slowly, if a fault says so."""
@@ -129,7 +150,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _read_on(self) -> None:
         """What had arrived is read: at full speed from the next request on."""
-        if not self._in_request:
+        if not self._reader.in_request:
             self._slow_read = None
             self._service.slow_readers.discard(self)
         if not self._transport.is_closing():
@@ -148,71 +169,37 @@ class HttpProtocol(asyncio.Protocol):
         """
         if not self._is_made:
             self._is_dropped = True
-        elif not (self._busy or self._in_request or self._is_controls):
+        elif not (self._busy or self._reader.in_request or self._is_controls):
             self._transport.close()
 
-    # httptools calls these.
+    # From a request to its answer.
 
-    def on_message_begin(self) -> None:
-        self._in_request = True
-        self._url = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._body: list[bytes] = []
-        self._body_length = 0
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
-
-    def on_headers_complete(self) -> None:
-        if self._parser.should_upgrade():
-            return
-        if self._headers.get(b"expect", b"").lower() == b"100-continue" and not self._busy:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def on_body(self, body: bytes) -> None:
-        self._body_length += len(body)
-        if self._body_length > MAX_BODY_BYTES:
-            self._refuse(413)
-        else:
-            self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        if self._parser.should_upgrade():
-            return
-        self._in_request = False
+    def _whole(self, request: Request, keep: bool) -> None:
         if self._transport.is_closing():
             return
-        path, _, query = self._url.partition(b"?")
-        request = Request(
-            self._parser.get_method().decode(),
-            path.decode("latin-1"),
-            query,
-            self._headers,
-            self._body[0] if len(self._body) == 1 else b"".join(self._body),
-        )
-        keep = self._parser.should_keep_alive()
-        if self._busy:
+        if self._busy or self._full_since is not None:
             self._waiting.append((request, keep))
-            if len(self._waiting) >= _MOST_WAITING:
+            self._bytes_waiting += len(request.body)
+            if len(self._waiting) >= _MOST_WAITING or self._bytes_waiting > _MOST_BYTES_WAITING:
                 self._transport.pause_reading()
         else:
             self._begin(request, keep)
 
-    # From a request to its answer.
-
     def _begin(self, request: Request, keep: bool) -> None:
         self._busy = True
+        self._reader.release(request.body)
+        self._is_controls = _is_control(request)
+        refused = self._doors.guard(request, self._address, for_control=self._is_controls)
+        if refused is not None:
+            self._answer(refused, keep=False)
+            return
         if request.method != "GET":
             self._service.changes += 1
-        self._is_controls = _is_control(request)
         if self._is_controls:
             self._task = self._loop.create_task(self._answer_control(request, keep))
             return
         try:
-            reply = self._api(request)
+            reply = self._doors.api(request)
         except Exception:  # noqa: BLE001 - a mistake of ours must not look like a hanging SES
             _log.exception("%s %s", request.method, request.path)
             reply = Reply.of_error(INTERNAL)
@@ -232,22 +219,8 @@ class HttpProtocol(asyncio.Protocol):
         if ending is Ending.CLOSE:
             transport.close()
             return
-        body = reply.body[: len(reply.body) // 2] if ending is Ending.GARBAGE else reply.body
-        answer = (
-            b"HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n"
-            b"x-amzn-RequestId: %s\r\n%s%s\r\n%s"
-            % (
-                reply.status,
-                _REASONS.get(reply.status, "").encode(),
-                _date(self._service.clock.wall()),
-                reply.content_type,
-                len(body),
-                (reply.request_id or self._service.new_request_id()).encode(),
-                b"x-amzn-ErrorType: %s\r\n" % reply.error_code.encode() if reply.error_code else b"",
-                b"" if keep else b"Connection: close\r\n",
-                body,
-            )
-        )
+        request_id = reply.request_id or self._service.new_request_id()
+        answer = answers.written(reply, self._service.clock.wall(), request_id, keep=keep)
         if ending is Ending.TRICKLE:
             Trickle(transport.write, reply.bytes_per_second, lambda: self._answered(keep=keep)).feed(answer)
             return
@@ -256,9 +229,10 @@ class HttpProtocol(asyncio.Protocol):
 
     def _answered(self, *, keep: bool) -> None:
         if keep and not self._transport.is_closing():
+            self._heard_at = self._loop.time()
             self._next()
-            if self._refusal is not None and not self._busy:
-                self._refuse(self._refusal)
+            if self._reader.refusal is not None and not self._busy:
+                self._refuse(self._reader.refusal)
         else:
             self._transport.close()
 
@@ -279,7 +253,7 @@ class HttpProtocol(asyncio.Protocol):
             "server": self._transport.get_extra_info("sockname"),
         }
         try:
-            await self._control(scope, response.receiver(request.body), response.send)
+            await self._doors.control(scope, response.receiver(request.body), response.send)
         except Exception:  # noqa: BLE001 - Starlette has answered 500; the connection must not hang
             _log.exception("%s %s", request.method, request.path)
             keep = False
@@ -288,22 +262,20 @@ class HttpProtocol(asyncio.Protocol):
 
     def _next(self) -> None:
         self._busy = False
-        if self._waiting:
+        if self._waiting and self._full_since is None:
             # A later turn of the loop: a thousand pipelined requests are not a thousand stack frames.
             self._busy = True
-            self._loop.call_soon(self._begin, *self._waiting.popleft())
+            request, keep = self._waiting.popleft()
+            self._bytes_waiting -= len(request.body)
+            self._loop.call_soon(self._begin, request, keep)
             if not self._waiting:
                 self._transport.resume_reading()
 
     def _refuse(self, status: int) -> None:
         """A request that cannot be read. What comes behind it on this connection cannot be told apart either."""
-        self._refusal = status
         # What came before it is answered first.
         if not (self._busy or self._transport.is_closing()):
-            reason = _REASONS[status].encode()
-            self._transport.write(
-                b"HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % (status, reason)
-            )
+            self._transport.write(answers.refusal(status))
             self._transport.close()
 
 
@@ -326,18 +298,3 @@ def reset(transport: asyncio.BaseTransport) -> None:
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
     cast("asyncio.Transport", transport).abort()
-
-
-class _DateHeader:
-    """The Date header's value, made once a second."""
-
-    second = 0
-    value = b""
-
-
-def _date(wall: float) -> bytes:
-    second = int(wall)
-    if second != _DateHeader.second:
-        _DateHeader.second = second
-        _DateHeader.value = formatdate(second, usegmt=True).encode()
-    return _DateHeader.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_log = logging.getLogger(__name__)
+
 _BLOCK = 1024
+_USUAL = 10_000
 
 
 class RenderingFailure(NamedTuple):
@@ -74,6 +78,7 @@ class Inbox:
         self._keep_blocks = max(1, -(-keep_rows // _BLOCK))
         self.row_tag = row_tag
         self._number = 0
+        self._told = False
         self.clear()
 
     def clear(self) -> None:
@@ -81,6 +86,8 @@ class Inbox:
         self._messages: deque[Message] = deque()
         self._by_id: dict[str, Message] = {}
         self._bytes = 0
+        self.dropped = 0
+        """Messages that made room for newer ones, since the last clear."""
         # A million Python tuples would take half a gigabyte; a block is one joined bytes object.
         self._blocks: deque[bytes] = deque(maxlen=self._keep_blocks)
         self._open_block: list[str] = []
@@ -103,11 +110,9 @@ class Inbox:
         message = Message(self._number, at, ses_id, submission)
         self._messages.append(message)
         self._by_id[ses_id] = message
-        self._bytes += len(submission.data)
+        self._bytes += _size(submission)
         while len(self._messages) > self._keep or self._bytes > self._keep_bytes:
-            oldest = self._messages.popleft()
-            del self._by_id[oldest.ses_id]
-            self._bytes -= len(oldest.submission.data)
+            self._drop_oldest()
         message_id = submission.tags.get(self.row_tag, "")
         for recipient in submission.recipients:
             self._open_block.append(f"{at:.6f}\t{recipient}\t{ses_id}\t{message_id}")
@@ -116,6 +121,19 @@ class Inbox:
                 self._open_block.clear()
         self._rows += len(submission.recipients)
         return message
+
+    def _drop_oldest(self) -> None:
+        oldest = self._messages.popleft()
+        del self._by_id[oldest.ses_id]
+        self._bytes -= _size(oldest.submission)
+        self.dropped += 1
+        if not self._told and self._keep >= _USUAL:  # who keeps fewer has asked for it
+            self._told = True
+            _log.warning(
+                "%s messages are kept, or %s MB of them: from here on the oldest make room (--keep, --keep-bytes)",
+                self._keep,
+                self._keep_bytes // (1024 * 1024),
+            )
 
     def get(self, ses_id: str) -> Message | None:
         return self._by_id.get(ses_id)
@@ -137,6 +155,11 @@ class Inbox:
         if first_block <= len(self._blocks):
             for line in self._open_block[skip_in_block:]:
                 yield _row(line)
+
+
+def _size(submission: Submission) -> int:
+    tags = sum(len(name) + len(value) for name, value in submission.tags.items())
+    return len(submission.data) + sum(map(len, submission.recipients)) + tags
 
 
 def _row(line: str) -> Row:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mailer.simulator.inbox import Message
     from mailer.simulator.service import Service
 
+_LONGEST_NAME = 60  # in any script, it stays below the 255 bytes that file systems take
 _DOWNLOAD = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
 
 
@@ -71,6 +72,7 @@ class InboxControl:
                 "messages": found,
                 "next": found[-1]["number"] if more else None,
                 "kept": len(self._service.inbox),
+                "dropped": self._service.inbox.dropped,
             }
         )
 
@@ -101,7 +103,7 @@ class InboxControl:
         index = request.path_params["index"]
         if index >= len(attachments):
             raise HTTPException(404, "the message has no such attachment")
-        name = quote(attachments[index]["filename"] or "attachment", safe="", errors="replace")
+        name = quote(_file_name(attachments[index]["filename"]), safe="", errors="replace")
         headers = _DOWNLOAD | {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         data = base64.b64decode(attachments[index]["content"])
         return Response(data, headers=headers, media_type="application/octet-stream")
@@ -111,6 +113,16 @@ class InboxControl:
         if message is None:
             raise HTTPException(404, "no such message is kept")
         return message
+
+
+def _file_name(given: str) -> str:
+    """A name that names no other folder, hides no part of itself, and is no longer than file systems take."""
+    last = given.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(each for each in last if each.isprintable() and each not in '<>:"|?*').strip(" .")
+    stem, dot, ending = kept.rpartition(".")
+    if len(kept) > _LONGEST_NAME:
+        kept = f"{stem[: _LONGEST_NAME - 11]}.{ending[:10]}" if dot else kept[:_LONGEST_NAME]
+    return kept or "attachment"
 
 
 def _has(message: Message, summary: Summary, words: list[str], *, bodies: bool) -> bool:

@@ -86,8 +86,18 @@ class Listener:
             connection.drop()
 
     @property
+    def listens_everywhere(self) -> bool:
+        return self._host in {"0.0.0.0", "::"}  # noqa: S104 - a comparison
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
     def address(self) -> str:
-        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+        """Where a client on this host connects to."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104
+        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
 
     def _connection(self) -> asyncio.BaseProtocol:
         connection = self._factory()

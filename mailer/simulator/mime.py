@@ -53,9 +53,13 @@ def read(data: bytes) -> Envelope:
     _check_once(headers.keys())
     sender = headers.get("From")
     named = [str(value) for name in ("To", "Cc", "Bcc") for value in headers.get_all(name, [])]
+    try:
+        addresses = getaddresses(named)
+    except RecursionError:  # a thousand brackets
+        raise Refused(BAD_REQUEST.saying("Illegal address")) from None
     return Envelope(
         sender=None if sender is None else mailbox(str(sender)),
-        recipients=tuple(address for _, address in getaddresses(named) if address),
+        recipients=tuple(address for _, address in addresses if address),
         tags=tags_of(str(headers.get("X-SES-MESSAGE-TAGS", ""))),
         configuration_set=_text_or_none(headers.get("X-SES-CONFIGURATION-SET")),
         data=_SES_HEADER.sub(b"", data[:head_length]) + data[head_length:],

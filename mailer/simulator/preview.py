@@ -11,16 +11,15 @@ from __future__ import annotations
 import base64
 import json
 import re
-from email import policy
-from email.message import EmailMessage
-from email.parser import BytesParser
 from html import escape
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from mailer.simulator import content
+from mailer.simulator.html_tokens import Start, Text, tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from mailer.simulator.inbox import Submission
 
 POLICY = (
@@ -36,7 +35,23 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_LEFT_OUT = frozenset({"script", "link", "meta", "base", "iframe", "frame", "object", "embed", "portal", "fencedframe"})
+_MOST_OF_PICTURES = 64 * 1024 * 1024
+_LEFT_OUT = frozenset(
+    {
+        *("script", "link", "meta", "base", "iframe", "frame", "frameset", "object", "embed", "portal", "fencedframe"),
+        # In these a browser reads by other rules than those of HTML, and a template is no part of the page.
+        *("svg", "math", "template", "noscript", "noembed", "noframes", "plaintext", "xmp"),
+    }
+)
+_NAME = re.compile(r"[a-z][a-z0-9:_-]{0,40}")
+_DOES_SOMETHING = re.compile(
+    r"on.*|.*href|ping|target|srcdoc|srcset|imagesrcset|poster|background|lowsrc|dynsrc|data|code.*|archive|classid"
+    r"|action|form.*|http-equiv|autofocus|autoplay|manifest|is|slot|nonce|download|shadowroot.*|attributionsrc"
+    r"|popover.*|command.*|invoke.*|access.*"
+)
+_DOCTYPE = re.compile(r"\s*<!doctype html", re.IGNORECASE)
+_LINKS = frozenset({"a", "area"})
+_HERE = "data:"
 _CID = re.compile(r"cid:([^\"'\s<>)]{1,500})")
 _PICTURE = re.compile(r"image/(?:png|jpeg|gif|webp|bmp)")
 
@@ -47,68 +62,55 @@ def html(submission: Submission) -> bytes | None:
     if found is None:
         return None
     if "cid:" in found:
-        pictures = _pictures(submission)
-        found = _CID.sub(lambda match: pictures.get(match[1], match[0]), found)
-    filtered = _Filter()
-    filtered.feed(found)
-    filtered.close()
-    return "".join(filtered.kept).encode(errors="replace")
+        found = _with_pictures(found, _pictures(submission))
+    return "".join(_filtered(found)).encode(errors="replace")
 
 
-class _Filter(HTMLParser):
-    """Passes HTML on as it is, but for the elements left out, what is in a script, and where links lead.
+def _with_pictures(text: str, pictures: Mapping[str, str]) -> str:
+    """One picture may be shown often, but not so often that its copies fill the memory."""
+    room = _MOST_OF_PICTURES
 
-    A link says so when the mouse is over it.
+    def picture(match: re.Match[str]) -> str:
+        nonlocal room
+        found = pictures.get(match[1], match[0])
+        room -= len(found)
+        return found if room >= 0 else "data:,"
+
+    return _CID.sub(picture, text)
+
+
+def _filtered(text: str) -> Iterator[str]:
+    """HTML written anew from what was understood of it, so that a browser can understand nothing else.
+
+    What is passed on as it is can be read in two ways: a `<style>` within `<svg>` holds no style sheet to a browser
+    but elements. Here every `<` that goes out begins a tag that was chosen, with attributes that were.
     """
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=False)
-        self.kept: list[str] = []
-        self._in_script = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._in_script = tag == "script"
-        if tag in {"a", "area"}:
-            self.kept.append(_link(tag, attrs))
-        elif tag not in _LEFT_OUT:
-            self.kept.append(self.get_starttag_text() or "")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self._in_script = False
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in_script = False
-        if tag not in _LEFT_OUT:
-            self.kept.append(f"</{tag}>")
-
-    def handle_data(self, data: str) -> None:
-        if not self._in_script:
-            self.kept.append(data)
-
-    def handle_entityref(self, name: str) -> None:
-        self.kept.append(f"&{name};")
-
-    def handle_charref(self, name: str) -> None:
-        self.kept.append(f"&#{name};")
-
-    def parse_marked_section(self, i: int, report: bool = True) -> int:
-        """``<![anything[`` is a comment to a browser; the standard library knows a few words and fails on others."""
-        try:
-            return super().parse_marked_section(i, report)
-        except AssertionError:
-            return self.parse_bogus_comment(i)
-
-    def handle_decl(self, decl: str) -> None:
-        self.kept.append(f"<!{decl}>")
+    if _DOCTYPE.match(text):
+        yield "<!DOCTYPE html>"
+    for token in tokens(text):
+        if isinstance(token, Text):
+            if token.of == "style":
+                # A style sheet knows no entities; an escape of its own is what a string in it may need.
+                yield token.text.replace("<", "\\3c ")
+            elif token.of in {"", "title", "textarea"}:
+                yield token.text.replace("<", "&lt;").replace(">", "&gt;")
+        elif _NAME.fullmatch(token.tag) and token.tag not in _LEFT_OUT:
+            yield _written(token) if isinstance(token, Start) else f"</{token.tag}>"
 
 
-def _link(tag: str, attributes: list[tuple[str, str | None]]) -> str:
-    kept = {name: value or "" for name, value in attributes if name not in {"href", "xlink:href", "ping", "target"}}
-    target = next((value for name, value in attributes if name in {"href", "xlink:href"}), None)
-    if target is not None:
+def _written(start: Start) -> str:
+    """The tag with those of its attributes that do nothing. A link says where it led when the mouse is over it."""
+    given = start.attributes
+    kept = {
+        name: value for name, value in given.items() if _NAME.fullmatch(name) and not _DOES_SOMETHING.fullmatch(name)
+    }
+    if not kept.get("src", _HERE).startswith(_HERE):
+        del kept["src"]
+    target = given.get("href", given.get("xlink:href"))
+    if start.tag in _LINKS and target is not None:
         kept |= {"href": "#", "title": target}
-    return f"<{tag}{''.join(f' {name}={chr(34)}{escape(value)}{chr(34)}' for name, value in kept.items())}>"
+    attributes = "".join(f' {name}="{escape(value)}"' for name, value in kept.items())
+    return f"<{start.tag}{attributes}>"
 
 
 def _pictures(submission: Submission) -> dict[str, str]:
@@ -121,12 +123,13 @@ def _pictures(submission: Submission) -> dict[str, str]:
             if each.get("ContentId")
         }
     try:
-        message = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(submission.data)
+        message = content.mime(submission.data)
+        parts = () if message is None else message.walk()
         return {
             str(part["Content-ID"]).strip().strip("<>"): _data_url(
                 part.get_content_type(), base64.b64encode(bytes(part.get_payload(decode=True) or b"")).decode()
             )
-            for part in message.walk()
+            for part in parts
             if part["Content-ID"] and not part.is_multipart()
         }
     except Exception:  # noqa: BLE001 - on broken MIME the standard library's parser raises whatever it runs into

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import json
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -17,15 +18,20 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from mailer.simulator import snapshot
+from mailer.guard import checked_name
+from mailer.simulator import log, snapshot
 from mailer.simulator.account import Terms
 from mailer.simulator.api import Api
 from mailer.simulator.control import Control
 from mailer.simulator.credentials import SmtpLogins
+from mailer.simulator.crowd import Crowd
+from mailer.simulator.doors import Doors
 from mailer.simulator.events.outcomes import Outcomes
+from mailer.simulator.guard import SimulatorGuard
 from mailer.simulator.http import HttpProtocol
 from mailer.simulator.latency import Latency
 from mailer.simulator.listener import Listener, keep_outages
+from mailer.simulator.reading import Budget
 from mailer.simulator.service import Service
 from mailer.simulator.smtp import SmtpDoor
 
@@ -35,6 +41,9 @@ if TYPE_CHECKING:
     from mailer.simulator.certificate import Certificate
     from mailer.simulator.events.destination import Destination
     from mailer.simulator.faults import Fault
+
+
+_OTHER_DESCRIPTORS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +92,24 @@ class Options:
     stop_with_stdin: bool = False
     """End when standard input ends: a simulator started by a test must not outlive it, however the test dies."""
     allow_remote: bool = False
+    allow_host: tuple[str, ...] = ()
+    """Names under which it may be reached, besides loopback's and the address that it listens on."""
+    allow_webhook: tuple[str, ...] = ()
+    """Hosts that webhooks may lead to, besides loopback and those of ``destinations``."""
+    connections: int = 2000
+    """Open at once over HTTP, and as many over SMTP."""
+    http_idle_seconds: float = 60.0
+    """How long an HTTP client may keep us waiting."""
     save: Path | None = None
     """State is kept in this file, and taken from it at the start."""
 
     def __post_init__(self) -> None:
         if self.keep < 0 or self.keep_bytes < 0 or self.keep_rows < 0:
             raise ValueError("keep, keep-bytes and keep-rows must not be negative")
+        if self.connections < 1 or not self.http_idle_seconds > 0:
+            raise ValueError("connections must be at least 1, and http-idle-seconds above 0")
+        for name in self.allow_host:
+            checked_name(name)
         if not self.allow_remote and not _is_loopback(self.host):
             raise ValueError(
                 f"{self.host} is not a loopback address: anyone there could read the mail. "
@@ -98,6 +119,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT. Prints one JSON line (``{"http": "http://127.0.0.1:9025", ...}``) when ready."""
+    log.begin()
     uvloop.run(_serve(options))
 
 
@@ -121,18 +143,23 @@ async def _serve(options: Options) -> None:
         configuration_sets=options.configuration_sets,
         outcomes=options.outcomes,
         destinations=options.destinations,
+        allow_webhook=options.allow_webhook,
         region=options.region,
     )
     async with AsyncExitStack() as stack:
         if options.save is not None:
             _restore(service, options.save)
-        ready, listeners = await _listen(options, service, stack)
+        crowd = Crowd(_room(options.connections))
+        ready, listeners = await _listen(options, service, crowd, stack)
         if options.save is not None:
             stack.callback(snapshot.save, service, options.save)
         _announce(ready, options.ready_file)
         # A background task that fails ends the process: a simulator without it would go on, and not do as it was told.
         async with asyncio.TaskGroup() as tasks:
-            kept = [tasks.create_task(keep_outages(listeners, service.faults))]
+            kept = [
+                tasks.create_task(keep_outages(listeners, service.faults)),
+                tasks.create_task(crowd.keep_moving()),
+            ]
             if options.save is not None:
                 kept.append(tasks.create_task(snapshot.keep_saving(service, options.save)))
             await stop.wait()
@@ -147,7 +174,9 @@ def _restore(service: Service, path: Path) -> None:
         sys.exit(str(error))
 
 
-async def _listen(options: Options, service: Service, stack: AsyncExitStack) -> tuple[dict[str, str], list[Listener]]:
+async def _listen(
+    options: Options, service: Service, crowd: Crowd, stack: AsyncExitStack
+) -> tuple[dict[str, str], list[Listener]]:
     """Open every listener asked for; what the ready line says of them, and they."""
     certificate = _certificate(options, stack)
     ready: dict[str, str] = {}
@@ -155,10 +184,19 @@ async def _listen(options: Options, service: Service, stack: AsyncExitStack) -> 
         ready["ca_file"] = str(certificate.ca_file)
 
     api = Api(service, options.region)
-    control = Control(service, options.region, any_host=options.allow_remote).application()
+    budget = Budget()
+    doors = Doors(
+        service,
+        guard=SimulatorGuard(api.refuse, options.allow_host),
+        api=api.handle,
+        control=Control(service, options.region).application(),
+        crowd=crowd,
+        budget=budget,
+        idle_seconds=options.http_idle_seconds,
+    )
     http = Listener(
         "http",
-        lambda: HttpProtocol(service, api.handle, control),
+        lambda: HttpProtocol(doors),
         options.host,
         options.port,
         certificate.context() if certificate is not None and options.tls else None,
@@ -170,6 +208,8 @@ async def _listen(options: Options, service: Service, stack: AsyncExitStack) -> 
             SmtpLogins(service.secrets, options.region),
             options.region,
             certificate.context(),
+            Crowd(crowd.most),
+            budget,
             insecure=options.smtp_insecure,
             idle_seconds=options.smtp_idle_seconds,
         )
@@ -183,8 +223,11 @@ async def _listen(options: Options, service: Service, stack: AsyncExitStack) -> 
         await listener.open()
         stack.callback(listener.close)
         ready[name] = listener.address
-    ready["http"] = f"{'https' if options.tls else 'http'}://{http.address}"
-    service.subscriptions.start(ready["http"])
+    scheme = "https" if options.tls else "http"
+    ready["http"] = f"{scheme}://{http.address}"
+    # Subscribers may be on other hosts, which know us by the name that we were given.
+    named = http.listens_everywhere and options.allow_host
+    service.subscriptions.start(f"{scheme}://{options.allow_host[0]}:{http.port}" if named else ready["http"])
     stack.callback(service.subscriptions.stop)
     return ready, list(listeners.values())
 
@@ -196,7 +239,17 @@ def _certificate(options: Options, stack: AsyncExitStack) -> Certificate | None:
     from mailer.simulator.certificate import Certificate  # noqa: PLC0415
 
     directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="ses-simulator-"))
-    return Certificate.make(Path(directory), [options.host])
+    return Certificate.make(Path(directory), [options.host, *options.allow_host])
+
+
+def _room(connections: int) -> int:
+    """For so many there are descriptors, over HTTP and over SMTP each; as many are made available as may be."""
+    wanted = 2 * connections + _OTHER_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(1, min(connections, (most - _OTHER_DESCRIPTORS) // 2))
 
 
 def _read_until_end(stop: asyncio.Event) -> None:

@@ -59,6 +59,7 @@ class Service:
         configuration_sets: Sequence[str] = (),
         outcomes: Outcomes | None = None,
         destinations: Sequence[Destination] = (),
+        allow_webhook: Sequence[str] = (),
         region: str = "us-east-1",
         clock: Clock | None = None,
     ) -> None:
@@ -76,7 +77,14 @@ class Service:
         self.events.listeners.append(reputation.learn)
         self.sqs = Sqs(self.clock, random, events_kept)
         self.subscriptions = Subscriptions(
-            destinations, self.events, self.sqs, self.clock, random, region=region, keep=events_kept
+            destinations,
+            self.events,
+            self.sqs,
+            self.clock,
+            random,
+            region=region,
+            keep=events_kept,
+            allowed=allow_webhook,
         )
         self.attempts = Attempts(keep)
         self.faults = Faults(faults, random)

@@ -238,7 +238,9 @@ def test_what_is_half_read_at_a_reset_does_not_arrive_later() -> None:
     with Simulator(smtp_insecure=True) as simulator, smtplib.SMTP(*simulator.smtp, timeout=30) as client:
         simulator.add_fault("slow-read", bytes_per_second=1000, count=2)
         body = json.dumps(mail("late@example.com")).encode() + b" " * 1000
-        request = b"POST /v2/email/outbound-emails HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        request = b"POST /v2/email/outbound-emails HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(
+            body
+        )
         client.ehlo()
         client.mail("a@example.com")
         client.rcpt("late@example.com")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -10,6 +11,12 @@ from mailer.simulator.events.event import KINDS, NOTIFIED, Format, Kind
 
 if TYPE_CHECKING:
     from mailer.simulator.events.event import Event
+
+
+_TOPIC = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_URL = re.compile(r"[!-~]{1,2000}")
+_A_DAY = 86_400.0
+_AN_HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,11 @@ class Destination:
             raise ValueError(f"signature_version must be 1 or 2, not {self.signature_version!r}")
         if unknown := set(self.events or ()) - set(KINDS):
             raise ValueError(f"events are {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
-        if self.retries < 0 or not self.retry_seconds >= 0 or not self.timeout_seconds > 0:
-            raise ValueError("retries, retry_seconds and timeout_seconds must not be negative")
+        if not _TOPIC.fullmatch(self.topic):
+            raise ValueError(f"{self.topic[:100]!r} is not the name of a topic: at most 256 letters, digits, - and _")
+        paces = 0 <= self.retry_seconds <= _A_DAY and 0 < self.timeout_seconds <= _AN_HOUR
+        if not (paces and 0 <= self.retries <= 100):
+            raise ValueError("retries are 0 to 100, retry_seconds a day at most, timeout_seconds above 0 and an hour")
 
     def wants(self, event: Event) -> bool:
         return (
@@ -118,7 +128,8 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
 def _is_url(target: str) -> bool:
     try:
         url = urlsplit(target)
-        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+        plain = _URL.fullmatch(target) is not None and "@" not in url.netloc
+        return plain and url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
     except ValueError:  # a port that is none
         return False
 

@@ -205,4 +205,8 @@ def _made(submission: Submission, subject: str) -> list[tuple[str, str]]:
 
 
 def _addresses(value: str) -> list[str]:
-    return [f"{name} <{address}>" if name else address for name, address in getaddresses([value])]
+    try:
+        found = getaddresses([value])
+    except RecursionError:  # a thousand brackets
+        return []
+    return [f"{name} <{address}>" if name else address for name, address in found]

@@ -6,8 +6,10 @@ import json
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mailer.simulator.events import sns
+from mailer.simulator.events.reach import Reach
 from mailer.simulator.events.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -22,8 +24,14 @@ if TYPE_CHECKING:
     from mailer.simulator.events.sqs import Sqs
 
 
+_MOST = 100
+
+
 class Subscriptions:
-    """Listens to the publisher. ``start`` subscribes those given at the start, once it is known where we listen."""
+    """Listens to the publisher. ``start`` subscribes those given at the start, once it is known where we listen.
+
+    Webhooks lead to loopback, to the hosts of those given at the start, and to those that are ``allowed``.
+    """
 
     def __init__(
         self,
@@ -35,8 +43,11 @@ class Subscriptions:
         *,
         region: str,
         keep: int,
+        allowed: Sequence[str] = (),
     ) -> None:
         self._initial = destinations
+        named = [urlsplit(each.target).hostname or "" for each in destinations if each.kind == "webhook"]
+        self._reach = Reach([*allowed, *named])
         self._publisher = publisher
         self._sqs = sqs
         self._clock = clock
@@ -70,7 +81,11 @@ class Subscriptions:
             self.add(destination, confirmed=destination in confirmed)
 
     def add(self, destination: Destination, *, confirmed: bool = False) -> dict[str, Any]:
-        """Subscribe, and answer as ``to_json`` does for it."""
+        """Subscribe, and answer as ``to_json`` does for it. ValueError where that may not be."""
+        if len(self._webhooks) + len(self._queues) >= _MOST:
+            raise ValueError(f"there are {_MOST} destinations already: remove one")
+        if destination.kind == "webhook":
+            self._reach.check(destination.target)
         number = next(self._numbers)
         topic = self.sns.topic(self._region, destination.topic)
         if destination.kind == "queue":
@@ -79,7 +94,7 @@ class Subscriptions:
             if destination.announce:
                 self._put(destination, queue, sns.VALIDATED)
         else:
-            webhook = Webhook(destination, topic, self.sns, self._clock, self._keep)
+            webhook = Webhook(destination, topic, self.sns, self._clock, self._reach, self._keep)
             webhook.confirmed = webhook.confirmed or confirmed
             self._webhooks[number] = webhook
             webhook.start()

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from mailer.simulator.events import sns
 
 if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
     from mailer.simulator.clock import Clock
     from mailer.simulator.events.destination import Destination
+    from mailer.simulator.events.reach import Reach
 
 _TOO_MANY_REQUESTS = 429
 _LONGEST_ANSWER = 64 * 1024
+_MOST_BYTES_WAITING = 64 * 1024 * 1024
+_MOST_RETRIES = 1000
 
 
 class NotDelivered(Exception):
@@ -37,13 +43,16 @@ class _Post(NamedTuple):
 
 
 class Webhook:
-    """One endpoint. At most ``keep`` messages wait for it; the oldest make room.
+    """One endpoint. At most ``keep`` messages wait for it, and 64 MB; the oldest make room.
 
     What is published before the subscription is confirmed is lost, as with SNS.
     """
 
-    def __init__(self, destination: Destination, topic: str, sender: sns.Sns, clock: Clock, keep: int) -> None:
+    def __init__(
+        self, destination: Destination, topic: str, sender: sns.Sns, clock: Clock, reach: Reach, keep: int
+    ) -> None:
         self.destination = destination
+        self._reach = reach
         self.topic = topic
         self._sns = sender
         self._clock = clock
@@ -56,6 +65,7 @@ class Webhook:
         self.dropped = 0
         self.last_error: str | None = None
         self._waiting: deque[_Post] = deque()
+        self._bytes = 0
         self._retries: list[asyncio.TimerHandle] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -66,7 +76,7 @@ class Webhook:
             self.send(sns.VALIDATED, sns.SUBJECT)
 
     def stop(self) -> None:
-        self._waiting.clear()
+        self._forget()
         for timer in self._retries:
             timer.cancel()
         if self._task is not None:
@@ -84,7 +94,7 @@ class Webhook:
 
     def unsubscribe(self) -> None:
         self.confirmed = False
-        self._waiting.clear()
+        self._forget()
 
     def send(self, text: str, subject: str | None) -> None:
         if self.confirmed:
@@ -102,22 +112,33 @@ class Webhook:
         }
 
     def _post_later(self, post: _Post) -> None:
-        if len(self._waiting) >= self._keep:
-            self._waiting.popleft()
-            self.dropped += 1
         self._waiting.append(post)
+        self._bytes += len(post.text)
+        while len(self._waiting) > self._keep or self._bytes > _MOST_BYTES_WAITING:
+            self._take()
+            self.dropped += 1
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._post_all())
 
+    def _take(self) -> _Post:
+        post = self._waiting.popleft()
+        self._bytes -= len(post.text)
+        return post
+
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._bytes = 0
+
     async def _post_all(self) -> None:
         while self._waiting:
-            post = self._waiting.popleft()
+            post = self._take()
             try:
                 async with asyncio.timeout(self.destination.timeout_seconds):
-                    await _post(self.destination.target, *self._written(post))
+                    await _post(self.destination.target, self._reach, *self._written(post))
             except (OSError, ValueError, NotDelivered) as error:  # a timeout is an OSError, no host name a ValueError
                 self.last_error = str(error) or type(error).__name__
-                if post.retries_left and not (isinstance(error, NotDelivered) and not error.again):
+                final = isinstance(error, NotDelivered) and not error.again
+                if post.retries_left and not final and len(self._retries) < min(self._keep, _MOST_RETRIES):
                     self._again(post)
                 else:
                     self.failed += 1
@@ -159,15 +180,10 @@ class Webhook:
         return headers, text.encode()
 
 
-async def _post(url: str, headers: dict[str, str], body: bytes) -> None:
-    """One POST on a connection of its own, or ``NotDelivered``."""
+async def _post(url: str, reach: Reach, headers: dict[str, str], body: bytes) -> None:
+    """One POST on a connection of its own, or ``NotDelivered``. Where an answer leads on, nobody follows."""
     address = urlsplit(url)
-    secure = address.scheme == "https"
-    reader, writer = await asyncio.open_connection(
-        address.hostname,
-        address.port or (443 if secure else 80),
-        ssl=_any_certificate() if secure else None,
-    )
+    reader, writer = await _connect(address, reach)
     try:
         target = (address.path or "/") + (f"?{address.query}" if address.query else "")
         lines = [f"POST {target} HTTP/1.1", f"Host: {address.netloc}", f"Content-Length: {len(body)}"]
@@ -188,6 +204,17 @@ async def _post(url: str, headers: dict[str, str], body: bytes) -> None:
         # SNS tries again after a server's error or a throttle; another 4xx it takes as the last word.
         again = not 400 <= status < 500 or status == _TOO_MANY_REQUESTS
         raise NotDelivered(f"{url} answered {status}", again=again)
+
+
+async def _connect(address: SplitResult, reach: Reach) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    secure = address.scheme == "https"
+    host, port = address.hostname or "", address.port or (443 if secure else 80)
+    options: dict[str, Any] = {"ssl": _any_certificate(), "server_hostname": host} if secure else {}
+    *others, last = await reach.addresses(host, port)
+    for each in others:
+        with suppress(OSError):
+            return await asyncio.open_connection(each, port, **options)
+    return await asyncio.open_connection(last, port, **options)
 
 
 def _any_certificate() -> ssl.SSLContext:

@@ -48,7 +48,7 @@ export async function refresh() {
   next = found.next;
   byId("older").disabled = next === null;
   byId("newer").disabled = pages.length === 1;
-  byId("page").textContent = found.messages.length ? `page ${pages.length} · ${count(found.kept)} kept` : found.kept ? "nothing found" : "no mail yet";
+  byId("page").textContent = found.messages.length ? `page ${pages.length} · ${count(found.kept)} kept${found.dropped ? `, ${count(found.dropped)} older dropped` : ""}` : found.kept ? "nothing found" : "no mail yet";
   byId("reader").querySelector("#first")?.toggleAttribute("hidden", found.kept > 0);
   byId("reader").querySelector("#choose")?.toggleAttribute("hidden", found.kept === 0);
   const now = byId("region").value + JSON.stringify(found.messages);
@@ -161,7 +161,7 @@ function attached(message) {
     element(
       "tr",
       {},
-      element("td", {}, element("a", { href: `/_sim/messages/${encodeURIComponent(message.ses_id)}/attachments/${index}`, download: each.filename || "attachment" }, each.filename || "(no name)")),
+      element("td", {}, element("a", { href: `/_sim/messages/${encodeURIComponent(message.ses_id)}/attachments/${index}`, download: "" }, each.filename || "(no name)")),
       element("td", {}, each.content_type),
       element("td", {}, size(each.size)),
     ),

@@ -1,0 +1,51 @@
+"""Where webhooks may lead: to this host's loopback, and to hosts that were named at the start.
+
+Whoever may speak to the control API must not make us ask other hosts for them: a metadata service, a router, whatever
+listens in the network that we are in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Reach:
+    """``hosts`` are names and addresses, as URLs write them."""
+
+    def __init__(self, hosts: Iterable[str] = ()) -> None:
+        self._hosts = frozenset(host.strip().lower().strip("[]") for host in hosts)
+
+    def check(self, url: str) -> None:
+        """ValueError where a webhook may not lead."""
+        host = (urlsplit(url).hostname or "").lower()
+        if host not in self._hosts and not _is_loopbacks(host):
+            raise ValueError(
+                f"a webhook to {host} may only be set at the start: webhooks lead to loopback, and to the hosts that "
+                f"--allow-webhook names (--allow-webhook {host})"
+            )
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Addresses of ``host`` to connect to as they are: a name that is asked for twice may be another host's."""
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+        if host.lower() not in self._hosts:
+            addresses = [each for each in addresses if ipaddress.ip_address(each).is_loopback]
+        if not addresses:
+            raise OSError(f"{host} is not at an address of loopback")
+        return addresses
+
+
+def _is_loopbacks(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
