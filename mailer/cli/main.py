@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from mailer.cli.application import new_app
+from mailer.cli.printed import echo
 from mailer.errors import InvalidMessage, InvalidRequest, MailerError, SettingsError
 
 COMMANDS = {
@@ -29,6 +30,7 @@ COMMANDS = {
     "resume": "Send again what was paused, and try again what SES has stopped.",
     "rate": "Show the account's rate, or set it for all hosts at run time.",
     "simulate": "Run the SES simulator alone.",
+    "flower": "Run Flower alone, kept from other web pages.",
     "valkey": "Run the embedded Valkey alone.",
     "bench": "Find out how fast this host can send, what limits it, and how many processes and threads a rate takes.",
     "demo": "Watch a few thousand messages flow through all of it in half a minute.",
@@ -39,6 +41,7 @@ _MODULES = {"import": "csv_import"}
 _EXTRAS = {
     "up": "local,simulator,flower",
     "simulate": "simulator",
+    "flower": "flower",
     "bench": "local,simulator",
     "demo": "local,simulator,flower,plot",
 }
@@ -131,4 +134,4 @@ def _say_usage(error: Any) -> None:
 
 def _say(error: object) -> None:
     for line in (str(error), *getattr(error, "__notes__", ())):
-        typer.echo(f"mailer: {line}", err=True)
+        echo(f"mailer: {line}", err=True)  # what stands in an error, anybody may have written

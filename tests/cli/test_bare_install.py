@@ -66,7 +66,7 @@ def test_a_plain_install_has_all_that_a_worker_and_a_producer_import(bare: Path)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", ["up", "simulate", "bench", "demo"])
+@pytest.mark.parametrize("command", ["up", "simulate", "flower", "bench", "demo"])
 def test_a_command_that_needs_more_says_what_to_install(bare: Path, command: str) -> None:
     done = run(bare, "-c", "from mailer.cli.main import main; main()", command, "--help")
     assert done.returncode == 2, done.stderr
