@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from mailer.bulk import SendManyResult
 from mailer.cli import options
 from mailer.cli.application import new_app
+from mailer.cli.printed import echo
 from mailer.cli.producer import open_producer
 from mailer.errors import InvalidMessage
 from mailer.importing import CsvRecipients, import_csv
@@ -117,7 +118,7 @@ def import_(
     if bad:
         typer.echo(f"mailer: {bad:,} {'row was' if bad == 1 else 'rows were'} bad and skipped: see {report}", err=True)
     if bad and not sent.accepted and not sent.duplicates:
-        typer.echo(f"mailer: no row could be sent.{_first(rows)}", err=True)
+        echo(f"mailer: no row could be sent.{_first(rows)}", err=True)
         raise typer.Exit(1)
 
 

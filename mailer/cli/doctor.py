@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -12,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mailer.cli.application import new_app
+from mailer.cli.console import PlainConsole
+from mailer.cli.printed import json_line
 from mailer.doctor.examination import Wanted, examine
 from mailer.doctor.finding import Finding, Level
 from mailer.settings import current
@@ -47,9 +48,9 @@ def doctor(
         fields = [
             {"about": each.about, "level": each.level, "text": each.text, "remedy": each.remedy} for each in found
         ]
-        typer.echo(json.dumps({"ok": not _problems(found), "findings": fields}, ensure_ascii=False))
+        typer.echo(json_line({"ok": not _problems(found), "findings": fields}))
     else:
-        console = Console(highlight=False)
+        console = PlainConsole()
         with console.status("") as status:
             found = list(_told(console, examine(settings, wanted, lambda what: status.update(f"Looking at {what}"))))
         console.print(_summary(found))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mailer.address import parse
 from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
+from mailer.cli.console import PlainConsole
 from mailer.cli.moments import shown
+from mailer.cli.printed import json_line
 from mailer.cli.progress import counting
 from mailer.cli.show import STATE_STYLES
 from mailer.history import History, histories_to
@@ -39,15 +39,15 @@ def find(
     latest, more = found[:limit], len(found) - limit
     if as_json:
         for history in latest:
-            typer.echo(json.dumps(history.to_json(), ensure_ascii=False))
+            typer.echo(json_line(history.to_json()))
         return
     if not latest:
         kept = f"of the last {settings.record_hours:g} hours" if settings.record_hours else "(none are kept)"
         typer.echo(f"No message to {address}, neither in the queue nor in the records {kept}.")
         return
-    console = Console(highlight=False)
+    console = PlainConsole()
     # A file or a pipe has no width: nothing is cut off for it.
-    console = console if console.is_terminal else Console(highlight=False, width=max(console.width, 400))
+    console = console if console.is_terminal else PlainConsole(width=max(console.width, 400))
     console.print(_table(latest))
     typer.echo("\nmailer show MESSAGE says more of one.")
     if more > 0:

@@ -11,6 +11,7 @@ from mailer.broker.keys import Keys
 from mailer.cli import moments
 from mailer.cli.account import open_redis, who
 from mailer.cli.application import new_app
+from mailer.cli.printed import echo
 from mailer.cli.status import rate_line
 from mailer.errors import InvalidRequest
 from mailer.monitor import read_status
@@ -50,6 +51,6 @@ def rate(
             end = None if until is None else moments.ahead("--until", until)
             limits.set_rate(client, keys, per_second, until=end, reason=reason, by=who())
         state = read_status(client, settings)
-        typer.echo(rate_line(state.rate, state.at))
+        echo(rate_line(state.rate, state.at))
         for difference in state.differences:
-            typer.echo(str(difference))
+            echo(difference)

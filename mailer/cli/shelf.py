@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,9 @@ from mailer.broker.shelf import Dropped, Filter, Shelf, ShelfName, Which
 from mailer.cli import moments
 from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
+from mailer.cli.console import PlainConsole
 from mailer.cli.filters import Filters, filtered
+from mailer.cli.printed import echo, json_line
 from mailer.cli.shelved import NOUNS, as_json, details, table
 from mailer.errors import InvalidRequest, NotFound, Unwritable
 
@@ -55,7 +56,7 @@ def list_(
         messages = shelf.messages(which, latest_first=name != "scheduled")
         if lines:
             for message in islice(messages, limit or None):
-                typer.echo(json.dumps(as_json(message, reveal=reveal), ensure_ascii=False))
+                typer.echo(json_line(as_json(message, reveal=reveal)))
             return
         shown = list(islice(messages, limit or None))
         if not shown:
@@ -73,7 +74,7 @@ def show(ctx: typer.Context, name: Name, lines: AsJson = False, reveal: Reveal =
         message = shelf.get(name)
         if lines:
             found = as_json(message, reveal=reveal, fetch_content=shelf.content)
-            typer.echo(json.dumps(found, ensure_ascii=False))
+            typer.echo(json_line(found))
         else:
             _console().print(details(message, shelf.content, reveal=reveal))
 
@@ -274,10 +275,10 @@ def _tell_missing(name: ShelfName, missing: list[str]) -> None:
 
 
 def _console() -> Console:
-    console = Console(highlight=False)
+    console = PlainConsole()
     # A file or a pipe has no width: nothing is cut off for it.
-    return console if console.is_terminal else Console(highlight=False, width=max(console.width, 400))
+    return console if console.is_terminal else PlainConsole(width=max(console.width, 400))
 
 
 def _err(text: str) -> None:
-    typer.echo(text, err=True)
+    echo(text, err=True)

@@ -12,6 +12,7 @@ from rich.text import Text
 from mailer.address import mask_addresses
 from mailer.broker.shelved import Reason, Shelved
 from mailer.cli.moments import shown
+from mailer.cli.printed import plain
 from mailer.errors import InvalidMessage
 from mailer.message import Message
 
@@ -150,4 +151,4 @@ def _masked(text: str, *, reveal: bool) -> str:
 
 def _text(value: str) -> Text:
     """As it is, and nothing in it that a terminal would obey."""
-    return Text("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in value))
+    return Text(plain(value.replace("\n", "\N{REPLACEMENT CHARACTER}")))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
+from mailer.cli.console import PlainConsole
 from mailer.cli.moments import shown
+from mailer.cli.printed import json_line
 from mailer.cli.progress import counting
 from mailer.history import Event, History, history_of
 
@@ -62,9 +63,9 @@ def show(
         )
         raise typer.Exit(1)
     if as_json:
-        typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
+        typer.echo(json_line(found.to_json()))
     else:
-        Console(highlight=False).print(_shown(found))
+        PlainConsole().print(_shown(found))
 
 
 def _state_in_words(history: History) -> Text:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
+from mailer.cli.console import PlainConsole
 from mailer.cli.moments import shown
+from mailer.cli.printed import json_line
 from mailer.monitor import AccountStatus, LaneStatus, Quota, Rate, RestingHost, read_status
 
 app = new_app()
@@ -62,7 +63,8 @@ def status(
                 while True:
                     _print(read_status(client, settings), as_json)
                     time.sleep(every)
-            with Live(_shown(read_status(client, settings)), auto_refresh=False, transient=False) as live:
+            first = _shown(read_status(client, settings))
+            with Live(first, console=PlainConsole(), auto_refresh=False, transient=False) as live:
                 while True:
                     time.sleep(every)
                     live.update(_shown(read_status(client, settings)), refresh=True)
@@ -72,9 +74,9 @@ def status(
 
 def _print(state: AccountStatus, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(state.to_json(), ensure_ascii=False))
+        typer.echo(json_line(state.to_json()))
     else:
-        Console(highlight=False).print(_shown(state))
+        PlainConsole().print(_shown(state))
 
 
 def _shown(state: AccountStatus) -> RenderableType:
