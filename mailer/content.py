@@ -27,11 +27,12 @@ from mailer.message import (
     check_tags,
     encoded_bytes,
 )
-from mailer.template import GROWTH, Template, compiled
+from mailer.template import GROWTH, MAX_CHARS, MAX_TOKENS, Meter, Template, compiled
 from mailer.unsubscribe import check_uris, unsubscribe_headers
 
 _VERSION = 1
 _HASH_CHARS = 32
+_BYTES_PER_TOKEN = 500
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Content:
                 f"SES takes {MAX_HEADERS}: remove some",
             )
         if not (self.templates and self._templates.headed):
-            self._render_headed({})
+            self._render_headed({}, Meter())
         check_size(self.subject, self.text, self.html, self.headers, self.attachments)
 
     @cached_property
@@ -160,6 +161,11 @@ class Content:
         """The variables that the templates may ask for."""
         return frozenset().union(*(template.names for template in self._templates.all))
 
+    @property
+    def weight(self) -> int:
+        """The bytes that its templates take in memory once they are compiled, about."""
+        return self._templates.tokens * _BYTES_PER_TOKEN if self.templates else 0
+
     def check(self, variables: Mapping[str, object], encoded: str) -> None:
         """Raises InvalidMessage if `render` would for these ``variables``, whose JSON is ``encoded``.
 
@@ -177,30 +183,35 @@ class Content:
 
     def _check(self, variables: Mapping[str, object], encoded: str) -> None:
         templates = self._templates
+        made = templates.uses * len(encoded) * GROWTH
         safe = (
-            variables.keys() >= self.names
-            and all(type(value) in _SCALARS for value in variables.values())
-            and (templates.static_bytes + templates.uses * len(encoded)) * GROWTH < templates.room
+            templates.total
+            and all(type(variables.get(name)) in _SCALARS for name in self.names)
+            and made < MAX_CHARS
+            and templates.static_bytes * GROWTH + made < templates.room
             and "\\u0000" not in encoded
         )
-        if not (safe and templates.bodies_total):
+        if not safe:
             # As the worker will have them: without a defaultdict's defaults, an Enum's name and other Python.
             self.render("", Address("", "x", "example.com"), json.loads(encoded))
         elif templates.headed:
-            self._render_headed(variables)
+            self._render_headed(variables, Meter())
 
-    def render(self, message_id: str, to: Address, variables: Mapping[str, object]) -> Message:
-        """The message to one recipient.
+    def render(
+        self, message_id: str, to: Address, variables: Mapping[str, object], meter: Meter | None = None
+    ) -> Message:
+        """The message to one recipient. ``meter`` bounds what its templates may do.
 
         What templates may have introduced is checked again: a line break in a rendered subject or header raises
-        InvalidMessage, as does an undefined variable and a mail over 40 MB.
+        InvalidMessage, as does a missing variable and a mail over 40 MB.
         """
-        subject, headers = self._render_headed(variables)
+        meter = meter or Meter()
+        subject, headers = self._render_headed(variables, meter)
         text, html = self.text, self.html
         if self.templates:
             templates = self._templates
-            text = templates.text.render(variables) if templates.text else None
-            html = templates.html.render(variables) if templates.html else None
+            text = templates.text.render(variables, meter) if templates.text else None
+            html = templates.html.render(variables, meter) if templates.html else None
             check_bodies(text, html)
             check_size(subject, text, html, headers, self.attachments)
         return Message(
@@ -217,14 +228,16 @@ class Content:
             tags=self.tags,
         )
 
-    def _render_headed(self, variables: Mapping[str, object]) -> tuple[str, tuple[tuple[str, str], ...]]:
+    def _render_headed(self, variables: Mapping[str, object], meter: Meter) -> tuple[str, tuple[tuple[str, str], ...]]:
         if not self.templates:
             return self.subject, self.headers + self._literal_unsubscribe
         templates = self._templates
-        subject = check_subject(templates.subject.render(variables))
-        headers = tuple((name, check_header_value(name, value.render(variables))) for name, value in templates.headers)
+        subject = check_subject(templates.subject.render(variables, meter))
+        headers = tuple(
+            (name, check_header_value(name, value.render(variables, meter))) for name, value in templates.headers
+        )
         if templates.unsubscribe:
-            headers += unsubscribe_headers(tuple(uri.render(variables) for uri in templates.unsubscribe))
+            headers += unsubscribe_headers(tuple(uri.render(variables, meter) for uri in templates.unsubscribe))
         return subject, headers
 
     @cached_property
@@ -240,24 +253,35 @@ class _Templates:
     """The compiled templates of one content."""
 
     def __init__(self, content: Content) -> None:
-        self.subject = compiled(content.subject, "subject")
-        self.text = None if content.text is None else compiled(content.text, "text")
-        self.html = None if content.html is None else compiled(content.html, "html")
-        self.headers = tuple((name, compiled(value, f"headers[{name}]")) for name, value in content.headers)
-        self.unsubscribe = tuple(compiled(uri, "list_unsubscribe") for uri in content.list_unsubscribe)
+        self.tokens = 0
+        self.subject = self._compiled(content.subject, "subject")
+        self.text = None if content.text is None else self._compiled(content.text, "text")
+        self.html = None if content.html is None else self._compiled(content.html, "html")
+        self.headers = tuple((name, self._compiled(value, f"headers[{name}]")) for name, value in content.headers)
+        self.unsubscribe = tuple(self._compiled(uri, "list_unsubscribe") for uri in content.list_unsubscribe)
         bodies: list[Template] = [body for body in (self.text, self.html) if body is not None]
         headed = [self.subject, *(value for _, value in self.headers), *self.unsubscribe]
         self.all = tuple(headed + bodies)
         self.headed = any(template.names or not template.total for template in headed)
-        self.bodies_total = all(template.total for template in bodies)
-        self.uses = sum(template.source.count("{{") for template in self.all)
+        self.total = all(template.total for template in self.all)
+        self.uses = sum(template.uses for template in self.all)
         self.static_bytes = sum(encoded_bytes(template.field, template.source) for template in self.all)
         files = sum(base64_bytes(len(attachment.content)) for attachment in content.attachments)
         # Half of what remains, as a bound that needs no exact sum: base64 adds a third and line breaks.
         self.room = (MAX_MESSAGE_BYTES - files) // 2
 
+    def _compiled(self, source: str, field: str) -> Template:
+        template = compiled(source, field)
+        self.tokens += template.tokens
+        if self.tokens > MAX_TOKENS:
+            raise InvalidMessage(
+                field, f"and the other templates have more than {MAX_TOKENS:,} words and signs in tags", "Simplify them"
+            )
+        return template
 
-_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+# Without None: null is missing, and where it is printed an error.
+_SCALARS = frozenset({str, int, float, bool})
 _FIELDS = frozenset(Content.__dataclass_fields__)
 
 

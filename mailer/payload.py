@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -31,11 +30,12 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from mailer.address import Address, parse
+from mailer.address import parse
 from mailer.content import Content, attachment_fields, attachments_from, hash_of
 from mailer.errors import InvalidMessage, UnknownVersion
 from mailer.header import kind
 from mailer.message import Message
+from mailer.template import Heavy, Meter
 
 TASK = "mailer.send"
 CONTENT_HEADER = "mailer_content"
@@ -56,7 +56,11 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 _CACHED_BYTES = 64 * 1024 * 1024
 # A mail of so much is rendered, encoded, hashed and signed in about a millisecond.
 _LIGHT_BYTES = 256 * 1024
-_LIGHT_SECONDS = 0.003
+# Some two milliseconds of a template.
+_LIGHT_STEPS = 10_000
+_LIGHT_CHARS = 256 * 1024
+# What is read anew in a few milliseconds.
+_HEAVY_BYTES = 1024 * 1024
 _REFERENCE_KEYS = frozenset({"v", "to", "vars"})
 _INLINE_KEYS = frozenset(
     {
@@ -109,12 +113,14 @@ def decode(
     *,
     message_id: str,
     content_hash: object = None,
+    patient: bool = True,
 ) -> Message:
     """The message that the task's arguments describe, validated and rendered.
 
     ``content_hash`` is the envelope's header, None for a message that carries all of its fields. ``fetch_content``
     reads stored content by its hash (`Queue.content`); what it returned is kept parsed, up to 64 MB per process.
-    Raises UnknownVersion, InvalidMessage naming the field, and whatever ``fetch_content`` raises.
+    Raises UnknownVersion, InvalidMessage naming the field, and whatever ``fetch_content`` raises; and Heavy, unless
+    ``patient``, for what takes more than a few milliseconds: others may be waiting behind it.
     """
     if not isinstance(kwargs, dict):
         raise InvalidMessage("kwargs", f"are {kind(kwargs)}", "Pass everything by name")
@@ -132,7 +138,11 @@ def decode(
         variables = kwargs.get("vars", {})
         if not isinstance(variables, dict):
             raise InvalidMessage("vars", f"is {kind(variables)}", "Pass a dict of names to values")
-        return _find(content_hash, fetch_content).render(message_id, to, variables)
+        content = _find(content_hash, fetch_content, patient=patient).content
+        meter = Meter() if patient else Meter(_LIGHT_STEPS, _LIGHT_CHARS, heavy=True)
+        return content.render(message_id, to, variables, meter)
+    if not patient and _bytes_of(kwargs) > _HEAVY_BYTES:
+        raise Heavy
     return _inline_content(kwargs).render(message_id, to, {})
 
 
@@ -148,11 +158,17 @@ def _inline_content(kwargs: Mapping[str, Any]) -> Content:
     return Content.of(**fields)
 
 
-def is_light(kwargs: Mapping[str, Any], content_hash: object) -> bool:
-    """Whether an event loop may `decode` it, and make a request of it: that fetches nothing, and is done at once.
+def _bytes_of(kwargs: Mapping[str, Any]) -> int:
+    """The length of the bodies and files of a message that carries them."""
+    files = kwargs.get("attachments")
+    parts = [file.get("content") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    parts += [kwargs.get("text"), kwargs.get("html")]
+    return sum(len(part) for part in parts if isinstance(part, str))
 
-    A template is as heavy as when it was rendered last, and one that never was is.
-    """
+
+def is_light(kwargs: Mapping[str, Any], content_hash: object) -> bool:
+    """Whether an event loop may try and `decode` it, without patience, and make a request of it: that fetches nothing,
+    and ends at once."""
     if content_hash is not None:
         if not _is_hash(content_hash):
             return True
@@ -172,20 +188,11 @@ def _is_hash(content_hash: object) -> TypeGuard[str]:
     return isinstance(content_hash, str) and len(content_hash) <= 64 and content_hash.isalnum()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Kept:
     content: Content
     size: int
     is_light: bool
-
-    def render(self, message_id: str, to: Address, variables: Mapping[str, object]) -> Message:
-        if not self.content.templates:
-            return self.content.render(message_id, to, variables)
-        began = time.thread_time()
-        try:
-            return self.content.render(message_id, to, variables)
-        finally:
-            self.is_light = self.size <= _LIGHT_BYTES and time.thread_time() - began <= _LIGHT_SECONDS
 
 
 class _Cache:
@@ -221,7 +228,7 @@ class _Cache:
 _cache = _Cache(_CACHED_BYTES)
 
 
-def _find(digest: object, fetch_content: Callable[[str], bytes | None]) -> _Kept:
+def _find(digest: object, fetch_content: Callable[[str], bytes | None], *, patient: bool) -> _Kept:
     if not _is_hash(digest):
         raise InvalidMessage("content", "is not the hash of a stored content", "Pass the fields of the message instead")
     kept = _cache.get(digest)
@@ -231,7 +238,19 @@ def _find(digest: object, fetch_content: Callable[[str], bytes | None]) -> _Kept
             raise InvalidMessage("content", f"{digest} is not stored any more", "Send the message again")
         if hash_of(stored) != digest:
             raise InvalidMessage("content", f"{digest} is not what is stored under it", "Send the message again")
-        content, size = Content.from_bytes(stored), len(stored)
-        kept = _Kept(content, size, is_light=size <= _LIGHT_BYTES and not content.templates)
+        if not patient and _is_heavy(stored):
+            raise Heavy
+        content = Content.from_bytes(stored)
+        kept = _Kept(content, len(stored) + content.weight, is_light=len(stored) <= _LIGHT_BYTES)
         _cache.put(digest, kept)
     return kept
+
+
+def _is_heavy(stored: bytes) -> bool:
+    """Whether it takes long to read a content: it is large, or its templates have to be compiled."""
+    if len(stored) > _HEAVY_BYTES:
+        return True
+    with suppress(orjson.JSONDecodeError):
+        fields = orjson.loads(stored)
+        return isinstance(fields, dict) and bool(fields.get("templates"))
+    return False

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 
 from mailer.address import Address
 from mailer.errors import InvalidMessage
@@ -19,15 +23,29 @@ MAX_KEY_CHARS = 512
 _KEYS = frozenset({"to", "variables", "idempotency_key"})
 _KOMBU_TYPE = frozenset({"__type__", "__value__"})
 _RESERVED = "has just the keys __type__ and __value__, which kombu reserves"
-_SCALARS = (str, int, float, bool, type(None))
+_PLAIN = frozenset({str, int, bool, type(None)})
+_MAX_DEPTH = 32
 _NO_VARIABLES: Mapping[str, object] = {}
+
+
+class _Unfit(Exception):
+    """A value that is not JSON's; ``path`` leads to it."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        self.path: tuple[str, ...] = ()
+
+    def within(self, key: object) -> _Unfit:
+        self.path = (str(key), *self.path)
+        return self
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """Who gets a message, and the values of the template's variables for them.
 
-    ``variables`` holds what JSON holds: text, numbers, booleans, None, and lists and dicts of these.
+    ``variables`` holds what JSON holds: text, numbers, booleans, None, and lists (or tuples) and dicts of these.
     With an ``idempotency_key``, a second message to the same address under the same key within 24 hours is not
     enqueued.
     """
@@ -66,8 +84,12 @@ def variables_json(variables: object) -> str:
     for name, value in variables.items():
         if not isinstance(name, str):
             raise InvalidMessage("variables", f"have a name {kind(name)}", "Use text for names")
-        if not isinstance(value, _SCALARS):
-            _check_nested(f"variables[{name:.80}]", value)
+        if type(value) not in _PLAIN:
+            try:
+                _check_value(value)
+            except _Unfit as error:
+                where = "".join(f"[{part:.80}]" for part in (name, *error.path))
+                raise InvalidMessage(f"variables{where:.300}", error.problem, error.remedy) from None
     encoded = to_json("variables", variables if isinstance(variables, dict) else dict(variables))
     if len(encoded) > MAX_VARIABLES_CHARS:
         raise InvalidMessage(
@@ -78,23 +100,46 @@ def variables_json(variables: object) -> str:
     return encoded
 
 
-def _check_nested(name: str, value: object, depth: int = 0) -> None:
-    if depth > 32:
-        raise InvalidMessage(name, "is nested too deeply", "Flatten it")
+def _check_value(value: object, depth: int = 0) -> None:
+    """Raises `_Unfit` for what JSON cannot hold, or would turn into something else."""
+    if isinstance(value, str | int | None):
+        return
+    if depth > _MAX_DEPTH:
+        raise _Unfit("is nested too deeply", "Flatten it")
+    for key, item in _parts(value):
+        try:
+            _check_value(item, depth + 1)
+        except _Unfit as error:
+            raise error.within(key) from None
+
+
+def _parts(value: object) -> Iterable[tuple[object, object]]:
+    if isinstance(value, list | tuple):
+        return enumerate(value)
     if isinstance(value, dict):
         if value.keys() == _KOMBU_TYPE:
-            raise InvalidMessage(name, _RESERVED, "Rename one")
-        for key, item in value.items():
+            raise _Unfit(_RESERVED, "Rename one")
+        for key in value:
             if not isinstance(key, str):
-                raise InvalidMessage(name, f"has a key {kind(key)}, which JSON would turn into text", "Use text")
-            _check_nested(name, item, depth + 1)
-    elif isinstance(value, list):
-        for item in value:
-            _check_nested(name, item, depth + 1)
-    elif not isinstance(value, _SCALARS):
-        raise InvalidMessage(
-            name, f"is {kind(value)}, which JSON cannot hold", "Write it as text, the way readers should see it"
-        )
+                raise _Unfit(f"has a key {kind(key)}, which JSON would turn into text", "Use text")
+        return value.items()
+    if not isinstance(value, float):
+        raise _Unfit(f"is {kind(value)}, which JSON cannot hold", _remedy(value))
+    if not math.isfinite(value):
+        raise _Unfit("is not a finite number", "Pass None where there is no value")
+    return ()
+
+
+def _remedy(value: object) -> str:
+    if isinstance(value, Decimal):
+        return "Pass float(...) of it to calculate with, or the text that readers should see: f'{price:.2f}'"
+    if isinstance(value, date):
+        return "Pass the text that readers should see: f'{day:%d %B %Y}'"
+    if isinstance(value, AbstractSet):
+        return "Pass sorted(...) of it"
+    if isinstance(value, Mapping):
+        return "Pass dict(...) of it"
+    return "Write it as text, the way readers should see it"
 
 
 def check_key(key: object) -> str | None:

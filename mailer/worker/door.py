@@ -22,6 +22,7 @@ from mailer.message import Message
 from mailer.ses.curl_loop import CurlLoop
 from mailer.ses.transport import configured
 from mailer.settings import Settings
+from mailer.template import Heavy
 from mailer.worker.preparation import Job, Preparation
 from mailer.worker.report import LONGEST_REPR, Report
 
@@ -50,7 +51,8 @@ class Door(Task):
         self.settings = settings
         self.transport = configured(settings)
         self._stood_still_at = self._stood_still_until = -math.inf
-        self._preparation: Preparation | None = None
+        self._prompt: Preparation | None = None
+        self._patient: Preparation | None = None
 
     def prepare(self) -> None:
         """Be ready for the first message: a permit that is used late meets the next one at SES, and one is refused."""
@@ -83,16 +85,34 @@ class Door(Task):
         ``request`` is Celery's request dict, with the decoded arguments in it.
         """
         job = Job(request, finished)
-        if payload.is_light(request["kwargs"], request.get(payload.CONTENT_HEADER)):
+        if self._is_light(job):
             self._begin(job, sender, self.contents.content)
             return
-        if self._preparation is None:
-            self._preparation = Preparation(sender, partial(self._prepared, sender))
-        self._preparation.add(job)
+        if self._prompt is None:
+            self._prompt = Preparation(sender, partial(self._prepared, sender))
+        self._prompt.add(job)
+
+    @staticmethod
+    def _is_light(job: Job) -> bool:
+        return payload.is_light(job.request["kwargs"], job.request.get(payload.CONTENT_HEADER))
 
     def _begin(self, job: Job, sender: CurlLoop, fetch: Callable[[str], bytes | None]) -> None:
+        try:
+            made = self._made(job, fetch, patient=False)
+        except Heavy:
+            self._postpone(job, sender)
+        else:
+            self._send(made, job, sender)
+
+    def _postpone(self, job: Job, sender: CurlLoop) -> None:
+        """Have it made by a helper of its own kind, so that nothing else waits behind it."""
+        if self._patient is None:
+            self._patient = Preparation(sender, partial(self._patiently, sender))
+        self._patient.add(job)
+
+    def _made(self, job: Job, fetch: Callable[[str], bytes | None], *, patient: bool) -> Message | Outcome:
         request = job.request
-        self._send(self._message(request, request["args"], request["kwargs"], fetch), job, sender)
+        return self._message(request, request["args"], request["kwargs"], fetch, patient=patient)
 
     def _send(self, made: Message | bytes | Outcome, job: Job, sender: CurlLoop) -> None:
         if not isinstance(made, Outcome):
@@ -107,17 +127,30 @@ class Door(Task):
         """In a helper's thread: for each job, how the loop's is to go on with it."""
         fetch = self._fetched([job.request.get(payload.CONTENT_HEADER) for job in jobs])
         for job in jobs:
-            request = job.request
-            if payload.is_light(request["kwargs"], request.get(payload.CONTENT_HEADER)):
+            if self._is_light(job):
                 yield partial(self._begin, job, sender, fetch)
                 continue
-            made: Message | bytes | Outcome = self._message(request, request["args"], request["kwargs"], fetch)
-            if isinstance(made, Message):
-                try:
-                    made = sender.request_for(made)
-                except Exception as error:  # noqa: BLE001 - what `deliver` does for the other pools
-                    made = outcome_of(error)
-            yield partial(self._send, made, job, sender)
+            try:
+                made = self._made(job, fetch, patient=False)
+            except Heavy:
+                yield partial(self._postpone, job, sender)
+            else:
+                yield partial(self._send, self._request(made, sender), job, sender)
+
+    def _patiently(self, sender: CurlLoop, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
+        """The same of those that take long."""
+        for job in jobs:
+            made = self._made(job, self.contents.content, patient=True)
+            yield partial(self._send, self._request(made, sender), job, sender)
+
+    @staticmethod
+    def _request(made: Message | Outcome, sender: CurlLoop) -> bytes | Outcome:
+        if isinstance(made, Outcome):
+            return made
+        try:
+            return sender.request_for(made)
+        except Exception as error:  # noqa: BLE001 - what `deliver` does for the other pools
+            return outcome_of(error)
 
     def _fetched(self, hashes: Iterable[object]) -> Callable[[str], bytes | None]:
         """What reads those contents, which have been fetched all at once."""
@@ -139,13 +172,17 @@ class Door(Task):
         args: Any,
         kwargs: Mapping[str, Any],
         fetch: Callable[[str], bytes | None],
+        *,
+        patient: bool = True,
     ) -> Message | Outcome:
-        """The message that is asked for, or what becomes of it unsent."""
+        """The message that is asked for, or what becomes of it unsent. Raises Heavy unless ``patient``."""
         if args:
             return Outcome(Kind.REJECTED, code="InvalidMessage", detail="args: are positional. Pass everything by name")
         content_hash = request.get(payload.CONTENT_HEADER)
         try:
-            return payload.decode(kwargs, fetch, message_id=request["id"], content_hash=content_hash)
+            return payload.decode(kwargs, fetch, message_id=request["id"], content_hash=content_hash, patient=patient)
+        except Heavy:
+            raise
         except InvalidMessage as error:
             return Outcome(Kind.REJECTED, code=type(error).__name__, detail=str(error))
         except QueueUnavailable as error:

@@ -1,0 +1,118 @@
+"""Templates: Jinja2's syntax over JSON's values, bounded, with missing variables as errors.
+
+Jinja2 reads a template (`syntax`); what is in it we run ourselves (`statements`, `expressions`), from white lists of
+`filters`, `tests` and `functions`. So Python does not show through: a dot means a key, there are no methods and no
+attributes, and nothing but text and numbers prints. Rendering depends on the template and the variables alone, and
+each operation is counted before it is done (`bounds`): it is safe to render the templates of somebody hostile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from mailer.errors import InvalidMessage
+from mailer.template.bounds import MAX_CHARS, MAX_STEPS, MAX_TOKENS, Heavy, Lacking, Meter, Refused
+from mailer.template.program import Program
+from mailer.template.statements import Piece, body
+from mailer.template.syntax import Source, has_tags
+from mailer.template.values import Frame
+
+__all__ = ["GROWTH", "MAX_CHARS", "MAX_STEPS", "MAX_TOKENS", "Heavy", "Meter", "Template", "compiled"]
+
+GROWTH = 12
+"""Bytes that one character of a value becomes at most in a total template: an emoji, percent-encoded."""
+
+_CACHED_CHARS = 256 * 1024
+_CACHED_TOKENS = 2000
+
+
+class Template:
+    """One template, ready to render. ``field`` is the argument it came from, for errors.
+
+    ``names`` are the variables it may ask for, and ``uses`` how often it does. ``total`` says that rendering cannot
+    fail where each of them is a text, a number or a boolean, and makes at most `GROWTH` bytes of each character of the
+    source and of each value put in. ``tokens`` is how many words and signs there are in its tags. A source without
+    ``{{``, ``{%`` and ``{#`` is plain text.
+    """
+
+    __slots__ = ("_run", "_source", "_weight", "field", "names", "source", "tokens", "total", "uses")
+
+    def __init__(self, source: str, field: str) -> None:
+        self.field = field
+        self.names: frozenset[str] = frozenset()
+        self.total = True
+        self.uses = self.tokens = self._weight = 0
+        self.source = source
+        self._run: Piece | None = None
+        if has_tags(source):
+            self._source = Source(source)
+            self._compile()
+
+    def _compile(self) -> None:
+        try:
+            tree = self._source.parse()
+            program = Program(tree, autoescape=self.field == "html")
+            self._run = body(tree.body, program)
+        except Refused as error:
+            raise InvalidMessage(
+                self.field, f"is not a valid template: {self._located(error)}", error.remedy or "Correct it"
+            ) from None
+        except RecursionError:
+            raise InvalidMessage(self.field, "is nested too deeply for a template", "Simplify it") from None
+        self.names, self.total, self.uses = frozenset(program.free), program.total, program.uses
+        self._weight, self.tokens = program.weight, self._source.tokens
+
+    def _located(self, error: Refused) -> str:
+        return error.problem if error.place is None else f"{error.problem} ({self._source.excerpt(error.place)})"
+
+    def render(self, variables: Mapping[str, Any], meter: Meter | None = None) -> str:
+        """The text with ``variables``, which are JSON's, filled in; escaped for HTML where ``field`` is ``html``.
+
+        ``meter`` is the message's. Raises InvalidMessage: ``variables`` for a missing one, else ``field``. Its words
+        hold no variable's value.
+        """
+        if self._run is None:
+            return self.source
+        meter = meter or Meter()
+        variables = variables if isinstance(variables, dict) else dict(variables)
+        try:
+            meter.chars += len(self.source)
+            meter.step(self._weight)
+            return self._run(Frame(variables, meter, autoescape=self.field == "html"))
+        except Lacking as error:
+            raise InvalidMessage(
+                "variables",
+                f"lack what {self.field} asks for: {self._located(error)}",
+                "Give each recipient a value, or write {{ name | default('...') }}",
+            ) from None
+        except Refused as error:
+            raise InvalidMessage(
+                self.field,
+                f"cannot be rendered: {self._located(error)}",
+                error.remedy or "Correct the template or the row",
+            ) from None
+
+
+class _TooLarge(Exception):
+    """What is not kept: many of its size would not fit into memory."""
+
+    def __init__(self, template: Template) -> None:
+        self.template = template
+
+
+@lru_cache(maxsize=64)
+def _cached(source: str, field: str) -> Template:
+    template = Template(source, field)
+    if template.tokens > _CACHED_TOKENS or len(source) > _CACHED_CHARS:
+        raise _TooLarge(template)
+    return template
+
+
+def compiled(source: str, field: str) -> Template:
+    """The template of ``source``, from a cache unless it is a large one. Raises InvalidMessage naming ``field``."""
+    try:
+        return _cached(source, field)
+    except _TooLarge as large:
+        return large.template

@@ -1,0 +1,98 @@
+"""How far one message's templates may go, and the errors that say so.
+
+Everything is counted down before it is done, and counted alike at the producer and at the worker: what renders here
+renders there. A step is one node of the syntax tree in one turn of a loop, or `CHARS_PER_STEP` characters that an
+operation reads or makes: about a fifth of a microsecond.
+"""
+
+from __future__ import annotations
+
+MAX_STEPS = 500_000
+"""Steps of one message: a tenth of a second."""
+
+MAX_CHARS = 4 * 1024 * 1024
+"""Characters that one message's templates may make beyond their own text."""
+
+MAX_TOKENS = 20_000
+"""Names, numbers, texts and signs within the tags of one message's templates."""
+
+MAX_DEPTH = 60
+"""How deep the syntax tree may be."""
+
+MAX_BRACKETS = 20
+"""How many brackets may be open at once. The parser goes some fifteen calls deeper with each."""
+
+MAX_CALL_DEPTH = 200
+"""The depths of the macros that call each other, added up."""
+
+MAX_INT_BITS = 4096
+CHARS_PER_STEP = 4
+
+
+class Refused(Exception):
+    """What a template may not do, or not with these values. ``problem`` holds no variable's value."""
+
+    def __init__(self, problem: str, remedy: str = "", *, place: int | None = None) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        self.place = place
+        super().__init__(problem)
+
+    def at(self, place: int) -> Refused:
+        """The same, at this place in the source unless it knows a better one."""
+        if self.place is None:
+            self.place = place
+        return self
+
+
+class Lacking(Refused):
+    """A variable, or a part of one, that is not given or null, where a value is needed."""
+
+    def __init__(self, what: str, *, is_null: bool) -> None:
+        super().__init__(f"{what} is {'null' if is_null else 'not given'}")
+
+
+class Heavy(Exception):
+    """Rendering takes more than the little that was granted: do it where nobody waits."""
+
+
+class Meter:
+    """What is left of the bounds for one message. With ``heavy``, running out raises `Heavy` and proves nothing."""
+
+    __slots__ = ("chars", "depth", "heavy", "steps")
+
+    def __init__(self, steps: int = MAX_STEPS, chars: int = MAX_CHARS, *, heavy: bool = False) -> None:
+        self.steps = steps
+        self.chars = chars
+        self.depth = 0
+        self.heavy = heavy
+
+    def step(self, count: int = 1) -> None:
+        """Count steps. Raises where too few are left."""
+        self.steps -= count
+        if self.steps < 0:
+            self._over(f"it takes more than {MAX_STEPS:,} steps")
+
+    def read(self, chars: int) -> None:
+        """Count an operation on so many characters."""
+        self.step(1 + chars // CHARS_PER_STEP)
+
+    def write(self, chars: int) -> None:
+        """Count characters of the rendered text."""
+        self.chars -= chars
+        if self.chars < 0:
+            self._over(f"it makes more than {MAX_CHARS:,} characters")
+
+    def enter(self, depth: int) -> None:
+        """Count a macro within others; `leave` it again."""
+        self.depth += depth
+        if self.depth > MAX_CALL_DEPTH:
+            raise Refused("macros call each other too deeply", "Use a loop")
+
+    def leave(self, depth: int) -> None:
+        self.depth -= depth
+
+    def _over(self, problem: str) -> None:
+        if self.heavy:
+            raise Heavy
+        raise Refused(problem, "Let it do less")

@@ -1,0 +1,81 @@
+"""What is known of a template while it is made ready: the ground that expressions and statements stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import nodes
+
+from mailer.template.bounds import MAX_DEPTH, Lacking, Refused
+from mailer.template.values import MISSING, Frame
+
+
+class Program:
+    """The template of one field, which has ``weight`` nodes. ``bound`` are the names that it sets itself, anywhere;
+    ``free`` the others that it asks for, ``uses`` times. ``total`` is false once there is something that can fail for
+    texts and numbers, or multiply them.
+    """
+
+    def __init__(self, tree: nodes.Template, *, autoescape: bool) -> None:
+        self.autoescape = autoescape
+        self._sizes: dict[int, tuple[int, int]] = {}
+        self.weight, _ = self._measure(tree, 0)
+        self.total = True
+        self.uses = 0
+        self.free: set[str] = set()
+        self.bound = {"loop", "caller", *(each.name for each in tree.find_all(nodes.Macro))}
+        self.bound.update(each.name for each in tree.find_all(nodes.Name) if each.ctx != "load")
+
+    def depth_of(self, node: nodes.Node) -> int:
+        """How deep the nodes in it lie."""
+        return self._sizes[id(node)][1]
+
+    def weight_of(self, parts: Sequence[nodes.Node]) -> int:
+        """The steps of one turn through these."""
+        return 1 + sum(self._sizes[id(part)][0] for part in parts)
+
+    def _measure(self, node: nodes.Node, depth: int) -> tuple[int, int]:
+        if depth > MAX_DEPTH:
+            raise Refused("it is nested too deeply", "Simplify it", place=node.lineno)
+        count = deepest = 1
+        for child in node.iter_child_nodes():
+            more, below = self._measure(child, depth + 1)
+            count += more
+            deepest = max(deepest, below + 1)
+        self._sizes[id(node)] = count, deepest
+        return count, deepest
+
+
+def described(node: nodes.Node | None) -> str:
+    """What an expression is called in an error: ``order.total``, or ``a value``."""
+    if isinstance(node, nodes.Name):
+        return node.name
+    if isinstance(node, nodes.Getattr):
+        return f"{described(node.node)}.{node.attr}"
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        return f"{described(node.node)}[{node.arg.value!r:.40}]"
+    if isinstance(node, nodes.Filter):
+        return described(node.node)
+    return "a value"
+
+
+def needed(value: Any, what: str) -> Any:
+    """``value``, unless it is missing. Raises Lacking."""
+    if value is None or value is MISSING:
+        raise Lacking(what, is_null=value is None)
+    return value
+
+
+def is_true(value: Any, what: str) -> bool:
+    """Whether ``value`` is true; null is false. Raises Lacking for what is not given."""
+    if value is MISSING:
+        raise Lacking(what, is_null=False)
+    return bool(value)
+
+
+def inner(frame: Frame) -> dict[str, Any]:
+    """A copy of the names that the template has set, for a scope within this one."""
+    local = frame.local
+    frame.meter.step(1 + len(local) // 16)
+    return local.copy()

@@ -1,0 +1,95 @@
+"""Jinja2's syntax, read by its own parser, with bounds on how much there is to read and with places.
+
+A node's ``lineno`` is the place in the source (a character's offset) instead: in a mail of one line, the line says
+little.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2.lexer import TokenStream
+from jinja2.parser import Parser
+
+from mailer.template.bounds import MAX_BRACKETS, MAX_TOKENS, Refused
+
+_NEWLINE = re.compile("\r\n|\r")
+_LONGEST_NUMBER_CHARS = 40
+_AROUND = 40
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+_TEXT = frozenset({"data", "whitespace", "comment", "raw_begin", "raw_end"})
+_WAY_OUT = (
+    "Correct it; where {#, {% or {{ is meant literally (CSS, JavaScript), write a space after the brace, or put "
+    "{% raw %} before it and {% endraw %} after it"
+)
+
+
+def has_tags(source: str) -> bool:
+    """Whether ``source`` is more than plain text."""
+    return "{{" in source or "{%" in source or "{#" in source
+
+
+class Source:
+    """The source of a template: its ``text`` with Jinja2's line breaks, and how many ``tokens`` are in its tags."""
+
+    def __init__(self, text: str) -> None:
+        self.text = _NEWLINE.sub("\n", text)
+        self.tokens = 0
+
+    def parse(self) -> nodes.Template:
+        """The syntax tree. Raises Refused with a place."""
+        try:
+            return Parser(_Environment(self), self.text).parse()
+        except TemplateSyntaxError as error:
+            raise Refused(str(error.message).rstrip("."), _WAY_OUT, place=error.lineno) from None
+
+    def excerpt(self, place: int) -> str:
+        """``line 3: ... {{ price | round(2) }}``: the line and what stands around the place."""
+        start = max(self.text.rfind("\n", 0, place) + 1, place - _AROUND)
+        end = self.text.find("\n", place)
+        text = self.text[start : min(place + _AROUND, len(self.text) if end < 0 else end)]
+        shown = "".join(character if character.isprintable() else " " for character in text).strip()
+        return f"line {self.text.count(chr(10), 0, place) + 1}: {shown}"
+
+    def placed(self, tokens: Iterable[tuple[int, str, str]]) -> Iterator[tuple[int, str, str]]:
+        """``tokens`` with their places for line numbers. Raises TemplateSyntaxError beyond the bounds."""
+        at = depth = 0
+        try:
+            for _, kind, value in tokens:
+                # White space that a tag strips is not among the tokens.
+                at = self.text.find(value, at)
+                self.tokens += kind not in _TEXT
+                if kind == "operator":
+                    depth += (value in _OPENING) - (value in _CLOSING)
+                self._check(kind, value, depth, at)
+                yield at, kind, value
+                at += len(value)
+        except TemplateSyntaxError as error:
+            error.lineno = at
+            raise
+
+    def _check(self, kind: str, value: str, depth: int, at: int) -> None:
+        if self.tokens > MAX_TOKENS:
+            raise TemplateSyntaxError(f"It has more than {MAX_TOKENS:,} words and signs in its tags", at)
+        if depth > MAX_BRACKETS:
+            raise TemplateSyntaxError(f"More than {MAX_BRACKETS} brackets are open at once", at)
+        if kind in ("integer", "float") and len(value) > _LONGEST_NUMBER_CHARS:
+            raise TemplateSyntaxError("The number is too long", at)
+        if kind == "comment" and "{#" in value:
+            raise TemplateSyntaxError("A comment begins within a comment", at)
+
+
+class _Environment(Environment):
+    """Of one source: reads its tokens through `Source.placed`."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(keep_trailing_newline=True)
+        self._source = source
+
+    def _tokenize(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> TokenStream:
+        tokens = self._source.placed(self.lexer.tokeniter(source, name, filename, state))
+        return TokenStream(self.lexer.wrap(tokens, name, filename), name, filename)
