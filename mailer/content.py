@@ -40,7 +40,7 @@ class Content:
     """What a send holds besides its recipients. Make one with `of` or `from_bytes`: both validate.
 
     Where ``templates`` is true, ``subject``, ``text``, ``html``, the values of ``headers`` and ``list_unsubscribe``
-    are Jinja2 templates; otherwise they are literal. ``sender`` and ``reply_to`` are ready for the wire.
+    are templates; otherwise they are literal. ``sender`` and ``reply_to`` are ready for the wire.
     """
 
     sender: str

@@ -25,17 +25,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import orjson
 
-from mailer.address import parse
+from mailer.address import Address, parse
 from mailer.content import Content, attachment_fields, attachments_from, hash_of
 from mailer.errors import InvalidMessage, UnknownVersion
 from mailer.header import kind
 from mailer.message import Message
-from mailer.template import Heavy, Meter
+from mailer.template import MAX_CHARS, MAX_STEPS, Heavy, Meter
 
 TASK = "mailer.send"
 CONTENT_HEADER = "mailer_content"
@@ -57,7 +56,7 @@ _CACHED_BYTES = 64 * 1024 * 1024
 # A mail of so much is rendered, encoded, hashed and signed in about a millisecond.
 _LIGHT_BYTES = 256 * 1024
 # Some two milliseconds of a template.
-_LIGHT_STEPS = 10_000
+_LIGHT_STEPS = 5_000
 _LIGHT_CHARS = 256 * 1024
 # What is read anew in a few milliseconds.
 _HEAVY_BYTES = 1024 * 1024
@@ -138,9 +137,7 @@ def decode(
         variables = kwargs.get("vars", {})
         if not isinstance(variables, dict):
             raise InvalidMessage("vars", f"is {kind(variables)}", "Pass a dict of names to values")
-        content = _find(content_hash, fetch_content, patient=patient).content
-        meter = Meter() if patient else Meter(_LIGHT_STEPS, _LIGHT_CHARS, heavy=True)
-        return content.render(message_id, to, variables, meter)
+        return _find(content_hash, fetch_content, patient=patient).render(message_id, to, variables, patient=patient)
     if not patient and _bytes_of(kwargs) > _HEAVY_BYTES:
         raise Heavy
     return _inline_content(kwargs).render(message_id, to, {})
@@ -188,11 +185,26 @@ def _is_hash(content_hash: object) -> TypeGuard[str]:
     return isinstance(content_hash, str) and len(content_hash) <= 64 and content_hash.isalnum()
 
 
-@dataclass(frozen=True, slots=True)
 class _Kept:
-    content: Content
-    size: int
-    is_light: bool
+    """A content, parsed. ``is_light`` is false once its templates took long: they may do so again."""
+
+    def __init__(self, content: Content, stored: int) -> None:
+        self.content = content
+        self.size = stored + content.weight
+        self.is_light = stored <= _LIGHT_BYTES
+        self.is_heavy = stored > _HEAVY_BYTES
+
+    def render(self, message_id: str, to: Address, variables: Mapping[str, object], *, patient: bool) -> Message:
+        if self.is_heavy and not patient:
+            raise Heavy
+        if not self.content.templates:
+            return self.content.render(message_id, to, variables)
+        meter = Meter() if patient else Meter(_LIGHT_STEPS, _LIGHT_CHARS, heavy=True)
+        try:
+            return self.content.render(message_id, to, variables, meter)
+        finally:
+            if patient and (MAX_STEPS - meter.steps > _LIGHT_STEPS or MAX_CHARS - meter.chars > _LIGHT_CHARS):
+                self.is_light, self.is_heavy = False, True
 
 
 class _Cache:
@@ -241,7 +253,7 @@ def _find(digest: object, fetch_content: Callable[[str], bytes | None], *, patie
         if not patient and _is_heavy(stored):
             raise Heavy
         content = Content.from_bytes(stored)
-        kept = _Kept(content, len(stored) + content.weight, is_light=len(stored) <= _LIGHT_BYTES)
+        kept = _Kept(content, len(stored))
         _cache.put(digest, kept)
     return kept
 

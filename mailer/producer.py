@@ -128,8 +128,8 @@ class Producer:
         """Enqueue one message to ``to``, or one to each of a list of at most 1,000; return its id, or theirs.
 
         All or none are enqueued, in one round trip (with ``send_at`` or ``expires_at``, two). With ``variables``,
-        ``subject``, ``text``, ``html``, header values and ``list_unsubscribe`` are Jinja2 templates, rendered here;
-        without, they are sent as they are.
+        ``subject``, ``text``, ``html``, header values and ``list_unsubscribe`` are templates, rendered here; without,
+        they are sent as they are.
 
         ``send_at`` and ``expires_at`` are aware datetimes: it is sent no earlier, and not at all if its turn comes
         later, both by Redis's clock. With an ``idempotency_key``, a recipient who had a message under the same key
@@ -197,7 +197,7 @@ class Producer:
     ) -> SendManyResult:
         """Enqueue one message to each of ``recipients``: any iterable, of any length, in constant memory.
 
-        ``subject``, ``text``, ``html``, header values and ``list_unsubscribe`` are Jinja2 templates, ``html`` escaped
+        ``subject``, ``text``, ``html``, header values and ``list_unsubscribe`` are templates, ``html`` escaped
         for HTML; each recipient's ``variables`` fill them. They are stored in Redis once, until the last message is
         settled.
 

@@ -27,15 +27,15 @@ app = new_app()
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV with a header row.", exists=True, dir_okay=False)],
     sender: options.Sender,
-    subject: Annotated[str, typer.Option(help="The subject line, a Jinja2 template.")],
+    subject: Annotated[str, typer.Option(help="The subject line, a template in Jinja2's syntax.")],
     html: Annotated[
         Path | None,
-        typer.Option(help="File with the HTML, a Jinja2 template.", exists=True, dir_okay=False, show_default=False),
+        typer.Option(help="File with the HTML, a template as well.", exists=True, dir_okay=False, show_default=False),
     ] = None,
     text: Annotated[
         Path | None,
         typer.Option(
-            help="File with the plain text, a Jinja2 template.", exists=True, dir_okay=False, show_default=False
+            help="File with the plain text, a template as well.", exists=True, dir_okay=False, show_default=False
         ),
     ] = None,
     lane: options.Lane = None,

@@ -2,19 +2,19 @@
 
 Everything is counted down before it is done, and counted alike at the producer and at the worker: what renders here
 renders there. A step is one node of the syntax tree in one turn of a loop, or `CHARS_PER_STEP` characters that an
-operation reads or makes: about a fifth of a microsecond.
+operation reads or makes: some tenths of a microsecond.
 """
 
 from __future__ import annotations
 
-MAX_STEPS = 500_000
-"""Steps of one message: a tenth of a second."""
+MAX_STEPS = 100_000
+"""Steps of one message: a twentieth of a second at most."""
 
 MAX_CHARS = 4 * 1024 * 1024
 """Characters that one message's templates may make beyond their own text."""
 
-MAX_TOKENS = 20_000
-"""Names, numbers, texts and signs within the tags of one message's templates."""
+MAX_TOKENS = 10_000
+"""Names, numbers, texts and signs within the tags of one message's templates: a tenth of a second to read."""
 
 MAX_DEPTH = 60
 """How deep the syntax tree may be."""
@@ -25,7 +25,7 @@ MAX_BRACKETS = 20
 MAX_CALL_DEPTH = 200
 """The depths of the macros that call each other, added up."""
 
-MAX_INT_BITS = 4096
+MAX_INT_BITS = 1024
 CHARS_PER_STEP = 4
 
 

@@ -23,7 +23,7 @@ from mailer.template.functions import FUNCTIONS, called
 from mailer.template.operators import ARITHMETIC, COMPARISONS, joined
 from mailer.template.program import Program, described, is_true, needed
 from mailer.template.tests import OF_MISSING, TESTS
-from mailer.template.values import MISSING, Evaluate, Frame, Loop, checked, key_of, number_of
+from mailer.template.values import MISSING, Evaluate, Frame, Loop, key_of, number_of
 
 _NO_DEFAULT: Final = object()
 _ANSWERS = (nodes.Test, nodes.Compare, nodes.Not)
@@ -79,7 +79,7 @@ def _const(node: nodes.Const, program: Program) -> Evaluate:
         program.total = False
     elif not isinstance(value, str):
         try:
-            checked(value)
+            number_of(value)
         except Refused as error:
             raise error.at(node.lineno) from None
     return lambda _: value
@@ -222,12 +222,14 @@ def _slice(owner: Evaluate, what: str, node: nodes.Slice, program: Program) -> E
         whole = needed(owner(frame), what)
         if not isinstance(whole, str | list):
             raise Refused("only lists and texts have slices", "Write | list")
-        frame.meter.step(1 + len(whole))
         start, stop, step = (None if each is None else each(frame) for each in bounds)
         for each in (start, stop, step):
             if each is not None and not isinstance(each, int):
                 raise Refused("a slice is made of whole numbers", "Write | int")
-        return whole[start:stop:step]
+        part = slice(start, stop, step)
+        length = len(range(*part.indices(len(whole))))
+        frame.meter.read(length) if isinstance(whole, str) else frame.meter.step(1 + length)
+        return whole[part]
 
     return run
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from mailer.template.bounds import MAX_INT_BITS, Meter, Refused
-from mailer.template.values import check_comparable, checked, contains, is_equal, kind, number_of, text_of
+from mailer.template.values import check_comparable, contains, is_equal, kind, number_of, text_of
 
 Operator = Callable[[Any, Any, Meter], Any]
 
@@ -23,7 +23,7 @@ def _sum(left: Any, right: Any, meter: Meter) -> Any:
         return [*left, *right]
     if isinstance(left, str | list) or isinstance(right, str | list):
         raise Refused(f"{kind(left)} and {kind(right)} do not add up", "Join texts with ~, or write | int")
-    return checked(number_of(left) + number_of(right))
+    return number_of(number_of(left) + number_of(right))
 
 
 def _product(left: Any, right: Any, meter: Meter) -> Any:
@@ -32,24 +32,24 @@ def _product(left: Any, right: Any, meter: Meter) -> Any:
             length = len(many) * max(times, 0)
             meter.read(length) if isinstance(many, str) else meter.step(length)
             return many * times
-    return checked(number_of(left) * number_of(right))
+    return number_of(number_of(left) * number_of(right))
 
 
 def _power(left: Any, right: Any, _: Meter) -> Any:
     base, exponent = number_of(left), number_of(right)
     if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) > MAX_INT_BITS:
         raise Refused(f"the result has more than {MAX_INT_BITS} bits", "Use smaller numbers")
-    return checked(base**exponent)
+    return number_of(base**exponent)
 
 
 def _remainder(left: Any, right: Any, _: Meter) -> Any:
     if isinstance(left, str):
         raise Refused("% formats no text", "Write {{ '%.2f' | format(price) }}")
-    return checked(number_of(left) % number_of(right))
+    return number_of(number_of(left) % number_of(right))
 
 
 def _of_numbers(calculate: Callable[[Any, Any], Any]) -> Operator:
-    return lambda left, right, _: checked(calculate(number_of(left), number_of(right)))
+    return lambda left, right, _: number_of(calculate(number_of(left), number_of(right)))
 
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Operator:

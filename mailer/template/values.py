@@ -180,19 +180,15 @@ def items_of(value: Any, meter: Meter) -> list[Any]:
 
 
 def number_of(value: Any) -> int | float:
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+    """``value``, if it is a number that templates have."""
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return value
+    elif isinstance(value, int) and value.bit_length() <= MAX_INT_BITS:
         return value
+    if isinstance(value, int | float):
+        raise Refused("it is not a number of usual size", "Check the values")
     raise Refused(f"{kind(value)} is no number", "Write | int or | float for a number in a text")
-
-
-def checked(number: Any) -> Any:
-    """The result of arithmetic, if it is a number that templates have."""
-    if isinstance(number, float):
-        if math.isfinite(number):
-            return number
-    elif isinstance(number, int) and number.bit_length() <= MAX_INT_BITS:
-        return number
-    raise Refused("the result is not a number of usual size", "Check the values")
 
 
 def count_parts(value: Any, meter: Meter) -> None:

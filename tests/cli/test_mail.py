@@ -239,6 +239,6 @@ def test_a_template_that_uses_an_unknown_column_enqueues_nothing(
     done = mailer(*IMPORT)
     assert (done.stdout, read_status(client, settings).waiting) == ("0 accepted, 1 bad, 0 duplicates\n", 0)
     assert done.returncode == 1
-    assert "Line 2: variables: lack what text asks for: 'surname' is undefined." in done.stderr
+    assert "Line 2: variables: lack what text asks for: surname is not given" in done.stderr
     assert "templates may use here: name" in done.stderr
     assert "surname" in (tmp_path / "people.csv.bad.csv").read_text(encoding="utf-8")

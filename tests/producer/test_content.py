@@ -112,7 +112,7 @@ def test_a_variable_may_be_missing_where_the_template_allows_it() -> None:
 def test_a_body_that_a_variable_makes_too_large_is_refused() -> None:
     content = Content.of(sender="a@example.com", subject="x", text="{{ a }}" * 400, templates=True)
     variables: dict[str, object] = {"a": "x" * 100_000}
-    with pytest.raises(InvalidMessage, match="bytes in base64"):
+    with pytest.raises(InvalidMessage, match="makes more than 4,194,304 characters"):
         content.check(variables, variables_json(variables))
 
 

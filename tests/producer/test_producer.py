@@ -264,7 +264,7 @@ def test_one_bad_row_and_nothing_is_enqueued(producer: Producer, account: Accoun
         ("name", {"to": "a@example.com", "name": "x"}),
         ("variables", "a@example.com"),
         ("variables", Recipient("a@example.com", {"other": "x"})),
-        ("variables", Recipient("a@example.com", {"name": float("nan")})),
+        ("variables[name]", Recipient("a@example.com", {"name": float("nan")})),
         ("variables", Recipient("a@example.com", {"name": "\ud800"})),
         ("variables", Recipient("a@example.com", {"name": "x", "more": "x" * 300_000})),
         ("variables", Recipient("a@example.com", {"name": "x", 1: "x"})),  # type: ignore[dict-item]

@@ -31,7 +31,7 @@ PARTS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("the request's JSON", "ses/request.py", frozenset()),
     ("signing", "ses/signer.py", frozenset()),
     ("the sends in flight", "mailer/ses/", frozenset()),
-    ("rendering", "mailer/template.py", frozenset()),
+    ("rendering", "mailer/template/", frozenset()),
     ("rendering", "mailer/content.py", frozenset()),
     ("rendering", "jinja2/", frozenset()),
     ("decoding the arguments", "mailer/payload.py", frozenset()),
