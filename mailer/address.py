@@ -1,4 +1,4 @@
-"""Mail addresses: parsed strictly, written for the wire, masked for logs.
+"""Mail addresses: parsed strictly, written for the wire.
 
 What SES takes: a local part of 7-bit ASCII (it has no SMTPUTF8), the domain in Punycode, the display name
 encoded by RFC 2047, and 320 characters in all.
@@ -32,15 +32,6 @@ _ASCII_DOMAIN = re.compile(_DOMAIN, re.ASCII)
 _BRACKETED = re.compile(r'(?P<name>"(?:[^"\\]|\\.)*" *|[^"<>]*)<(?P<address>[^<>]*)>')
 _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _ESCAPED = re.compile(r"\\(.)")
-_MASKABLE = re.compile(r"([^@<>\s])[^@<>]*@([^@<>\s,;\"]+)>?\s*")
-_IN_ATOM = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~.-"
-# Only from the beginning of a run of such characters and without a way back: else a long text without an address takes
-# minutes.
-_WITHIN = re.compile(
-    rf"(?<![{_IN_ATOM}])(?:(?P<atom>[{_IN_ATOM}])[{_IN_ATOM}]*+"
-    r'|"(?P<quoted>[!#-\[\]-~])(?:[!#-\[\]-~]|\\[!-~])*+")'
-    r"@(?P<domain>\w(?:[\w-]|\.(?=\w))*\.[\w-]+)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +41,9 @@ class Address:
     name: str
     local: str
     domain: str
+
+    def __repr__(self) -> str:
+        return f"Address({self.masked})"
 
     @property
     def address(self) -> str:
@@ -82,19 +76,6 @@ def parse(text: object, field: str = "to") -> Address:
             if len(local) <= MAX_LOCAL_CHARS and "=?" not in local:
                 return Address("", local, domain.lower())
     return _parse(text, field)
-
-
-def mask(text: str) -> str:
-    """``j***@example.com`` for any way of writing the address, ``***`` for what is none: for logs and Flower."""
-    found = _MASKABLE.fullmatch(text[text.rfind("<") + 1 :].lstrip())
-    if not found or not found[1].isprintable() or not found[2].isprintable():
-        return "***"
-    return f"{found[1]}***@{found[2]}"
-
-
-def mask_addresses(text: str) -> str:
-    """``text`` with every mail address in it masked."""
-    return _WITHIN.sub(r"\g<atom>\g<quoted>***@\g<domain>", text) if "@" in text else text
 
 
 def _parse(text: object, field: str) -> Address:

@@ -14,6 +14,7 @@ from typing import Any
 from mailer.address import Address, parse
 from mailer.errors import InvalidMessage, UnknownVersion
 from mailer.header import MAX_HEADERS, check_header_names, check_header_value, check_text, kind
+from mailer.masking import mask
 from mailer.message import (
     MAX_MESSAGE_BYTES,
     Attachment,
@@ -54,6 +55,9 @@ class Content:
     configuration_set: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
     list_unsubscribe: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Content(from {mask(self.sender)})"
 
     @classmethod
     def of(

@@ -21,6 +21,7 @@ from mailer.errors import (
     Unavailable,
     Unreachable,
 )
+from mailer.masking import mask_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,9 @@ class Outcome:
     ses_id: str | None = None
     code: str = ""
     detail: str = ""
+
+    def __repr__(self) -> str:
+        return f"Outcome({self.kind}, {mask_addresses(f'{self.ses_id or self.code}: {self.detail}')!r})"
 
 
 _KINDS: Final[dict[type[SendError], Kind]] = {

@@ -2,6 +2,7 @@
 
 MailerError
 ├── SettingsError          a setting is missing or wrong: fix it and start again
+│   └── NotOurs            another user of this host owns or may write a file or folder: it is not believed
 ├── InvalidMessage         the caller's input is wrong: fix the field it names; nothing was enqueued
 │   └── UnknownVersion     a newer producer wrote it: upgrade the workers, then requeue it
 ├── InvalidRequest         an operator asked for what cannot be done: the text says why; nothing was changed
@@ -28,13 +29,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from mailer.masking import mask_addresses, mask_logins
+
 
 class MailerError(Exception):
-    """The base of all of them."""
+    """The base of all of them. Their ``repr`` is masked; their text may quote addresses where it is SES's."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({mask_addresses(str(self))!r})"
 
 
 class SettingsError(MailerError):
     """A setting is missing or wrong. The text names the variable and what to set it to."""
+
+
+class NotOurs(SettingsError):
+    """Another user of this host owns a file or folder, or may write it. The text names it, and what to do."""
 
 
 class InvalidMessage(MailerError, ValueError):
@@ -122,13 +132,14 @@ class SendError(MailerError):
     """SES, or the way to it, did not take a message.
 
     ``code`` is the error's name in SES's own words (``"MessageRejected"``, ``"454"``) or the name of the local
-    failure; ``detail`` is the text that came with it.
+    failure; ``detail`` is the text that came with it, without the logins in its URLs.
     """
 
     def __init__(self, code: str, detail: str) -> None:
         self.code = code
-        self.detail = detail
-        super().__init__(f"{code}: {detail}")
+        # Of a proxy or an endpoint: libcurl and botocore quote them whole.
+        self.detail = mask_logins(detail)
+        super().__init__(f"{code}: {self.detail}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (self.code, self.detail))

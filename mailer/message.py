@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mailer.errors import InvalidMessage
 from mailer.header import check_text, kind, pairs
+from mailer.masking import mask
 
 MAX_MESSAGE_BYTES = 40 * 1024 * 1024
 """SES v2 and SMTP: the whole mail, attachments in base64."""
@@ -42,6 +43,10 @@ class Attachment:
     content_type: str = "application/octet-stream"
     content_id: str | None = None
 
+    def __repr__(self) -> str:
+        size = f"{len(self.content):,} bytes" if isinstance(self.content, bytes) else "no bytes"
+        return f"Attachment({size})"
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -63,6 +68,9 @@ class Message:
     attachments: tuple[Attachment, ...] = ()
     configuration_set: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Message({self.id}, to {mask(self.to)})"
 
 
 def check_subject(subject: object) -> str:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from mailer.address import Address
 from mailer.errors import InvalidMessage
 from mailer.header import kind
+from mailer.masking import mask
 from mailer.payload import to_json
 
 MAX_VARIABLES_CHARS = 262_144
@@ -53,6 +54,10 @@ class Recipient:
     to: str
     variables: Mapping[str, object] = field(default_factory=dict)
     idempotency_key: str | None = None
+
+    def __repr__(self) -> str:
+        # Whatever was passed may be anything.
+        return f"Recipient(to={mask(self.to) if isinstance(self.to, str) else '***'})"
 
 
 def recipient_of(row: object) -> Recipient:

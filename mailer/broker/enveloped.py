@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mailer.address import mask
 from mailer.broker import record
+from mailer.masking import mask, mask_addresses
 from mailer.payload import ACCEPTED_HEADER
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -24,6 +24,9 @@ class Enveloped:
     """
 
     envelope: bytes
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({mask_addresses(self.id)!r}, to {self.masked or '***'})"
 
     @cached_property
     def parsed(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import redis
@@ -30,7 +30,7 @@ class Entry:
     """
 
     id: str
-    envelope: bytes
+    envelope: bytes = field(repr=False)
     due_us: int = 0
     idempotency: str = ""
 

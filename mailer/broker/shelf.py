@@ -28,6 +28,7 @@ from mailer.broker.scan import scan
 from mailer.broker.script import script
 from mailer.broker.shelved import LAST_US, Shelved, moment
 from mailer.errors import InvalidMessage, InvalidRequest, NotFound, QueueUnavailable
+from mailer.masking import mask_addresses
 
 ShelfName = Literal["dead", "held", "scheduled"]
 
@@ -66,6 +67,11 @@ class Filter:
     to: str | None = None
     after: datetime | None = None
     before: datetime | None = None
+
+    def __repr__(self) -> str:
+        given = {name: getattr(self, name) for name in ("lane", "code", "text", "to", "after", "before")}
+        shown = {name: mask_addresses(str(each)) for name, each in given.items() if each is not None}
+        return f"Filter({', '.join(f'{name}={each!r}' for name, each in shown.items())})"
 
     def __post_init__(self) -> None:
         for name in ("after", "before"):

@@ -12,6 +12,7 @@ from typing import Any
 from mailer import payload
 from mailer.broker.enveloped import Enveloped, numbered, object_in, text_of
 from mailer.errors import InvalidMessage
+from mailer.masking import mask_addresses
 from mailer.message import Message
 
 HISTORY_HEADER = "mailer_history"
@@ -55,8 +56,11 @@ class Reason:
     detail: str
     attempts: int
 
+    def __repr__(self) -> str:
+        return f"Reason({self.shelf}, {mask_addresses(f'{self.code}: {self.detail}')!r})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Shelved(Enveloped):
     """One message, as it was when it was read.
 
@@ -73,6 +77,10 @@ class Shelved(Enveloped):
     detail: str
     stored: bytes
     """All that Redis has of it: compared before it is moved, so that no other is moved in its place."""
+
+    def __repr__(self) -> str:
+        name, code = mask_addresses(self.readable_name), mask_addresses(self.code)
+        return f"Shelved({self.shelf}, {name!r}, to {self.masked or '***'}, {code!r})"
 
     @classmethod
     def on_shelf(cls, shelf: str, name: bytes, score: bytes, stored: bytes) -> Shelved:

@@ -21,7 +21,7 @@ PlaceName = Literal["waiting", "leased", "scheduled", "dead", "held"]
 _SHELVES: tuple[Literal["dead", "held"], ...] = ("dead", "held")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Found(Enveloped):
     """One message in its place.
 

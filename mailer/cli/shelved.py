@@ -9,11 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mailer.address import mask_addresses
 from mailer.broker.shelved import Reason, Shelved
 from mailer.cli.moments import shown
 from mailer.cli.printed import plain
 from mailer.errors import InvalidMessage
+from mailer.masking import mask_addresses
 from mailer.message import Message
 
 NOUNS = {

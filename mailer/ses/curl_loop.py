@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mailer.ses.credentials import PATIENCE_SECONDS
@@ -45,7 +45,7 @@ class Loop(Protocol):
 
 @dataclass(slots=True)
 class _Send:
-    request: bytes
+    request: bytes = field(repr=False)
     done: Done
     latest: float
     reused: bool = False

@@ -10,6 +10,7 @@ from celery.app import amqp as stock
 
 from mailer.broker.transport import Transport
 from mailer.errors import SettingsError
+from mailer.masking import mask_logins
 
 
 class Connection(kombu.Connection):
@@ -33,6 +34,14 @@ class Connection(kombu.Connection):
                 "lanes past the account's rate. Give it none: mailer reads MAILER_REDIS_URL"
             )
         return found
+
+    def info(self) -> dict[str, Any]:
+        """What ``celery inspect stats`` and Flower print. Celery takes the password out; over a socket the whole URL is
+        the host's name."""
+        found: dict[str, Any] = super().info()
+        ssl = found["ssl"]
+        shown = {name: "***" if "password" in name else each for name, each in ssl.items()} if ssl else ssl
+        return {**found, "hostname": mask_logins(found["hostname"]), "ssl": shown}
 
     def as_uri(self, *args: Any, **kwargs: Any) -> str:
         uri: str = super().as_uri(*args, **kwargs)

@@ -11,7 +11,6 @@ from celery import signals
 from celery.utils.log import get_logger
 from celery.utils.nodenames import nodesplit
 
-from mailer.address import mask_addresses
 from mailer.broker import limits
 from mailer.broker.connection import connect
 from mailer.broker.fitness import Fitness
@@ -21,6 +20,7 @@ from mailer.broker.limits import SesLimits
 from mailer.broker.transport import limits_are_stale
 from mailer.broker.wish import new_process
 from mailer.errors import MailerError, SendError
+from mailer.masking import mask_addresses
 from mailer.ses.account import NO_RATE_REMEDY, read_account
 from mailer.ses.credentials import CredentialSource
 from mailer.settings import Settings

@@ -17,12 +17,12 @@ from celery.worker import request as stock
 from celery.worker import state
 from kombu.utils.json import dumps
 
-from mailer.address import mask, mask_addresses
 from mailer.broker.fitness import MOST_DENIED_SECONDS, MOST_SECONDS
 from mailer.broker.gate import LOCAL_HEADERS, LOST
 from mailer.broker.leases import BACK, Leases, Settlement
 from mailer.broker.record import note
 from mailer.delivery import Kind, Outcome, backoff
+from mailer.masking import mask, mask_addresses
 from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER
 from mailer.ses.remedies import remedy
 from mailer.settings import Settings

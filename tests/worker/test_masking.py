@@ -4,19 +4,52 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Callable
+
+import pytest
 
 from mailer.worker.masking import MaskAddresses
 
 
-def test_a_traceback_shows_no_address() -> None:
+def written(log: Callable[[logging.Logger], None]) -> str:
     handler = logging.StreamHandler(io.StringIO())
     handler.addFilter(MaskAddresses())
     logger = logging.getLogger("mailer.test-masking")
     logger.addHandler(handler)
     try:
-        int("jane@example.com")
-    except ValueError:
-        logger.exception("broke off")
-    written = handler.stream.getvalue()
-    assert "***@example.com" in written.splitlines()[-1]
-    assert "jane" not in written
+        log(logger)
+    finally:
+        logger.removeHandler(handler)
+    found: str = handler.stream.getvalue()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("jane%40example.com", "j***@example.com"),
+        ("http://user:secret@proxy:3128", "http://***@proxy:3128"),
+        ("redis://:secret@redis.internal/0", "redis://***@redis.internal/0"),
+    ],
+)
+def test_a_line_shows_neither_address_nor_login(said: str, shown: str) -> None:
+    assert written(lambda logger: logger.error("of %s, refused", said)) == f"of {shown}, refused\n"
+
+
+def test_where_a_line_comes_from_shows_none_either() -> None:
+    address = "jane@example"
+    said = written(lambda logger: logger.error("x", stack_info=True))  # this line is shown: jane@example.com
+    assert address not in said
+    assert "this line is shown: j***@example.com" in said
+
+
+def test_a_traceback_shows_no_address() -> None:
+    def say(logger: logging.Logger) -> None:
+        try:
+            int("jane@example.com")
+        except ValueError:
+            logger.exception("broke off")
+
+    said = written(say)
+    assert "***@example.com" in said.splitlines()[-1]
+    assert "jane" not in said
