@@ -106,7 +106,7 @@ class Ses:
         access = find_access()
         account = read_account()
         self.allowed: float | None = min(rate or account.max_send_rate, account.max_send_rate)
-        self.name = f"SES in {access.region} ({access.endpoint_url}), at most {self.allowed:g} per second"
+        self.name = f"SES in {access.region} ({access.place}), at most {self.allowed:g} per second"
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         return dict(base)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pycurl
 
+from mailer.masking import without_login
 from mailer.ses.access import find_ca_bundle, find_proxy
 from mailer.ses.credentials import open_session
 
@@ -65,7 +66,9 @@ def _measure(region: str, url: str, ca_bundle: str) -> Distance:
         try:
             tries.append(_try(url, ca_bundle))
         except pycurl.error as error:
-            return Distance(region, url, error=str(error.args[1]) or f"libcurl's error {error.args[0]}")
+            said = str(error.args[1]) or f"libcurl's error {error.args[0]}"
+            proxy = find_proxy(url)
+            return Distance(region, url, error=said.replace(proxy, without_login(proxy)) if proxy else said)
     connect, secure, first_byte = zip(*tries, strict=True)
     over_tls = url.startswith("https:")
     return Distance(region, url, median(connect), median(secure) if over_tls else None, median(first_byte))

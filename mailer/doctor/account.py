@@ -9,6 +9,7 @@ from typing import Any
 from botocore import xform_name
 
 from mailer.address import parse
+from mailer.doctor import wire
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.doctor.server import apart
 from mailer.errors import HostUnfit, Misdated, RateExceeded, SendError, SettingsError, Unreachable
@@ -51,21 +52,17 @@ def _credentials() -> Credentials:
 def endpoint(access: Access, settings: Settings) -> Iterator[Finding]:
     """A connection to SES, with TLS and through the proxy if there is one, as the workers make them."""
     start = time.monotonic()
-    through = f" through the proxy {access.proxy.rpartition('@')[2]}" if access.proxy else ""
     try:
         CurlConnection(access, Way.of(settings), tls_sessions()).close()
     except SendError as error:
         yield problem(
             "endpoint",
-            f"{access.endpoint_url}{through}: {error}",
+            f"{access.place}: {error}",
             "Open the way to it (firewall, VPC endpoint, proxy, AWS_CA_BUNDLE), or correct AWS_ENDPOINT_URL_SESV2",
         )
         return
-    text = f"{access.endpoint_url}{through}, connected in {(time.monotonic() - start) * 1000:.0f} ms"
-    if access.endpoint_url.startswith("https://"):
-        yield ok("endpoint", f"{text}, certificate checked")
-    else:
-        yield note("endpoint", f"{text}, without TLS", "Use https, unless this is a simulator on this host")
+    text = f"{access.place}, connected in {(time.monotonic() - start) * 1000:.0f} ms"
+    yield wire.ses(access.endpoint_url, _credentials().access_key, text)
 
 
 def smtp(settings: Settings) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ import redis
 from kombu.exceptions import KombuError
 
 from mailer.broker.connection import connect
-from mailer.doctor import account, host, queue, server
+from mailer.doctor import account, host, queue, server, wire
 from mailer.doctor.finding import Finding, Level, ok, problem
 from mailer.errors import MailerError, SettingsError
 from mailer.monitor import read_status
@@ -48,6 +48,7 @@ def _redis(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> 
     except SettingsError as error:
         yield problem("Redis", "it is not known where it is", str(error))
         return
+    yield from wire.redis(settings)
     with client:
         where = _where(client)
         try:

@@ -13,7 +13,7 @@ class Level(StrEnum):
     NOTE = "note"
     """Mail goes out; somebody should know."""
     PROBLEM = "problem"
-    """Mail is or will be stopped, lost or sent twice."""
+    """Mail is or will be stopped, lost, sent twice or read by others."""
 
 
 @dataclass(frozen=True, slots=True)

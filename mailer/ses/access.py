@@ -22,6 +22,8 @@ from botocore.config import Config
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
+from mailer.errors import HostUnfit
+from mailer.masking import mask_logins, without_login
 from mailer.ses.clock import AWS
 from mailer.ses.credentials import CredentialSource, open_session
 from mailer.ses.errors import credentials_error
@@ -42,7 +44,7 @@ class Way:
     timeouts are seconds.
     """
 
-    endpoint_url: str | None = None
+    endpoint_url: str | None = field(default=None, repr=False)
     smtp_url: str | None = field(default=None, repr=False)
     ca_bundle: str | None = None
     connect_timeout: float = 3.0
@@ -65,12 +67,25 @@ FOR_QUESTIONS = Way(read_timeout=10.0)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What botocore makes of a `Way`. ``proxy`` is a URL or None; ``ca_bundle`` a PEM file's path."""
+    """What botocore makes of a `Way`. ``proxy`` is a URL or None; ``ca_bundle`` a PEM file's path. Endpoint and proxy
+    may hold a password."""
 
-    endpoint_url: str
+    endpoint_url: str = field(repr=False)
     region: str
-    proxy: str | None
+    proxy: str | None = field(repr=False)
     ca_bundle: str
+
+    @property
+    def place(self) -> str:
+        """Where it leads, for people: without logins."""
+        through = f" through the proxy {self.proxy.rpartition('@')[2]}" if self.proxy else ""
+        return f"{without_login(self.endpoint_url)}{through}"
+
+    def without_logins(self, text: str) -> str:
+        """What others say of the way there, as libcurl, which quotes a proxy whole that it cannot read."""
+        for url in (self.proxy, self.endpoint_url):
+            text = text.replace(url, without_login(url)) if url else text
+        return mask_logins(text)
 
 
 class _DatedByAws(botocore.auth.SigV4Auth):  # type: ignore[misc]
@@ -92,10 +107,11 @@ def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
 
     SES's send operations have no idempotency token, so an attempt that botocore repeats by itself may send
     twice. ``session`` is a `CredentialSource`'s, else the credentials are looked up now. Raises botocore's exceptions,
-    and OSError as `find_ca_bundle` does.
+    OSError as `find_ca_bundle` does, and `HostUnfit` for a proxy or an endpoint that is no URL.
     """
     session = session or open_session()
     ca_bundle = find_ca_bundle(session, way)
+    _check_url(way.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_SESV2"), "AWS_ENDPOINT_URL_SESV2")
     config = Config(
         signature_version=_SIGNATURE_VERSION,
         # "max_attempts" would count retries; this counts attempts, and outranks AWS_MAX_ATTEMPTS.
@@ -105,9 +121,15 @@ def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
         max_pool_connections=_MOST_KEPT,
         tcp_keepalive=True,
     )
-    return boto3.Session(botocore_session=session).client(
+    client = boto3.Session(botocore_session=session).client(
         "sesv2", endpoint_url=way.endpoint_url, verify=ca_bundle, config=config
     )
+    try:
+        find_proxy(client.meta.endpoint_url)
+    except HostUnfit:
+        client.close()
+        raise
+    return client
 
 
 def find_access(way: Way = USUAL) -> Access:
@@ -139,9 +161,29 @@ def answer_date(error: Exception) -> str | None:
 
 
 def find_proxy(url: str) -> str | None:
-    """The URL of the proxy on the way to ``url``; None if it is reached directly."""
-    proxy: str | None = get_environ_proxies(url).get(urlsplit(url).scheme)
+    """The URL of the proxy on the way to ``url``; None if it is reached directly. Raises `HostUnfit` if it is none."""
+    scheme = urlsplit(url).scheme
+    proxy: str | None = get_environ_proxies(url).get(scheme)
+    _check_url(proxy, f"{scheme.upper()}_PROXY")
     return proxy
+
+
+def _check_url(url: str | None, name: str) -> None:
+    """Raise HostUnfit for what is no URL, quoting nothing of it: those who would use it quote half a password."""
+    if not url:
+        return
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    # With a / in the password, the rest of it and the host are taken for a path.
+    if not parts.hostname or "@" in f"{parts.path}{parts.query}{parts.fragment}" or any(map(str.isspace, url)):
+        raise HostUnfit(
+            "UnreadableUrl",
+            f"{name} is no URL with a host and, perhaps, a port. If its password has one of / ? # @ : or a space in "
+            "it, percent-encode that: %2F %3F %23 %40 %3A %20",
+        )
 
 
 def find_ca_bundle(session: Any, way: Way = USUAL) -> str:

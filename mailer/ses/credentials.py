@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 class Found:
     """What a look-up found: good until ``expires``, Unix time. ``stamp`` is of ``files`` before they were read."""
 
-    credentials: Credentials
+    credentials: Credentials = field(repr=False)
     expires: float = math.inf
     files: tuple[Path, ...] = ()
     stamp: _Stamp = ()

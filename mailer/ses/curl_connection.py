@@ -90,7 +90,8 @@ class CurlConnection:
         try:
             curl.perform()
         except pycurl.error as error:
-            raise connect_error(*_told(error)) from None
+            number, name, text = _told(error)
+            raise connect_error(number, name, access.without_logins(text)) from None
         self._poll = select.poll()
         self.socket: int = curl.getinfo(pycurl.ACTIVESOCKET)
         self._poll.register(self.socket, select.POLLIN)

@@ -212,6 +212,8 @@ def boto_error(error: Exception, operation: str = "SendEmail") -> SendError:
     Exceptions that this seam does not know are `OutcomeUnknown`.
     """
     name = type(error).__name__
+    if isinstance(error, SendError):
+        return error
     if isinstance(error, aws.ClientError):
         if error.operation_name != operation:
             # botocore called another service for credentials (STS AssumeRole, say) and was refused there.
@@ -238,6 +240,8 @@ def credentials_error(error: Exception) -> SendError:
     `Unreachable`.
     """
     name = type(error).__name__
+    if isinstance(error, SendError):
+        return error
     refused = isinstance(error, aws.ClientError) and isinstance(_client_error(error), _REFUSALS)
     if refused or isinstance(error, (*_NEEDS_A_PERSON, *_UNREADABLE)):
         return HostUnfit(name, str(error))

@@ -11,6 +11,7 @@ _ROUTE = "Open the host's way to SES: its DNS, firewall, VPC endpoint, proxy, ce
 _PROXY = "Look at what stands between the host and SES: a proxy or a wrong AWS_ENDPOINT_URL_SESV2 answers in its place"
 _CLOCK = "Set the host's clock (NTP); if it is right, SES's answers disagree, and it passes"
 _GIVER = "Look at what gives the host its credentials: it refuses"
+_URL = "Correct the URL of the host's proxy or SES endpoint (HTTPS_PROXY, AWS_ENDPOINT_URL_SESV2)"
 _REDIS = "Look at the host's connection to Redis: it cannot read what its messages have in common"
 
 _BY_CODE: dict[str, str] = {
@@ -44,6 +45,7 @@ _BY_CODE: dict[str, str] = {
     **dict.fromkeys(("AuthorizationHeaderMalformed", "UnknownOperationException"), _PROXY),
     "ClientError": _GIVER,
     "QueueUnavailable": _REDIS,
+    "UnreadableUrl": _URL,
 }
 
 

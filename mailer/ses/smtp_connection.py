@@ -66,7 +66,7 @@ def parse_url(url: str) -> Server:
         raise SettingsError("the SMTP URL must be smtp://user:password@host:587 or smtps://user:password@host:465")
     if bool(parts.username) != bool(parts.password):
         raise SettingsError("the SMTP URL must have both a user and a password, or neither")
-    if parts.scheme == "smtp+plain" and not _is_loopback(host):
+    if parts.scheme == "smtp+plain" and not is_loopback(host):
         raise SettingsError(
             f"the SMTP URL would send mail and password to {host} in the clear: use smtp:// or smtps://"
         )
@@ -236,7 +236,8 @@ def _refusal(code: int, text: bytes | str) -> SendError:
     return Unavailable(error.code, error.detail) if isinstance(error, OutcomeUnknown) else error
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether it is this host, by its number or as localhost."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -18,7 +18,7 @@ import pytest
 
 from mailer.broker.connection import connect
 from mailer.broker.keys import Keys
-from mailer.doctor import account, host, queue, server
+from mailer.doctor import account, host, queue, server, wire
 from mailer.doctor.examination import Wanted, examine
 from mailer.doctor.finding import Finding, Level
 from mailer.doctor.server import apart
@@ -129,6 +129,49 @@ def test_a_server_that_is_away_is_one_problem_and_not_a_dozen() -> None:
     assert found["Redis"].level is Level.PROBLEM
     assert "secret" not in str(found)
     assert not {"version", "workers"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("url", "level"),
+    [
+        ("redis://:secret@redis.internal:6379/0", "problem"),
+        ("redis://user:secret@10.1.2.3/0", "problem"),
+        ("sentinel://:secret@a.internal:26379;sentinel://b.internal/0", "problem"),
+        ("sentinel://a.internal:26379;sentinel://:secret@127.0.0.1/0", "problem"),
+        ("rediss://:secret@redis.internal/0?ssl_cert_reqs=none", "problem"),
+        ("rediss://127.0.0.1/0?ssl_cert_reqs=CERT_NONE", "problem"),
+        ("rediss://redis.internal/0?ssl_check_hostname=false", "note"),
+        ("redis://redis.internal/0", "note"),
+        ("rediss://:secret@redis.internal/0", ""),
+        ("rediss://:secret@redis.internal/0?ssl_ca_certs=/ca.pem", ""),
+        ("redis://:secret@127.0.0.1:6379/0", ""),
+        ("redis://:secret@localhost/0", ""),
+        ("redis://:secret@[::1]:6379/0", ""),
+        ("redis:///0", ""),
+        ("unix://user:secret@/run/valkey.sock", ""),
+    ],
+)
+def test_a_way_to_redis_on_which_others_read_along_is_told(url: str, level: str) -> None:
+    found = list(wire.redis(load(redis_url=url, redis_sentinel_master="post")))
+    assert [str(each.level) for each in found] == ([level] if level else [])
+    assert "secret" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "level"),
+    [
+        ("http://ses.internal:9025", ACCESS_KEY, "problem"),
+        ("http://user:secret@ses.internal:9025", "ASIAIOSFODNN7EXAMPLE", "problem"),
+        ("http://simulator:9025", "simulator", "note"),
+        ("http://127.0.0.1:9025", ACCESS_KEY, "ok"),
+        ("http://localhost:9025", ACCESS_KEY, "ok"),
+        ("https://ses.internal", ACCESS_KEY, "ok"),
+    ],
+)
+def test_mail_in_the_clear_under_a_key_of_aws_is_a_problem(url: str, key: str, level: str) -> None:
+    found = wire.ses(url, key, "reached")
+    assert str(found.level) == level
+    assert "secret" not in str(found)
 
 
 def test_without_a_url_it_says_what_to_set(tmp_path: Path) -> None:
@@ -431,6 +474,19 @@ def test_ses_out_of_reach_and_no_credentials(monkeypatch: pytest.MonkeyPatch, se
     access, (finding,) = account.credentials()
     assert access is None
     assert finding.level is Level.PROBLEM
+
+
+def test_no_login_of_an_endpoint_or_a_proxy_is_shown(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, ses: Simulator
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", ses.url.replace("http://", "http://user:secret@"))
+    found = about(settings, ses=True)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", "https://user:secret@ses.invalid")
+    monkeypatch.setenv("HTTPS_PROXY", f"user:secret@127.0.0.1:{free_port()}")
+    away = about(settings, ses=True)
+    assert (found["endpoint"].level, away["endpoint"].level) == (Level.OK, Level.PROBLEM)
+    assert "through the proxy 127.0.0.1:" in away["endpoint"].text
+    assert "secret" not in f"{found} {away}"
 
 
 # the command
