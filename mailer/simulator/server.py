@@ -34,6 +34,7 @@ from mailer.simulator.listener import Listener, keep_outages
 from mailer.simulator.reading import Budget
 from mailer.simulator.service import Service
 from mailer.simulator.smtp import SmtpDoor
+from mailer.simulator.whole_file import writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -261,10 +262,8 @@ def _read_until_end(stop: asyncio.Event) -> None:
 def _announce(ready: dict[str, str], ready_file: Path | None) -> None:
     line = json.dumps(ready)
     if ready_file is not None:
-        # Whoever waits for the file must never read half of it.
-        partial = ready_file.with_name(ready_file.name + ".partial")
-        partial.write_text(line + "\n")
-        partial.replace(ready_file)
+        with writing(ready_file, 0o644) as file:
+            file.write(f"{line}\n")
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

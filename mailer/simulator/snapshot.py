@@ -10,13 +10,12 @@ import base64
 import binascii
 import json
 import logging
-import os
-from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mailer.simulator.account import Terms
 from mailer.simulator.inbox import RenderingFailure, Submission
+from mailer.simulator.whole_file import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +42,12 @@ async def keep_saving(service: Service, path: Path) -> None:
         await asyncio.sleep(_SAVE_SECONDS)
         changes = service.changes
         if changes != written:
-            writing = asyncio.ensure_future(asyncio.to_thread(_write, _collected(service), path))
+            saving = asyncio.ensure_future(asyncio.to_thread(_write, _collected(service), path))
             try:
-                await asyncio.shield(writing)
+                await asyncio.shield(saving)
             except asyncio.CancelledError:
                 # A thread cannot be cancelled: whoever writes next must not meet it.
-                await asyncio.wait([writing])
+                await asyncio.wait([saving])
                 raise
             except OSError as error:
                 _log.error("The state is not saved, and saving is tried again: %s", error)
@@ -108,13 +107,9 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _write(collected: Callable[[], dict[str, Any]], path: Path) -> None:
-    # Whoever reads it must never find half of it; and it is somebody's mail.
-    partial = path.with_name(path.name + ".partial")
-    with suppress(FileNotFoundError):
-        partial.unlink()
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    # Not in one piece: mail goes on coming in meanwhile.
+    with writing(path) as file:
         json.dump(collected(), file)
-    partial.replace(path)
 
 
 def _restore(service: Service, saved: dict[str, Any]) -> None:

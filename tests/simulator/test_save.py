@@ -139,3 +139,19 @@ def test_a_file_that_is_no_state_is_left_alone_and_explained(tmp_path: Path, dam
     assert str(file) in ended.stderr
     assert "Traceback" not in ended.stderr
     assert file.read_text() == damage
+
+
+def test_no_link_is_followed_that_somebody_put_where_it_writes(tmp_path: Path) -> None:
+    state, ready, victim = tmp_path / "state.json", tmp_path / "ready.json", tmp_path / "victim"
+    victim.write_text("whole")
+    for each in (state, ready):
+        each.with_name(f"{each.name}.partial").symlink_to(victim)
+    ready.symlink_to(victim)
+    command = [sys.executable, "-m", "mailer.simulator", "--port", "0", "--save", str(state)]
+    with subprocess.Popen([*command, "--ready-file", str(ready)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.terminate()
+        assert process.wait(60) == 0
+    assert victim.read_text() == "whole"
+    assert {each.name for each in tmp_path.iterdir() if not each.is_symlink()} == {"state.json", "ready.json", "victim"}
