@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from mailer.broker.connection_pool import Pool, SentinelPool
+from mailer.broker.embedded import embedded_url
 from mailer.broker.sentinels import Place, Sentinels
 from mailer.errors import SettingsError
 from mailer.settings import Settings
@@ -43,11 +44,11 @@ def connect(settings: Settings) -> redis.Redis:
 
 
 def redis_url(settings: Settings) -> str:
-    """The URL in the clear. Raises SettingsError that says what to set."""
+    """The URL in the clear, with its password. Raises SettingsError that says what to set."""
     if settings.redis_url is None:
-        address = settings.data_dir / "valkey.url"
-        if address.exists():
-            return address.read_text(encoding="utf-8").strip()
+        embedded = embedded_url(settings.data_dir)
+        if embedded is not None:
+            return embedded
         raise SettingsError(
             "MAILER_REDIS_URL is not set and no embedded server runs here: set it, for example to "
             "redis://localhost:6379/0, or start one with `mailer up`"

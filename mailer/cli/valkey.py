@@ -27,12 +27,15 @@ def valkey(
 
     Over MAILER_DATA_DIR, until SIGTERM or Ctrl-C. It listens on 127.0.0.1 only and writes every change to an
     append-only file. When it is stopped it goes on for some seconds while somebody is connected.
+
+    The folder is for the eyes of the user who runs it. That user's processes find the server by themselves, other
+    programs by valkey.url, and valkey-cli with REDISCLI_AUTH="$(cat valkey.password)".
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     with EmbeddedValkey(current().data_dir, port) as server:
-        typer.echo(f"{server.url} over {server.data_dir}")
+        typer.echo(f"{server.place} over {server.data_dir}, with the password that is in valkey.url there")
         sys.stdout.flush()
         while not stop.wait(0.5):
             if server.process.poll() is not None:

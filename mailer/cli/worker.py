@@ -11,7 +11,7 @@ import typer
 from mailer.broker.connection import redis_url
 from mailer.cli.account import check_lane
 from mailer.cli.application import new_app
-from mailer.errors import SettingsError
+from mailer.errors import NotOurs, SettingsError
 from mailer.host.supervisor import Supervisor, workers
 from mailer.ses.transport import check_host, configured
 from mailer.settings import Settings, current
@@ -95,6 +95,8 @@ def _await_redis(settings: Settings) -> None:
     while True:
         try:
             redis_url(settings)
+        except NotOurs:
+            raise
         except SettingsError:
             if settings.redis_url is not None or time.monotonic() > deadline:
                 raise

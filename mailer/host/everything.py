@@ -15,9 +15,11 @@ import botocore.exceptions
 import botocore.session
 
 from mailer.broker.connection import connect
+from mailer.broker.embedded import address_file
 from mailer.errors import SettingsError
 from mailer.host.foreman import Service, procfile
 from mailer.host.port import LOOPBACK, answers, free_port
+from mailer.masking import mask_logins, without_login
 from mailer.settings import Settings
 
 FLOWER_PORT = 5555
@@ -73,10 +75,12 @@ def everything(
     if settings.redis_url is None:
         port = ports.valkey or 0
         environment["VALKEY_PORT"] = str(port)
-        address = settings.data_dir.absolute() / "valkey.url"
+        address = address_file(settings.data_dir.absolute())
         ready = partial(_has_changed, address, _version(address))
         services.append(Service("valkey", commands["valkey"], environment, is_ready=ready, stop_seconds=25.0))
-        places["Redis"] = f"embedded Valkey, data and address (valkey.url) in {settings.data_dir.absolute()}"
+        places["Redis"] = (
+            f"embedded Valkey, data and address with its password (valkey.url) in {settings.data_dir.absolute()}"
+        )
     else:
         _ping(settings)
         places["Redis"] = "MAILER_REDIS_URL"
@@ -91,7 +95,8 @@ def everything(
         services.append(Service("simulator", commands["simulator"], environment, is_ready=partial(answers, port)))
         places["SES"] = f"simulator at {url}, {simulator_rate:g} per second; what was sent: {url}/"
     else:
-        places["SES"] = os.environ.get("AWS_ENDPOINT_URL_SESV2") or "Amazon SES itself, with this host's credentials"
+        named = os.environ.get("AWS_ENDPOINT_URL_SESV2")
+        places["SES"] = without_login(named) if named else "Amazon SES itself, with this host's credentials"
 
     services.append(
         Service(
@@ -140,7 +145,9 @@ def has_aws_credentials() -> bool:
     try:
         return session.get_credentials() is not None
     except botocore.exceptions.BotoCoreError as error:
-        raise SettingsError(f"The AWS credentials cannot be read: {error}. Correct them, or pass --simulator") from None
+        raise SettingsError(
+            f"The AWS credentials cannot be read: {mask_logins(str(error))}. Correct them, or pass --simulator"
+        ) from None
 
 
 def _check_flower() -> None:

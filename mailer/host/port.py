@@ -8,12 +8,11 @@ import socket
 import tempfile
 import time
 from pathlib import Path
-from typing import IO
 
 LOOPBACK = "127.0.0.1"
 
 
-_claims: list[IO[str]] = []
+_claims: list[int] = []
 
 
 def free_port(preferred: int = 0) -> int:
@@ -38,11 +37,16 @@ def bindable(port: int) -> int:
 
 def _claim(port: int) -> bool:
     """Keep others from being told the same port while nothing listens there yet; until this process ends."""
-    claim = (Path(tempfile.gettempdir()) / f"mailer-port-{port}-{os.getuid()}.lock").open("a")
+    file = Path(tempfile.gettempdir()) / f"mailer-port-{port}-{os.getuid()}.lock"
+    try:
+        # Others may write there too.
+        claim = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError:
+        return False
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        claim.close()
+        os.close(claim)
         return False
     _claims.append(claim)
     return True

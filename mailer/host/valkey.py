@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import subprocess
 import time
 from contextlib import suppress
@@ -13,17 +14,23 @@ from typing import IO, Any, Self
 
 import redis
 
-from mailer.errors import SettingsError
+from mailer.broker.embedded import address_file, lock_file
+from mailer.errors import NotOurs, SettingsError
 from mailer.host import child
 from mailer.host.port import LOOPBACK, bindable
+from mailer.ownership import make_own_folder, read_own, take_from_others, write_own
 
 _START_SECONDS = 30.0  # a large append-only file is read at the start
 _STOP_SECONDS = 20.0
 _STARTS = 3
+_LOCK_SECONDS = 1.0  # who looks whether a server runs holds the lock for a moment
+_PASSWORD_BYTES = 32
+_OURS = ("valkey.*", "appendonlydir", "appendonlydir/*")
 
 _CONFIGURATION = """\
 bind {host}
 port {port}
+requirepass {password}
 dir {folder}
 daemonize no
 loglevel warning
@@ -39,9 +46,12 @@ maxmemory-policy noeviction
 class EmbeddedValkey:
     """One server over ``data_dir``, on 127.0.0.1 only, writing every change to an append-only file there.
 
-    While it runs, ``data_dir/valkey.url`` says where it is: processes with the same ``MAILER_DATA_DIR`` and without
-    a ``MAILER_REDIS_URL`` use it. With ``port`` 0 it takes the port it had the last time, or else any that is free.
-    ``output`` is where the server's own log goes (None: to ours).
+    While it runs, ``data_dir/valkey.url`` says where it is: processes of the same user with the same
+    ``MAILER_DATA_DIR`` and without a ``MAILER_REDIS_URL`` use it. With ``port`` 0 it takes the port it had the last
+    time, or else any that is free. ``output`` is where the server's own log goes (None: to ours).
+
+    Other users of the host can connect to any port: there is a password, in files that only this user can read. It
+    stays the same from one start to the next, as programs that run on have the URL in memory.
     """
 
     def __init__(self, data_dir: Path, port: int = 0, *, output: IO[Any] | None = None) -> None:
@@ -50,10 +60,17 @@ class EmbeddedValkey:
         self._output = output
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
+        self._password = ""
         self.port = 0
 
     @property
     def url(self) -> str:
+        """With the password: never print it."""
+        return f"redis://:{self._password}@{LOOPBACK}:{self.port}/0"
+
+    @property
+    def place(self) -> str:
+        """The URL without the password."""
         return f"redis://{LOOPBACK}:{self.port}/0"
 
     @property
@@ -74,8 +91,14 @@ class EmbeddedValkey:
     def start(self) -> None:
         """Returns when it answers. Raises SettingsError when it cannot run here, saying why."""
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
+            make_own_folder(self.data_dir)
+            self._take_from_others()
             self._take_lock()
+        except NotOurs as error:
+            raise NotOurs(
+                f"MAILER_DATA_DIR: {error}. Name a folder that is yours alone and lies in no folder of others, or set "
+                "MAILER_REDIS_URL to a server of yours"
+            ) from None
         except OSError as error:
             raise SettingsError(
                 f"MAILER_DATA_DIR: nothing can be kept in {self.data_dir} ({error.strerror}). Name a folder that can "
@@ -102,13 +125,16 @@ class EmbeddedValkey:
     def outlast_clients(self, seconds: float) -> None:
         """Wait until nobody is connected, for at most so long: workers that were told to stop with it still settle."""
         deadline = time.monotonic() + seconds
-        with redis.Redis(host=LOOPBACK, port=self.port, socket_timeout=2) as client, suppress(redis.RedisError):
+        with self._client() as client, suppress(redis.RedisError):
             while len(client.client_list(_type="normal")) > 1 and time.monotonic() < deadline:
                 time.sleep(0.05)
 
     @property
     def _address(self) -> Path:
-        return self.data_dir / "valkey.url"
+        return address_file(self.data_dir)
+
+    def _client(self) -> redis.Redis:
+        return redis.Redis(host=LOOPBACK, port=self.port, password=self._password, socket_timeout=2)
 
     def _start(self) -> None:
         if self._wanted_port and not bindable(self._wanted_port):
@@ -116,22 +142,23 @@ class EmbeddedValkey:
                 f"Port {self._wanted_port} is taken: something listens on {LOOPBACK}:{self._wanted_port} already. Name "
                 "another for the embedded Valkey, or 0 for any; a Redis of yours there is used with MAILER_REDIS_URL"
             )
-        remembered = self.data_dir / "valkey.port"
-        written = remembered.read_text() if remembered.exists() else ""
+        written = self._remembered("port")
         # A power cut leaves an empty file.
         port = int(written) if written.isdecimal() and int(written) < 65536 else 0
+        self._password = self._remembered("password")
         for _ in range(_STARTS):
+            if len(self._password) != 2 * _PASSWORD_BYTES or not self._password.isalnum():
+                self._password = secrets.token_hex(_PASSWORD_BYTES)
             self.port = self._wanted_port or bindable(port) or bindable(0)
             if self._starts():
-                remembered.write_text(str(self.port))
-                # Whoever waits for the file must never read half of it.
-                partial = self._address.with_suffix(".partial")
-                partial.write_text(self.url + "\n", encoding="utf-8")
-                partial.replace(self._address)
+                write_own(self.data_dir / "valkey.port", str(self.port))
+                write_own(self.data_dir / "valkey.password", self._password)
+                write_own(self._address, f"{self.url}\n")
                 return
             # There must never be two over the same data.
             child.stop(self.process, _STOP_SECONDS)
-            port = 0  # somebody else was faster
+            port = 0  # somebody else was faster, and was told the password
+            self._password = ""
         raise SettingsError(
             f"The embedded Valkey did not start on port {self.port} with its data in {self.data_dir}: its own lines "
             "above say why. Free the port, name another with --port, or set MAILER_REDIS_URL to a server of yours"
@@ -140,9 +167,14 @@ class EmbeddedValkey:
     def _starts(self) -> bool:
         configuration = self.data_dir / "valkey.conf"
         folder = str(self.data_dir).replace("\\", "\\\\").replace('"', '\\"')
-        configuration.write_text(_CONFIGURATION.format(host=LOOPBACK, port=self.port, folder=f'"{folder}"'))
-        self._process = child.start([str(_binary()), str(configuration)], stdout=self._output, stderr=self._output)
-        client = redis.Redis(host=LOOPBACK, port=self.port, socket_timeout=2)
+        write_own(
+            configuration,
+            _CONFIGURATION.format(host=LOOPBACK, port=self.port, password=self._password, folder=f'"{folder}"'),
+        )
+        self._process = child.start(
+            [str(_binary()), str(configuration)], stdout=self._output, stderr=self._output, umask=0o077
+        )
+        client = self._client()
         deadline = time.monotonic() + _START_SECONDS
         try:
             while self._process.poll() is None and time.monotonic() < deadline:
@@ -157,18 +189,38 @@ class EmbeddedValkey:
         finally:
             client.close()
 
-    def _take_lock(self) -> None:
-        lock = (self.data_dir / "valkey.lock").open("a+")
+    def _remembered(self, what: str) -> str:
+        """What was written down at an earlier start; empty if nothing was."""
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            holder = lock.read().strip()
-            lock.close()
-            raise SettingsError(
-                f"A Valkey already runs over {self.data_dir}{f' (process {holder})' if holder else ''}: use it, stop "
-                "it, or set MAILER_DATA_DIR to another directory"
-            ) from error
+            return read_own(self.data_dir / f"valkey.{what}").strip()
+        except FileNotFoundError:
+            return ""
+
+    def _take_from_others(self) -> None:
+        """Earlier versions let everybody read."""
+        take_from_others(self.data_dir.resolve())
+        for pattern in _OURS:
+            for each in self.data_dir.glob(pattern):
+                take_from_others(each)
+
+    def _take_lock(self) -> None:
+        descriptor = os.open(lock_file(self.data_dir), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        lock = os.fdopen(descriptor, "r+")
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    continue
+                holder = lock.read().strip()
+                lock.close()
+                raise SettingsError(
+                    f"A Valkey already runs over {self.data_dir}{f' (process {holder})' if holder else ''}: use it, "
+                    "stop it, or set MAILER_DATA_DIR to another directory"
+                ) from error
+            break
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

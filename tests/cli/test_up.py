@@ -143,7 +143,7 @@ def test_credentials_on_this_host_mean_amazon_itself_and_a_port_in_use_is_refuse
     env = environment(AWS_ACCESS_KEY_ID="AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY="secret", AWS_REGION="eu-central-1")
     with running(command("valkey"), environment(), tmp_path) as valkey:
         port = valkey.wait_for(r"redis://127.0.0.1:(\d+)/0")[1]
-        env["MAILER_REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
+        env["MAILER_REDIS_URL"] = (tmp_path / ".mailer" / "valkey.url").read_text().strip()
         done = subprocess.run(
             command("up", "--flower-port", port), env=env, cwd=tmp_path, capture_output=True, text=True, check=False
         )
