@@ -23,8 +23,9 @@ def test_nothing_in_the_current_folder_is_run(tmp_path: Path) -> None:
     for name in PLANTED:
         (folder / f"{name}.py").write_text(f"open({str(ran)!r}, 'a').write({name!r} + ' ')\n")
     env = environment()
-    with running([MAILER, "up", "--processes", "1", "--no-flower"], env, folder) as up:
+    with running([MAILER, "up", "--processes", "1", "--simulator-rate", "50"], env, folder) as up:
         up.wait_for("Stop: +Ctrl-C")
+        up.wait_for("Flower +http")
         send = ["send", "--to", "a@example.com", "--sender", "me@example.com", "--subject", "Hi", "--text", "Hi"]
         subprocess.run([MAILER, *send], env=env, cwd=folder, check=True, capture_output=True)
 
@@ -33,5 +34,6 @@ def test_nothing_in_the_current_folder_is_run(tmp_path: Path) -> None:
             return "1 used in 24 hours" in status.stdout
 
         eventually(sent)
+        assert "was not ready" not in "\n".join(up.lines)
         assert up.stop(signal.SIGINT) == 0
     assert not ran.exists(), ran.read_text()
