@@ -36,6 +36,8 @@ BELIEVED_SECONDS = 300.0
 """For how long what GetAccount said is believed: the same as in stop.lua."""
 HOST_FORGOTTEN_SECONDS = 600.0
 """For how long a worker that cannot send is named, when it has not tried again: the same as in hosts.lua."""
+SERVED_STEP_SECONDS = 5.0
+"""How often it is written down that a lane is served: the same as in take.lua."""
 LIMITS_FRESH_SECONDS = 60.0
 """How often GetAccount is asked: the same as in take.lua."""
 
@@ -103,7 +105,9 @@ class Quota:
 class LaneStatus:
     """``waiting`` messages are in the lane; ``paused`` is the reason if a person paused it, ``paused_by`` who did, and
     ``paused_until`` when it ends by itself (None: when it is resumed). ``suspects`` of those that wait were in the
-    hands of a worker that was lost: each worker is handed one of them at a time, and the others pass them."""
+    hands of a worker that was lost: each worker is handed one of them at a time, and the others pass them.
+    ``unserved_since`` is when a worker that serves the lane was last heard of, where that is too long ago; 0 if never.
+    """
 
     name: str
     waiting: int
@@ -111,6 +115,7 @@ class LaneStatus:
     paused_by: str | None
     paused_until: float | None
     suspects: int = 0
+    unserved_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +152,9 @@ class AccountStatus:
     """All times are epoch seconds by Redis's clock.
 
     ``state`` is ``sending``, ``paused`` (until it is resumed, or ``until``), ``stopped`` (by SES, until what ``stop``
-    says is mended), ``parked`` (by the quota, until ``until``), ``resting`` (no worker can send from its host) or
-    ``unknown`` (no worker has written the account's limits yet); ``reason`` is why. ``paused_by`` is the person who
+    says is mended), ``parked`` (by the quota, until ``until``), ``resting`` (no worker can send from its host),
+    ``unserved`` (no worker serves any of the lanes in which mail waits) or ``unknown`` (no worker has written the
+    account's limits yet); ``reason`` is why. ``paused_by`` is the person who
     paused it. ``lanes`` are most urgent first.
     ``in_flight`` messages are leased to workers; ``overdue`` of these are past their lease and are reclaimed by the
     next take of any worker: none while workers are given time after a silence of Redis. ``scheduled`` messages join
@@ -225,7 +231,11 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     rate, quota = _rate(account, at), _quota(account, minutes, int(at // 60))
     stop, wishes = _stop(account, at), wish.read(said, at)
     lanes = tuple(
-        LaneStatus(lane, sum(lengths[first : first + lists]), *_pause(account, at, lane), suspects=lengths[first])
+        LaneStatus(
+            *(lane, sum(lengths[first : first + lists]), *_pause(account, at, lane)),
+            suspects=lengths[first],
+            unserved_since=_unserved_since(account, at, lane, settings.lease_seconds),
+        )
         for first, lane in zip(range(0, len(lengths), lists), settings.lanes, strict=True)
     )
     forecast = None
@@ -235,6 +245,10 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     state, reason, until = _state(account, at, stop, quota, forecast)
     if state in ("sending", "parked") and (idle := _if_all_rest(hosts, wish.processes(said, at), at)) is not None:
         state, reason, until, forecast = "resting", f"no host can send. {idle.host}: {idle.why}", None, None
+    waiting = [lane for lane in lanes if lane.waiting and lane.paused is None]
+    if state == "sending" and waiting and all(lane.unserved_since is not None for lane in waiting):
+        names = ", ".join(lane.name for lane in waiting)
+        state, reason, until, forecast = "unserved", f"no worker serves {names}", None, None
     return AccountStatus(
         account=settings.account,
         at=at,
@@ -307,7 +321,7 @@ def _forecast(
     at: float, per_second: float, quota: Quota, charged: dict[int, int], lanes: tuple[LaneStatus, ...]
 ) -> Forecast:
     allowance = Allowance(per_second, quota.per_day, charged, quota.by_others, quota.reserve)
-    waiting = [0 if lane.paused is not None else lane.waiting for lane in lanes]
+    waiting = [0 if lane.paused is not None or lane.unserved_since is not None else lane.waiting for lane in lanes]
     return foresee(at, allowance, urgent=waiting[0], other=sum(waiting[1:]))
 
 
@@ -334,6 +348,14 @@ def _pause(account: dict[str, str], at: float, lane: str | None) -> tuple[str | 
     reason, by, until = (account.get(field_of(name, lane)) for name in ("paused", "paused_by", "paused_until"))
     ends = _seconds(until)
     return (None, None, None) if reason is None or (ends is not None and ends <= at) else (reason, by or None, ends)
+
+
+def _unserved_since(account: dict[str, str], at: float, lane: str, lease_seconds: float) -> float | None:
+    """Workers call four times a lease. Where none has said so much of any lane, nothing is known."""
+    if not any(name.startswith("served:") for name in account):
+        return None
+    last = min(at, _moment(account, f"served:{lane}"))
+    return last if at - last > lease_seconds / 2 + SERVED_STEP_SECONDS else None
 
 
 def _rate(account: dict[str, str], at: float) -> Rate:

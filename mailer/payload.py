@@ -163,17 +163,17 @@ def _bytes_of(kwargs: Mapping[str, Any]) -> int:
     return sum(len(part) for part in parts if isinstance(part, str))
 
 
-def is_light(kwargs: Mapping[str, Any], content_hash: object) -> bool:
+def is_light(kwargs: Mapping[str, Any], content_hash: object, size: int) -> bool:
     """Whether an event loop may try and `decode` it, without patience, and make a request of it: that fetches nothing,
-    and ends at once."""
+    and ends at once. ``size`` is its envelope's."""
+    if size > _LIGHT_BYTES:
+        return False
     if content_hash is not None:
         if not _is_hash(content_hash):
             return True
         kept = _cache.peek(content_hash)
         return kept is not None and kept.is_light
-    if not isinstance(kwargs, dict) or kwargs.get("attachments"):
-        return not isinstance(kwargs, dict)
-    return all(not isinstance(body, str) or len(body) <= _LIGHT_BYTES for body in map(kwargs.get, ("text", "html")))
+    return not isinstance(kwargs, dict) or not kwargs.get("attachments")
 
 
 def is_missing(content_hash: object) -> TypeGuard[str]:

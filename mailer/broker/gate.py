@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import redis
 from kombu.log import get_logger
-from kombu.utils.json import dumps
 
-from mailer import payload
-from mailer.broker.eta import due_us
+from mailer.bounds import shortened
+from mailer.broker.admission import UNDECODABLE, NotAdmitted, admitted, words_of
 from mailer.broker.leases import BACK, REPEAT_SECONDS, Call, Leases, Settlement
 from mailer.broker.script import unconfirmed, wait_for
 from mailer.broker.take import Answer, Take, read
@@ -36,13 +35,12 @@ CALLS_A_LEASE = 4
 ``take.lua`` knows by that that none of them could reach Redis."""
 LOST = "mailer_lost"
 """Member of an envelope, and its first: a worker was lost while it held the message. As in envelope.lua."""
-UNDECODABLE = "Undecodable"
-"""Code of the dead letters that could not be read."""
 LEASE_ENDS = "mailer_lease_ends"
 PERMIT_ENDS = "mailer_permit_ends"
-LOCAL_HEADERS = frozenset({LEASE_ENDS, PERMIT_ENDS})
-"""Headers that tell the task when its lease and its permit end, on this machine's monotonic clock. They are never
-written to Redis."""
+SIZE = "mailer_size"
+LOCAL_HEADERS = frozenset({LEASE_ENDS, PERMIT_ENDS, SIZE})
+"""Headers that tell the task when its lease and its permit end, on this machine's monotonic clock, and how many bytes
+its envelope has. They are never written to Redis."""
 
 
 class Gate:
@@ -249,7 +247,7 @@ class Gate:
             else:
                 logger.warning("Redis settles messages again")
             self._refusal = answer.refusal
-        return self.leases.answered(call, answer.lanes, self._take.lease_seconds, answer.redis_us, answer.refused)
+        return self._take.answered(self.leases, call, answer)
 
     def _plan(self, answer: Answer) -> None:
         # Where it is not known that this host can send, fresh mail is for those of which it is.
@@ -303,30 +301,23 @@ class Gate:
     def _deliver(self, tag: str, lane: str, envelope: bytes, permit_ends: float, redis_us: int) -> None:
         """Hand one message to Celery, or settle what is not fit for it."""
         try:
-            message = orjson.loads(envelope)
-            headers, properties = message["headers"], message["properties"]
-            _check(headers)
-            due = due_us(headers)
-            properties.setdefault("delivery_info", {})
-        except orjson.JSONDecodeError as error:
-            self._set_aside(tag, lane, f"It is not JSON: {error}")
+            message, due = admitted(envelope, lane)
+        except NotAdmitted as why:
+            self._set_aside(tag, lane, why.code, why.words)
             return
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the bytes, the lane must go on
-            self._set_aside(tag, lane, f"It is JSON, but no Celery message: {_words(error)}")
-            return
+        headers, properties = message["headers"], message["properties"]
         # Redis's clock decides when it is due; Celery would hold it in memory until ours does.
         headers["eta"] = None
         if due > redis_us:
             # From a producer on the stock transport, which knows no schedule.
-            self.leases.settle(tag, Settlement("defer", due, dumps(message)))
+            self.leases.settle(tag, Settlement("defer", due, orjson.dumps(message)))
             return
         headers[LEASE_ENDS] = self.leases.ends(tag)
         headers[PERMIT_ENDS] = permit_ends
+        headers[SIZE] = len(envelope)
         properties["delivery_tag"] = tag
         if LOST in message:
             self.leases.suspect(tag)
-        if headers["task"] != payload.TASK:
-            self.leases.may_forget(tag)
         try:
             self.channel.connection._deliver(message, lane)
         except Exception as error:
@@ -335,22 +326,9 @@ class Gate:
             if lease is not None and lease.started:
                 self.leases.settle(tag, Settlement("hold", type(error).__name__, "Its task broke off; it may be sent."))
             else:
-                self._set_aside(tag, lane, f"It is a Celery message, but no task can be made of it: {_words(error)}")
+                words = f"It is a Celery message, but no task can be made of it: {words_of(error)}"
+                self._set_aside(tag, lane, UNDECODABLE, shortened(words))
 
-    def _set_aside(self, tag: str, lane: str, words: str) -> None:
-        logger.warning("A message of lane %s cannot be decoded and is set aside. %s", lane, words)
-        self.leases.settle(tag, Settlement("dead", UNDECODABLE, words))
-
-
-def _check(headers: dict[str, Any]) -> None:
-    for name in ("id", "task"):
-        if not isinstance(headers[name], str):
-            raise TypeError(f"header {name} is not text")
-    if not (headers["id"].isascii() and headers["id"].isprintable()):
-        raise ValueError("header id is not printable ASCII")
-    if not isinstance(headers.get("retries"), int | None):
-        raise TypeError("header retries is not a number")
-
-
-def _words(error: Exception) -> str:
-    return f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+    def _set_aside(self, tag: str, lane: str, code: str, words: str) -> None:
+        logger.warning("A message of lane %s is set aside as a dead letter (%s). %s", lane, code, words)
+        self.leases.settle(tag, Settlement("dead", code, words))

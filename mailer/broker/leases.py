@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mailer.bounds import LARGE_BYTES
 from mailer.broker.fitness import Fitness
 
 SETTLEMENTS_AT_ONCE = 512
@@ -33,7 +34,6 @@ class Settlement(NamedTuple):
 _TO_THE_HEAD = frozenset({"back", "throttled", "over_quota", "stop", "unfit"})
 _GIVES_PERMITS_BACK = frozenset({"back", "forget", "defer", "unfit"})
 
-FORGET = Settlement("forget")
 UNDECIDED = Settlement(
     "hold", "Undecided", "Celery acknowledged it before anybody had said what became of it: it may have been sent."
 )
@@ -51,8 +51,6 @@ class Lease:
     asked_at: float = 0.0
     started: bool = False
     decision: Settlement | None = None
-    undecided: Settlement = UNDECIDED
-    """What its acknowledgement means where nothing was decided."""
 
 
 @dataclass(slots=True)
@@ -129,10 +127,12 @@ class Leases:
         self._woken = False
         self.makes_room = False
         """Among what waits to be sent is a settlement that lets another message be had with the same call: it gives a
-        permit back, or is of a suspect."""
+        permit back, is of a suspect, or of a large one where another waits."""
         self.refusal = ""
         """Why Redis refuses this process, from when that was told until a call is answered; it outlives connections."""
         self._held: dict[str, Lease] = {}
+        self._large: dict[str, int] = {}
+        self._is_short = False
         self._suspects: set[str] = set()
         self._outbox: deque[tuple[str, Settlement]] = deque()
         self._unanswered: dict[int, Call] = {}
@@ -152,6 +152,11 @@ class Leases:
         """Messages taken and not settled by their task, and those sent of which Redis will not hear: while it ends no
         leases, no more are sent than fit."""
         return len(self._held) + sum(1 for _, settlement in tuple(self._refused) if settlement.verb == "sent")
+
+    @property
+    def large_bytes(self) -> int:
+        """How many bytes the large messages have that this process holds."""
+        return sum(tuple(self._large.values()))
 
     @property
     def repeats_in(self) -> float:
@@ -197,13 +202,24 @@ class Leases:
             return call
 
     def answered(
-        self, call: Call, lanes: list[str], lease_seconds: float, redis_us: int, refused: Sequence[str] = ()
+        self,
+        call: Call,
+        lanes: list[str],
+        lease_seconds: float,
+        redis_us: int,
+        refused: Sequence[str] = (),
+        *,
+        sizes: Sequence[int] = (),
+        is_short: bool = False,
     ) -> list[str]:
         """The call was answered, at ``redis_us`` on Redis's clock, with messages of these lanes; returns their tags.
 
-        ``refused`` are tags whose settlement Redis refused: it is told of them again.
+        ``refused`` are tags whose settlement Redis refused: it is told of them again. ``sizes`` are those of the
+        messages, and ``is_short`` says that another one waits until a large one is settled.
         """
         with self._lock:
+            if call.wanted:
+                self._is_short = is_short
             if refused:
                 again = set(refused)
                 self._refused += [pair for pair in call.verdicts if pair[0] in again]
@@ -220,6 +236,7 @@ class Leases:
         tags = [f"{self.owner}:{call.number}:{i}" for i in range(1, len(lanes) + 1)]
         for tag, lane in zip(tags, lanes, strict=True):
             self._held[tag] = Lease(lane, ends, redis_us, call.sent_at)
+        self._large.update((tag, size) for tag, size in zip(tags, sizes, strict=False) if size > LARGE_BYTES)
         return tags
 
     def abandon(self, call: Call) -> None:
@@ -264,17 +281,11 @@ class Leases:
         if lease is not None:
             lease.started = True
 
-    def may_forget(self, tag: str) -> None:
-        """It is no mail: its acknowledgement is all there is to say of it."""
-        lease = self._held.get(tag)
-        if lease is not None:
-            lease.undecided = FORGET
-
     def acknowledge(self, tag: str) -> None:
         """The message is done with, as decided."""
         lease = self._held.get(tag)
         if lease is not None:
-            self.settle(tag, lease.undecided)
+            self.settle(tag, UNDECIDED)
 
     def decide(self, tag: str, settlement: Settlement) -> None:
         """What the acknowledgement of ``tag`` will mean; the first decision stands."""
@@ -288,7 +299,8 @@ class Leases:
         if lease is not None:
             settlement = lease.decision or otherwise
             self._outbox.append((tag, settlement))
-            if settlement.verb in _GIVES_PERMITS_BACK or tag in self._suspects:
+            was_large = self._large.pop(tag, None) is not None
+            if settlement.verb in _GIVES_PERMITS_BACK or tag in self._suspects or (was_large and self._is_short):
                 self._suspects.discard(tag)
                 self.makes_room = True
             if not self._woken:

@@ -4,12 +4,16 @@
 -- KEYS  1 the shelf's index, or the schedule  2 the shelf's messages (none for the schedule, which holds its own)
 -- ARGV  1 most messages  2 bytes after which it stops  3 '1' = the latest first
 --       4 score and 5 member that were read last  6 '1' = they were not: begin at that score
--- Returns score, member, what is stored under it ('' in the schedule)  for each; nothing at the end.
+--       7 bytes of a message from which on only the beginning of what is stored is returned
+-- Returns score, member, what is stored under it ('' in the schedule), its digest ('' where all of it is there)  for each;
+--         nothing at the end.
 --
 -- By score and member, not by rank: others take away and add meanwhile, and a million messages may be due at one moment.
 local most, most_bytes, latest_first, score, member, begins =
   tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4]), ARGV[5], ARGV[6] == '1'
-local STEP = 16
+local most_whole = tonumber(ARGV[7])
+local STEP, HEAD_BYTES = 16, 4096
+part 'digest'
 
 local function is_less(a, b) -- as Redis orders them: by bytes. Lua's own < goes by the server's locale.
   if a == b then return false end
@@ -39,21 +43,36 @@ end
 
 local reply, bytes = {}, 0
 local rank = latest_first and low - 1 or low
-while #reply < 3 * most and bytes < most_bytes do
-  local step = math.min(STEP, most - #reply / 3)
+
+-- What is stored, and its digest where it is cut.
+local function shown(stored)
+  if #stored <= most_whole then return stored, '' end
+  -- With all of the reason before it.
+  local first = string.find(stored, '\n', 1, true) or 0
+  return string.sub(stored, 1, first + HEAD_BYTES), stored_digest(stored)
+end
+
+while #reply < 4 * most and bytes < most_bytes do
+  local step = math.min(STEP, most - #reply / 4)
   local first, last = rank, rank + step - 1
   if latest_first then first, last = math.max(0, rank - step + 1), rank end
   if last < 0 then break end
   local found = redis.call('ZRANGE', KEYS[1], first, last, 'WITHSCORES')
   if #found == 0 then break end
+  local looked_at = 0
   for i = 1, #found, 2 do
     local at = latest_first and #found - i or i
-    local stored = KEYS[2] and redis.call('HGET', KEYS[2], found[at]) or ''
+    local member, stored, digest = found[at], '', ''
+    if KEYS[2] then
+      stored, digest = shown(redis.call('HGET', KEYS[2], member) or '')
+    end
     reply[#reply + 1] = found[at + 1]
-    reply[#reply + 1] = found[at]
+    reply[#reply + 1] = member
     reply[#reply + 1] = stored
-    bytes = bytes + #found[at] + #stored
+    reply[#reply + 1] = digest
+    bytes, looked_at = bytes + #member + #stored, looked_at + 1
+    if bytes >= most_bytes then break end
   end
-  rank = latest_first and first - 1 or last + 1
+  rank = latest_first and rank - looked_at or rank + looked_at
 end
 return reply

@@ -8,8 +8,8 @@
 --         tail   requeue: to the tail of a lane    head   requeue: to the head of a lane
 --         drop   let go of it. Unless it may have been sent, as what is held or a suspect, its idempotency key is free again
 --         sent   let go of it: a person says that it was delivered
---       out of a lane (to drop) per message, from its head: its SHA-1, and the note for its record
---       else per message: its member of the schedule, or its name on the shelf; SHA-1 of what is stored under that name;
+--       out of a lane (to drop) per message, from its head: its digest, and the note for its record
+--       else per message: its member of the schedule, or its name on the shelf; the digest of what is stored under that name;
 --         the note for its record ('' = no record); and to requeue it the number of the lane's key and the envelope,
 --         else '' and ''
 -- Returns  1 how many were pulled  2 why it ended before the last of them ('' = it did not)
@@ -23,7 +23,9 @@ local keep_records, most_record_bytes = nil, nil
 part 'clock'
 part 'attempt'
 part 'number'
+part 'digest'
 part 'doorbell'
+part 'member'
 part 'content'
 part 'envelope'
 part 'idempotency'
@@ -46,7 +48,7 @@ end
 local function look(name, digest)
   if place == 'schedule' then return redis.call('ZSCORE', KEYS[5], name) and name end
   local stored = redis.call('HGET', KEYS[5], name)
-  return stored and redis.sha1hex(stored) == digest and stored
+  return stored and stored_digest(stored) == digest and stored
 end
 
 local function pull(name, digest, note, lane, envelope)
@@ -71,7 +73,7 @@ if place == 'lane' then
   -- Workers take from the same end: what is no longer the next has gone to one, and then nothing else is let go of.
   for i = 3, #ARGV, 2 do
     local envelope = redis.call('LRANGE', KEYS[5], -1, -1)[1]
-    if not envelope or redis.sha1hex(envelope) ~= ARGV[i] then break end
+    if not envelope or stored_digest(envelope) ~= ARGV[i] then break end
     redis.call('RPOP', KEYS[5])
     pulled = pulled + 1
     let_go(envelope)

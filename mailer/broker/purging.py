@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import cast
-
 import redis
 
-from mailer.broker.enveloped import Enveloped
+from mailer.broker.enveloped import Enveloped, digest_of
 from mailer.broker.keys import Keys
 from mailer.broker.script import script
 from mailer.broker.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
@@ -33,13 +30,12 @@ def purge(client: redis.Redis, keys: Keys, lane: str, most: int | None = None) -
 def _purge(client: redis.Redis, keys: Keys, lane: str, place: str, most: int) -> int:
     names, dropped = [keys.doorbell(lane), keys.content, keys.references, keys.records, place], 0
     while dropped < most:
-        waiting = cast("list[bytes]", client.lrange(place, -min(_AT_ONCE, most - dropped), -1))
+        waiting: list[bytes] = script("head").run(client, [place], [min(_AT_ONCE, most - dropped)])
         if not waiting:
             break
         arguments: list[str] = ["lane", "drop"]
-        for envelope in reversed(waiting):
-            digest = hashlib.sha1(envelope, usedforsecurity=False).hexdigest()
-            arguments += (digest, Enveloped(envelope).note(lane))
+        for envelope in waiting:
+            arguments += (digest_of(envelope), Enveloped(envelope).note(lane))
         pulled, _ = script("pull").run(client, names, arguments)
         dropped += int(pulled)
     return dropped

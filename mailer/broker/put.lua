@@ -15,6 +15,7 @@ local lane, hash, bytes = ARGV[1], ARGV[2], ARGV[3]
 local lane_key = ARGV[5]
 local schedule_key, schedule_number_key, content_key, references_key = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local AT_ONCE = 1000
+part 'member'
 part 'content'
 if hash ~= '' and bytes == '' and not content_is_stored(hash) then return redis.status_reply('MISSING') end
 

@@ -12,23 +12,41 @@
 -- middle of a long list are larger, for all of them together to cost not much more than looking at each entry once.
 -- So many entries are walked past in the time that it takes to look at one.
 local WALKED = 500
+-- A page ends once so many bytes were read, and of what has more than a message may have only the beginning is looked at.
+local PAGE_BYTES, MESSAGE_BYTES, HEAD_BYTES, STEP = 1048576, 11000000, 4096, 4
 local kind, cursor, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
-local names, stored, next_cursor = {}, {}, '0'
+local names, stored, bytes, next_cursor = {}, {}, 0, '0'
+
+local function add(name, value)
+  bytes = bytes + #value
+  names[#names + 1] = name
+  stored[#stored + 1] = #value > MESSAGE_BYTES and string.sub(value, 1, HEAD_BYTES) or value
+end
+
 if kind == 'list' then
   local first = tonumber(cursor)
   local walk = math.max(0, math.min(first, redis.call('LLEN', KEYS[1]) - first))
   most = most + math.floor(walk / WALKED)
-  stored = redis.call('LRANGE', KEYS[1], first, first + most - 1)
-  if #stored == most then next_cursor = string.format('%.0f', first + most) end
-else
-  local page = redis.call(kind == 'hash' and 'HSCAN' or 'ZSCAN', KEYS[1], cursor, 'COUNT', most)
-  next_cursor = page[1]
-  for i = 1, #page[2], 2 do
-    local first, second = page[2][i], page[2][i + 1]
-    if kind == 'zset' then first, second = second, first end
-    names[#names + 1], stored[#stored + 1] = first, second
+  while #stored < most and bytes < PAGE_BYTES do
+    local at_once = bytes == 0 and STEP or math.max(1, math.min(most - #stored, math.floor(STEP * #stored)))
+    local some = redis.call('LRANGE', KEYS[1], first + #stored, first + #stored + at_once - 1)
+    for _, value in ipairs(some) do add('', value) end
+    next_cursor = string.format('%.0f', first + #stored)
+    if #some < at_once then
+      next_cursor = '0'
+      break
+    end
   end
+else
+  next_cursor = cursor
+  repeat
+    local page = redis.call(kind == 'hash' and 'HSCAN' or 'ZSCAN', KEYS[1], next_cursor, 'COUNT', STEP)
+    next_cursor = page[1]
+    for i = 1, #page[2], 2 do
+      if kind == 'zset' then add(page[2][i + 1], page[2][i]) else add(page[2][i], page[2][i + 1]) end
+    end
+  until next_cursor == '0' or #stored >= most or bytes >= PAGE_BYTES
 end
 
 local reply = { next_cursor, #stored }
@@ -36,7 +54,7 @@ for i, each in ipairs(stored) do
   local small = string.lower(each)
   for text = 4, #ARGV do
     if string.find(small, ARGV[text], 1, true) then
-      reply[#reply + 1] = names[i] or ''
+      reply[#reply + 1] = names[i]
       reply[#reply + 1] = each
       break
     end

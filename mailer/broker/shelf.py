@@ -19,6 +19,7 @@ from typing import IO, Any, Literal
 import redis
 
 from mailer import payload
+from mailer.bounds import ENVELOPE_BYTES
 from mailer.broker.addressee import Addressee
 from mailer.broker.enveloped import numbered
 from mailer.broker.keys import Keys
@@ -35,6 +36,8 @@ ShelfName = Literal["dead", "held", "scheduled"]
 BATCH_MESSAGES = 250
 BATCH_BYTES = 1_000_000
 
+_MOST_WHOLE = ENVELOPE_BYTES + 131_072
+"""Bytes of a stored message beyond which only its beginning is read, unless it is exported."""
 _LANES_FROM = 7  # the number of the first lane's key in pull.lua
 _Pull = tuple[Shelved, str, "int | str", bytes]
 """A message, the note for its record, and to requeue it the number of its lane's key and its new envelope."""
@@ -233,7 +236,7 @@ class Shelf:
                     if stored is not None:
                         shared = {"content": digest, "base64": base64.b64encode(stored).decode()}
                         file.write(json.dumps(shared) + "\n")
-                file.write(json.dumps(_exported(message), ensure_ascii=False) + "\n")
+                file.write(json.dumps(_exported(self._all_of(message)), ensure_ascii=False) + "\n")
             written += len(batch)
             if progress:
                 progress(written)
@@ -264,10 +267,10 @@ class Shelf:
         last: tuple[Any, bytes] = (high, b"" if high < _END else _BEHIND_ALL) if latest_first else (low, b"")
         begins = True
         while True:
-            arguments = [BATCH_MESSAGES, BATCH_BYTES, int(latest_first), *last, int(begins)]
+            arguments = [BATCH_MESSAGES, BATCH_BYTES, int(latest_first), *last, int(begins), _MOST_WHOLE]
             with translated("read"):
                 found = script("page").run(self._client, keys, arguments)
-            page = list(zip(found[::3], found[1::3], found[2::3], strict=True))
+            page = list(zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True))
             within = [each for each in page if low <= float(each[0]) < high or high == _END]
             messages = [self._message(*each) for each in within]
             fitting = [message for message in messages if which.fits(message)]
@@ -277,10 +280,14 @@ class Shelf:
                 return
             last, begins = page[-1][:2], False
 
-    def _message(self, score: bytes, member: bytes, stored: bytes) -> Shelved:
+    def _message(self, score: bytes, member: bytes, stored: bytes, whole: bytes = b"") -> Shelved:
         if self.name == "scheduled":
             return Shelved.in_schedule(score, member)
-        return Shelved.on_shelf(self.name, member, score, stored)
+        return Shelved.on_shelf(self.name, member, score, stored, whole.decode())
+
+    def _all_of(self, message: Shelved) -> Shelved:
+        """The message with all of its bytes, which are read one message at a time."""
+        return next(iter(self._named([message.name])[message.name]), message) if message.whole else message
 
     def _chosen(self, which: Which, missing: list[str], *, latest_first: bool = False) -> Iterator[list[Shelved]]:
         """What is chosen, in batches, of what lies there now; names under which nothing lies go to ``missing``."""

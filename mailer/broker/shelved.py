@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mailer import payload
-from mailer.broker.enveloped import Enveloped, numbered, object_in, text_of
+from mailer.bounds import ENVELOPE_BYTES
+from mailer.broker.enveloped import Enveloped, digest_of, numbered, object_in, text_of
 from mailer.errors import InvalidMessage
 from mailer.masking import mask_addresses
 from mailer.message import Message
@@ -76,19 +76,21 @@ class Shelved(Enveloped):
     code: str
     detail: str
     stored: bytes
-    """All that Redis has of it: compared before it is moved, so that no other is moved in its place."""
+    """All that Redis has of it, or its beginning where that is larger than a message may be."""
+    whole: str = ""
+    """The digest of all of it where only its beginning is here."""
 
     def __repr__(self) -> str:
         name, code = mask_addresses(self.readable_name), mask_addresses(self.code)
         return f"Shelved({self.shelf}, {name!r}, to {self.masked or '***'}, {code!r})"
 
     @classmethod
-    def on_shelf(cls, shelf: str, name: bytes, score: bytes, stored: bytes) -> Shelved:
+    def on_shelf(cls, shelf: str, name: bytes, score: bytes, stored: bytes, whole: str = "") -> Shelved:
         reason, envelope = parted(stored)
         return cls(
             envelope,
             *(shelf, name.decode(errors="surrogateescape"), text_of(reason.get("lane")), moment(float(score))),
-            *(text_of(reason.get("code")), text_of(reason.get("detail")), stored),
+            *(text_of(reason.get("code")), text_of(reason.get("detail")), stored, whole),
         )
 
     @classmethod
@@ -101,7 +103,8 @@ class Shelved(Enveloped):
 
     @property
     def digest(self) -> str:
-        return hashlib.sha1(self.stored, usedforsecurity=False).hexdigest()
+        """Compared before it is moved, so that no other is moved in its place."""
+        return self.whole or digest_of(self.stored)
 
     @property
     def readable_name(self) -> str:
@@ -182,7 +185,7 @@ class Shelved(Enveloped):
             # It may have been sent: whatever becomes of it now, its key stays taken.
             headers.pop(payload.KEY_HEADER, None)
         if self.shelf != "scheduled":
-            written = headers.get(HISTORY_HEADER)
+            earlier = headers.get(HISTORY_HEADER)
             reason = {
                 "shelf": self.shelf,
                 "at_us": (self.at - _EPOCH) // timedelta(microseconds=1),
@@ -190,9 +193,12 @@ class Shelved(Enveloped):
                 "detail": self.detail,
                 "attempts": self.attempts,
             }
-            headers[HISTORY_HEADER] = [*(written if isinstance(written, list) else []), reason][-MAX_HISTORY:]
+            headers[HISTORY_HEADER] = [*(earlier if isinstance(earlier, list) else []), reason][-MAX_HISTORY:]
         whole = {**self.parsed, "headers": headers, "properties": properties}
         try:
-            return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+            written = json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:  # half of a surrogate pair, which only escapes can write
-            return json.dumps(whole, separators=(",", ":")).encode()
+            written = json.dumps(whole, separators=(",", ":")).encode()
+        if len(written) > ENVELOPE_BYTES:
+            raise InvalidMessage("envelope", "has more than 10 MiB, and no worker takes it", "Export it or drop it")
+        return written

@@ -18,6 +18,7 @@
 --         6 is. Before it, too, nothing is handed out: the clock was put back since the caller read it ('' = never)
 --      13 what stands before a lane's name in the key of its suspects
 --      14 '1' if this worker may be told to ask SES for the limits: SES answered it, when it was told so last
+--      15 how many more bytes of large messages this worker may hold  16 '1' if it holds none
 --       then per lane, most urgent first: name, 'resend' or 'hold' when a lease runs out, '1' if it may use the
 --       quota's reserve, '1' if this worker serves it
 --       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
@@ -39,14 +40,16 @@
 --       its lease can settle nothing: except that 'sent' takes the message off the held shelf if it lies there because
 --       this very lease ran out.
 -- Returns  1 microseconds until this worker should ask again (0 = when it has room; -1 = as planned before)
---          2 '1' if it should listen to its lanes' doorbells meanwhile  3 '1' if it should refresh the account's limits
+--          2 1 if it should listen to its lanes' doorbells meanwhile, and 2 more if something waits that is too large to be
+--            held beside what it holds: it asks again when it has settled a large one  3 '1' if it should refresh the account's limits
 --          4 microseconds for which the permits are good: used later they meet the next ones at SES
 --          5 this server's time, epoch microseconds
 --          6 why nothing is handed out, or nothing of some lane, though asked for; why what lost workers held, or what is
 --            scheduled, stays where it is ('' = nothing is paused, stopped or refused)
 --          7 tags whose settlement was refused, behind the reason: they are leased as before, and the worker repeats it
 --            ({} = all are settled)
---          then lane, envelope for each message handed out; the i-th has the tag 'owner:call:i'.
+--          then lane, envelope, bytes (of its content too) for each message handed out; the i-th has the tag
+--            'owner:call:i'.
 --
 -- Its parts lie in parts/, each with what it knows of its own keys: the rate, the quota, a stop by SES, the records and
 -- the places where messages lie. The clock is Redis's. attempt.lua says how it outlives what Redis refuses: a message
@@ -55,13 +58,16 @@ local RECLAIM_AT_ONCE, DUE_AT_ONCE, SORTED_AT_ONCE = 64, 256, 1000
 -- The most that one call hands out, or moves into a lane: they become arguments of one command, of which Lua's stack
 -- holds 8,000.
 local MOST_AT_ONCE = 3500
+-- What has more, with its stored content, is large.
+local LARGE_BYTES = 262144
 local LIMITS_FRESH, REFRESH_PATIENCE = 60e6, 10e6
-local SEEN_STEP = 0.25e6
+local SEEN_STEP, SERVED_STEP = 0.25e6, 5e6
 -- Verbs by which a message is gone, and its content with it.
 local LETS_GO = { sent = true, forget = true }
 
 local owner, call, wanted, lease, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local latest, suspects = tonumber(ARGV[6]) or math.huge, tonumber(ARGV[8])
+local large_room, holds_none = tonumber(ARGV[15]), ARGV[16] == '1'
 local keep_records, most_record_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
 local account_key, quota_key, leases_key, leased_key, schedule_key, doorbells, content_key, references_key =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
@@ -79,9 +85,12 @@ part 'quota'
 part 'stop'
 part 'hosts'
 part 'leases'
+part 'member'
+part 'list'
+part 'content'
+part 'bounds'
 part 'schedule'
 part 'doorbell'
-part 'content'
 part 'envelope'
 part 'idempotency'
 part 'shelf'
@@ -91,7 +100,7 @@ local is_ahead = moment_put_back(tonumber(ARGV[12]) or 0) > 0
 wanted = (now > latest or is_ahead) and 0 or math.min(wanted, MOST_AT_ONCE)
 
 local lanes, lane_named, lows = {}, {}, {}
-local next_key, next_arg = 16, 15
+local next_key, next_arg = 16, 17
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
     name = ARGV[next_arg], key = KEYS[next_key], suspects = KEYS[next_key + 1], policy = ARGV[next_arg + 1],
@@ -135,11 +144,19 @@ local function not_tried(charged, tag)
 end
 
 local function letter(tag, lane, envelope, code, words)
-  set_aside(dead, dead_index, envelope_id(envelope) or tag, tag, lane, envelope, code, words)
+  set_aside(dead, dead_index, envelope_name(envelope), tag, lane, envelope, code, words)
 end
 
 local function hold(tag, lane, envelope, code, words)
-  set_aside(held, held_index, envelope_id(envelope) or tag, tag, lane, envelope, code, words)
+  set_aside(held, held_index, envelope_name(envelope), tag, lane, envelope, code, words)
+end
+
+-- What no worker is given becomes a dead letter here; what cannot be sent at all is not even kept.
+local function refuse(lane, envelope, words)
+  local kept = bounds_kept(envelope)
+  local name = envelope_name(kept)
+  set_aside(dead, dead_index, name, owner .. ':' .. call .. ':0', lane, kept, 'TooLarge', words)
+  record('dead', envelope_note(name, lane, kept, 'TooLarge', words))
 end
 
 -- Each writes the message to where it goes first: nothing behind that can be refused.
@@ -216,6 +233,13 @@ if is_behind or is_ahead or put_back > 0 or (seen and now - seen > lease / 2) th
 end
 if not seen or quota_is_new or math.abs(now - seen) > SEEN_STEP then account_set_time('seen', now) end
 
+for _, lane in ipairs(lanes) do
+  local field = 'served:' .. lane.name
+  if lane.served and math.abs(now - number_or(0, (account_read(field)))) > SERVED_STEP then
+    account_set_time(field, now)
+  end
+end
+
 -- 3. Settle.
 local released, freed, unsettled = {}, {}, {}
 local can_end, why_not
@@ -237,7 +261,7 @@ local function settle_one(verb, tag, first, second, note)
     if LETS_GO[verb] then released[#released + 1] = envelope end
     if verb == 'forget' then freed[#freed + 1] = envelope end
     if note == '' and (verb == 'dead' or verb == 'hold') then
-      note = envelope_note(envelope_id(envelope) or tag, lane, envelope, first, second)
+      note = envelope_note(envelope_name(envelope), lane, envelope, first, second)
     end
   elseif verb == 'sent' then
     -- SES has it, says a worker whose lease had run out by then.
@@ -259,8 +283,11 @@ for i = next_arg, #ARGV, 5 do
 end
 
 -- 4. Reclaim. Nobody knows whether these were sent, so their quota stays spent.
+local reclaimed_bytes = 0
+
 local function reclaim(tag)
   local lane, _, envelope = lease_of(tag)
+  reclaimed_bytes = reclaimed_bytes + (envelope and #envelope or 0)
   if lane then
     local verb, code, words = 'hold', 'LeaseExpired', 'Its worker was lost while it held the message.'
     if lane_named[lane] and lane_named[lane].policy == 'resend' then
@@ -275,7 +302,7 @@ local function reclaim(tag)
     else
       hold(tag, lane, envelope, code, words)
     end
-    record(verb, envelope_note(envelope_id(envelope) or tag, lane, envelope, code, words))
+    record(verb, envelope_note(envelope_name(envelope), lane, envelope, code, words))
   end
   lease_end(tag)
 end
@@ -284,6 +311,7 @@ local function reclaim_all()
   for _, tag in ipairs(leases_over(now, RECLAIM_AT_ONCE)) do
     -- What cannot be put anywhere makes room for the others.
     if not (leases_may_end() and attempt(reclaim, tag)) then lease_prolong(tag, now + idle) end
+    if reclaimed_bytes > READ_BYTES then break end -- the rest comes with the next calls
   end
 end
 
@@ -296,30 +324,32 @@ quota_settle()
 
 -- 5. What has come due joins its lane, and so does what stock Celery sent with a lower priority.
 attempt_or_say('scheduled messages do not come due', take_due, now, DUE_AT_ONCE, function(lane, envelope)
-  if lane == '' then
+  local too_large = bounds_words(envelope)
+  if too_large then
+    refuse(lane, envelope, too_large)
+  elseif lane == '' then
     letter(redis.sha1hex(envelope), lane, envelope, 'Undecodable', 'It lay in the schedule and cannot be read.')
   else
     to_tail(lane, envelope)
   end
 end)
 
--- How many joined the lane.
+-- Whether more is left there.
 local function take_low(lane, low)
-  local found, first_out = redis.call('LRANGE', low, -MOST_AT_ONCE, -1), {}
-  if #found == 0 then return 0 end
+  local first_out = list_end(low, MOST_AT_ONCE)
+  if #first_out == 0 then return false end
   redis.call('LTRIM', low, 0, -1)
-  for i = #found, 1, -1 do first_out[#first_out + 1] = found[i] end
   redis.call('LPUSH', lane.key, unpack(first_out))
-  redis.call('LTRIM', low, 0, -#found - 1)
-  return #found
+  joined[lane.name] = true
+  redis.call('LTRIM', low, 0, -#first_out - 1)
+  return redis.call('LLEN', low) > 0
 end
 
 if redis.call('EXISTS', unpack(lows)) > 0 then
   for _, lane in ipairs(lanes) do
     for _, low in ipairs(lane.low) do
-      local moved, count = attempt(take_low, lane, low)
-      if moved and count > 0 then joined[lane.name] = true end
-      if count == MOST_AT_ONCE then break end -- the rest comes with the next calls
+      local moved, more = attempt(take_low, lane, low)
+      if moved and more then break end -- the rest comes with the next calls
     end
   end
 end
@@ -344,7 +374,8 @@ if is_probe then wanted = math.min(wanted, 1) end
 local granted, permits = 0, is_shut and 0 or rate_permits()
 local backlog = {} -- names of lanes
 local starved = false -- something waits, and only for a permit
-local unsorted = false -- a suspect lies in a lane
+local unsorted = false -- a suspect lies in a lane, or what is too large
+local is_short = false -- something waits, and only for room
 -- Of a single place: the last was given to what waits in a lane though a suspect waited too.
 local suspect_is_next = account_read('suspect_is_next')
 
@@ -358,19 +389,39 @@ local function pause_of(lane)
   return why or nil
 end
 
+-- Whether this worker can hold that one too. Small ones it always can.
+local function fits(envelope)
+  local weight = bounds_weight(envelope)
+  if weight > LARGE_BYTES then
+    if not holds_none and weight > large_room then
+      is_short = true
+      return false
+    end
+    large_room, holds_none = large_room - weight, false
+  end
+  return true
+end
+
 -- Up to `want` messages at the head of a lane; they stay there until commit. A suspect that somebody put there goes to the
--- others first.
+-- others first, and what is too large for any worker to the dead letters.
 local function choose(lane, want)
   for _ = 1, SORTED_AT_ONCE do
-    local found, chosen = redis.call('LRANGE', lane.key, -want, -1), {}
-    for i = #found, 1, -1 do
-      if is_suspect(found[i]) then
+    local found, chosen = list_end(lane.key, want), {}
+    for _, envelope in ipairs(found) do
+      if is_suspect(envelope) or bounds_words(envelope) then
         unsorted = true
         break
       end
-      chosen[#chosen + 1] = found[i]
+      if not fits(envelope) then return chosen end
+      chosen[#chosen + 1] = envelope
     end
     if #chosen > 0 or #found == 0 then return chosen end
+    if not is_suspect(found[1]) then
+      redis.call('LTRIM', lane.key, 0, -1)
+      refuse(lane.name, found[1], bounds_words(found[1]))
+      redis.call('LTRIM', lane.key, 0, -2)
+      return chosen
+    end
     redis.call('LMOVE', lane.key, lane.suspects, 'RIGHT', 'LEFT')
   end
   return {}
@@ -380,6 +431,7 @@ end
 -- the lane comes first, and then, by turns, a suspect.
 local function choose_both(lane, want)
   local suspect = suspects > 0 and redis.call('LRANGE', lane.suspects, -1, -1) or {}
+  if suspect[1] and not fits(suspect[1]) then suspect = {} end
   if #suspect == 0 then return suspect, choose(lane, want) end
   local chosen = choose(lane, math.max(1, want - 1))
   local yields = #chosen == want and not suspect_is_next
@@ -414,6 +466,7 @@ local function hand_out(lane)
         lease_to(owner .. ':' .. call .. ':' .. granted, now + lease, lane.name, quota_minute, envelope)
         reply[#reply + 1] = lane.name
         reply[#reply + 1] = envelope
+        reply[#reply + 1] = bounds_weight(envelope)
       end
     end
     for key, count in pairs(left) do
@@ -453,7 +506,7 @@ local function ask_again()
     reply[1] = rate_next_turn() or idle
     return
   end
-  reply[1], reply[2] = idle, 1
+  reply[1], reply[2] = idle, is_short and 3 or 1
   for _, lane in ipairs(lanes) do
     if lane.served then redis.pcall('DEL', doorbells .. lane.name) end
   end

@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 
+from mailer.bounds import IN_FLIGHT_BYTES
 from mailer.broker.keys import Keys
 from mailer.broker.leases import Call, Leases
 from mailer.broker.script import script
@@ -35,11 +36,13 @@ def lanes_of(names: Sequence[str], unknown: Mapping[str, str]) -> list[Lane]:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What take answered. ``wait_seconds`` None: as planned before. ``good_seconds``: how long the permits are good.
+    ``is_short``: something waits that is too large to be held beside what this worker holds.
     ``stopped``: what of the account is paused or parked, and why; told to those that wanted messages. ``refused`` are
     the tags whose settlement Redis refused, and ``refusal`` is why: nothing of them was written."""
 
     wait_seconds: float | None
     listen: bool
+    is_short: bool
     refresh_limits: bool
     good_seconds: float
     redis_us: int
@@ -48,6 +51,7 @@ class Answer:
     refusal: str
     lanes: list[str]
     envelopes: list[bytes]
+    sizes: list[int]
 
 
 class Take:
@@ -88,7 +92,7 @@ class Take:
             *("" if call.latest_us is None else call.latest_us, len(self._lanes)),
             *(int(not leases.holds_suspect), *self._records, self._lane_prefix),
             *("" if call.earliest_us is None else call.earliest_us, self._suspects_prefix),
-            int(leases.fitness.may_ask),
+            *(int(leases.fitness.may_ask), max(0, IN_FLIGHT_BYTES - leases.large_bytes), int(not leases.large_bytes)),
         ]
         for lane in self._lanes:
             arguments += (lane.name, lane.unknown, int(lane.reserve), int(lane.name in served))
@@ -112,7 +116,15 @@ class Take:
             leases.abandon(call)
             raise
         answer = read(reply)
-        return answer, leases.answered(call, answer.lanes, self.lease_seconds, answer.redis_us, answer.refused)
+        return answer, self.answered(leases, call, answer)
+
+    def answered(self, leases: Leases, call: Call, answer: Answer) -> list[str]:
+        """Have ``leases`` know of it; the tags of its messages."""
+        return leases.answered(
+            *(call, answer.lanes, self.lease_seconds, answer.redis_us, answer.refused),
+            sizes=answer.sizes,
+            is_short=answer.is_short,
+        )
 
 
 def _encoded(argument: Any) -> Any:
@@ -126,13 +138,15 @@ def read(reply: Sequence[Any]) -> Answer:
     refusal, *refused = (each.decode(errors="replace") for each in unsettled or [b""])
     return Answer(
         wait_seconds=None if wait < 0 else wait / 1e6,
-        listen=listen == 1,
+        listen=listen & 1 == 1,
+        is_short=listen & 2 == 2,
         refresh_limits=refresh == 1,
         good_seconds=good / 1e6,
         redis_us=now,
         stopped=stopped.decode(errors="replace"),
         refused=refused,
         refusal=refusal,
-        lanes=[lane.decode() for lane in reply[7::2]],
-        envelopes=list(reply[8::2]),
+        lanes=[lane.decode() for lane in reply[7::3]],
+        envelopes=list(reply[8::3]),
+        sizes=list(reply[9::3]),
     )

@@ -13,7 +13,6 @@ Transport options, all plain values so that ``celery inspect`` can print them: `
 from __future__ import annotations
 
 import json
-import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,6 +28,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as stock
 from kombu.utils.json import dumps
 
+from mailer.bounds import ENVELOPE_BYTES, TOO_MANY_VALUES, has_too_many_values
 from mailer.broker.eta import due_us
 from mailer.broker.gate import CALLS_A_LEASE, Gate
 from mailer.broker.keys import Keys
@@ -39,12 +39,14 @@ from mailer.broker.replicas import online
 from mailer.broker.script import script
 from mailer.broker.sentinels import Sentinels, Watch
 from mailer.broker.take import Take, lanes_of
-from mailer.errors import SettingsError
+from mailer.errors import InvalidMessage, SettingsError
 
 logger = get_logger(__name__)
 
 TAKE, BELL = "TAKE", "BELL"
-_LONG_NUMBER = re.compile("[0-9]{19}")
+_LONG_NUMBER = b"0" * 19
+_DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
+"""Turns every digit into 0, and all else into spaces."""
 REFUSED = Settlement("dead", "RefusedByCelery", "Celery could not run it; the worker's log says why.")
 
 limits_are_stale = Signal(name="limits_are_stale", providing_args=set())
@@ -113,18 +115,25 @@ class Poller(stock.MultiChannelPoller):
 class Message(stock.Channel.Message):
     """A message whose JSON body is decoded once, and without kombu's search for types that JSON does not have."""
 
+    def __init__(self, payload: dict[str, Any], channel: Any = None, **kwargs: Any) -> None:
+        # What it names kombu would unpack at once, however much that makes. No message is compressed here.
+        (payload.get("headers") or {}).pop("compression", None)
+        super().__init__(payload, channel, **kwargs)
+
     def _decode(self) -> Any:
-        if self.content_type != "application/json" or self.content_encoding != "utf-8":
-            return super()._decode()
         body = self.body
+        if self.content_type != "application/json" or self.content_encoding != "utf-8" or type(body) is not bytes:
+            return super()._decode()
+        if has_too_many_values(body):
+            raise DecodeError(f"it {TOO_MANY_VALUES}")
         # Whole numbers beyond 64 bits orjson would round; what is no JSON to it (NaN, half of a surrogate pair) may be
         # some to Celery.
-        if isinstance(body, str) and not _LONG_NUMBER.search(body):
+        if _LONG_NUMBER not in body.translate(_DIGITS):
             with suppress(orjson.JSONDecodeError):
                 return orjson.loads(body)
         try:
             return json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DecodeError(str(error)) from error
 
 
@@ -292,7 +301,11 @@ class Channel(stock.Channel):
             super()._put(queue, message, **kwargs)
             return
         task_id = message["headers"].get("id") or message["properties"]["delivery_tag"]
-        entry = [str(due_us(message["headers"])), task_id, "", dumps(message)]
+        envelope = dumps(message)
+        if len(envelope) > ENVELOPE_BYTES:
+            size = f"has {len(envelope) / 1e6:.1f} MB, and may have 10 MiB"
+            raise InvalidMessage("message", size, "Use mailer.send, which stores what is large beside the queue")
+        entry = [str(due_us(message["headers"])), task_id, "", envelope]
         arguments = put_arguments(self.keys, queue, entry)
         script("put").run(self.plain_client(), *arguments, replicas=self.replicas)
 

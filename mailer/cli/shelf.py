@@ -58,14 +58,14 @@ def list_(
             for message in islice(messages, limit or None):
                 typer.echo(json_line(as_json(message, reveal=reveal)))
             return
-        shown = list(islice(messages, limit or None))
-        if not shown:
+        console, first = _console(), islice(messages, limit or None)
+        rows = table(first, scheduled=name == "scheduled", reveal=reveal, width=console.width)
+        if not rows.row_count:
             _err(f"No {NOUNS[name][1]}" + (" fit." if len(shelf) else "."))
             return
-        console = _console()
-        console.print(table(shown, reveal=reveal, width=console.width))
+        console.print(rows)
         more = next(messages, None) is not None
-        _err(f"{len(shown):,} of {len(shelf):,} {NOUNS[name][1]}" + (". --limit shows more." if more else "."))
+        _err(f"{rows.row_count:,} of {len(shelf):,} {NOUNS[name][1]}" + (". --limit shows more." if more else "."))
 
 
 def show(ctx: typer.Context, name: Name, lines: AsJson = False, reveal: Reveal = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -28,10 +28,9 @@ _WIDE = 130  # characters
 FetchContent = Callable[[str], bytes | None]
 
 
-def table(messages: Sequence[Shelved], *, reveal: bool, width: int) -> Table:
-    """A row for each; two lines where a terminal is too narrow for one, so that ids stay whole."""
+def table(messages: Iterable[Shelved], *, scheduled: bool, reveal: bool, width: int) -> Table:
+    """A row for each; two lines where a terminal is too narrow for one, so that ids stay whole. Keeps no message."""
     rows = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    scheduled = bool(messages) and messages[0].shelf == "scheduled"
     names = ("id", "due" if scheduled else "since", "lane", "to", "attempts" if scheduled else "why")
     wide = width >= _WIDE
     for position, name in enumerate(

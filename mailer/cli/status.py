@@ -28,6 +28,7 @@ _STATE_STYLES = {
     "stopped": "bold red",
     "parked": "bold yellow",
     "resting": "bold red",
+    "unserved": "bold red",
     "unknown": "yellow",
 }
 _FAR_OFF_DAYS = 180
@@ -45,13 +46,12 @@ def status(
     """Show what the account may send, and what waits.
 
     It reads Redis and changes nothing. The JSON has the fields account, at, state (sending, paused, stopped, parked,
-    resting, unknown), reason, until, rate {per_second, headroom, cut, allowed_per_second, source, read_at, source_host,
-    ses_per_second, person {per_second, by, reason, at, until}}, quota {per_day,
-    used, by_mailer, by_others, left, reserve}, lanes [{name, waiting, paused, paused_by, paused_until, suspects}],
-    in_flight, overdue, scheduled, next_due_at, dead, held, paused_by, stop {reason, since, next_check_at},
-    forecast {backlog, resumes_at, leaving, done_at}, hosts [{worker, since,
-    tried_at, why, remedy}], settings [{host, at, says}] and differences [{variable,
-    values, holds}]; times are epoch seconds, rates recipients per second.
+    resting, unserved, unknown), reason, until, rate {per_second, headroom, cut, allowed_per_second, source, read_at,
+    source_host, ses_per_second, person {per_second, by, reason, at, until}}, quota {per_day, used, by_mailer,
+    by_others, left, reserve}, lanes [{name, waiting, paused, paused_by, paused_until, suspects, unserved_since}],
+    in_flight, overdue, scheduled, next_due_at, dead, held, paused_by, stop {reason, since, next_check_at}, forecast
+    {backlog, resumes_at, leaving, done_at}, hosts [{worker, since, tried_at, why, remedy}], settings [{host, at,
+    says}] and differences [{variable, values, holds}]; times are epoch seconds, rates recipients per second.
     Fields are only ever added.
     """
     with open_redis() as (client, settings):
@@ -133,6 +133,10 @@ def _lane_state(lane: LaneStatus) -> Text:
     text = Text()
     if lane.suspects:
         text.append(f"{lane.suspects:,} whose worker was lost, one at a time for each worker  ", style="yellow")
+    if lane.waiting and lane.unserved_since is not None:
+        since = f" since {shown(lane.unserved_since)}" if lane.unserved_since else ""
+        text.append(f"served by no worker{since}", style="bold red")
+        text.append(f" (mailer worker, or celery control add_consumer {lane.name})  ", style="dim")
     if lane.paused is None:
         return text
     text.append("paused", style="bold red")
@@ -169,7 +173,9 @@ def _outlook(state: AccountStatus) -> str:
     if forecast.backlog and state.scheduled:
         sentences.append("Scheduled mail is not counted.")
     if forecast.backlog != state.waiting:
-        sentences.append(f"{state.waiting - forecast.backlog:,} in paused lanes are not counted.")
+        sentences.append(
+            f"{state.waiting - forecast.backlog:,} in lanes that are paused, or that nobody serves, are not counted."
+        )
     return " ".join(sentences)
 
 

@@ -68,6 +68,7 @@ def _redis(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> 
         yield from role
         yield from server.replicas(info, server.least_replicas(client), settings)
         yield from server.memory(info)
+        yield from server.largest(client)
         yield from server.persistence(info, server.fsync_policy(client))
         yield from _guarded("latency", lambda: server.latency(client))
         yield from _guarded("clock", lambda: server.clock(client))

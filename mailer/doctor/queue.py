@@ -36,6 +36,11 @@ def state(status: AccountStatus) -> Iterator[Finding]:
     elif status.state == "resting":
         remedy = "Mend one of the hosts below; its workers notice by themselves within half a minute"
         yield problem("account", f"no host can send for {status.account}; {waiting}", remedy)
+    elif status.state == "unserved":
+        remedy = (
+            "Start a worker that serves them; to one that was told to leave a lane: celery control add_consumer LANE"
+        )
+        yield problem("account", f"{status.account}: {status.reason}; {waiting}", remedy)
     else:
         yield ok("account", f"{status.account} is sending; {waiting}")
     yield from hosts(status)

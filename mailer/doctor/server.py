@@ -19,6 +19,7 @@ Info = Mapping[str, Any]
 """What INFO says."""
 
 _OLDEST = {"Redis": (7, 2), "Valkey": (8, 0)}
+_SENDABLE_BYTES = 64 * 1024 * 1024
 _PINGS = 15
 _SLOW_SECONDS, _TOO_SLOW_SECONDS = 0.02, 0.2
 _OFF_SECONDS, _TOO_FAR_OFF_SECONDS = 2.0, 300.0
@@ -117,6 +118,22 @@ def memory(info: Info) -> Iterator[Finding]:
         yield ok("memory", text)
 
 
+def largest(client: redis.Redis) -> Iterator[Finding]:
+    """How large a single message can be that somebody puts there: Redis stands still while it is moved."""
+    try:
+        most = int(client.config_get("proto-max-bulk-len")["proto-max-bulk-len"] or 0)
+    except (redis.exceptions.ResponseError, LookupError):
+        return
+    if most > _SENDABLE_BYTES:
+        yield note(
+            "sizes",
+            f"proto-max-bulk-len is {most / 1e6:,.0f} MB: who enqueues so much at once holds all others up",
+            "CONFIG SET proto-max-bulk-len 64mb, then CONFIG REWRITE: SES takes nothing larger",
+        )
+    else:
+        yield ok("sizes", f"proto-max-bulk-len is {most / 1e6:,.0f} MB")
+
+
 def persistence(info: Info, fsync: str | None) -> Iterator[Finding]:
     """``fsync`` is appendfsync, None if this user may not read it."""
     if int(info.get("loading", 0)):
@@ -198,7 +215,16 @@ COMMANDS = (
     *("BLPOP KEY 1", "BRPOP KEY 1", "DEL KEY", "EXISTS KEY", "GET KEY", "HDEL KEY f", "HEXISTS KEY f", "HGET KEY f"),
     *("HGETALL KEY", "HINCRBY KEY f 1", "HLEN KEY", "HMGET KEY f", "HSET KEY f 1", "HSETNX KEY f 1"),
     *("HSCAN KEY 0", "INCR KEY", "LLEN KEY", "LMOVE KEY KEY LEFT RIGHT", "LPUSH KEY 1", "LRANGE KEY 0 1"),
-    *("LREM KEY 1 m", "LTRIM KEY 0 1", "PEXPIREAT KEY 1", "RPOP KEY", "RPUSH KEY 1", "SADD KEY 1", "SET KEY 1"),
+    *(
+        "HSTRLEN KEY f",
+        "LREM KEY 1 m",
+        "LTRIM KEY 0 1",
+        "PEXPIREAT KEY 1",
+        "RPOP KEY",
+        "RPUSH KEY 1",
+        "SADD KEY 1",
+        "SET KEY 1",
+    ),
     *("SMEMBERS KEY", "SREM KEY 1", "UNLINK KEY", "ZADD KEY 1 m"),
     *("ZCARD KEY", "ZCOUNT KEY 1 2", "ZRANGE KEY 0 1", "ZRANGEBYSCORE KEY 1 2", "ZREM KEY m", "ZSCAN KEY 0"),
     *("ZREVRANGEBYSCORE KEY 2 1", "ZSCORE KEY m", "EVALSHA sha 1 KEY", "INFO", "MULTI", "EXEC", "PING", "TIME"),

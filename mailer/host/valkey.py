@@ -40,6 +40,8 @@ appendfsync everysec
 save ""
 # A queue must refuse what it cannot hold, never forget what it holds.
 maxmemory-policy noeviction
+# SES takes no mail that is larger.
+proto-max-bulk-len 64mb
 """
 
 

@@ -14,7 +14,7 @@ from mailer.broker.keys import Keys
 from mailer.broker.sentinels import Place
 from mailer.ses.transport import check_host
 from mailer.settings import Settings
-from mailer.worker import alive, lifecycle, limits, masking
+from mailer.worker import alive, control, lifecycle, limits, masking
 from mailer.worker.door import Door
 
 DEFAULT_THREADS = 32
@@ -29,6 +29,7 @@ class Application(Celery):
 
     amqp_cls = "mailer.worker.amqp:AMQP"
     events_cls = "mailer.worker.events:Events"
+    registry_cls = "mailer.worker.registry:Registry"
     # Results are the records. Celery would open the one of CELERY_RESULT_BACKEND.
     backend_cls = "disabled"
 
@@ -65,8 +66,10 @@ def create_app(settings: Settings) -> Celery:
     app = open_app(settings)
     door = app.register_task(Door(settings))
     lifecycle.start_only_if(lambda: check_host(door.transport))
+    lifecycle.serve_only(settings.lanes)
     lifecycle.prepare_before_the_first_message(door.prepare)
     masking.install()
+    control.install()
     # Each minute's GetAccount would have it say twice where it found credentials.
     logging.getLogger("botocore").setLevel(logging.WARNING)
     limits.keep_fresh(settings, door.transport.credentials)

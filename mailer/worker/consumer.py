@@ -15,8 +15,8 @@ from celery.worker import consumer as stock
 from celery.worker.state import maybe_shutdown
 from redis.exceptions import ResponseError
 
-from mailer import payload
-from mailer.broker.gate import UNDECODABLE
+from mailer.bounds import shortened
+from mailer.broker.admission import NOT_SUPPORTED, UNDECODABLE
 from mailer.broker.leases import Settlement, leases_of
 from mailer.worker.refusals import OTHERWISE, remedy
 from mailer.worker.request import Followed
@@ -98,14 +98,12 @@ class Consumer(stock.Consumer):
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery logs the body
         if isinstance(exc, Followed):
-            self._set_aside(message, exc.code, str(exc))
+            self._set_aside(message, NOT_SUPPORTED, str(exc))
         else:
             self._set_aside(message, UNDECODABLE, f"Celery makes no task of it: {type(exc).__name__}: {exc}")
 
-    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
-        self._set_aside(message, "UnknownTask", f"There is no task {exc} here. Send to {payload.TASK}")
-
     def _set_aside(self, message: Any, code: str, words: str) -> None:
+        words = shortened(words)
         logger.error("A message is set aside as a dead letter (%s). %s", code, words)
         message.channel.leases.decide(str(message.delivery_tag), Settlement("dead", code, words))
         message.reject_log_error(logger, self.connection_errors)

@@ -13,7 +13,7 @@ from celery.utils.log import get_logger
 
 from mailer import payload
 from mailer.broker.connection import connect
-from mailer.broker.gate import LEASE_ENDS, PERMIT_ENDS
+from mailer.broker.gate import LEASE_ENDS, PERMIT_ENDS, SIZE
 from mailer.broker.keys import Keys
 from mailer.broker.queue import Queue
 from mailer.delivery import Kind, Outcome, deliver, outcome_of
@@ -94,7 +94,8 @@ class Door(Task):
 
     @staticmethod
     def _is_light(job: Job) -> bool:
-        return payload.is_light(job.request["kwargs"], job.request.get(payload.CONTENT_HEADER))
+        request = job.request
+        return payload.is_light(request["kwargs"], request.get(payload.CONTENT_HEADER), request.get(SIZE, 0))
 
     def _begin(self, job: Job, sender: CurlLoop, fetch: Callable[[str], bytes | None]) -> None:
         try:

@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -40,6 +40,17 @@ def start_only_if(fit: Callable[[], None]) -> None:
             sys.exit(f"mailer: {error}")
 
     signals.celeryd_after_setup.connect(check, weak=False, dispatch_uid="mailer-fit")
+
+
+def serve_only(lanes: Sequence[str]) -> None:
+    """Have a worker end that was told to serve another queue (``-Q``): its mail would go past the account's rate."""
+
+    def check(instance: Any, **_: Any) -> None:
+        others = sorted(set(instance.app.amqp.queues.consume_from).difference(lanes))
+        if others:
+            sys.exit(f"mailer: {', '.join(others)}: no lane of MAILER_LANES. Serve {', '.join(lanes)}, or add it there")
+
+    signals.celeryd_after_setup.connect(check, weak=False, dispatch_uid="mailer-lanes")
 
 
 def prepare_before_the_first_message(prepare: Callable[[], None]) -> None:

@@ -1,8 +1,7 @@
 """A Celery pool without threads: ``-P custom`` with ``CELERY_CUSTOM_WORKER_POOL=mailer.worker.pool:TaskPool``.
 
 ``mailer.send`` is begun here and finished by the worker's own event loop; as many messages are being sent at once as
-``-c`` says, for a fraction of what threads cost. Any other task runs to its end in the loop's thread, as in Celery's
-solo pool.
+``-c`` says, for a fraction of what threads cost.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class TaskPool(EndsAfterTheLoop):
         accept_callback: Callable[[int, float], Any] | None = None,
         **_: Any,
     ) -> None:
-        if self._sender is None or self._door is None or args[0] != self._door.name:
+        if self._sender is None or self._door is None:
             apply_target(target, args, kwargs, callback, accept_callback, self._pid)
             return
         started = time.monotonic()

@@ -9,21 +9,22 @@ from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
 
+import orjson
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 from celery.worker import request as stock
 from celery.worker import state
-from kombu.utils.json import dumps
 
+from mailer.bounds import shortened
 from mailer.broker.fitness import MOST_DENIED_SECONDS, MOST_SECONDS
 from mailer.broker.gate import LOCAL_HEADERS, LOST
 from mailer.broker.leases import BACK, Leases, Settlement
 from mailer.broker.record import note
 from mailer.delivery import Kind, Outcome, backoff
 from mailer.masking import mask, mask_addresses
-from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER
+from mailer.payload import ACCEPTED_HEADER, CONTENT_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER
 from mailer.ses.remedies import remedy
 from mailer.settings import Settings
 from mailer.worker import report
@@ -35,8 +36,12 @@ _DENIED_FIRST_SECONDS, _DENIED_MOST_SECONDS = 60.0, 900.0
 """When a message that its key may not send is tried again: each time after twice as long."""
 
 
-_FOLLOWERS = {"callbacks": "link", "errbacks": "link_error"}
-"""What producers call that which Celery writes into the message under another name."""
+_LONGEST_SHOWN = 1000
+_FOLLOWERS = {"callbacks": "link", "errbacks": "link_error", "chain": "chain", "chord": "chord"}
+"""What Celery writes into a message of what is to follow it, and what producers call that."""
+_OBEYED = ("task", "id", "retries", "expires", "eta", CONTENT_HEADER, *LOCAL_HEADERS)
+"""The headers that a message may have anything done with. Celery and its pools would do much more with others:
+``shadow`` writes another name into logs, ``timelimit`` ends processes, ``callbacks`` run tasks, a group is counted."""
 
 
 def _ends_one_message(callback: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,14 +62,17 @@ class Followed(InvalidTaskError):
     """Something is to be done once the task is done, and nothing would do it: `mailer.send` ends when the message is
     settled, maybe days and several workers later."""
 
-    code = "NotSupported"
-
     def __init__(self, embed: Mapping[str, Any]) -> None:
-        named = " and ".join(_FOLLOWERS.get(name, name) for name, followers in embed.items() if followers)
+        named = " and ".join(_FOLLOWERS.get(name, f"{name:.80}") for name in embed if _follows(embed, name))
         super().__init__(
             f"{named}: nothing is run after mailer.send, and it has no result. It was not sent. Send it without; "
             "mailer.history and `mailer show` tell what became of a message"
         )
+
+
+def _follows(embed: Mapping[str, Any], name: str) -> bool:
+    """Whether Celery's pools would do something about it: what they do not know they take for a header."""
+    return bool(embed[name]) or name not in _FOLLOWERS
 
 
 class Request(stock.Request):
@@ -72,9 +80,13 @@ class Request(stock.Request):
 
     def __init__(self, message: Any, **options: Any) -> None:
         """Raises Followed, and Celery's own errors."""
+        headers = options.pop("headers", None) or message.headers
+        options["headers"] = {name: headers[name] for name in _OBEYED if name in headers}
         super().__init__(message, **options)
         embed = self._payload[2]
-        if isinstance(embed, dict) and any(embed.values()):
+        if embed and not isinstance(embed, dict):
+            raise InvalidTaskError("the third part of its body is no object")
+        if any(_follows(embed, name) for name in embed or ()):
             raise Followed(embed)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -103,7 +115,8 @@ class Request(stock.Request):
         """What Flower and the log show of its arguments: the lane and the masked recipient."""
         lease = self.leases.lease(self.tag)
         to = self._kwargs.get("to") if isinstance(self._kwargs, dict) else None
-        return f"{lease.lane if lease else ''} {mask(to) if isinstance(to, str) else '***'}"
+        masked = mask(to) if isinstance(to, str) and len(to) <= _LONGEST_SHOWN else "***"
+        return f"{lease.lane if lease else ''} {masked}"
 
     def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
         """For ``celery inspect`` and Flower's pages of a worker, which ask for the arguments themselves."""
@@ -169,10 +182,7 @@ class Request(stock.Request):
         """Whether its ``expires`` has passed on Redis's clock: by this host's it might drop mail in time."""
         expires: datetime | None = self.expires
         now = self.leases.redis_time()
-        if expires is None or now is None or expires.timestamp() >= now:
-            return False
-        state.revoked.add(self.id)
-        return True
+        return expires is not None and now is not None and expires.timestamp() < now
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> Any:
         if terminated:
@@ -184,7 +194,7 @@ class Request(stock.Request):
 
     def _settlement(self, outcome: Outcome) -> Settlement:
         """The outcome table of the design."""
-        code, detail = outcome.code, outcome.detail
+        code, detail = outcome.code, shortened(outcome.detail)
         match outcome.kind:
             case Kind.SENT:
                 # This host can send, if there was a doubt.
@@ -271,14 +281,14 @@ class Request(stock.Request):
         value = self._message.headers.get(header)
         return value if type(value) is int and 0 <= value < 2**53 else 0
 
-    def _envelope(self, changed: dict[str, int], *, lost: bool = False, perhaps_sent: bool = False) -> str:
+    def _envelope(self, changed: dict[str, int], *, lost: bool = False, perhaps_sent: bool = False) -> bytes:
         """The envelope as it goes back into the queue; without its key, which stays taken, if it may have been sent."""
         raw = {name: value for name, value in self._message._raw.items() if name != LOST}
         gone = {KEY_HEADER} if perhaps_sent or LOST in self._message._raw else set()
         headers = {name: value for name, value in raw["headers"].items() if name not in LOCAL_HEADERS | gone}
         first = {LOST: 1} if lost else {}
-        envelope: str = dumps({**first, **raw, "headers": {**headers, **changed}})
-        return envelope
+        # As it came, so that it is no larger: escapes take up to six times as much.
+        return orjson.dumps({**first, **raw, "headers": {**headers, **changed}})
 
     def _note(self, answer: str, words: str = "") -> str:
         """What the record of this attempt says; empty where none is kept."""

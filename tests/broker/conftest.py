@@ -31,7 +31,9 @@ def envelope(message_id: str, *, content: str = "", eta: str | None = None, retr
     headers = {"task": "mailer.send", "id": message_id, "eta": eta, "retries": retries}
     if content:
         headers["mailer_content"] = content
-    return json.dumps({"body": "[[], {}, {}]", "headers": headers, "properties": {"delivery_info": {}}}).encode()
+    encoding = {"content-type": "application/json", "content-encoding": "utf-8"}
+    whole = {"body": "[[], {}, {}]", "headers": headers, "properties": {"delivery_info": {}}, **encoding}
+    return json.dumps(whole).encode()
 
 
 class Worker:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import kombu
 import pytest
 import redis
 from celery import Celery
+from kombu.exceptions import OperationalError
 from kombu.transport.redis import Channel
 from pydantic import SecretStr
 
@@ -17,6 +20,7 @@ from mailer.broker.queue import Entry
 from mailer.doctor import queue
 from mailer.errors import QueueUnavailable, SettingsError
 from mailer.monitor import read_status
+from mailer.producer import Producer
 from mailer.settings import load
 from mailer.worker.app import configuration
 from tests.broker.conftest import Account, Worker, envelope
@@ -140,12 +144,45 @@ def test_a_producers_user_can_neither_read_nor_command(account: Account, produce
         ("PUBLISH", f"{keys.prefix}/0.celery.pidbox", "shutdown"),
         ("LPUSH", f"{keys.prefix}celery@host.celery.pidbox", "shutdown"),
         ("EVAL", "return redis.call('RPOP', ARGV[1])", 0, bulk),
-        *(("FLUSHALL",), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("ACL", "LIST")),
+        ("SUBSCRIBE", f"{keys.prefix}/0.celeryev"),
+        ("PSUBSCRIBE", "*"),
+        ("SADD", account.keys.lane("_kombu.binding.celery.pidbox"), "\x06\x16\x06\x16mine"),
+        ("SMEMBERS", account.keys.lane("_kombu.binding.reply.celery.pidbox")),
+        *(("CLIENT", *words) for words in (("LIST",), ("PAUSE", 1), ("KILL", "TYPE", "normal"), ("TRACKING", "on"))),
+        *(("FLUSHALL",), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("ACL", "LIST"), ("MONITOR",), ("SCRIPT", "FLUSH")),
     ]
     for command in forbidden:
         with pytest.raises((redis.exceptions.NoPermissionError, redis.exceptions.ResponseError), match=r"(?i)perm|acl"):
             producer.client.execute_command(*command)
     assert account.length("bulk") == 2
+
+
+def test_a_producers_user_sends_in_each_way(account: Account, producer: Account) -> None:
+    sends = Producer(producer.queue)
+    fields: dict[str, Any] = {"sender": "a@example.com", "subject": "-", "text": "x" * 5000}
+    account.client.config_set("appendonly", "yes")
+    try:
+        assert sends.send(to="jane@example.com", **fields, durable=True)
+        rows = [{"to": f"{n}@example.com", "idempotency_key": f"k{n}"} for n in range(3)]
+        assert sends.send_many(rows, **fields, durable=True).accepted == 3
+    finally:
+        account.client.config_set("appendonly", "no")
+    assert sends.send_many(rows, **fields).duplicates == 3
+    assert sends.send(to="jane@example.com", **fields, send_at=datetime.now(UTC) + timedelta(hours=1))
+    assert (account.length("transactional"), account.length("bulk")) == (1, 3)
+
+
+@pytest.mark.parametrize("command", ["shutdown", "cancel_consumer", "ping"])
+def test_a_producers_user_can_tell_workers_nothing(account: Account, producer: Account, command: str) -> None:
+    heard = account.client.pubsub()
+    heard.psubscribe(f"{account.keys.prefix}*")
+    assert heard.get_message(timeout=5)
+    with Celery("foreign", broker=producer.settings.redis_url.get_secret_value(), set_as_current=False) as foreign:  # type: ignore[union-attr]
+        foreign.conf.broker_transport_options = {"global_keyprefix": account.keys.prefix}
+        with pytest.raises((redis.exceptions.NoPermissionError, OperationalError), match=r"(?i)perm"):
+            foreign.control.broadcast(command, arguments={"queue": "bulk"} if command == "cancel_consumer" else {})
+    assert heard.get_message(timeout=0.2) is None
+    heard.close()
 
 
 @pytest.mark.parametrize("prefix", ["a{b}:", "a@", "a:}", "*", "a b:", "a\n"])

@@ -91,13 +91,13 @@ def test_what_the_script_does_by_itself_is_told_too(account: Account, worker: Wo
 
 
 def test_a_dead_letter_without_a_note_is_told_by_the_script(account: Account, worker: Worker, records: Records) -> None:
-    account.client.lpush(account.keys.lane("bulk"), '{"id": "a\tb"')
+    account.client.lpush(account.keys.lane("bulk"), '{"id": "a-b"')
     call = worker.leases.call(1)
     arguments = worker._take.arguments(worker.leases, call, LANES)
     account.client.execute_command(*worker._take.command(arguments, by_text=True))
     (tag,) = worker.leases.answered(call, ["bulk"], 60, 0)
     worker.settle(tag, "dead", "Undecodable", "line one\nline\ttwo")
-    (line,) = records.of("a b")
+    (line,) = records.of("a-b")
     assert (line.verb, line.code, line.words) == ("dead", "Undecodable", "line one line two")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ import redis
 from kombu.asynchronous import Hub
 
 from mailer import payload
+from mailer.broker.gate import SIZE
 from mailer.broker.keys import Keys
 from mailer.content import Content
 from mailer.delivery import Kind, Outcome
@@ -62,7 +64,8 @@ class Desk:
         self.outcomes: list[tuple[str, Outcome]] = []
 
     def begin(self, name: str, kwargs: dict[str, Any], digest: object = None) -> None:
-        request = {"id": name, "args": [], "kwargs": kwargs, payload.CONTENT_HEADER: digest}
+        size = len(json.dumps(kwargs))
+        request = {"id": name, "args": [], "kwargs": kwargs, payload.CONTENT_HEADER: digest, SIZE: size}
         self.door.begin(request, self.sender, lambda outcome: self.outcomes.append((name, outcome)))
 
     def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
@@ -169,7 +172,7 @@ def test_what_takes_long_to_render_or_is_large_does_not_hold_up_the_loop(
     for digest in (slow, large):
         desk.begin("first", BY_REFERENCE, digest)
     desk.until_ended(2)
-    assert [payload.is_light(BY_REFERENCE, digest) for digest in (slow, large)] == [False, False]
+    assert [payload.is_light(BY_REFERENCE, digest, 0) for digest in (slow, large)] == [False, False]
     for digest in (slow, large):
         desk.begin("again", BY_REFERENCE, digest)
     desk.begin("big", {**INLINE, "text": "x" * 1_000_000})
@@ -186,4 +189,4 @@ def test_a_template_that_is_rendered_at_once_is_the_loops(
     for number in range(3):
         desk.begin(f"m{number}", {**BY_REFERENCE, "vars": {"name": "Jane"}}, digest)
     desk.until_ended(3)
-    assert payload.is_light(BY_REFERENCE, digest)
+    assert payload.is_light(BY_REFERENCE, digest, 0)

@@ -50,7 +50,6 @@ UNREADABLE = {
     "retries that are no number": (envelope("retries", headers={"retries": "x"}), "Undecodable", "header retries"),
     "a due time that is none": (envelope("eta", headers={"eta": "soon"}), "Undecodable", "isoformat"),
     "an expiry that is none": (envelope("expires", headers={"expires": "soon"}), "Undecodable", "no task"),
-    "time limits that are none": (envelope("limits", headers={"timelimit": 5}), "Undecodable", "no task"),
     "a body that is not JSON": (envelope("body", "[[], {"), "Undecodable", "Its body cannot be read"),
     "a body of one part": (envelope("parts", [1]), "Undecodable", "no task can be made of it"),
     "a body of other parts": (envelope("object", {"a": 1}), "Undecodable", "no task can be made of it"),
@@ -58,7 +57,7 @@ UNREADABLE = {
     "a body of another kind": (
         envelope("pickle", "gASV", **{"content-type": "application/x-python-serialize"}),
         "Undecodable",
-        "Refusing to deserialize",
+        "content-type: is 'application/x-python-serialize'",
     ),
     "another task": (envelope("task", headers={"task": "mailer.nothing"}), "UnknownTask", "Send to mailer.send"),
     "arguments that are a list": (envelope("list", [[], [], {}]), "InvalidMessage", "kwargs: are"),

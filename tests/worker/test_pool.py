@@ -40,18 +40,5 @@ def test_after_a_sigquit_it_begins_nothing_more(pool: TaskPool) -> None:
     assert not began(pool)
 
 
-def test_after_a_sigquit_no_other_task_is_begun_either(pool: TaskPool) -> None:
-    ran: list[str] = []
-
-    def run(task: str) -> None:
-        pool.apply_async(ran.append, (task,), callback=lambda _: None, accept_callback=lambda *_: None)
-
-    run("one")
-    state.should_terminate = True
-    pool.stop()
-    run("another")
-    assert ran == ["one"]
-
-
 def test_what_is_being_sent_is_not_stopped_by_a_cancellation(pool: TaskPool) -> None:
     pool.terminate_job(1, 15)

@@ -2,8 +2,8 @@
 --
 -- It is referred to before a message is, and released after: what is broken off in between is stored for too long.
 --
--- Needs content_key, references_key.
-local content_is_stored, content_refer, content_unrefer, content_release
+-- Needs content_key, references_key, and the part 'member'.
+local content_is_stored, content_refer, content_unrefer, content_release, content_hash
 do
   local UNKNOWN = 1000000000
 
@@ -36,10 +36,12 @@ do
     redis.pcall('HDEL', content_key, hash)
   end
 
+  -- The hash of the content that an envelope refers to; nil where it carries all.
+  function content_hash(envelope) return envelope_member(envelope, 'mailer_content', '^ ?"(%x+)"', 130) end
+
   -- The message is settled for good.
   function content_release(envelope)
-    if not string.find(envelope, '"mailer_content"', 1, true) then return end
-    local hash = string.match(envelope, '"mailer_content": ?"(%x+)"')
+    local hash = content_hash(envelope)
     if hash then content_unrefer(hash, 1) end
   end
 end

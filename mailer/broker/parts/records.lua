@@ -17,6 +17,8 @@
 local record, records_write, records_put_back
 do
   local SEGMENTS, SEGMENTS_EVER, LINE_BYTES, LIST_BYTES = 12, 100, 8, 256
+  -- No note has so much, unless it is not ours.
+  local MOST_BYTES = 2048
   local at = math.floor(now / 1000)
   local is_refused = false -- mail goes on without them
   local state -- the fields of the hash, once a line is to be written
@@ -89,7 +91,7 @@ do
     elseif not state.segment then
       return
     end
-    local line = string.format('%.0f', at) .. '\t' .. verb .. '\t' .. note
+    local line = string.format('%.0f', at) .. '\t' .. verb .. '\t' .. string.sub(note, 1, MOST_BYTES)
     local list = list_of(state.segment, string.sub(redis.sha1hex(string.match(note, '^[^\t]*')), 1, 1))
     state.bytes = state.bytes + #line + LINE_BYTES
     if redis.call('RPUSH', list, line) == 1 then

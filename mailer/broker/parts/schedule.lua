@@ -7,6 +7,8 @@ do
   local RETRIED, DENIED, RETRIES_AT_ONCE = '"retries": ?[1-9]', '"mailer_denied": ?[1-9]', 10000
   -- What cannot join its lane now is tried again so much later, microseconds: others get their turn.
   local AGAIN = 1e6
+  -- Nobody knows how large what is due next is. Number and lane are within so many bytes.
+  local STEP, LINES_BYTES, READ_BYTES = 4, 256, 16777216
 
   -- The first of numbers for `count` messages: by them, those due at the same moment keep their order.
   function schedule_numbers(count)
@@ -37,15 +39,29 @@ do
 
   function schedule(lane, due, envelope) schedule_all({ { due, lane, envelope } }, schedule_numbers(1)) end
 
+  -- What is due, `most` at most, and no more once they have READ_BYTES together: the rest is for the next call.
+  local function all_due(now, most)
+    local due, bytes = {}, 0
+    while #due < most and bytes < READ_BYTES do
+      local some = redis.call('ZRANGEBYSCORE', schedule_key, '-inf', now, 'LIMIT', #due, STEP)
+      for _, entry in ipairs(some) do
+        due[#due + 1] = entry
+        bytes = bytes + #entry
+      end
+      if #some < STEP then break end
+    end
+    return due
+  end
+
   -- Take out what is due, `most` at most, and call `each` with lane and envelope; of what cannot be read with '' and all
   -- of it. What `each` cannot put anywhere stays.
   function take_due(now, most, each)
-    local due = redis.call('ZRANGEBYSCORE', schedule_key, '-inf', now, 'LIMIT', 0, most)
+    local due = all_due(now, most)
     if #due == 0 then return end
     redis.call('ZREM', schedule_key, '')
     local done = {}
     for _, entry in ipairs(due) do
-      local lane, envelope_at = string.match(entry, '^%d+\n([^\n]+)\n()')
+      local lane, envelope_at = string.match(string.sub(entry, 1, LINES_BYTES), '^%d+\n([^\n]+)\n()')
       if attempt(each, lane or '', lane and string.sub(entry, envelope_at) or entry) then
         done[#done + 1] = entry
       else

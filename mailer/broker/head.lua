@@ -1,0 +1,8 @@
+#!lua flags=no-writes
+-- head: the messages that leave a lane next.
+--
+-- KEYS  1 the lane, or another list of messages
+-- ARGV  1 most messages: fewer where they are large, but one at least
+-- Returns the messages, the next to leave first.
+part 'list'
+return list_end(KEYS[1], tonumber(ARGV[1]))

@@ -1,0 +1,75 @@
+"""The commands of ``celery control`` that a worker of ours does not obey as Celery has them: they say so, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery.utils.functional import maybe_list
+from celery.utils.log import get_logger
+from celery.worker import control as stock
+from celery.worker import state as worker_state
+
+logger = get_logger(__name__)
+
+_PLACES = "How much is sent at once is said when a worker starts: `mailer worker --processes N --threads M`, or -c"
+_REFUSED = {
+    "rate_limit": "The rate is the account's, for all hosts together: `mailer rate`",
+    "time_limit": "A send ends by MAILER_CONNECT_TIMEOUT_SECONDS and MAILER_READ_TIMEOUT_SECONDS",
+    "pool_grow": _PLACES,
+    "pool_shrink": _PLACES,
+    "pool_restart": "Restart the worker: what it does not send before goes back to its lane",
+    "autoscale": _PLACES,
+    "revoke_by_stamped_headers": "Stamps of a message are not read. `mailer pause` stops a lane",
+    "election": "Workers decide nothing among them: Redis does",
+}
+_stock = dict(stock.Panel.data)
+
+
+def _refusing(name: str, why: str) -> Callable[..., dict[str, str]]:
+    def refuse(state: Any, **_: Any) -> dict[str, str]:  # noqa: ARG001 - Celery's signature
+        return refused(name, why)
+
+    return refuse
+
+
+def refused(name: str, why: str) -> dict[str, str]:
+    """The answer to a command that is not obeyed."""
+    logger.warning("`celery control %s` does nothing here. %s", name, why)
+    return {"error": f"{name} does nothing here. {why}"}
+
+
+def revoke(state: Any, task_id: Any, terminate: bool = False, signal: Any = None, **_: Any) -> dict[str, str]:
+    """Revoke messages by their ids, in each worker that is told."""
+    ids = [each for each in maybe_list(task_id) or [] if isinstance(each, str)]
+    # Only the pool of forked children has a process to end.
+    if terminate and state.consumer.pool.uses_semaphore:
+        answer: dict[str, str] = _stock["revoke"](state, ids, terminate=True, signal=signal)
+        return answer
+    worker_state.revoked.update(ids)
+    being_sent = [each.id for each in worker_state.active_requests if each.id in set(ids)]
+    said = f"until this worker ends it drops {', '.join(ids)} unsent where it takes it"
+    if being_sent:
+        said += f"; {', '.join(being_sent)} is being sent, which cannot be called back"
+    logger.warning("Revoked: %s", said)
+    return {"ok": said}
+
+
+def terminate(state: Any, signal: Any, task_id: Any, **_: Any) -> dict[str, str]:
+    """Revoke messages, and end the process that sends one, where the pool has processes."""
+    return revoke(state, task_id, terminate=True, signal=signal)
+
+
+def add_consumer(state: Any, queue: Any, **options: Any) -> dict[str, str]:
+    """Serve a lane again, and nothing but a lane: all else would be sent past the account's rate."""
+    lanes = state.app.conf.broker_transport_options["lanes"]
+    if queue not in lanes:
+        return refused("add_consumer", f"{queue!r:.80} is no lane of MAILER_LANES={','.join(lanes)}")
+    answer: dict[str, str] = _stock["add_consumer"](state, queue, **options)
+    return answer
+
+
+def install() -> None:
+    """Have this process's worker answer so."""
+    ours = {name: _refusing(name, why) for name, why in _REFUSED.items()}
+    stock.Panel.data.update(ours, revoke=revoke, terminate=terminate, add_consumer=add_consumer)
