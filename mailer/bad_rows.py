@@ -81,10 +81,14 @@ class BadRows:
         return descriptor
 
     def _check(self, found: os.stat_result, owners: set[int]) -> None:
+        why = ""
         if found.st_uid not in owners:
-            raise InvalidMessage(
-                "report", f"{self.path} is another user's (uid {found.st_uid})", "Remove it, or name another file"
-            )
+            why = f"is another user's (uid {found.st_uid})"
+        elif stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+            # Anybody may have given a file of ours this name, too.
+            why = "is a file that has another name, too"
+        if why:
+            raise InvalidMessage("report", f"{self.path} {why}", "Remove it, or name another file")
 
     def _restrict(self, descriptor: int) -> None:
         """Empty it, and let nobody read it who may not read the source."""

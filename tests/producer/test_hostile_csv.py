@@ -113,6 +113,16 @@ def test_a_file_that_another_user_has_planted_gets_no_rows(tmp_path: Path) -> No
     assert len(reported(report)) == 1
 
 
+def test_a_file_that_has_another_name_is_not_written(tmp_path: Path) -> None:
+    path, report, victim = tmp_path / "in.csv", tmp_path / "bad.csv", tmp_path / ".profile"
+    path.write_text("to\nnobody,x\n")
+    victim.write_text("precious")
+    report.hardlink_to(victim)
+    with pytest.raises(InvalidMessage, match="has another name, too"):
+        CsvRecipients(path, report)
+    assert victim.read_text() == "precious"
+
+
 def test_a_link_of_ones_own_is_followed(tmp_path: Path) -> None:
     path, report, target = tmp_path / "in.csv", tmp_path / "bad.csv", tmp_path / "elsewhere.csv"
     path.write_text("to\nnobody,x\n")

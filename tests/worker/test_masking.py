@@ -53,3 +53,23 @@ def test_a_traceback_shows_no_address() -> None:
     said = written(say)
     assert "***@example.com" in said.splitlines()[-1]
     assert "jane" not in said
+
+
+def refuse(words: str) -> None:
+    raise ValueError(words)
+
+
+def test_nothing_of_what_a_message_says_is_obeyed_by_a_terminal_or_begins_a_line() -> None:
+    forged = "x\x1b]52;c;cm0gLXJm\x07\x9b2J\r\n[2030-01-31 09:00:00: CRITICAL] lost\u2028"
+    said = written(lambda logger: logger.error("There is no task %s here", forged))
+    assert said == (
+        "There is no task x\\x1b]52;c;cm0gLXJm\\x07\\x9b2J\\r\\n[2030-01-31 09:00:00: CRITICAL] lost\\u2028 here\n"
+    )
+
+    def say(logger: logging.Logger) -> None:
+        try:
+            refuse(forged)
+        except ValueError:
+            logger.exception("broke off")
+
+    assert [each for each in written(say) if not each.isprintable() and each != "\n"] == []
