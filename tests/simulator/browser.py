@@ -41,7 +41,7 @@ _PLUMB = (
 class Page:
     """One page of a browser of its own."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *flags: str) -> None:
         assert CHROMIUM is not None
         # Chromium reads commands from descriptor 3 and writes answers to 4, each ended by a NUL.
         commands_in, self._commands = os.pipe()
@@ -55,6 +55,7 @@ class Page:
                 f"{answers_out}",
                 CHROMIUM,
                 *_FLAGS,
+                *flags,
                 f"--user-data-dir={profile}",
                 "about:blank",
             ],
