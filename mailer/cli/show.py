@@ -13,7 +13,7 @@ from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
 from mailer.cli.console import PlainConsole
 from mailer.cli.moments import shown
-from mailer.cli.printed import json_line
+from mailer.cli.printed import echo, json_line
 from mailer.cli.progress import counting
 from mailer.history import Event, History, history_of
 
@@ -56,7 +56,7 @@ def show(
         found = history_of(client, settings, message_id, progress)
     if found is None:
         kept = f"for {settings.record_hours:g} hours at most" if settings.record_hours else "not at all"
-        typer.echo(
+        echo(
             f"mailer: {message_id} is not in the queue of account {settings.account}, and there is no record of it. "
             f"Records are kept {kept} (MAILER_RECORD_HOURS)",
             err=True,

@@ -35,6 +35,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_LONGEST_SHOWN = 1_000_000  # ten times what mail clients cut it off at
 _MOST_OF_PICTURES = 64 * 1024 * 1024
 _LEFT_OUT = frozenset(
     {
@@ -61,6 +62,7 @@ def html(submission: Submission) -> bytes | None:
     found = content.parse(submission)["html"]
     if found is None:
         return None
+    found = found[:_LONGEST_SHOWN]
     if "cid:" in found:
         found = _with_pictures(found, _pictures(submission))
     return "".join(_filtered(found)).encode(errors="replace")
