@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,7 +75,8 @@ def test_a_worker_over_a_socket_keeps_its_password_from_inspect_and_flower(
     env = environment(settings, simulator)
     port = free_port()
     env |= {"FLOWER_PORT": str(port), "FLOWER_UNAUTHENTICATED_API": "true"}
-    command = f"exec {procfile()['flower']}".replace("celery ", f"{sys.executable} -m celery ", 1)
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
+    command = f"exec {procfile()['flower']}"
     with (tmp_path / "flower.log").open("wb") as log:
         flower = child.start(["/bin/sh", "-c", command], env=env, stdout=log, stderr=log)
     try:
