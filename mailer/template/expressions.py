@@ -5,6 +5,7 @@ What is not in `_EXPRESSIONS` is not there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from mailer.template.tests import OF_MISSING, TESTS
 from mailer.template.values import MISSING, Evaluate, Frame, Loop, key_of, number_of
 
 _NO_DEFAULT: Final = object()
+_IN_NO_MAIL: Final = re.compile("[\0\ud800-\udfff]")
 _ANSWERS = (nodes.Test, nodes.Compare, nodes.Not)
 
 
@@ -77,7 +79,10 @@ def _const(node: nodes.Const, program: Program) -> Evaluate:
     value = node.value
     if value is None:
         program.total = False
-    elif not isinstance(value, str):
+    elif isinstance(value, str):
+        if _IN_NO_MAIL.search(value):
+            raise Refused("the text has a character that no mail may have", "Leave it out", place=node.lineno)
+    else:
         try:
             number_of(value)
         except Refused as error:

@@ -61,8 +61,9 @@ def _piece(node: nodes.Node, program: Program) -> Piece:
         return _output(node, program)
     make = _STATEMENTS.get(type(node))
     if make is None:
-        name = type(node).__name__.lower()
-        raise Refused(f"{{% {name} %}} is not there", _INSTEAD.get(type(node), "Write it otherwise"), place=node.lineno)
+        name, instead = _ELSEWHERE.get(type(node), (type(node).__name__, "Write it otherwise"))
+        place = next(part.lineno for part in (node, *node.find_all(nodes.Node)) if part.lineno)
+        raise Refused(f"{{% {name} %}} is not there", instead, place=place)
     if not isinstance(node, nodes.If):
         program.total = False
     return make(node, program)
@@ -296,9 +297,12 @@ _STATEMENTS: Final[dict[type[nodes.Node], Callable[..., Piece]]] = {
 }
 
 _ALONE = "There are no other templates: put the whole text here"
-_INSTEAD: Final[dict[type[nodes.Node], str]] = {
-    **dict.fromkeys((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends), _ALONE),
-    nodes.Block: "It is for templates that extend each other: leave the tag out, and keep what is in it",
-    nodes.ScopedEvalContextModifier: "Write | safe or | e",
-    nodes.Scope: "Write | safe or | e",
+_ELSEWHERE: Final[dict[type[nodes.Node], tuple[str, str]]] = {
+    nodes.Include: ("include", _ALONE),
+    nodes.Import: ("import", _ALONE),
+    nodes.FromImport: ("from", _ALONE),
+    nodes.Extends: ("extends", _ALONE),
+    nodes.Block: ("block", "Leave the tag out and keep what is in it: it is for templates that extend each other"),
+    nodes.Scope: ("autoescape", "Write | safe or | e"),
 }
+"""What Jinja2 has beyond these."""

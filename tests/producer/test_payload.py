@@ -13,6 +13,7 @@ from mailer.content import Content
 from mailer.errors import InvalidMessage, QueueUnavailable
 from mailer.message import Attachment, Message
 from mailer.payload import decode, inline
+from mailer.template import Heavy
 
 PLAIN: dict[str, Any] = {"to": "jane@example.com", "sender": "n@example.com", "subject": "Hi", "text": "Hello"}
 
@@ -167,3 +168,40 @@ def test_attachments_are_in_base64() -> None:
     attachment = {"filename": "a.txt", "content": base64.b64encode(b"hello").decode()}
     message = decode({**PLAIN, "attachments": [attachment]}, nothing_stored, message_id="id")
     assert message.attachments == (Attachment("a.txt", b"hello"),)
+
+
+def test_what_takes_long_is_left_to_those_who_have_patience() -> None:
+    content = Content.of(
+        sender="n@example.com", subject="Hi", text="{% for i in range(n) %}{% endfor %}{{ n }}", templates=True
+    )
+
+    def made(n: int, *, patient: bool) -> str | None:
+        kwargs = {"to": "a@example.com", "vars": {"n": n}}
+        return decode(
+            kwargs, lambda _: content.encoded, message_id="id", content_hash=content.hash, patient=patient
+        ).text
+
+    with pytest.raises(Heavy):
+        made(1, patient=False)
+    assert made(1, patient=True) == made(1, patient=False) == "1"
+    with pytest.raises(Heavy):
+        made(30_000, patient=False)
+    assert made(30_000, patient=True) == "30000"
+    with pytest.raises(InvalidMessage, match="more than 100,000 steps"):
+        made(10**9, patient=True)
+
+
+def test_a_large_message_is_left_to_those_who_have_patience() -> None:
+    large = {**PLAIN, "text": "x" * 2_000_000}
+    with pytest.raises(Heavy):
+        decode(large, nothing_stored, message_id="id", patient=False)
+    assert decode(large, nothing_stored, message_id="id").text == large["text"]
+
+
+def test_a_template_of_a_foreign_producer_is_refused_without_its_values() -> None:
+    content = Content.of(sender="n@example.com", subject="Hi", text="Code:\n{{ code + 1 }}", templates=True)
+    kwargs = {"to": "a@example.com", "vars": {"code": "4711-secret"}}
+    with pytest.raises(InvalidMessage) as caught:
+        decode(kwargs, lambda _: content.encoded, message_id="id", content_hash=content.hash)
+    assert "line 2: {{ code + 1 }}" in str(caught.value)
+    assert "4711" not in str(caught.value)

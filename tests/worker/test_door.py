@@ -190,3 +190,33 @@ def test_a_template_that_is_rendered_at_once_is_the_loops(
         desk.begin(f"m{number}", {**BY_REFERENCE, "vars": {"name": "Jane"}}, digest)
     desk.until_ended(3)
     assert payload.is_light(BY_REFERENCE, digest, 0)
+
+
+LOOP = "{% for i in range(n) %}{% endfor %}{{ n }}"
+
+
+def test_what_is_stored_and_quick_does_not_wait_behind_templates_that_take_long(
+    open_desk: Callable[[Settings], Desk], settings: Settings, client: redis.Redis
+) -> None:
+    desk = open_desk(settings)
+    for number in range(20):
+        digest = store(client, settings, text=f"{LOOP}{number}", templates=True)
+        desk.begin("costly", {**BY_REFERENCE, "vars": {"n": 30_000}}, digest)
+    desk.begin("quick", BY_REFERENCE, store(client, settings, text="Hello."))
+    names = desk.until_ended(21)
+    assert names.index("quick") < 15
+    assert {outcome.kind for _, outcome in desk.outcomes} == {Kind.SENT}
+
+
+def test_a_template_that_is_quick_for_one_and_long_for_another_is_given_up_by_the_loop(
+    open_desk: Callable[[Settings], Desk], settings: Settings, client: redis.Redis
+) -> None:
+    desk, digest = open_desk(settings), store(client, settings, text=LOOP, templates=True)
+    desk.begin("first", {**BY_REFERENCE, "vars": {"n": 1}}, digest)
+    desk.until_ended(1)
+    assert payload.is_light(BY_REFERENCE, digest, 0)
+    desk.begin("long", {**BY_REFERENCE, "vars": {"n": 30_000}}, digest)
+    assert desk.sender.in_flight == 1
+    desk.until_ended(2)
+    assert not payload.is_light(BY_REFERENCE, digest, 0)
+    assert {outcome.kind for _, outcome in desk.outcomes} == {Kind.SENT}

@@ -17,8 +17,9 @@ from mailer.settings import load
 from tests.conftest import Valkey
 from tests.producer.fuzz.inspection import Finding
 from tests.producer.fuzz.targets import Doors, Payloads, Sends, Target
+from tests.producer.fuzz.templates import Templates
 
-_SHARES = {"payloads": 0.45, "doors": 0.15, "sends": 0.4}
+_SHARES = {"payloads": 0.3, "doors": 0.1, "sends": 0.3, "templates": 0.3}
 
 
 @dataclass
@@ -36,7 +37,12 @@ def run(count: int, seed: int, say: Callable[[str], None] = lambda _: None) -> R
         server.start()
         settings = load(redis_url=server.url, account="fuzz", rate_per_second=1, quota_per_day=-1)
         client = connect(settings)
-        targets: tuple[Target, ...] = (Payloads(), Doors(settings), Sends(Queue(client, Keys.of(settings))))
+        targets: tuple[Target, ...] = (
+            Payloads(),
+            Doors(settings),
+            Sends(Queue(client, Keys.of(settings))),
+            Templates(),
+        )
         try:
             for target in targets:
                 report.outcomes[target.name] = _tried(
