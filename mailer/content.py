@@ -33,6 +33,7 @@ from mailer.unsubscribe import check_uris, unsubscribe_headers
 
 _VERSION = 1
 _HASH_CHARS = 32
+_NAMED = 20
 _BYTES_PER_TOKEN = 500
 
 
@@ -182,7 +183,8 @@ class Content:
         except InvalidMessage as error:
             missing = sorted(self.names - variables.keys())
             if error.field == "variables" and len(missing) > 1:
-                error = InvalidMessage("variables", f"{error.problem} (not given: {', '.join(missing)})", error.remedy)
+                named = ", ".join(f"{name:.40}" for name in missing[:_NAMED])
+                error = InvalidMessage("variables", f"{error.problem} (not given: {named})", error.remedy)
             raise error from None
 
     def _check(self, variables: Mapping[str, object], encoded: str) -> None:

@@ -27,6 +27,7 @@ MAX_CALL_DEPTH = 200
 
 MAX_INT_BITS = 1024
 CHARS_PER_STEP = 4
+_LONGEST_NAME_CHARS = 80
 
 
 class Refused(Exception):
@@ -49,7 +50,7 @@ class Lacking(Refused):
     """A variable, or a part of one, that is not given or null, where a value is needed."""
 
     def __init__(self, what: str, *, is_null: bool) -> None:
-        super().__init__(f"{what} is {'null' if is_null else 'not given'}")
+        super().__init__(f"{what:.{_LONGEST_NAME_CHARS}} is {'null' if is_null else 'not given'}")
 
 
 class Heavy(Exception):

@@ -245,7 +245,7 @@ def _filter(node: nodes.Filter, program: Program) -> Evaluate:
     run, value, what = FILTERS.get(name), expression(node.node, program), described(node.node)
     args, named = arguments(node, program)
     if run is None:
-        raise Refused(f"There is no filter {name}", f"Use one of: {', '.join(FILTERS)}", place=node.lineno)
+        raise Refused(f"There is no filter {name:.80}", f"Use one of: {', '.join(FILTERS)}", place=node.lineno)
     _check(run, args, named, node)
     if name not in SAFE_FOR_SCALARS or named or len(args) > (name in OF_NULL) or _has_filter(node):
         program.total = False
@@ -280,7 +280,7 @@ def _test(node: nodes.Test, program: Program) -> Evaluate:
     test, value, what = TESTS.get(name), expression(node.node, program), described(node.node)
     args, named = arguments(node, program)
     if test is None:
-        raise Refused(f"There is no test {name}", f"Use one of: {', '.join(TESTS)}", place=node.lineno)
+        raise Refused(f"There is no test {name:.80}", f"Use one of: {', '.join(TESTS)}", place=node.lineno)
     _check(test, args, named, node)
 
     def run(frame: Frame) -> bool:
@@ -316,7 +316,7 @@ def _call(node: nodes.Call, program: Program) -> Evaluate:
         node.node.attr == "cycle" and isinstance(node.node.node, nodes.Name) and node.node.node.name == "loop"
     ):
         instead = INSTEAD_OF_METHODS.get(node.node.attr, "a filter: x | filter")
-        raise Refused(f"There are no methods, as {node.node.attr}()", f"Write {instead}", place=node.lineno)
+        raise Refused(f"There are no methods, as {node.node.attr:.80}()", f"Write {instead}", place=node.lineno)
     args, named = arguments(node, program)
     if isinstance(node.node, nodes.Getattr):
         loop = expression(node.node.node, program)

@@ -100,7 +100,7 @@ def check_arguments(function: Callable[..., Any], count: int, named: frozenset[s
     """Raises Refused unless ``function`` takes ``count`` arguments after the value, and ``named`` ones."""
     needed, most, names = _parameters(function)
     if named - names:
-        raise Refused(f"it takes no argument {min(named - names)}", f"Use {', '.join(sorted(names)) or 'none'}")
+        raise Refused(f"it takes no argument {min(named - names):.80}", f"Use {', '.join(sorted(names)) or 'none'}")
     if count + len(named) < needed or (most is not None and count > most):
         takes = f"{needed}" if most == needed else f"{needed} to {most}" if most is not None else f"{needed} or more"
         raise Refused(f"it takes {takes} arguments and is given {count + len(named)}", "Correct them")

@@ -23,7 +23,7 @@ def called(frame: Frame, function: Any, args: list[Any], named: dict[str, Any], 
 def _macro(frame: Frame, macro: Macro, args: list[Any], named: dict[str, Any], caller: Macro | None) -> str:
     names = [name for name, _ in macro.parameters]
     if len(args) > len(names) or not named.keys() <= set(names[len(args) :]):
-        raise Refused(f"{macro.name} takes other arguments", f"It takes {', '.join(names) or 'none'}")
+        raise Refused(f"{macro.name:.80} takes other arguments", f"It takes {', '.join(names) or 'none':.200}")
     frame.meter.enter(macro.depth)
     frame.meter.step(1 + len(macro.scope) // 16)
     outside, frame.local = frame.local, macro.scope.copy()

@@ -18,6 +18,7 @@ from mailer.template.bounds import MAX_BRACKETS, MAX_TOKENS, Refused
 _NEWLINE = re.compile("\r\n|\r")
 _LONGEST_NUMBER_CHARS = 40
 _AROUND = 40
+_LONGEST_CHARS = 200
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _TEXT = frozenset({"data", "whitespace", "comment", "raw_begin", "raw_end"})
 _WAY_OUT = (
@@ -43,7 +44,7 @@ class Source:
         try:
             return Parser(_Environment(self), self.text).parse()
         except TemplateSyntaxError as error:
-            raise Refused(str(error.message).rstrip("."), _WAY_OUT, place=error.lineno) from None
+            raise Refused(str(error.message).rstrip(".")[:_LONGEST_CHARS], _WAY_OUT, place=error.lineno) from None
 
     def excerpt(self, place: int) -> str:
         """``line 3: ... {{ price | round(2) }}``: the line and what stands around the place."""
