@@ -55,7 +55,7 @@ class Source:
         return f"line {self.text.count(chr(10), 0, place) + 1}: {shown}"
 
     def placed(self, tokens: Iterable[tuple[int, str, str]]) -> Iterator[tuple[int, str, str]]:
-        """``tokens`` with their places for line numbers. Raises TemplateSyntaxError beyond the bounds."""
+        """``tokens`` with their places for line numbers. Raises Refused beyond the bounds."""
         at = depth = 0
         try:
             for _, kind, value in tokens:
@@ -73,13 +73,13 @@ class Source:
 
     def _check(self, kind: str, value: str, depth: int, at: int) -> None:
         if self.tokens > MAX_TOKENS:
-            raise TemplateSyntaxError(f"It has more than {MAX_TOKENS:,} words and signs in its tags", at)
+            raise Refused(f"it has more than {MAX_TOKENS:,} words and signs in its tags", "Simplify it", place=at)
         if depth > MAX_BRACKETS:
-            raise TemplateSyntaxError(f"More than {MAX_BRACKETS} brackets are open at once", at)
+            raise Refused(f"more than {MAX_BRACKETS} brackets are open at once", "Simplify it", place=at)
         if kind in ("integer", "float") and len(value) > _LONGEST_NUMBER_CHARS:
-            raise TemplateSyntaxError("The number is too long", at)
+            raise Refused("the number is too long", "Write it as text", place=at)
         if kind == "comment" and "{#" in value:
-            raise TemplateSyntaxError("A comment begins within a comment", at)
+            raise Refused("a comment begins within a comment", _WAY_OUT, place=at)
 
 
 class _Environment(Environment):

@@ -114,12 +114,13 @@ def center(frame: Frame, value: Any, width: int = 80) -> str:
 def indent(frame: Frame, s: Any, width: Any = 4, first: Any = False, blank: Any = False) -> str:
     whole = text(frame, s)
     margin = width if isinstance(width, str) else " " * _small(width)
+    if isinstance(whole, Markup):
+        margin = escape(margin)
     lines = whole.split("\n")
     frame.meter.read((len(lines) + 1) * len(margin) + len(whole))
-    made = "\n".join(
+    return type(whole)("\n").join(
         margin + line if (first if number == 0 else blank or line) else line for number, line in enumerate(lines)
     )
-    return Markup(made) if isinstance(whole, Markup) else made  # noqa: S704 - as safe as it was
 
 
 def wordwrap(frame: Frame, s: Any, width: int = 79, break_long_words: Any = True, wrapstring: Any = "\n") -> str:
