@@ -16,6 +16,7 @@ from mailer.broker.record import Line
 from mailer.cli import show
 from mailer.cli.console import PlainConsole
 from mailer.cli.printed import json_line, plain
+from mailer.envelope import Envelope
 from mailer.history import History
 from mailer.settings import Settings
 from tests.broker.conftest import allow
@@ -89,3 +90,21 @@ def test_what_ses_said_of_a_message_does_not_act() -> None:
     PlainConsole(file=output, width=300).print(show._shown(History(line.id, (line,), None)))
     assert harmless(output.getvalue())
     assert "id[/red]�[2J" in output.getvalue()
+
+
+@pytest.mark.parametrize(
+    "arguments", ["show one", "show dead-one", "dead list --reveal", "dead show dead-one", "scheduled list --reveal"]
+)
+def test_what_a_producer_wrote_of_lanes_and_recipients_does_not_act(
+    client: redis.Redis, settings: Settings, mailer: Mailer, arguments: str
+) -> None:
+    keys = Keys.of(settings)
+    lane = f"bulk{HOSTILE}"
+    envelope = Envelope(lane).inline("one", {"to": f"{HOSTILE}@example.com"}, "")
+    client.zadd(keys.schedule, {b"000000000000001\n" + lane.encode() + b"\n" + envelope: 4e15})
+    reason = json.dumps({"lane": lane, "at_us": "1764590400000000", "code": HOSTILE, "detail": HOSTILE})
+    client.hset(keys.aside("dead"), "dead-one", reason.encode() + b"\n" + envelope)
+    client.zadd(keys.aside_index("dead"), {"dead-one": 1764590400000000})
+    done = mailer(*arguments.split())
+    assert (done.returncode, harmless(done.stdout + done.stderr)) == (0, True), done.stderr
+    assert "[link=http://evil.example]" in done.stdout
