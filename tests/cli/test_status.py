@@ -228,6 +228,7 @@ def test_the_json_has_exactly_the_documented_fields(mailer: Mailer) -> None:
     ]
     assert list(shown["quota"]) == ["per_day", "used", "by_mailer", "by_others", "left", "reserve"]
     nothing = {"waiting": 0, "paused": None, "paused_by": None, "paused_until": None, "suspects": 0}
+    nothing["unserved_since"] = None
     assert shown["lanes"] == [{"name": name, **nothing} for name in ("transactional", "bulk")]
 
 

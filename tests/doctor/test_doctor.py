@@ -124,6 +124,11 @@ def test_a_server_that_would_lose_or_refuse_mail(
     assert words in finding.text
 
 
+@pytest.mark.parametrize(("most", "level"), [("64mb", Level.OK), ("512mb", Level.NOTE)])
+def test_a_server_that_takes_more_than_any_mail_has_is_noted(start: Start, most: str, level: Level) -> None:
+    assert about(start(*SOUND, "--proto-max-bulk-len", most))["sizes"].level is level
+
+
 def test_a_server_that_is_away_is_one_problem_and_not_a_dozen() -> None:
     found = about(load(redis_url=f"redis://:secret@127.0.0.1:{free_port()}/0"))
     assert found["Redis"].level is Level.PROBLEM
