@@ -217,3 +217,22 @@ def test_regions_have_an_end_and_names(simulator: Simulator) -> None:
             connection.sendall(request % region.encode() + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}")
             assert answered(connection).startswith(b"HTTP/1.1 400")
     assert not {"x" * 41, "eu west", "<b>"} & set(simulator.stats()["regions"])
+
+
+def test_queues_their_messages_and_attributes_have_an_end(simulator: Simulator) -> None:
+    def asked(operation: str, **call: object) -> int:
+        body = json.dumps(call).encode()
+        head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Amz-Target: AmazonSQS.%s\r\n"
+        with connected(simulator) as connection:
+            connection.sendall(head % operation.encode() + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+            return int(answered(connection)[9:12])
+
+    assert asked("CreateQueue", QueueName="full") == 200
+    url = "http://localhost/1/full"
+    assert asked("SendMessage", QueueUrl=url, MessageBody="x" * 1_100_000) == 400
+    before = megabytes(simulator)
+    for _ in range(150):
+        assert asked("SendMessage", QueueUrl=url, MessageBody="x" * 1_000_000) == 200
+    assert megabytes(simulator) < before + 100
+    assert asked("SetQueueAttributes", QueueUrl=url, Attributes={f"a{number}": "x" for number in range(51)}) == 400
+    assert asked("SetQueueAttributes", QueueUrl=url, Attributes={"a": "x" * 70_000}) == 400

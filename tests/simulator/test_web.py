@@ -106,6 +106,24 @@ ATTACKS = """
 """
 
 
+OTHERWISE = """
+<svg><style><p><link rel="preconnect" href="{out}/"><link rel="prefetch" href="{out}/a"></style></svg>
+<math><style><p><link rel="stylesheet" href="{out}/b"><img src="{out}/c"></style></math>
+<noscript><p title="</noscript><link rel=preconnect href={out}/>"></noscript>
+<!--><link rel="preconnect" href="{out}/"><meta http-equiv="refresh" content="0;url={out}/d">-->
+<!--a--!><link rel="dns-prefetch" href="{out}/"><link rel="preload" as="image" href="{out}/e">-->
+<![CDATA[ ><iframe src="{out}/f"></iframe><link rel="preconnect" href="{out}/">]]>
+<template shadowrootmode="open"><link rel="preconnect" href="{out}/"><img src="{out}/g"></template>
+<style>@import "{out}/h"; @font-face {{ font-family: x; src: url({out}/i) }}
+p {{ font-family: x; cursor: url({out}/j), auto }}</style>
+<img srcset="{out}/k 1x"><video poster="{out}/l"></video>
+<input type="image" src="{out}/m"><table background="{out}/n"></table>
+<details open ontoggle="fetch('{out}/o')"></details><form action="{out}/p"><input name="x" autofocus></form>
+<p id="shown">The text shows.</p>
+"""
+"""What a filter that passes on what it takes for text, for a comment or for a style sheet lets through."""
+
+
 class Outside:
     """A host that no page should ever talk to: it only notices that somebody came."""
 
@@ -158,6 +176,35 @@ def test_no_mail_can_script_the_page_or_reach_outside(
     assert page.run("messages") == []
     assert page.run("document.querySelectorAll('#reader img, #reader script, #messages img').length") == 0
     assert not outside.visited()
+
+
+def test_what_browsers_read_otherwise_than_a_filter_reaches_nobody_either(
+    page: Page, ses: Ses, simulator: Simulator, outside: Outside
+) -> None:
+    sent = ses.send_email(**with_html(OTHERWISE.format(out=outside.url)))
+    opened(page)
+    time.sleep(1)
+    assert not outside.visited()
+    # Alone in a window it is kept in as well, and its origin is not the inbox's.
+    page.go(f"{simulator.url}/_sim/messages/{sent['MessageId']}/html")
+    page.wait("document.querySelector('#shown')")
+    time.sleep(1)
+    assert page.run("self.origin") == "null"
+    assert not outside.visited()
+
+
+@pytest.mark.parametrize("unkept", ["ATTACKS", "OTHERWISE"])
+def test_an_attachment_is_no_page_of_ours(page: Page, ses: Ses, simulator: Simulator, unkept: str) -> None:
+    call = mail()
+    content = f"<title>owned</title><script>document.title = 'owned'</script>{globals()[unkept]}".encode()
+    call["Content"]["Simple"]["Attachments"] = [
+        {"FileName": "page.html", "RawContent": content, "ContentType": "text/html"}
+    ]
+    ses_id = ses.send_email(**call)["MessageId"]
+    for path in (f"/_sim/messages/{ses_id}/attachments/0", f"/_sim/messages/{ses_id}/raw", f"/_sim/messages/{ses_id}"):
+        page.call("Page.navigate", url=f"{simulator.url}{path}")
+        time.sleep(0.3)
+        assert page.run("document.title") != "owned"
 
 
 def test_the_page_needs_nobody_but_the_simulator(page: Page, simulator: Simulator) -> None:
@@ -290,8 +337,9 @@ def test_it_fits_a_telephone(page: Page, ses: Ses) -> None:
         page.call("Emulation.clearDeviceMetricsOverride")
 
 
-def test_the_same_html_does_act_where_nothing_keeps_it_in(page: Page, outside: Outside) -> None:
-    """Or the test above would prove nothing."""
-    page.go(f"data:text/html,{quote(ATTACKS.format(out=outside.url))}")
+@pytest.mark.parametrize("attacks", [ATTACKS, OTHERWISE], ids=["plainly", "otherwise"])
+def test_the_same_html_does_act_where_nothing_keeps_it_in(page: Page, outside: Outside, attacks: str) -> None:
+    """Or the tests above would prove nothing."""
+    page.go(f"data:text/html,{quote(attacks.format(out=outside.url))}")
     until(outside.visited)
     page.call("Page.stopLoading")

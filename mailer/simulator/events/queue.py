@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN_SECONDS = 0.1
 _DEFAULT_VISIBILITY_SECONDS = 30.0
+_MOST_BYTES = 64 * 1024 * 1024
 
 
 class Item:
     """One message. ``body`` may be made when it is first received: a signature costs a millisecond."""
 
-    __slots__ = ("_body", "first_received_at", "id", "receipt", "received", "sent_at", "visible_at")
+    __slots__ = ("_body", "first_received_at", "id", "receipt", "received", "sent_at", "size", "visible_at")
 
-    def __init__(self, message_id: str, body: str | Callable[[], str], at: float) -> None:
+    def __init__(self, message_id: str, body: str | Callable[[], str], size: int, at: float) -> None:
         self.id = message_id
         self._body = body
+        self.size = size
         self.sent_at = at
         self.visible_at = at
         self.received = 0
@@ -39,7 +41,10 @@ class Item:
 
 
 class Queue:
-    """At most ``keep`` messages; the oldest make room. Times are the account's: an advanced clock ends the hiding."""
+    """At most ``keep`` messages, and 64 MB of them; the oldest make room.
+
+    Times are the account's: an advanced clock ends the hiding.
+    """
 
     def __init__(self, name: str, clock: Clock, random: Random, keep: int) -> None:
         self.name = name
@@ -53,15 +58,18 @@ class Queue:
         self._random = random
         self._keep = keep
         self._items: OrderedDict[str, Item] = OrderedDict()
+        self._bytes = 0
         self._arrivals: set[asyncio.Event] = set()
         self._is_deleted = False
 
-    def put(self, body: str | Callable[[], str]) -> Item:
-        if len(self._items) >= self._keep:
-            self._items.popitem(last=False)
-            self.dropped += 1
-        item = Item(_uuid(self._random), body, self._clock.now())
+    def put(self, body: str | Callable[[], str], size: int) -> Item:
+        """``size`` is that of the body in characters, about."""
+        item = Item(_uuid(self._random), body, size, self._clock.now())
         self._items[item.id] = item
+        self._bytes += size
+        while len(self._items) > max(1, self._keep) or self._bytes > _MOST_BYTES:
+            self._bytes -= self._items.popitem(last=False)[1].size
+            self.dropped += 1
         for arrival in self._arrivals:
             arrival.set()
         return item
@@ -106,7 +114,8 @@ class Queue:
         message_id, colon, _ = receipt.partition(":")
         if not colon:
             return False
-        self._items.pop(message_id, None)
+        item = self._items.pop(message_id, None)
+        self._bytes -= item.size if item is not None else 0
         return True
 
     def hide(self, receipt: str, seconds: float) -> bool:
@@ -126,6 +135,7 @@ class Queue:
 
     def purge(self) -> None:
         self._items.clear()
+        self._bytes = 0
 
     def counts(self) -> tuple[int, int]:
         """Visible and hidden."""

@@ -31,6 +31,10 @@ TARGET = b"x-amz-target"
 _PREFIX = "AmazonSQS."
 _MOST_AT_ONCE = 10
 _LONGEST_WAIT = 20
+_LONGEST_BODY = 1024 * 1024
+_MOST_QUEUES = 1000
+_MOST_ATTRIBUTES = 50
+_LONGEST_ATTRIBUTE = 64 * 1024
 _LONGEST_HIDING = 12 * 60 * 60
 
 
@@ -111,6 +115,8 @@ class Sqs:
                 "InvalidParameterValue",
                 "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
             )
+        if name not in self.queues and len(self.queues) >= _MOST_QUEUES:
+            raise SqsError("OverLimit", f"The simulator has {_MOST_QUEUES} queues at most.")
         _set_attributes(self.queue(name), call)
         return {"QueueUrl": self.url_of(name)}
 
@@ -164,7 +170,12 @@ class Sqs:
 
     async def _send_message(self, call: dict[str, Any]) -> dict[str, Any]:
         queue, body = self._named(call), _text(call, "MessageBody")
-        return {"MessageId": queue.put(body).id, "MD5OfMessageBody": _md5(body)}
+        if len(body) > _LONGEST_BODY:
+            raise SqsError(
+                "InvalidParameterValue",
+                f"One or more parameters are invalid. Reason: Message must be shorter than {_LONGEST_BODY} bytes.",
+            )
+        return {"MessageId": queue.put(body, len(body)).id, "MD5OfMessageBody": _md5(body)}
 
     async def _receive_message(self, call: dict[str, Any]) -> dict[str, Any]:
         queue = self._named(call)
@@ -221,6 +232,9 @@ def _set_attributes(queue: Queue, call: dict[str, Any]) -> None:
     attributes = call.get("Attributes") or {}
     if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
         raise SqsError("InvalidAttributeValue", "Attributes are names and texts")
+    most = max((len(name) + len(value) for name, value in attributes.items()), default=0)
+    if len(attributes) > _MOST_ATTRIBUTES or most > _LONGEST_ATTRIBUTE:
+        raise SqsError("InvalidAttributeValue", "The simulator keeps few attributes, and short ones")
     try:
         for name, value in attributes.items():
             if name == "VisibilityTimeout":
@@ -229,6 +243,8 @@ def _set_attributes(queue: Queue, call: dict[str, Any]) -> None:
                 queue.wait_seconds = float(_within(value, _LONGEST_WAIT))
             else:
                 queue.attributes[str(name)] = value
+                if len(queue.attributes) > _MOST_ATTRIBUTES:
+                    queue.attributes.pop(next(iter(queue.attributes)))
     except ValueError:
         raise SqsError("InvalidAttributeValue", f"Invalid value for the parameter {name}.") from None
 

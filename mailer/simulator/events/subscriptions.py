@@ -161,7 +161,8 @@ class Subscriptions:
         return 2 if repeat and self._random.random() < repeat else 1
 
     def _put(self, destination: Destination, queue: Queue, text: str) -> None:
-        queue.put(text if destination.raw else partial(self._enveloped, destination, text, self._clock.now()))
+        body = text if destination.raw else partial(self._enveloped, destination, text, self._clock.now())
+        queue.put(body, len(text))
 
     def _enveloped(self, destination: Destination, text: str, at: float) -> str:
         topic = self.sns.topic(self._region, destination.topic)
