@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from mailer.template.values import Frame
 
 
-def parts_of(attribute: Any) -> list[Any]:
+def _parts_of(frame: Frame, attribute: Any) -> list[Any]:
     """The keys of ``address.city``, or of an index."""
     if isinstance(attribute, int):
         return [attribute]
+    frame.meter.step(len(text_of(attribute)))
     return [int(part) if part.isdecimal() and len(part) < 9 else part for part in text_of(attribute).split(".")]
 
 
@@ -27,7 +28,7 @@ def getter(frame: Frame, attribute: Any, default: Any = None) -> Callable[[Any],
     """What reads ``attribute`` (None: the item itself) of an item; ``default`` stands in for what is missing."""
     if attribute is None:
         return lambda item: item
-    parts = parts_of(attribute)
+    parts = _parts_of(frame, attribute)
 
     def get(item: Any) -> Any:
         frame.meter.step(1 + len(parts))
@@ -66,7 +67,10 @@ def sort(
     frame: Frame, value: Any, reverse: Any = False, case_sensitive: Any = False, attribute: Any = None
 ) -> list[Any]:
     made = list(items_of(value, frame.meter))
-    names = [None] if attribute is None else [attribute] if isinstance(attribute, int) else attribute.split(",")
+    names = [attribute]
+    if isinstance(attribute, str):
+        frame.meter.step(8 * len(attribute))  # each of two characters may be a name
+        names = list(attribute.split(","))
     for name in reversed(names):  # the last first, as sorting is stable
         key = ordering(frame, name, case_sensitive)
         made = _sorted(frame, made, [key(item) for item in made], reverse)

@@ -62,7 +62,7 @@ def _piece(node: nodes.Node, program: Program) -> Piece:
     make = _STATEMENTS.get(type(node))
     if make is None:
         name, instead = _ELSEWHERE.get(type(node), (type(node).__name__, "Write it otherwise"))
-        place = next(part.lineno for part in (node, *node.find_all(nodes.Node)) if part.lineno)
+        place = next((part.lineno for part in (node, *node.find_all(nodes.Node)) if part.lineno), None)
         raise Refused(f"{{% {name} %}} is not there", instead, place=place)
     if not isinstance(node, nodes.If):
         program.total = False

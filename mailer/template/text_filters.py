@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LONGEST_NUMBER_CHARS = 400
 _MOST_DIGITS = 20
+_MOST_CHARACTERS = 100
 _DIRECTIVE = re.compile(r"%(?:%|[-+ #0]*([0-9]*)(?:\.([0-9]*))?([sdifeEgG]))")
 _WIDEST = 200
 _FOR_SCRIPTS = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"})
@@ -70,6 +71,8 @@ def title(frame: Frame, value: Any) -> str:
 
 
 def trim(frame: Frame, value: Any, chars: Any = None) -> str:
+    if chars is not None and len(text_of(chars)) > _MOST_CHARACTERS:
+        raise Refused(f"trim takes off at most {_MOST_CHARACTERS} characters", "Name fewer")
     return text(frame, value).strip(None if chars is None else text_of(chars))
 
 
@@ -102,6 +105,7 @@ def truncate(
         raise Refused("truncate leaves no room for its ending", "Make the length larger")
     if len(whole) <= length + (5 if leeway is None else leeway):
         return whole
+    frame.meter.read(len(ending))
     kept = whole[: length - len(ending)]
     return (kept if killwords else kept.rsplit(" ", 1)[0]) + ending
 

@@ -35,6 +35,8 @@ class Frame:
         return Markup(text) if self.autoescape else text  # noqa: S704 - each value in it has been escaped
 
 
+_CHARS_COMPARED_PER_STEP = 1024
+
 Evaluate = Callable[[Frame], Any]
 
 
@@ -208,6 +210,8 @@ def count_parts(value: Any, meter: Meter) -> None:
 
 
 def is_equal(left: Any, right: Any, meter: Meter) -> bool:
+    if isinstance(left, str) and isinstance(right, str):
+        meter.step(1 + min(len(left), len(right)) // _CHARS_COMPARED_PER_STEP)
     for value in (left, right):
         if isinstance(value, list | dict):
             count_parts(value, meter)
@@ -225,7 +229,9 @@ def contains(whole: Any, part: Any, meter: Meter) -> bool:
         return isinstance(part, str) and part in whole
     if isinstance(part, list | dict):
         count_parts(whole, meter)
-    meter.step(len(items_of(whole, meter)))
+        count_parts(part, meter)
+    length = len(part) if isinstance(part, str) else 0
+    meter.step(len(items_of(whole, meter)) * (1 + length // _CHARS_COMPARED_PER_STEP))
     return part in whole
 
 
