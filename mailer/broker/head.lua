@@ -5,4 +5,4 @@
 -- ARGV  1 most messages: fewer where they are large, but one at least
 -- Returns the messages, the next to leave first.
 part 'list'
-return list_end(KEYS[1], tonumber(ARGV[1]))
+return (list_end(KEYS[1], tonumber(ARGV[1]), READ_BYTES))

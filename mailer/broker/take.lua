@@ -336,7 +336,7 @@ end)
 
 -- Whether more is left there.
 local function take_low(lane, low)
-  local first_out = list_end(low, MOST_AT_ONCE)
+  local first_out = list_end(low, MOST_AT_ONCE, READ_BYTES)
   if #first_out == 0 then return false end
   redis.call('LTRIM', low, 0, -1)
   redis.call('LPUSH', lane.key, unpack(first_out))
@@ -374,7 +374,7 @@ if is_probe then wanted = math.min(wanted, 1) end
 local granted, permits = 0, is_shut and 0 or rate_permits()
 local backlog = {} -- names of lanes
 local starved = false -- something waits, and only for a permit
-local unsorted = false -- a suspect lies in a lane, or what is too large
+local unsorted = false -- not all was looked at: a suspect lies in a lane, or what is large
 local is_short = false -- something waits, and only for room
 -- Of a single place: the last was given to what waits in a lane though a suspect waited too.
 local suspect_is_next = account_read('suspect_is_next')
@@ -405,8 +405,11 @@ end
 -- Up to `want` messages at the head of a lane; they stay there until commit. A suspect that somebody put there goes to the
 -- others first, and what is too large for any worker to the dead letters.
 local function choose(lane, want)
+  -- What does not fit need not be read, but for the first that does not.
+  local most = holds_none and READ_BYTES or math.max(large_room, LARGE_BYTES)
   for _ = 1, SORTED_AT_ONCE do
-    local found, chosen = list_end(lane.key, want), {}
+    local found, is_cut = list_end(lane.key, want, most)
+    local chosen = {}
     for _, envelope in ipairs(found) do
       if is_suspect(envelope) or bounds_words(envelope) then
         unsorted = true
@@ -415,6 +418,7 @@ local function choose(lane, want)
       if not fits(envelope) then return chosen end
       chosen[#chosen + 1] = envelope
     end
+    unsorted = unsorted or is_cut
     if #chosen > 0 or #found == 0 then return chosen end
     if not is_suspect(found[1]) then
       redis.call('LTRIM', lane.key, 0, -1)

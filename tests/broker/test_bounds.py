@@ -93,6 +93,14 @@ def test_a_call_hands_out_no_more_bytes_than_a_worker_may_hold(account: Account,
     assert list(worker.take(32).values()) == ["six-2", "six-3", "small"]
 
 
+def test_what_is_not_looked_at_because_of_its_bytes_is_asked_for_at_once(account: Account, worker: Worker) -> None:
+    push(account, *(envelope(f"{number}", MB // 5) for number in range(100)))
+    assert 0 < len(worker.take(100)) < 100
+    assert worker.answer is not None
+    assert (worker.answer.wait_seconds, worker.answer.is_short) == (pytest.approx(1e-6), False)
+    assert len(worker.take(100)) > 0
+
+
 def test_one_that_alone_has_more_is_handed_out_alone(account: Account, worker: Worker) -> None:
     content = "c" * 64
     account.client.hset(account.keys.content, content, b"x" * 20 * MB)

@@ -90,8 +90,8 @@ def _beside(trial: Trial, hostile: Hostile) -> tuple[float, float, float, str]:
     begin = time.time()
     with stage.client() as client:
         try:
-            if messages:
-                client.lpush(stage.keys.lane(hostile.queue), *messages)
+            for message in messages:
+                client.lpush(stage.keys.lane(hostile.queue), message)
         except (redis.exceptions.ConnectionError, redis.exceptions.ResponseError) as error:
             said = f"Redis refuses it: {error}"
         else:
@@ -101,7 +101,7 @@ def _beside(trial: Trial, hostile: Hostile) -> tuple[float, float, float, str]:
                     f"{hostile.name}: all are dead letters",
                     _GONE_SECONDS,
                 )
-                said = "dead letters"
+                said = "dead letters" if messages else ""
         time.sleep(_AFTERWARDS_SECONDS)
         end = time.time()
         # Not a part of the accounts: nobody is to send them.
