@@ -61,7 +61,7 @@ class GuardedFlower(Flower):
         self.add_transform(_Headers)
         has_password = bool(self.options.basic_auth or self.options.auth)
         try:
-            self._guard = Guard(self.options.allow_host, _ANY_NAME if has_password else None)
+            self._guard = Guard(filter(None, self.options.allow_host), _ANY_NAME if has_password else None)
         except ValueError as error:
             raise SettingsError(f"--allow_host: {error}") from None
         self._prefix = f"/{self.options.url_prefix.strip('/')}" if self.options.url_prefix else ""
