@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from mailer.broker.connection import connect
 from mailer.broker.embedded import embedded_url
@@ -84,7 +86,7 @@ def test_another_user_reads_and_changes_nothing(common: Path) -> None:
         tries["new file"] = (common / ".mailer" / "new").touch
         assert {as_another(each) for each in tries.values()} == {"PermissionError"}
         for word in (None, "", "guessed"):
-            stranger = redis.Redis(port=server.port, password=word)
+            stranger = redis.Redis(port=server.port, password=word, retry=Retry(NoBackoff(), 0))
             assert as_another(partial(stranger.execute_command, "KEYS", "*")) == "AuthenticationError"
         bare = load(redis_url=server.place)
         assert as_another(partial(send, bare)) == "QueueUnavailable"
