@@ -124,7 +124,11 @@ def total(frame: Frame, iterable: Any, attribute: Any = None, start: Any = 0) ->
     if isinstance(start, str | list):
         raise Refused("sum adds numbers", "Write | join for texts")
     for item in _counted(frame, iterable):
-        start = add(start, get(item), frame.meter)
+        found = get(item)
+        if isinstance(found, str):
+            remedy = "Write map(attribute='price') | map('float') | sum for numbers in texts, or | join for texts"
+            raise Refused("sum adds no text", remedy)
+        start = add(start, found, frame.meter)
     return start
 
 

@@ -22,15 +22,19 @@ def _sum(left: Any, right: Any, meter: Meter) -> Any:
         meter.step(1 + len(left) + len(right))
         return [*left, *right]
     if isinstance(left, str | list) or isinstance(right, str | list):
-        raise Refused(f"{kind(left)} and {kind(right)} do not add up", "Join texts with ~, or write | int")
+        remedy = "Write Price | float + 1 for a number in a text, or join texts with ~"
+        raise Refused(f"{kind(left)} and {kind(right)} do not add up", remedy)
     return number_of(number_of(left) + number_of(right))
 
 
 def _product(left: Any, right: Any, meter: Meter) -> Any:
     for many, times in ((left, right), (right, left)):
-        if isinstance(many, str | list) and isinstance(times, int):
-            length = len(many) * max(times, 0)
-            meter.read(length) if isinstance(many, str) else meter.step(length)
+        if isinstance(many, str):
+            # A cell of a CSV file is text: a price that is repeated looks like a price.
+            remedy = "Write Price | float * 2 for a number in a text, or (['-'] * 20) | join to repeat one"
+            raise Refused(f"{kind(left)} and {kind(right)} do not multiply", remedy)
+        if isinstance(many, list) and isinstance(times, int):
+            meter.step(len(many) * max(times, 0))
             return many * times
     return number_of(number_of(left) * number_of(right))
 

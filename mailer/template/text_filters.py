@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
 
 from jinja2.filters import do_title
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mailer.template.values import Frame
 
 _LONGEST_NUMBER_CHARS = 400
+_NO_DEFAULT: Final = object()
 _MOST_DIGITS = 20
 _MOST_CHARACTERS = 100
 _DIRECTIVE = re.compile(r"%(?:%|[-+ #0]*([0-9]*)(?:\.([0-9]*))?([sdifeEgG]))")
@@ -199,6 +200,8 @@ def tojson(frame: Frame, value: Any) -> str:
 def format_text(frame: Frame, value: Any, *values: Any) -> str:
     """``'%.2f' | format(price)``: the directives s, d, i, f, e and g, as wide as a mail may need."""
     pattern = text(frame, value)
+    if not _DIRECTIVE.search(pattern) and any(isinstance(one, str) and _DIRECTIVE.search(one) for one in values):
+        raise Refused("the format stands after the value", "Write '%.2f' | format(Price | float)")
     found = list(_DIRECTIVE.finditer(pattern))
     if pattern.count("%") != sum(each[0].count("%") for each in found):
         raise Refused("it is not a format", "Use %s %d %.2f, and %% for a percent sign")
@@ -207,34 +210,62 @@ def format_text(frame: Frame, value: Any, *values: Any) -> str:
             raise Refused(f"a width or precision is over {_WIDEST}", "Make it smaller")
     wanted = [each for each in found if each[0] != "%%"]
     if len(wanted) != len(values):
-        raise Refused(f"the format takes {len(wanted)} values and is given {len(values)}", "Give it as many")
+        problem = f"the format takes {len(wanted)} values and is given {len(values)}"
+        raise Refused(problem, "Give each %s, %d or %.2f a value")
     frame.meter.read(len(found) * 2 * _WIDEST)
     pairs = zip(wanted, values, strict=True)
     return pattern % tuple(text(frame, one) if each[3] == "s" else number_of(one) for each, one in pairs)
 
 
-def to_int(_: Frame, value: Any, default: Any = 0, base: int = 10) -> Any:
+def to_int(_: Frame, value: Any, default: Any = _NO_DEFAULT, base: int = 10) -> Any:
+    """A whole number; of a number what stands before its point."""
     if isinstance(value, str):
-        if len(value) > _LONGEST_NUMBER_CHARS:
-            return default
-        try:
-            return int(value, base)
-        except ValueError:
-            pass
+        if len(value) <= _LONGEST_NUMBER_CHARS:
+            try:
+                return int(value, base)
+            except ValueError:
+                pass
+        number = _float_of(value)
+        if number is not None and (number.is_integer() or default is not _NO_DEFAULT):
+            return int(number)
+        if number is None:
+            return _otherwise(default, "the text is no number", "| int(0)")
+        problem = "int would drop what the text has after the point"
+        return _otherwise(default, problem, "| int(0)", "Write | float, or | float | int where it may be dropped")
     try:
-        return int(float(value)) if isinstance(value, str) else number_of(int(number_of(value)))
-    except (ValueError, OverflowError, Refused):
-        return default
+        return number_of(int(number_of(value)))
+    except Refused as error:
+        return _otherwise(default, error.problem, "| int(0)")
 
 
-def to_float(_: Frame, value: Any, default: Any = 0.0) -> Any:
-    if isinstance(value, str) and len(value) > _LONGEST_NUMBER_CHARS:
-        return default
+def to_float(_: Frame, value: Any, default: Any = _NO_DEFAULT) -> Any:
+    problem = "the text is no number"
     try:
-        made = float(value if isinstance(value, str) else number_of(value))
-    except (ValueError, OverflowError, Refused):
+        made = _float_of(value) if isinstance(value, str) else float(number_of(value))
+    except OverflowError:
+        made, problem = None, "it is not a number of usual size"
+    except Refused as error:
+        made, problem = None, error.problem
+    return _otherwise(default, problem, "| float(0)") if made is None else made
+
+
+def _float_of(value: str) -> float | None:
+    """The number in a text, if there is one."""
+    if len(value) > _LONGEST_NUMBER_CHARS:
+        return None
+    try:
+        made = float(value)
+    except ValueError:
+        return None
+    return made if math.isfinite(made) else None
+
+
+def _otherwise(default: Any, problem: str, with_default: str, first: str = "") -> Any:
+    """What is given for a value that cannot be read. Raises Refused where nothing is: a 0 in its place would lie."""
+    if default is not _NO_DEFAULT:
         return default
-    return made if math.isfinite(made) else default
+    first = first or "Give it as 12.50, without a comma or a sign of currency"
+    raise Refused(problem, f"{first}, or write {with_default} to take 0 where it is no such number")
 
 
 def absolute(_: Frame, value: Any) -> int | float:

@@ -190,7 +190,7 @@ def number_of(value: Any) -> int | float:
         return value
     if isinstance(value, int | float):
         raise Refused("it is not a number of usual size", "Check the values")
-    raise Refused(f"{kind(value)} is no number", "Write | int or | float for a number in a text")
+    raise Refused(f"{kind(value)} is no number", "Write Price | float for a number in a text")
 
 
 def count_parts(value: Any, meter: Meter) -> None:
@@ -245,4 +245,6 @@ def is_less(left: Any, right: Any, meter: Meter) -> bool:
 def check_comparable(left: Any, right: Any) -> None:
     numbers = isinstance(left, int | float) and isinstance(right, int | float)
     if not numbers and not (isinstance(left, str) and isinstance(right, str)):
-        raise Refused(f"{kind(left)} and {kind(right)} have no order", "Compare numbers, or texts")
+        with_text = isinstance(left, int | float | str) and isinstance(right, int | float | str)
+        remedy = "Write Price | float > 10 for a number in a text" if with_text else "Compare numbers, or texts"
+        raise Refused(f"{kind(left)} and {kind(right)} have no order", remedy)
