@@ -110,7 +110,7 @@ SHORT_LIVED = Fault(
     name="short-lived",
     what=f"credentials of {_LIFETIMES[0]} s, then of {_LIFETIMES[1]} s, from a command that takes {_TAKES_SECONDS} s",
     run=expire,
-    long=Size(messages=32_000, times=1),
+    long=Size(messages=44_000, times=1),
     short=Size(messages=8_000, times=1),
     set=ROTATED.set,
 )
