@@ -58,7 +58,7 @@ def blows_of(*blows: Blow) -> Callable[[Trial], None]:
         if not trial.stage.settings.redis_replicas:
             # Measured, and promised by nobody: see the table.
             trial.losses_allowed = trial.resends_allowed = trial.bulk_resends_allowed = trial.size.messages
-            trial.holds_allowed = trial.size.messages
+            trial.holds_allowed = trial.throttled_allowed = trial.size.messages
         trial.expect("mail flows again after the promotion after", slowest, RESUMED_SECONDS, " s")
         trial.expect("workers that ended", sum(not worker.running for worker in trial.stage.workers), 0)
 

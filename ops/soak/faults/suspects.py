@@ -36,8 +36,6 @@ def run(trial: Trial) -> None:
             waits += [_seconds_of(trial, name) for name in names if client.llen(suspects)]
         stage.start_workers(stage.wanted.workers - 1)
         stage.simulator.set_latency(stage.wanted.latency)
-    # What was taken under the long latency of before is sent under the short one.
-    trial.throttled_allowed = stage.in_flight_at_kills
     trial.resends_allowed = trial.holds_allowed = stage.in_flight_at_kills
     trial.note(f"{stage.in_flight_at_kills} messages were in flight at the kills")
     trial.note(f"{len(waits)} urgent mails were sent while suspects waited")
