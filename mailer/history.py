@@ -11,10 +11,11 @@ from mailer.broker.keys import Keys
 from mailer.broker.record import Line
 from mailer.broker.records import Records
 from mailer.broker.scan import Progress
+from mailer.broker.settlement import VERBS
 from mailer.broker.whereabouts import Found, Whereabouts
 from mailer.settings import Settings
 
-GONE = {"sent": "sent", "forget": "discarded", "drop": "dropped"}
+GONE = {name: verb.state for name, verb in VERBS.items() if verb.state}
 """Verbs after which nothing of a message is left in the queue, and the state that they leave it in."""
 
 

@@ -16,7 +16,7 @@ from mailer.broker.shelved import Reason, Shelved
 from mailer.broker.whereabouts import Found as Place
 from mailer.bulk import SendManyResult
 from mailer.content import Content
-from mailer.delivery import Kind, Outcome
+from mailer.delivery.outcome import Kind, Outcome
 from mailer.errors import MailerError, Rejected, Unreachable
 from mailer.message import Message
 from mailer.message_id import MessageIds

@@ -18,8 +18,9 @@ from kombu.log import get_logger
 
 from mailer.bounds import shortened
 from mailer.broker.admission import UNDECODABLE, NotAdmitted, admitted, words_of
-from mailer.broker.leases import BACK, REPEAT_SECONDS, Call, Leases, Settlement
+from mailer.broker.leases import REPEAT_SECONDS, Call, Leases
 from mailer.broker.script import unconfirmed, wait_for
+from mailer.broker.settlement import Settlement
 from mailer.broker.take import Answer, Take, read
 
 if TYPE_CHECKING:
@@ -296,7 +297,7 @@ class Gate:
 
     def _hand_back(self, tags: Sequence[str]) -> None:
         for tag in tags:
-            self.leases.settle(tag, BACK)
+            self.leases.settle(tag, Settlement.back())
 
     def _deliver(self, tag: str, lane: str, envelope: bytes, permit_ends: float, redis_us: int) -> None:
         """Hand one message to Celery, or settle what is not fit for it."""
@@ -310,7 +311,7 @@ class Gate:
         headers["eta"] = None
         if due > redis_us:
             # From a producer on the stock transport, which knows no schedule.
-            self.leases.settle(tag, Settlement("defer", due, orjson.dumps(message)))
+            self.leases.settle(tag, Settlement.defer(due, orjson.dumps(message)))
             return
         headers[LEASE_ENDS] = self.leases.ends(tag)
         headers[PERMIT_ENDS] = permit_ends
@@ -324,11 +325,11 @@ class Gate:
             logger.exception("A message of lane %s broke off its task", lane)
             lease = self.leases.lease(tag)
             if lease is not None and lease.started:
-                self.leases.settle(tag, Settlement("hold", type(error).__name__, "Its task broke off; it may be sent."))
+                self.leases.settle(tag, Settlement.hold(type(error).__name__, "Its task broke off; it may be sent."))
             else:
                 words = f"It is a Celery message, but no task can be made of it: {words_of(error)}"
                 self._set_aside(tag, lane, UNDECODABLE, shortened(words))
 
     def _set_aside(self, tag: str, lane: str, code: str, words: str) -> None:
         logger.warning("A message of lane %s is set aside as a dead letter (%s). %s", lane, code, words)
-        self.leases.settle(tag, Settlement("dead", code, words))
+        self.leases.settle(tag, Settlement.dead(code, words))

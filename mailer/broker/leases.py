@@ -10,10 +10,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
 from mailer.bounds import LARGE_BYTES
 from mailer.broker.fitness import Fitness
+from mailer.broker.settlement import Settlement
 
 SETTLEMENTS_AT_ONCE = 512
 _LONGEST_WAY_US = 60_000_000
@@ -22,22 +22,9 @@ REPEAT_SECONDS = 1.0
 """How long what Redis refused waits until Redis is told again."""
 
 
-class Settlement(NamedTuple):
-    """What becomes of a taken message: a verb of ``take.lua``, its two arguments, and the note for its record."""
-
-    verb: str
-    first: Any = ""
-    second: Any = ""
-    note: str = ""
-
-
-_TO_THE_HEAD = frozenset({"back", "throttled", "over_quota", "stop", "unfit"})
-_GIVES_PERMITS_BACK = frozenset({"back", "forget", "defer", "unfit"})
-
-UNDECIDED = Settlement(
-    "hold", "Undecided", "Celery acknowledged it before anybody had said what became of it: it may have been sent."
+UNDECIDED = Settlement.hold(
+    "Undecided", "Celery acknowledged it before anybody had said what became of it: it may have been sent."
 )
-BACK = Settlement("back")
 
 
 @dataclass(slots=True)
@@ -97,13 +84,13 @@ class Call:
     def verdicts(self) -> list[tuple[str, Settlement]]:
         """All that it settles, in the order in which it goes out."""
         # Backwards: each goes to the head of its lane, and so they come to lie there in the order they were taken.
-        backs = [pair for pair in self.settlements if pair[1].verb in _TO_THE_HEAD]
+        backs = [pair for pair in self.settlements if pair[1].to_head]
         if backs:
-            others = [pair for pair in self.settlements if pair[1].verb not in _TO_THE_HEAD]
+            others = [pair for pair in self.settlements if not pair[1].to_head]
             backs.sort(key=_taken, reverse=True)
         else:
             others = self.settlements
-        return [*others, *backs, *((tag, BACK) for doubt in self.doubts for tag in doubt.tags)]
+        return [*others, *backs, *((tag, Settlement.back()) for doubt in self.doubts for tag in doubt.tags)]
 
 
 def _taken(pair: tuple[str, Settlement]) -> tuple[int, ...]:
@@ -300,7 +287,7 @@ class Leases:
             settlement = lease.decision or otherwise
             self._outbox.append((tag, settlement))
             was_large = self._large.pop(tag, None) is not None
-            if settlement.verb in _GIVES_PERMITS_BACK or tag in self._suspects or (was_large and self._is_short):
+            if settlement.permit_back or tag in self._suspects or (was_large and self._is_short):
                 self._suspects.discard(tag)
                 self.makes_room = True
             if not self._woken:
@@ -310,7 +297,7 @@ class Leases:
     def hand_back_unstarted(self) -> None:
         """Return every message whose task has not begun to the head of its lane."""
         for tag in [tag for tag, lease in list(self._held.items()) if not lease.started]:
-            self.settle(tag, BACK)
+            self.settle(tag, Settlement.back())
 
 
 _by_prefix: dict[str, Leases] = {}

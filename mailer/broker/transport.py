@@ -32,12 +32,13 @@ from mailer.bounds import ENVELOPE_BYTES, TOO_MANY_VALUES, has_too_many_values
 from mailer.broker.eta import due_us
 from mailer.broker.gate import CALLS_A_LEASE, Gate
 from mailer.broker.keys import Keys
-from mailer.broker.leases import BACK, Leases, Settlement, leases_of
+from mailer.broker.leases import Leases, leases_of
 from mailer.broker.purging import purge
 from mailer.broker.queue import put_arguments, ring
 from mailer.broker.replicas import online
 from mailer.broker.script import script
 from mailer.broker.sentinels import Sentinels, Watch
+from mailer.broker.settlement import Settlement
 from mailer.broker.take import Take, lanes_of
 from mailer.errors import InvalidMessage, SettingsError
 
@@ -47,7 +48,7 @@ TAKE, BELL = "TAKE", "BELL"
 _LONG_NUMBER = b"0" * 19
 _DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
 """Turns every digit into 0, and all else into spaces."""
-REFUSED = Settlement("dead", "RefusedByCelery", "Celery could not run it; the worker's log says why.")
+REFUSED = Settlement.dead("RefusedByCelery", "Celery could not run it; the worker's log says why.")
 
 limits_are_stale = Signal(name="limits_are_stale", providing_args=set())
 """Sent (in the event loop's thread, so do not block) when Redis tells this worker to refresh the account's limits."""
@@ -69,7 +70,7 @@ class QoS(stock.QoS):
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         if self.channel.leases.holds(delivery_tag):
-            self.channel.leases.settle(delivery_tag, BACK if requeue else REFUSED)
+            self.channel.leases.settle(delivery_tag, Settlement.back() if requeue else REFUSED)
         elif delivery_tag in self._delivered:
             super().reject(delivery_tag, requeue=requeue)
 

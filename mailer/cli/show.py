@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mailer.broker.settlement import VERBS
 from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
 from mailer.cli.console import PlainConsole
@@ -20,23 +21,6 @@ from mailer.history import Event, History, history_of
 app = new_app()
 
 STATE_STYLES = {"sent": "green", "dead": "bold red", "held": "yellow", "unknown": "yellow"}
-
-_VERBS = {
-    "sent": "sent",
-    "forget": "discarded",
-    "throttled": "SES refused the rate; back to the head of its lane",
-    "over_quota": "SES refused for the quota; back to the head of its lane",
-    "stop": "the account was stopped; back to the head of its lane",
-    "unfit": "its worker's host could not send it; back to the head of its lane",
-    "defer": "the key may not send it; to be tried later",
-    "retry": "not accepted; to be tried again",
-    "resend": "perhaps accepted; to be sent again",
-    "dead": "set aside as a dead letter",
-    "hold": "held: it may have been sent",
-    "lost": "its worker was lost; back to the head of its lane",
-    "requeue": "requeued by a person",
-    "drop": "dropped by a person",
-}
 
 
 @app.command("show")
@@ -112,7 +96,8 @@ def _shown(history: History) -> RenderableType:
 
 def _told(event: Event) -> Text:
     attempt = f"attempt {event.attempt}: " if event.attempt else ""
-    text = Text(f"{attempt}{_VERBS.get(event.what, event.what)}")
+    words = VERBS[event.what].words if event.what in VERBS else event.what
+    text = Text(f"{attempt}{words}")
     if event.what == "sent":
         text.append(f" as {event.answer}" if event.answer else ", as a person says")
     elif event.answer:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random as _random
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal
 
 from mailer.errors import (
     AccountStopped,
@@ -24,40 +23,123 @@ from mailer.errors import (
 from mailer.masking import mask_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mailer.message import Message
     from mailer.ses.transport import Transport
 
 
-class Kind(StrEnum):
-    """What became of a send, by what happens to the message next."""
+Fault = Literal["nobody", "another sender", "the account", "this host", "the message", "not known"]
 
-    SENT = "sent"
-    """SES answered with a MessageId."""
-    THROTTLED = "throttled"
-    """Over the account's rate: back to the head of its lane, no attempt spent."""
-    OVER_QUOTA = "over_quota"
-    """Over the account's 24-hour quota: the same, and the account is parked."""
-    PAUSED = "paused"
-    """The account may not send until a person acts: the same, and the account stops until SES takes mail again."""
-    UNFIT = "unfit"
-    """This host has no credentials, or some that are refused: back to the head of its lane, no attempt spent, and this
-    worker rests."""
-    UNREACHABLE = "unreachable"
-    """This host does not reach SES: the same."""
-    MISDATED = "misdated"
-    """Signed by a wrong clock, which is put right: the same."""
-    DENIED = "denied"
-    """This host's key may not send it: the same, or where the host sends other mail it is tried later."""
-    LATE = "late"
-    """Not tried, as its time was over: back to the head of its lane, no attempt spent."""
-    FAILED = "failed"
-    """Not accepted for sure: scheduled again after a backoff, an attempt spent."""
-    REJECTED = "rejected"
-    """SES will never take it: to the dead letters."""
-    UNKNOWN = "unknown"
-    """SES may have taken it: resent or held, as its lane says."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One row of the table: an error, whose fault it is, and what it means.
+
+    ``verb`` is the settlement's: `mailer.broker.settlement.VERBS` says where the message goes, and whether its permit
+    and its place in the quota come back. ``when`` and ``then`` are for people: they stand in the README.
+    """
+
+    error: type[SendError] | None
+    fault: Fault
+    verb: str
+    then: str
+    when: str = ""
+    spends_attempt: bool = False
+
+
+class Kind(Enum):
+    """The table of outcomes: one row for each that a send can have."""
+
+    SENT = Row(error=None, fault="nobody", verb="sent", then="settled")
+    THROTTLED = Row(
+        error=RateExceeded,
+        fault="another sender",
+        verb="throttled",
+        when="SES says rate exceeded, or answers 429 in words that name no quota",
+        then="head of its lane, no attempt spent; the shared rate is cut to what others leave, and recovers",
+    )
+    OVER_QUOTA = Row(
+        error=QuotaExceeded,
+        fault="the account",
+        verb="over_quota",
+        then="head of its lane; what fills the quota and is not ours was sent by others: the account is parked until "
+        "some of it leaves the window",
+    )
+    STOPPED = Row(
+        error=AccountStopped,
+        fault="the account",
+        verb="stop",
+        when="sending disabled, account suspended, MAIL FROM not verified",
+        then="head of its lane; the account stops until SES takes a message that is tried now and then, or "
+        "`mailer resume`",
+    )
+    UNFIT = Row(
+        error=HostUnfit,
+        fault="this host",
+        verb="unfit",
+        when="this host has no Region or credentials, or AWS refuses them (unknown key, wrong secret, expired token, "
+        "SMTP login)",
+        then="head of its lane, permit back, no attempt spent; that worker rests and is named, others go on sending",
+    )
+    UNREACHABLE = Row(
+        error=Unreachable,
+        fault="this host",
+        verb="unfit",
+        when="this host does not reach SES (name, route, TLS, proxy), or a proxy answers in its place",
+        then="the same",
+    )
+    MISDATED = Row(
+        error=Misdated,
+        fault="this host",
+        verb="unfit",
+        when="AWS refused the signature's date",
+        then="the same; this host's clock is corrected",
+    )
+    DENIED = Row(
+        error=Denied,
+        fault="the message",
+        verb="defer",
+        when="AccessDenied, or any other 403",
+        then="the host's fault, as above, unless this worker has sent other mail since it was first denied in these "
+        "words, or this very message was denied here before. Then the sender's: tried again after a minute, and twice "
+        "as long each time up to a quarter of an hour, no attempt spent, and other mail goes on",
+    )
+    LATE = Row(
+        error=TooLate,
+        fault="this host",
+        verb="back",
+        when="its permit had run out, or its lease would before SES's answer",
+        then="head of its lane, permit back, no attempt spent",
+    )
+    FAILED = Row(
+        error=Unavailable,
+        fault="the message",
+        verb="retry",
+        spends_attempt=True,
+        when="surely not accepted (a 503 of SES's, a request that did not go out whole)",
+        then="scheduled again with exponential backoff and jitter, up to `MAILER_MAX_ATTEMPTS` within "
+        "`MAILER_RETRY_HOURS`",
+    )
+    REJECTED = Row(error=Rejected, fault="the message", verb="dead", then="dead letter")
+    UNKNOWN = Row(
+        error=OutcomeUnknown,
+        fault="not known",
+        verb="resend",
+        spends_attempt=True,
+        then="`resend` or `hold`, by lane; held in the end where every attempt ends so. A `sent` that comes when the "
+        "lease is over takes the message off the held shelf",
+    )
+
+    @property
+    def word(self) -> str:
+        """Its name in logs, in Flower and in the README."""
+        return self.name.lower()
+
+    @classmethod
+    def of(cls, error: SendError) -> Kind:
+        return _BY_ERROR.get(type(error), cls.UNKNOWN)
+
+
+_BY_ERROR: Final = {kind.value.error: kind for kind in Kind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +159,6 @@ class Outcome:
         return f"Outcome({self.kind}, {mask_addresses(f'{self.ses_id or self.code}: {self.detail}')!r})"
 
 
-_KINDS: Final[dict[type[SendError], Kind]] = {
-    RateExceeded: Kind.THROTTLED,
-    QuotaExceeded: Kind.OVER_QUOTA,
-    AccountStopped: Kind.PAUSED,
-    HostUnfit: Kind.UNFIT,
-    Unreachable: Kind.UNREACHABLE,
-    Misdated: Kind.MISDATED,
-    Denied: Kind.DENIED,
-    TooLate: Kind.LATE,
-    Unavailable: Kind.FAILED,
-    Rejected: Kind.REJECTED,
-    OutcomeUnknown: Kind.UNKNOWN,
-}
-
-
 def deliver(message: Message, transport: Transport) -> Outcome:
     """Send it once and say what became of it. Never raises an `Exception`."""
     try:
@@ -109,17 +176,5 @@ def outcome_of(result: str | Exception) -> Outcome:
     if isinstance(result, str):
         return Outcome(Kind.SENT, result)
     if isinstance(result, SendError):
-        return Outcome(_KINDS.get(type(result), Kind.UNKNOWN), None, result.code, result.detail)
+        return Outcome(Kind.of(result), None, result.code, result.detail)
     return Outcome(Kind.UNKNOWN, None, type(result).__name__, str(result))
-
-
-def backoff(attempt: int, *, base: float, cap: float, random: Callable[[], float] = _random.random) -> float:
-    """Seconds to wait before the next try of a failed message: exponential, with full jitter.
-
-    ``attempt`` counts the failed tries so far, from 1; ``base`` and ``cap`` are seconds. The wait is uniform
-    between 0 and ``min(cap, base * 2**(attempt-1))``, so that messages which failed together do not come back
-    together. ``random`` returns a float in [0, 1).
-    """
-    # 2.0**63 seconds is beyond any cap; a larger exponent would overflow.
-    ceiling = min(cap, base * 2.0 ** min(max(attempt, 1) - 1, 63))
-    return random() * ceiling

@@ -17,7 +17,8 @@ from redis.exceptions import ResponseError
 
 from mailer.bounds import shortened
 from mailer.broker.admission import NOT_SUPPORTED, UNDECODABLE
-from mailer.broker.leases import Settlement, leases_of
+from mailer.broker.leases import leases_of
+from mailer.broker.settlement import Settlement
 from mailer.worker.refusals import OTHERWISE, remedy
 from mailer.worker.request import Followed
 
@@ -105,5 +106,5 @@ class Consumer(stock.Consumer):
     def _set_aside(self, message: Any, code: str, words: str) -> None:
         words = shortened(words)
         logger.error("A message is set aside as a dead letter (%s). %s", code, words)
-        message.channel.leases.decide(str(message.delivery_tag), Settlement("dead", code, words))
+        message.channel.leases.decide(str(message.delivery_tag), Settlement.dead(code, words))
         message.reject_log_error(logger, self.connection_errors)

@@ -16,7 +16,7 @@ from mailer.broker.connection import connect
 from mailer.broker.gate import LEASE_ENDS, PERMIT_ENDS, SIZE
 from mailer.broker.keys import Keys
 from mailer.broker.queue import Queue
-from mailer.delivery import Kind, Outcome, deliver, outcome_of
+from mailer.delivery.outcome import Kind, Outcome, deliver, outcome_of
 from mailer.errors import InvalidMessage, QueueUnavailable, SendError
 from mailer.message import Message
 from mailer.ses.curl_loop import CurlLoop

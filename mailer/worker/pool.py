@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from celery.concurrency.base import apply_target
 from celery.utils.log import get_logger
 
-from mailer.delivery import Outcome
+from mailer.delivery.outcome import Outcome
 from mailer.masking import mask_addresses
 from mailer.ses.curl import CurlTransport
 from mailer.ses.curl_loop import CurlLoop

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mailer.delivery import Outcome
+from mailer.delivery.outcome import Outcome
 from mailer.ses.curl_loop import CurlLoop
 
 _BATCH = 64

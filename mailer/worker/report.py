@@ -7,9 +7,9 @@ forked child as from a thread: there it is JSON, so that SES's words arrive as S
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
-from mailer.delivery import Kind, Outcome
+from mailer.delivery.outcome import Kind, Outcome
 
 LONGEST_REPR = 30_000
 """Characters of a `Report`'s repr, at most: Celery cuts off what is longer than it is told."""
@@ -24,8 +24,8 @@ class Report:
     outcome: Outcome
 
     def __repr__(self) -> str:
-        kind, ses_id, code, detail = astuple(self.outcome)
-        return json.dumps([kind, ses_id, code[:_LONGEST_WORDS], detail[:_LONGEST_WORDS]])
+        told = self.outcome
+        return json.dumps([told.kind.name, told.ses_id, told.code[:_LONGEST_WORDS], told.detail[:_LONGEST_WORDS]])
 
 
 def read(told: Outcome | str) -> Outcome:
@@ -33,7 +33,7 @@ def read(told: Outcome | str) -> Outcome:
     if isinstance(told, Outcome):
         return told
     kind, ses_id, code, detail = json.loads(told)
-    return Outcome(Kind(kind), ses_id, code, detail)
+    return Outcome(Kind[kind], ses_id, code, detail)
 
 
 def line(outcome: Outcome) -> str:
@@ -41,4 +41,4 @@ def line(outcome: Outcome) -> str:
     may quote addresses."""
     if outcome.kind is Kind.SENT:
         return f"sent {outcome.ses_id}"
-    return f"{outcome.kind} {outcome.code}: {' '.join(outcome.detail.split())}"[:_LONGEST_LINE]
+    return f"{outcome.kind.word} {outcome.code}: {' '.join(outcome.detail.split())}"[:_LONGEST_LINE]

@@ -13,7 +13,7 @@ from kombu import Exchange, Queue
 
 from mailer import payload
 from mailer.broker.connection import redis_url
-from mailer.delivery import Kind, Outcome
+from mailer.delivery.outcome import Kind, Outcome
 from mailer.settings import current
 from mailer.worker.app import create_app
 from mailer.worker.door import Door

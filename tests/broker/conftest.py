@@ -14,9 +14,10 @@ from mailer.broker import limits
 from mailer.broker.connection import connect
 from mailer.broker.gate import LOST
 from mailer.broker.keys import Keys
-from mailer.broker.leases import Leases, Settlement
+from mailer.broker.leases import Leases
 from mailer.broker.limits import SesLimits
 from mailer.broker.queue import Entry, Queue
+from mailer.broker.settlement import Settlement
 from mailer.broker.take import Answer, Take, lanes_of
 from mailer.settings import Settings
 from ops.soak.passage import pass_time

@@ -15,9 +15,9 @@ import redis
 from pydantic import SecretStr
 
 from mailer.broker.keys import Keys
-from mailer.broker.leases import Settlement
 from mailer.broker.queue import Entry
 from mailer.broker.script import script
+from mailer.broker.settlement import Settlement
 from mailer.broker.shelf import Filter, Shelf
 from mailer.broker.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from mailer.errors import QueueUnavailable

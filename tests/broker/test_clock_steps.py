@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mailer.broker.leases import Settlement
 from mailer.broker.records import Records
+from mailer.broker.settlement import Settlement
 from mailer.broker.shelf import Filter, Shelf
 from tests.broker.clock import Still
 from tests.broker.conftest import LANES, SENT, Account, Worker, envelope

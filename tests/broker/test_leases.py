@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from mailer.broker.leases import BACK, REPEAT_SECONDS, Leases, Settlement
+from mailer.broker.leases import REPEAT_SECONDS, Leases
+from mailer.broker.settlement import Settlement
 from tests.broker.clock import Still
 from tests.broker.conftest import LANES, SENT, Account, Worker
 
@@ -38,7 +39,7 @@ def handed_back(leases: Leases, clock: Clock) -> int:
     """How many tags the next call hands back; it is answered."""
     call = leases.call(0)
     leases.answered(call, [], 60, clock.redis_us)
-    return [verdict for _, verdict in call.verdicts].count(BACK)
+    return [verdict for _, verdict in call.verdicts].count(Settlement.back())
 
 
 def test_what_a_lost_answer_brought_is_handed_back_however_long_redis_was_away() -> None:
@@ -89,7 +90,7 @@ def test_a_message_returned_by_a_stop_is_returned_again_until_that_is_answered()
     leases.hand_back_unstarted()
     leases.abandon(leases.call(0))
     clock.now += 600
-    assert leases.call(0).verdicts == [(tag, BACK)]
+    assert leases.call(0).verdicts == [(tag, Settlement.back())]
 
 
 @pytest.mark.usefixtures("still")

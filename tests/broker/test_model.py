@@ -24,10 +24,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from mailer.broker import limits
 from mailer.broker import pause as pausing
 from mailer.broker.keys import Keys
-from mailer.broker.leases import Call, Leases, Settlement
+from mailer.broker.leases import Call, Leases
 from mailer.broker.limits import SesLimits
 from mailer.broker.purging import purge
 from mailer.broker.queue import Entry, Queue
+from mailer.broker.settlement import Settlement
 from mailer.broker.shelf import Filter, Shelf, ShelfName
 from mailer.broker.take import Take, lanes_of, read
 from mailer.settings import load

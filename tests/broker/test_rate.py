@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from mailer.broker.leases import Settlement
+from mailer.broker.settlement import Settlement
 from tests.broker.clock import Still
 from tests.broker.conftest import Account, Worker
 

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from mailer.broker.leases import Settlement
 from mailer.broker.record import Line, digest_of, note, shard_of
 from mailer.broker.records import Records
+from mailer.broker.settlement import Settlement
 from mailer.broker.whereabouts import Whereabouts
 from tests.broker.clock import Still
 from tests.broker.conftest import LANES, Account, Worker

@@ -4,11 +4,63 @@ from __future__ import annotations
 
 import pytest
 
-from mailer.broker.leases import Call, Settlement
+from mailer.broker.leases import Call
+from mailer.broker.settlement import VERBS, Settlement
 from tests.broker.clock import Still
-from tests.broker.conftest import SENT, Account, Worker
+from tests.broker.conftest import SENT, Account, Worker, envelope
 
 pytestmark = pytest.mark.usefixtures("still")
+
+
+ARGUMENTS: dict[str, tuple[object, object]] = {
+    "sent": ("m", ""),
+    "unfit": ("w@host", "ExpiredToken: over"),
+    "over_quota": ("TooManyRequestsException", "Daily message quota exceeded."),
+    "stop": ("AccountSuspendedException", "No."),
+    "retry": (5_000_000, envelope("again")),
+    "resend": (5_000_000, envelope("again")),
+    "defer": (4_000_000_000_000_000, envelope("again")),
+    "dead": ("MessageRejected", "No."),
+    "hold": ("ReadTimeout", "No answer."),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in VERBS if name not in ("lost", "requeue", "drop")])
+class TestVerbs:
+    """The table of verbs says what the script does."""
+
+    def test_the_message_goes_where_the_table_says(self, account: Account, worker: Worker, name: str) -> None:
+        (own,) = account.put("bulk", 1)
+        (tag,) = worker.take(1)
+        other, *_ = account.put("bulk", 1)
+        worker.settle(tag, name, *ARGUMENTS.get(name, ()))
+        keys = account.keys
+        places = {"schedule": keys.schedule, "dead": keys.aside("dead"), "held": keys.aside("held")}
+        match VERBS[name].to:
+            case "gone":
+                assert account.whereabouts() == [other]
+            case "head":
+                assert account.whereabouts() == [other, own]
+            case place:
+                assert len(account.whereabouts_of(places[place])) == 1
+                assert account.whereabouts_of(keys.lane("bulk")) == [other]
+
+    def test_its_permit_comes_back_as_the_table_says(self, account: Account, worker: Worker, name: str) -> None:
+        account.allow(rate=0.01, burst=1)
+        account.put("bulk", 3)
+        (tag,) = worker.take(3)
+        worker.settle(tag, name, *ARGUMENTS.get(name, ()))
+        assert len(worker.take(3)) == VERBS[name].permit_back
+
+    def test_its_place_in_the_quota_comes_back_as_the_table_says(
+        self, account: Account, worker: Worker, name: str
+    ) -> None:
+        account.allow(rate=1000, quota=10, burst=100)
+        account.put("bulk", 1)
+        (tag,) = worker.take(1)
+        worker.settle(tag, name, *ARGUMENTS.get(name, ()))
+        charged = [int(count) for count in account.client.hvals(account.keys.quota)]  # type: ignore[union-attr]
+        assert sum(charged) == (not VERBS[name].quota_back)
 
 
 class TestSettling:

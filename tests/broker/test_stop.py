@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailer.broker.leases import Settlement
+from mailer.broker.settlement import Settlement
 from tests.broker.conftest import Account, Worker
 
 pytestmark = pytest.mark.usefixtures("still")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mailer.broker.leases import Settlement
 from mailer.broker.record import note
+from mailer.broker.settlement import Settlement
 from mailer.producer import Producer
 from mailer.settings import Settings
 from tests.broker.conftest import Account, Worker

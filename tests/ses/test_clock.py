@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mailer.delivery import Kind, deliver
+from mailer.delivery.outcome import Kind, deliver
 from mailer.errors import HostUnfit, Misdated
 from mailer.ses.access import Way
 from mailer.ses.account import read_account

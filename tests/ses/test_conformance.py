@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mailer.delivery import Kind, Outcome, deliver
+from mailer.delivery.outcome import Kind, Outcome, deliver
 from mailer.errors import HostUnfit
 from mailer.message import Attachment
 from mailer.ses.transport import Transport
@@ -75,8 +75,8 @@ def test_content_arrives_intact(transport: Transport, ses: Simulator) -> None:
     [
         ("throttle", Kind.THROTTLED),
         ("daily-quota", Kind.OVER_QUOTA),
-        ("paused", Kind.PAUSED),
-        ("suspended", Kind.PAUSED),
+        ("paused", Kind.STOPPED),
+        ("suspended", Kind.STOPPED),
         ("access-denied", Kind.DENIED),
         ("rejected", Kind.REJECTED),
         ("not-verified", Kind.REJECTED),
@@ -101,7 +101,7 @@ def test_the_accounts_own_limits_refuse_alike(transport: Transport, ses: Simulat
     assert [deliver(a_message(), transport).kind for _ in range(3)] == [Kind.SENT, Kind.SENT, Kind.OVER_QUOTA]
 
     ses.set_account(quota=-1, sending_enabled=False)
-    assert deliver(a_message(), transport).kind is Kind.PAUSED
+    assert deliver(a_message(), transport).kind is Kind.STOPPED
 
 
 def test_an_internal_error_leaves_open_whether_ses_took_it_unless_it_says_no(
@@ -289,7 +289,7 @@ def test_a_closed_transport_opens_again_at_the_next_send(transport: Transport) -
 
 
 def _send_in_child(transport: Transport, results: Any) -> None:
-    results.put(deliver(a_message(to="child@example.com"), transport).kind.value)
+    results.put(deliver(a_message(to="child@example.com"), transport).kind.word)
 
 
 def test_a_forked_child_uses_connections_of_its_own(transport: Transport, ses: Simulator, kind: TransportKind) -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mailer.delivery import Kind, deliver
+from mailer.delivery.outcome import Kind, deliver
 from mailer.errors import SettingsError
 from mailer.ses.access import Way
 from mailer.ses.smtp import SmtpTransport

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mailer.delivery import Kind, deliver
+from mailer.delivery.outcome import Kind, deliver
 from mailer.ses.access import Way
 from mailer.ses.transport import Transport, open_transport
 from mailer.settings import TransportKind

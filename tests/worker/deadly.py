@@ -6,7 +6,7 @@ import os
 import signal
 from typing import Any
 
-from mailer.delivery import Kind
+from mailer.delivery.outcome import Kind
 from mailer.settings import current
 from mailer.worker.app import create_app
 from mailer.worker.door import Door

@@ -17,7 +17,7 @@ from mailer import payload
 from mailer.broker.gate import SIZE
 from mailer.broker.keys import Keys
 from mailer.content import Content
-from mailer.delivery import Kind, Outcome
+from mailer.delivery.outcome import Kind, Outcome
 from mailer.ses.curl_loop import CurlLoop
 from mailer.settings import Settings
 from mailer.worker.door import Door

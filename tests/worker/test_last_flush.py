@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 from pydantic import SecretStr
 
-from mailer.broker.leases import Settlement, leases_of
+from mailer.broker.leases import leases_of
+from mailer.broker.settlement import Settlement
 from mailer.broker.take import Take, lanes_of
 from mailer.settings import Settings
 from mailer.worker.lifecycle import LastFlush

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from celery.utils.saferepr import saferepr
 
-from mailer.delivery import Kind, Outcome
+from mailer.delivery.outcome import Kind, Outcome
 from mailer.worker import report
 from mailer.worker.door import Door
 from mailer.worker.report import Report

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mailer.broker.queue import Queue
 from mailer.content import Content, hash_of
-from mailer.delivery import Kind
+from mailer.delivery.outcome import Kind
 from mailer.errors import InvalidMessage
 from mailer.message import Message
 from mailer.payload import decode

@@ -1,0 +1,119 @@
+"""What becomes of a taken message: the verbs of ``take.lua``, the effects of each, and how each is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+Place = Literal["gone", "head", "tail", "schedule", "dead", "held", ""]
+"""Where a message lies afterwards: ``head`` and ``tail`` are its lane's; empty: where it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb, as the scripts carry it out and as records keep it.
+
+    ``words`` are for people. ``state`` is that of a message whose record ends with the verb, where nothing of it is
+    left in the queue.
+    """
+
+    to: Place
+    permit_back: bool
+    quota_back: bool
+    words: str
+    state: str = ""
+
+
+VERBS = {
+    "sent": Verb("gone", False, False, "sent", "sent"),
+    "forget": Verb("gone", True, True, "discarded", "discarded"),
+    "back": Verb("head", True, True, "back to the head of its lane"),
+    "unfit": Verb("head", True, True, "its worker's host could not send it; back to the head of its lane"),
+    "throttled": Verb("head", False, True, "SES refused the rate; back to the head of its lane"),
+    "over_quota": Verb("head", False, True, "SES refused for the quota; back to the head of its lane"),
+    "stop": Verb("head", False, True, "the account was stopped; back to the head of its lane"),
+    "retry": Verb("schedule", False, True, "not accepted; to be tried again"),
+    "resend": Verb("schedule", False, False, "perhaps accepted; to be sent again"),
+    "defer": Verb("schedule", True, True, "the key may not send it; to be tried later"),
+    "dead": Verb("dead", False, True, "set aside as a dead letter"),
+    "hold": Verb("held", False, False, "held: it may have been sent"),
+    # Of a message that nobody holds: `take.lua` writes the first, `pull.lua` the others.
+    "lost": Verb("tail", False, False, "its worker was lost; to be sent again"),
+    "requeue": Verb("tail", False, False, "requeued by a person"),
+    "drop": Verb("gone", False, False, "dropped by a person", "dropped"),
+}
+"""By the name under which Redis knows it."""
+
+
+class Settlement(NamedTuple):
+    """One verb with its two arguments, and the note for the message's record: ``""`` writes none."""
+
+    verb: str
+    first: Any = ""
+    second: Any = ""
+    note: str = ""
+
+    @property
+    def to_head(self) -> bool:
+        return VERBS[self.verb].to == "head"
+
+    @property
+    def permit_back(self) -> bool:
+        return VERBS[self.verb].permit_back
+
+    @classmethod
+    def sent(cls, message_id: str, host: str = "", note: str = "") -> Settlement:
+        """SES has it. ``host``: this worker's name, where that ends a doubt whether it can send."""
+        return cls("sent", message_id, host, note)
+
+    @classmethod
+    def forget(cls, note: str = "") -> Settlement:
+        """It was not sent and never will be."""
+        return cls("forget", note=note)
+
+    @classmethod
+    def back(cls) -> Settlement:
+        """It was not tried."""
+        return cls("back")
+
+    @classmethod
+    def unfit(cls, worker: str, why: str, note: str = "") -> Settlement:
+        """This worker's host could not send it, others may. Addresses in ``why`` must be masked."""
+        return cls("unfit", worker, why, note)
+
+    @classmethod
+    def throttled(cls, note: str = "") -> Settlement:
+        return cls("throttled", note=note)
+
+    @classmethod
+    def over_quota(cls, code: str, words: str, note: str = "") -> Settlement:
+        return cls("over_quota", code, words, note)
+
+    @classmethod
+    def stop(cls, code: str, words: str, note: str = "") -> Settlement:
+        """No host of the account may send."""
+        return cls("stop", code, words, note)
+
+    @classmethod
+    def retry(cls, seconds: float, envelope: bytes, note: str = "") -> Settlement:
+        """It was surely not sent: this envelope comes due after so long."""
+        return cls("retry", int(seconds * 1e6), envelope, note)
+
+    @classmethod
+    def resend(cls, seconds: float, envelope: bytes, note: str = "") -> Settlement:
+        """The same, and it may have been sent."""
+        return cls("resend", int(seconds * 1e6), envelope, note)
+
+    @classmethod
+    def defer(cls, due_us: int, envelope: bytes, note: str = "") -> Settlement:
+        """It was not tried, or might as well not have been: this envelope comes due then, epoch microseconds."""
+        return cls("defer", due_us, envelope, note)
+
+    @classmethod
+    def dead(cls, code: str, words: str, note: str = "") -> Settlement:
+        return cls("dead", code, words, note)
+
+    @classmethod
+    def hold(cls, code: str, words: str, note: str = "") -> Settlement:
+        """It may have been sent, and nothing of it goes out until somebody says so."""
+        return cls("hold", code, words, note)

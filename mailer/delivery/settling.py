@@ -1,0 +1,178 @@
+"""From the outcome of a send to the settlement of its message. Pure."""
+
+from __future__ import annotations
+
+import random as _random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from mailer.bounds import shortened
+from mailer.broker.gate import LOCAL_HEADERS, LOST
+from mailer.broker.record import note
+from mailer.broker.settlement import Settlement
+from mailer.delivery.outcome import Kind, Outcome
+from mailer.delivery.retry import Retry
+from mailer.masking import mask_addresses
+from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER
+from mailer.settings import Settings
+
+_DENIED_FIRST_SECONDS, _DENIED_MOST_SECONDS = 60.0, 900.0
+"""When a message that its key may not send is tried again: each time after twice as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say of messages that were taken. ``resends``: whether an unknown outcome is sent again."""
+
+    resends: bool
+    retry: Retry
+    records: bool
+
+    @classmethod
+    def of(cls, settings: Settings, lane: str) -> Rules:
+        return cls(
+            resends=settings.unknown_policy(lane) == "resend",
+            retry=Retry(
+                max_attempts=settings.max_attempts,
+                base_seconds=settings.retry_base_seconds,
+                cap_seconds=settings.retry_cap_seconds,
+                most_seconds=settings.retry_hours * 3600,
+            ),
+            records=settings.record_hours > 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message in a worker's hands. ``envelope`` is as it was taken, ``taken_us`` is on Redis's clock."""
+
+    id: str
+    lane: str
+    to: object
+    envelope: Mapping[str, Any]
+    taken_us: int
+    worker: str
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return int(self.envelope["headers"].get("retries") or 0) + 1
+
+    @property
+    def was_lost(self) -> bool:
+        """Whether another worker was lost while it held the message."""
+        return LOST in self.envelope
+
+    def count(self, header: str) -> int:
+        """The number in a header of ours; 0 where there is none."""
+        value = self.envelope["headers"].get(header)
+        return value if type(value) is int and 0 <= value < 2**53 else 0
+
+    def again(self, changed: Mapping[str, int], *, lost: bool = False, perhaps_sent: bool = False) -> bytes:
+        """The envelope as it goes back into the queue; without its idempotency key, which stays taken, if it may have
+        been sent."""
+        raw = {name: value for name, value in self.envelope.items() if name != LOST}
+        gone = {KEY_HEADER} if perhaps_sent or self.was_lost else set()
+        headers = {name: value for name, value in raw["headers"].items() if name not in LOCAL_HEADERS | gone}
+        first = {LOST: 1} if lost else {}
+        # As it came, so that it is no larger: escapes take up to six times as much.
+        return orjson.dumps({**first, **raw, "headers": {**headers, **changed}})
+
+    def note(self, rules: Rules, answer: str, words: str = "") -> str:
+        """What the record of this attempt says; empty where none is kept."""
+        if not rules.records:
+            return ""
+        return note(
+            self.id,
+            self.lane,
+            self.envelope["headers"].get(ACCEPTED_HEADER),
+            self.taken_us,
+            self.attempt,
+            self.to,
+            answer,
+            words=mask_addresses(words),
+        )
+
+
+def settle(
+    outcome: Outcome,
+    taken: Taken,
+    rules: Rules,
+    *,
+    now: float,
+    ends_doubt: bool = False,
+    random: Callable[[], float] = _random.random,
+) -> Settlement:
+    """What the outcome means for the message, as the table of `Kind` says.
+
+    ``now`` is epoch seconds on Redis's clock. ``ends_doubt``: it is the first that was sent from this host, or the
+    first since one could not be.
+    """
+    code, words = outcome.code, shortened(outcome.detail)
+    told = taken.note(rules, outcome.ses_id or "" if outcome.kind is Kind.SENT else code, words)
+    match outcome.kind.value.verb:
+        case "sent":
+            return Settlement.sent(taken.id, taken.worker if ends_doubt else "", told)
+        case "back":
+            return Settlement.back()
+        case "unfit":
+            return Settlement.unfit(taken.worker, mask_addresses(f"{code}: {words}"), told)
+        case "throttled":
+            return Settlement.throttled(told)
+        case "over_quota":
+            return Settlement.over_quota(code, words, told)
+        case "stop":
+            return Settlement.stop(code, words, told)
+        case "dead":
+            return Settlement.dead(code, words, told)
+        case "defer":
+            denied = taken.count(DENIED_HEADER)
+            seconds = min(_DENIED_MOST_SECONDS, _DENIED_FIRST_SECONDS * 2.0 ** min(denied, 10)) * (3 + random()) / 4
+            return Settlement.defer(int((now + seconds) * 1e6), taken.again({DENIED_HEADER: denied + 1}), told)
+        case "resend" if not rules.resends:
+            return Settlement.hold(code, words, told)
+        case verb:
+            return _again(verb, code, words, taken, rules, random)
+
+
+def settle_lost(
+    code: str, words: str, taken: Taken, rules: Rules, *, random: Callable[[], float] = _random.random
+) -> Settlement:
+    """The process that sent it is gone, and it alone: it is what ended it, or somebody did. It may have been sent."""
+    if taken.was_lost:
+        code, words = "WorkerLostTwice", f"{code}, for the second time in a row: {words}"
+    if taken.was_lost or not rules.resends:
+        return Settlement.hold(code, words, taken.note(rules, code, words))
+    return _again("resend", code, words, taken, rules, random, lost=True)
+
+
+def _again(
+    verb: str,
+    code: str,
+    words: str,
+    taken: Taken,
+    rules: Rules,
+    random: Callable[[], float],
+    *,
+    lost: bool = False,
+) -> Settlement:
+    """One more attempt, after a backoff, unless they or their time are used up.
+
+    Only the time between its attempts counts, not the time in its lane.
+    """
+    waited = taken.count(FAILING_HEADER) / 1000
+    seconds = rules.retry.after(taken.attempt, waited, random)
+    perhaps_sent = verb == "resend"
+    if seconds is None:
+        words = f"given up after {taken.attempt} attempts in {timedelta(seconds=round(waited))}: {words}"
+        # What may have been sent is for a person, or an event, to settle.
+        give_up = Settlement.hold if perhaps_sent else Settlement.dead
+        return give_up(code, words, taken.note(rules, code, words))
+    changed = {"retries": taken.attempt, FAILING_HEADER: int((waited + seconds) * 1000)}
+    envelope = taken.again(changed, lost=lost, perhaps_sent=perhaps_sent)
+    again = Settlement.resend if perhaps_sent else Settlement.retry
+    return again(seconds, envelope, taken.note(rules, code, words))
