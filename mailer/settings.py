@@ -78,12 +78,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=60.0, gt=0)
     """How long a taken message belongs to its worker: a second more than the connect and read timeouts together, and
     than twice the timeout of Redis, or longer."""
-    max_attempts: int = Field(default=12, ge=1)
-    """Attempts on a message that fails for a passing reason, before it becomes a dead letter."""
-    retry_base_seconds: float = Field(default=2.0, gt=0)
-    retry_cap_seconds: float = Field(default=900.0, gt=0)
-    retry_hours: float = Field(default=24.0, gt=0)
-    """How long a message waits between its attempts at most, all together. The time in its lane does not count."""
+    retry_hours: float = Field(default=24.0, ge=0)
+    """How long a message that fails for a passing reason waits between its attempts at most, all together, before it
+    becomes a dead letter. The time in its lane does not count. 0: it is tried once."""
 
     record_hours: float = Field(default=72.0, ge=0)
     """How long the record of what happened to each message is kept at least. 0: nothing is recorded."""

@@ -116,8 +116,8 @@ class Kind(Enum):
         verb="retry",
         spends_attempt=True,
         when="surely not accepted (a 503 of SES's, a request that did not go out whole)",
-        then="scheduled again with exponential backoff and jitter, up to `MAILER_MAX_ATTEMPTS` within "
-        "`MAILER_RETRY_HOURS`",
+        then="scheduled again with exponential backoff and jitter, until it has waited for `MAILER_RETRY_HOURS` "
+        "between its attempts; then a dead letter",
     )
     REJECTED = Row(error=Rejected, fault="the message", verb="dead", then="dead letter")
     UNKNOWN = Row(
@@ -125,8 +125,8 @@ class Kind(Enum):
         fault="not known",
         verb="resend",
         spends_attempt=True,
-        then="`resend` or `hold`, by lane; held in the end where every attempt ends so. A `sent` that comes when the "
-        "lease is over takes the message off the held shelf",
+        then="`resend` or `hold`, by lane; held in the end where every attempt ends so, after twelve at most. A `sent` "
+        "that comes when the lease is over takes the message off the held shelf",
     )
 
     @property

@@ -6,20 +6,25 @@ import random as _random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+_FIRST_SECONDS, _MOST_SECONDS = 2.0, 900.0
+"""The first wait, which doubles each time, and the longest. Both are shorter where there is little time in all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """At most so many attempts, and so many seconds between them, all together."""
+    """Attempts until those between which a message waited for ``most_seconds``, all together."""
 
-    max_attempts: int
-    base_seconds: float
-    cap_seconds: float
     most_seconds: float
 
     def after(self, attempt: int, waited: float, random: Callable[[], float] = _random.random) -> float | None:
         """Seconds until the next try, after ``attempt`` failed ones between which it waited so long; None: no more."""
-        seconds = backoff(attempt, base=self.base_seconds, cap=self.cap_seconds, random=random)
-        return None if attempt >= self.max_attempts or waited + seconds > self.most_seconds else seconds
+        seconds = backoff(
+            attempt,
+            base=min(_FIRST_SECONDS, self.most_seconds / 100),
+            cap=min(_MOST_SECONDS, self.most_seconds / 10),
+            random=random,
+        )
+        return None if waited + seconds >= self.most_seconds else seconds
 
 
 def backoff(attempt: int, *, base: float, cap: float, random: Callable[[], float] = _random.random) -> float:

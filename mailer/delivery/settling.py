@@ -24,6 +24,10 @@ _DENIED_FIRST_SECONDS, _DENIED_MOST_SECONDS = 60.0, 900.0
 """When a message that its key may not send is tried again: each time after twice as long."""
 
 
+MOST_PERHAPS_SENT = 12
+"""So many attempts of one message may have been sent, each of which its recipient may have got."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the settings say of messages that were taken. ``resends``: whether an unknown outcome is sent again."""
@@ -36,12 +40,7 @@ class Rules:
     def of(cls, settings: Settings, lane: str) -> Rules:
         return cls(
             resends=settings.unknown_policy(lane) == "resend",
-            retry=Retry(
-                max_attempts=settings.max_attempts,
-                base_seconds=settings.retry_base_seconds,
-                cap_seconds=settings.retry_cap_seconds,
-                most_seconds=settings.retry_hours * 3600,
-            ),
+            retry=Retry(settings.retry_hours * 3600),
             records=settings.record_hours > 0,
         )
 
@@ -167,7 +166,7 @@ def _again(
     waited = taken.count(FAILING_HEADER) / 1000
     seconds = rules.retry.after(taken.attempt, waited, random)
     perhaps_sent = verb == "resend"
-    if seconds is None:
+    if seconds is None or (perhaps_sent and taken.attempt >= MOST_PERHAPS_SENT):
         words = f"given up after {taken.attempt} attempts in {timedelta(seconds=round(waited))}: {words}"
         # What may have been sent is for a person, or an event, to settle.
         give_up = Settlement.hold if perhaps_sent else Settlement.dead

@@ -50,13 +50,6 @@ def timeouts(settings: Settings) -> Iterator[Finding]:
 
 def contradictions(settings: Settings, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Settings of which one makes the other idle."""
-    if settings.retry_base_seconds > settings.retry_cap_seconds:
-        yield note(
-            "retries",
-            f"MAILER_RETRY_BASE_SECONDS={settings.retry_base_seconds:g} is above "
-            f"MAILER_RETRY_CAP_SECONDS={settings.retry_cap_seconds:g}, so every wait is capped",
-            "Lower the first or raise the second",
-        )
     if settings.smtp_url is not None and settings.transport != "smtp":
         yield note(
             "transport",

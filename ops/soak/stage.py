@@ -35,7 +35,7 @@ QUICK: dict[str, Any] = {
     "lease_seconds": 5.0,
     "redis_timeout_seconds": 2.0,
 }
-RETRIES: dict[str, Any] = {"retry_base_seconds": 0.2, "retry_cap_seconds": 2.0}
+RETRIES: dict[str, Any] = {"retry_hours": 60 / 3600}
 ACCESS_KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 START_SECONDS = 90.0
 # Longer than any answer of the simulator takes, shorter than a lease.

@@ -11,11 +11,11 @@ from mailer.broker.gate import LEASE_ENDS, LOST, PERMIT_ENDS
 from mailer.broker.settlement import VERBS, Settlement
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.delivery.retry import Retry
-from mailer.delivery.settling import Rules, Taken, settle, settle_lost
+from mailer.delivery.settling import MOST_PERHAPS_SENT, Rules, Taken, settle, settle_lost
 from mailer.payload import DENIED_HEADER, FAILING_HEADER, KEY_HEADER
 
 NOW = 1_700_000_000.0
-HOLDS = Rules(resends=False, retry=Retry(3, 2.0, 900.0, 3600.0), records=False)
+HOLDS = Rules(resends=False, retry=Retry(3600.0), records=False)
 RESENDS = Rules(resends=True, retry=HOLDS.retry, records=False)
 
 
@@ -90,17 +90,20 @@ def test_what_fails_waits_and_counts_only_the_time_between_its_attempts() -> Non
     assert json.loads(settlement.second)["headers"][FAILING_HEADER] == 7_000
 
 
-def test_what_failed_too_often_is_a_dead_letter_with_ses_s_words() -> None:
-    settlement = settled(Kind.FAILED, taken(retries=2, **{FAILING_HEADER: 65_000}))
-    assert settlement == Settlement.dead("Code", "given up after 3 attempts in 0:01:05: It says no.")
+def test_what_failed_for_too_long_is_a_dead_letter_with_ses_s_words() -> None:
+    settlement = settled(Kind.FAILED, taken(retries=20, **{FAILING_HEADER: 3_500_000}))
+    assert settlement == Settlement.dead("Code", "given up after 21 attempts in 0:58:20: It says no.")
 
 
-def test_what_failed_for_too_long_is_a_dead_letter() -> None:
-    assert settled(Kind.FAILED, taken(**{FAILING_HEADER: 3_600_000})).verb == "dead"
+def test_without_time_for_retries_there_is_one_attempt() -> None:
+    once = Rules(resends=True, retry=Retry(0.0), records=False)
+    assert settled(Kind.FAILED, taken(), once).verb == "dead"
+    assert settled(Kind.UNKNOWN, taken(), once).verb == "hold"
 
 
 def test_what_may_have_been_sent_is_held_in_the_end() -> None:
-    assert settled(Kind.UNKNOWN, taken(retries=2), RESENDS).verb == "hold"
+    assert settled(Kind.UNKNOWN, taken(retries=MOST_PERHAPS_SENT - 2), RESENDS).verb == "resend"
+    assert settled(Kind.UNKNOWN, taken(retries=MOST_PERHAPS_SENT - 1), RESENDS).verb == "hold"
 
 
 def test_what_may_have_been_sent_keeps_its_idempotency_key_taken() -> None:

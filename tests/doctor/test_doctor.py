@@ -340,7 +340,6 @@ def test_a_name_that_is_no_setting_is_told() -> None:
 @pytest.mark.parametrize(
     ("changes", "where"),
     [
-        ({"retry_base_seconds": 9, "retry_cap_seconds": 3}, "retries"),
         ({"smtp_url": "smtp://u:p@h"}, "transport"),
         ({"redis_sentinel_master": "m", "redis_url": "redis://h"}, "Redis URL"),
         ({"rate_per_second": 5, "burst": 8}, "burst"),

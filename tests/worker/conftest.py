@@ -198,7 +198,7 @@ def shared(
         account=folder.name,
         rate_per_second=2000,
         quota_per_day=-1,
-        **{"data_dir": folder, "retry_base_seconds": 0.05, "max_attempts": 3, **PATIENT},
+        **{"data_dir": folder, "retry_hours": 5 / 3600, **PATIENT},
     )
     opened = Post(settings, simulator, folder)
     opened.worker("-E", "-P", getattr(request, "param", "custom"))

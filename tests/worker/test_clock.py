@@ -46,7 +46,7 @@ def test_a_wrong_clock_neither_stops_the_account_nor_costs_mail(
     strict.skew_clock(skew)
     # One attempt: what costs one more becomes a dead letter.
     post.settings = post.settings.model_copy(
-        update={"transport": transport, "max_attempts": 1, "rate_per_second": rate, "quota_per_day": rate and -1}
+        update={"transport": transport, "retry_hours": 0, "rate_per_second": rate, "quota_per_day": rate and -1}
     )
     pool = "mailer.worker.pool" if transport == "ses" else "mailer.worker.threads"
     post.worker(wait=False, CELERY_CUSTOM_WORKER_POOL=f"{pool}:TaskPool")

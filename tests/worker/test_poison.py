@@ -149,7 +149,7 @@ def test_what_ends_its_worker_twice_is_held_and_those_with_it_are_sent(post: Pos
 
 
 def test_what_ends_its_child_of_prefork_twice_is_held(post: Post) -> None:
-    post.settings = post.settings.model_copy(update={"retry_base_seconds": 0.05})
+    post.settings = post.settings.model_copy(update={"retry_hours": 60 / 3600})
     worker = post.worker("-P", "prefork", "-c", "1", app="tests.worker.deadly")
     poison = post.send("poison@example.com", subject=DEADLY)
     until(lambda: poison in post.aside("held"), "it is held")

@@ -108,7 +108,7 @@ def test_one_host_whose_key_is_refused_stops_nobody_and_goes_on_by_itself_once_i
     post: Post, error: str, code: str
 ) -> None:
     # One attempt: what costs one more is a dead letter.
-    post.settings = post.settings.model_copy(update={"max_attempts": 1})
+    post.settings = post.settings.model_copy(update={"retry_hours": 0})
     post.simulator.add_fault("error", error=error, access_key=BAD_KEY, operation=None)
     bad = post.worker("-n", "bad@web-3", wait=False, AWS_ACCESS_KEY_ID=BAD_KEY)
     post.worker("-n", "good@web-4", wait=False)
@@ -138,7 +138,7 @@ def test_one_host_whose_key_is_refused_stops_nobody_and_goes_on_by_itself_once_i
 
 
 def test_an_ses_that_is_not_reached_costs_no_attempt_and_is_used_when_it_is_back(post: Post) -> None:
-    post.settings = post.settings.model_copy(update={"max_attempts": 1, "retry_base_seconds": 0.01})
+    post.settings = post.settings.model_copy(update={"retry_hours": 0})
     worker = post.worker("-n", "w@web-3")
     post.send("first@example.com")
     until(post.arrivals, "it sends")

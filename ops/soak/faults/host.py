@@ -112,5 +112,5 @@ FAULT = Fault(
     run=run,
     long=Size(messages=60_000, times=len(_CODES) + len(_WAYS)),
     short=Size(messages=20_000, times=len(_SHORT_CODES) + len(_SHORT_WAYS)),
-    set=Set(rate=50, workers=3, settings={"max_attempts": 1}),
+    set=Set(rate=50, workers=3, settings={"retry_hours": 0}),
 )

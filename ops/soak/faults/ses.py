@@ -64,6 +64,5 @@ FAULT = Fault(
         workers=2,
         concurrency=24,
         simulator={"fault": _FAULTS},
-        settings={"max_attempts": 30},
     ),
 )
