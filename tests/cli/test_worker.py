@@ -63,10 +63,12 @@ def test_one_that_keeps_dying_is_waited_for_longer_each_time() -> None:
 
 def test_one_that_cannot_be_started_again_does_not_end_the_others(tmp_path: Path) -> None:
     program = tmp_path / "program"
-    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.write_text("#!/bin/sh\necho up\nexec sleep 60\n")
     program.chmod(0o755)
     script = SUPERVISE.replace('[sys.executable, "-c", sys.argv[2]]', "sys.argv[2:]")
     with running([sys.executable, "-c", script, "5", str(program)]) as supervisor:
+        # The shell reads the program once more when it is started already.
+        supervisor.wait_for("up", 2)
         before = supervisor.children(2)
         program.rename(tmp_path / "away")
         os.kill(min(before), signal.SIGKILL)
