@@ -19,7 +19,7 @@ _APART_SECONDS = 0.02
 _AFTERWARDS_SECONDS = 1.0
 _MOST_MS, _MOST_MB = 200.0, 300.0
 # In the short trial the machine has other things to do.
-_PATIENCE_MS = 3_000.0
+_PATIENCE_MS = 5_000.0
 _GONE_SECONDS = 60.0
 
 
