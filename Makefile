@@ -36,7 +36,7 @@ check: install ## Check style, types, import layers and Lua.
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m ops.lint_lua mailer/broker/*.lua ops/soak/*.lua
+	$(BIN)/python -m ops.lint_lua mailer/queue/lua/*.lua ops/soak/*.lua
 
 soak: install ## Break things for a long time and count what was lost.
 	@$(BIN)/python -m ops.soak

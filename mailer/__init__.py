@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mailer.broker.shelf import Filter, Shelf
     from mailer.bulk import SendManyResult
     from mailer.errors import (
         InvalidMessage,
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from mailer.message import Attachment
     from mailer.operating import dead, held, pause, rate, resume, scheduled
     from mailer.producer import Producer, send, send_many
+    from mailer.queue.shelf import Filter, Shelf
     from mailer.recipient import Recipient
 
 __all__ = [
@@ -50,7 +50,7 @@ __all__ = [
 
 _HOMES = {
     "Attachment": "mailer.message",
-    "Filter": "mailer.broker.shelf",
+    "Filter": "mailer.queue.shelf",
     "InvalidMessage": "mailer.errors",
     "InvalidRequest": "mailer.errors",
     "MailerError": "mailer.errors",
@@ -61,7 +61,7 @@ _HOMES = {
     "Recipient": "mailer.recipient",
     "SendManyResult": "mailer.bulk",
     "SettingsError": "mailer.errors",
-    "Shelf": "mailer.broker.shelf",
+    "Shelf": "mailer.queue.shelf",
     "Unwritable": "mailer.errors",
     "dead": "mailer.operating",
     "held": "mailer.operating",

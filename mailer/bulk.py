@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailer.address import parse
-from mailer.broker.line import Line
-from mailer.broker.queue import Entry, Queue
 from mailer.content import Content
 from mailer.envelope import Envelope
 from mailer.errors import InvalidMessage, QueueUnavailable, Unwritable
 from mailer.message_id import MessageIds, new_base, numbered
+from mailer.queue.line import Line
+from mailer.queue.queue import Entry, Queue
 from mailer.recipient import check_key, digest_of, recipient_of, variables_json
 from mailer.timing import Timing
 

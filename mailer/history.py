@@ -7,12 +7,12 @@ from typing import Any
 
 import redis
 
-from mailer.broker.keys import Keys
-from mailer.broker.record import Line
-from mailer.broker.records import Records
-from mailer.broker.scan import Progress
-from mailer.broker.settlement import VERBS
-from mailer.broker.whereabouts import Found, Whereabouts
+from mailer.queue.keys import Keys
+from mailer.queue.record import Line
+from mailer.queue.records import Records
+from mailer.queue.scan import Progress
+from mailer.queue.settlement import VERBS
+from mailer.queue.whereabouts import Found, Whereabouts
 from mailer.settings import Settings
 
 GONE = {name: verb.state for name, verb in VERBS.items() if verb.state}

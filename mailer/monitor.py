@@ -13,16 +13,16 @@ from typing import Any
 
 import redis
 
-from mailer.broker import wish
-from mailer.broker.foreign import foreign_keys
-from mailer.broker.keys import Keys
-from mailer.broker.number import number_or
-from mailer.broker.pause import field_of
-from mailer.broker.script import script
-from mailer.broker.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
-from mailer.broker.wish import WISH_SECONDS, Difference, Wish
 from mailer.errors import QueueUnavailable
 from mailer.forecast import WINDOW_MINUTES, Allowance, Forecast, foresee
+from mailer.queue import wish
+from mailer.queue.foreign import foreign_keys
+from mailer.queue.keys import Keys
+from mailer.queue.number import number_or
+from mailer.queue.pause import field_of
+from mailer.queue.script import script
+from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
+from mailer.queue.wish import WISH_SECONDS, Difference, Wish
 from mailer.ses.remedies import remedy
 from mailer.settings import Settings
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from mailer.broker import limits
-from mailer.broker import pause as pausing
-from mailer.broker.shelf import Shelf, ShelfName
 from mailer.errors import InvalidRequest
 from mailer.producer import default
+from mailer.queue import limits
+from mailer.queue import pause as pausing
+from mailer.queue.shelf import Shelf, ShelfName
 
 
 def dead() -> Shelf:

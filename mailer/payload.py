@@ -48,6 +48,14 @@ FAILING_HEADER = "mailer_failing"
 """The header of a message that failed before: for how long it has waited in the schedule since, milliseconds."""
 DENIED_HEADER = "mailer_denied"
 """The header of a message that could not be sent for want of a permission: how often."""
+LOST = "mailer_lost"
+"""Member of an envelope, and its first: a worker was lost while it held the message. As in envelope.lua."""
+LEASE_ENDS = "mailer_lease_ends"
+PERMIT_ENDS = "mailer_permit_ends"
+SIZE = "mailer_size"
+LOCAL_HEADERS = frozenset({LEASE_ENDS, PERMIT_ENDS, SIZE})
+"""Headers that tell the task when its lease and its permit end, on this machine's monotonic clock, and how many bytes
+its envelope has. They are never written to Redis."""
 VERSION = 1
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

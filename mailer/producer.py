@@ -12,9 +12,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, cast, overload
 
 from mailer.address import Address, parse
-from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Entry, Queue
 from mailer.bulk import Bulk, OnInvalidRow, Progress, SendManyResult
 from mailer.content import Content
 from mailer.envelope import Envelope
@@ -23,6 +20,9 @@ from mailer.header import kind
 from mailer.message import Attachment
 from mailer.message_id import new_base, numbered
 from mailer.payload import inline, to_json
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Entry, Queue
 from mailer.recipient import Recipient, check_key, digest_of, variables_json
 from mailer.settings import current
 from mailer.timing import NONE, Timing, timing

@@ -1,7 +1,7 @@
 """Lint the broker's Lua: ``python -m ops.lint_lua FILE...``; exit code 1 if anything is wrong.
 
 Syntax, names that nothing defines (Redis reports these only when the line runs), locals that nothing uses, and globals
-that are written (Redis refuses them). A script is looked at together with its parts (mailer/broker/script.py). Scopes
+that are written (Redis refuses them). A script is looked at together with its parts (mailer/queue/script.py). Scopes
 are not told apart: a name defined anywhere in it counts. luacheck does more and is not to be had from PyPI.
 """
 

@@ -10,16 +10,16 @@ from botocore.credentials import ReadOnlyCredentials
 
 from mailer import Attachment, Filter, InvalidMessage, Recipient
 from mailer.address import parse
-from mailer.broker.enveloped import Enveloped
-from mailer.broker.queue import Entry
-from mailer.broker.shelved import Reason, Shelved
-from mailer.broker.whereabouts import Found as Place
 from mailer.bulk import SendManyResult
 from mailer.content import Content
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.errors import MailerError, Rejected, Unreachable
 from mailer.message import Message
 from mailer.message_id import MessageIds
+from mailer.queue.enveloped import Enveloped
+from mailer.queue.queue import Entry
+from mailer.queue.shelved import Reason, Shelved
+from mailer.queue.whereabouts import Found as Place
 from mailer.ses.access import Access, Way
 from mailer.ses.credentials import Found as Credentials
 from mailer.ses.smtp_connection import parse_url

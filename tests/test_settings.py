@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mailer.broker.connection import connect
 from mailer.errors import SettingsError
+from mailer.queue.connection import connect
 from mailer.settings import Settings, load
 
 FLOATS = [name for name, field in Settings.model_fields.items() if field.annotation in (float, float | None)]

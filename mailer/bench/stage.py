@@ -15,13 +15,13 @@ import redis
 
 from mailer.bench.place import UNLIMITED, Place
 from mailer.bench.reports import FOLDER, Line, read
-from mailer.broker.connection import connect, redis_url
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue, ring
 from mailer.errors import MailerError
 from mailer.host import child
 from mailer.host.supervisor import workers
 from mailer.producer import Producer
+from mailer.queue.connection import connect, redis_url
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue, ring
 from mailer.settings import Settings
 
 LANE = "bulk"

@@ -1,1 +1,1 @@
-"""The account in Redis: the gated queue, and the Celery transport that takes from it."""
+"""Kombu's transport over the queue, and nothing else."""

@@ -17,11 +17,12 @@ import redis
 from kombu.log import get_logger
 
 from mailer.bounds import shortened
-from mailer.broker.admission import UNDECODABLE, NotAdmitted, admitted, words_of
-from mailer.broker.leases import REPEAT_SECONDS, Call, Leases
-from mailer.broker.script import unconfirmed, wait_for
-from mailer.broker.settlement import Settlement
-from mailer.broker.take import Answer, Take, read
+from mailer.payload import LEASE_ENDS, LOST, PERMIT_ENDS, SIZE
+from mailer.queue.admission import UNDECODABLE, NotAdmitted, admitted, words_of
+from mailer.queue.leases import REPEAT_SECONDS, Call, Leases
+from mailer.queue.script import unconfirmed, wait_for
+from mailer.queue.settlement import Settlement
+from mailer.queue.take import Answer, Take, read
 
 if TYPE_CHECKING:
     from mailer.broker.transport import Channel
@@ -34,14 +35,6 @@ BELL_SECONDS = 5
 CALLS_A_LEASE = 4
 """How often a worker calls at least, even if it has nothing to say. When all have been silent for half a lease,
 ``take.lua`` knows by that that none of them could reach Redis."""
-LOST = "mailer_lost"
-"""Member of an envelope, and its first: a worker was lost while it held the message. As in envelope.lua."""
-LEASE_ENDS = "mailer_lease_ends"
-PERMIT_ENDS = "mailer_permit_ends"
-SIZE = "mailer_size"
-LOCAL_HEADERS = frozenset({LEASE_ENDS, PERMIT_ENDS, SIZE})
-"""Headers that tell the task when its lease and its permit end, on this machine's monotonic clock, and how many bytes
-its envelope has. They are never written to Redis."""
 
 
 class Gate:

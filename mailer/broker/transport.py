@@ -29,18 +29,18 @@ from kombu.transport import redis as stock
 from kombu.utils.json import dumps
 
 from mailer.bounds import ENVELOPE_BYTES, TOO_MANY_VALUES, has_too_many_values
-from mailer.broker.eta import due_us
 from mailer.broker.gate import CALLS_A_LEASE, Gate
-from mailer.broker.keys import Keys
-from mailer.broker.leases import Leases, leases_of
-from mailer.broker.purging import purge
-from mailer.broker.queue import put_arguments, ring
-from mailer.broker.replicas import online
-from mailer.broker.script import script
-from mailer.broker.sentinels import Sentinels, Watch
-from mailer.broker.settlement import Settlement
-from mailer.broker.take import Take, lanes_of
 from mailer.errors import InvalidMessage, SettingsError
+from mailer.queue.eta import due_us
+from mailer.queue.keys import Keys
+from mailer.queue.leases import Leases, leases_of
+from mailer.queue.purging import purge
+from mailer.queue.queue import put_arguments, ring
+from mailer.queue.replicas import online
+from mailer.queue.script import script
+from mailer.queue.sentinels import Sentinels, Watch
+from mailer.queue.settlement import Settlement
+from mailer.queue.take import Take, lanes_of
 
 logger = get_logger(__name__)
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import redis
 
-from mailer.broker.connection import connect
 from mailer.errors import SettingsError
+from mailer.queue.connection import connect
 from mailer.settings import Settings, current
 
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mailer.broker.shelf import Filter, ShelfName
 from mailer.cli import moments
+from mailer.queue.shelf import Filter, ShelfName
 
 
 @dataclass(frozen=True, kw_only=True)

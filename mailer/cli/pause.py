@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from mailer.broker import pause as pausing
-from mailer.broker.keys import Keys
 from mailer.cli import moments
 from mailer.cli.account import check_lane, open_redis, who
 from mailer.cli.application import new_app
+from mailer.queue import pause as pausing
+from mailer.queue.keys import Keys
 
 app = new_app()
 

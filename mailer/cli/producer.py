@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.cli.account import open_redis
 from mailer.producer import Producer
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 
 
 @contextmanager

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from mailer.broker import limits
-from mailer.broker.keys import Keys
 from mailer.cli import moments
 from mailer.cli.account import open_redis, who
 from mailer.cli.application import new_app
@@ -15,6 +13,8 @@ from mailer.cli.printed import echo
 from mailer.cli.status import rate_line
 from mailer.errors import InvalidRequest
 from mailer.monitor import read_status
+from mailer.queue import limits
+from mailer.queue.keys import Keys
 
 app = new_app()
 

@@ -14,9 +14,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
-from mailer.broker.shelf import Dropped, Filter, Shelf, ShelfName, Which
 from mailer.cli import moments
 from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
@@ -25,6 +22,9 @@ from mailer.cli.filters import Filters, filtered
 from mailer.cli.printed import echo, json_line
 from mailer.cli.shelved import NOUNS, as_json, details, table
 from mailer.errors import InvalidRequest, NotFound, Unwritable
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
+from mailer.queue.shelf import Dropped, Filter, Shelf, ShelfName, Which
 
 Names = Annotated[list[str] | None, typer.Argument(help="Their ids, as `list` shows them.", show_default=False)]
 Name = Annotated[str, typer.Argument(help="Its id, as `list` shows it.")]

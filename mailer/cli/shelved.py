@@ -9,12 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mailer.broker.shelved import Reason, Shelved
 from mailer.cli.moments import shown
 from mailer.cli.printed import plain
 from mailer.errors import InvalidMessage
 from mailer.masking import mask_addresses
 from mailer.message import Message
+from mailer.queue.shelved import Reason, Shelved
 
 NOUNS = {
     "dead": ("dead letter", "dead letters"),

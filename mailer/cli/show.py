@@ -9,7 +9,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mailer.broker.settlement import VERBS
 from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
 from mailer.cli.console import PlainConsole
@@ -17,6 +16,7 @@ from mailer.cli.moments import shown
 from mailer.cli.printed import echo, json_line
 from mailer.cli.progress import counting
 from mailer.history import Event, History, history_of
+from mailer.queue.settlement import VERBS
 
 app = new_app()
 

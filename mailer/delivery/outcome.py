@@ -34,7 +34,7 @@ Fault = Literal["nobody", "another sender", "the account", "this host", "the mes
 class Row:
     """One row of the table: an error, whose fault it is, and what it means.
 
-    ``verb`` is the settlement's: `mailer.broker.settlement.VERBS` says where the message goes, and whether its permit
+    ``verb`` is the settlement's: `mailer.queue.settlement.VERBS` says where the message goes, and whether its permit
     and its place in the quota come back. ``when`` and ``then`` are for people: they stand in the README.
     """
 

@@ -11,13 +11,12 @@ from typing import Any
 import orjson
 
 from mailer.bounds import shortened
-from mailer.broker.gate import LOCAL_HEADERS, LOST
-from mailer.broker.record import note
-from mailer.broker.settlement import Settlement
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.delivery.retry import Retry
 from mailer.masking import mask_addresses
-from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER
+from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LOCAL_HEADERS, LOST
+from mailer.queue.record import note
+from mailer.queue.settlement import Settlement
 from mailer.settings import Settings
 
 _DENIED_FIRST_SECONDS, _DENIED_MOST_SECONDS = 60.0, 900.0

@@ -14,9 +14,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.bulk import SendManyResult
 from mailer.demo import plot, screen
 from mailer.demo.figures import Figures, Latency
@@ -26,6 +23,9 @@ from mailer.demo.screen import Moment, Screen
 from mailer.demo.stage import Stage
 from mailer.monitor import read_status
 from mailer.producer import Producer
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 
 _LOOK_SECONDS = 0.25
 _STUCK_SECONDS = 20.0

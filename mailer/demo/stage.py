@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from mailer.broker.connection import connect
 from mailer.errors import MailerError
 from mailer.host import child
 from mailer.host.everything import simulated_aws
@@ -20,6 +19,7 @@ from mailer.host.foreman import procfile
 from mailer.host.port import free_port, wait_for
 from mailer.host.valkey import EmbeddedValkey
 from mailer.monitor import read_status
+from mailer.queue.connection import connect
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
 

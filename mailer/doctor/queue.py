@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import redis
 
 from mailer import payload
-from mailer.broker.foreign import foreign_keys
-from mailer.broker.keys import Keys
-from mailer.broker.take import PRIORITY_SEPARATOR
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.monitor import AccountStatus
+from mailer.queue.foreign import foreign_keys
+from mailer.queue.keys import Keys
+from mailer.queue.take import PRIORITY_SEPARATOR
 from mailer.settings import Settings
 from mailer.worker.app import open_app
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import redis
 
-from mailer.broker.connection import redis_url
-from mailer.broker.keys import Keys
 from mailer.doctor.finding import Finding, note, ok, problem
+from mailer.queue.connection import redis_url
+from mailer.queue.keys import Keys
 from mailer.settings import Settings
 
 Info = Mapping[str, Any]

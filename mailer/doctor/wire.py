@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
-from mailer.broker.connection import redis_url
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.masking import without_login
+from mailer.queue.connection import redis_url
 from mailer.ses.smtp_connection import is_loopback
 from mailer.settings import Settings
 

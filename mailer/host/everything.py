@@ -14,12 +14,12 @@ from pathlib import Path
 import botocore.exceptions
 import botocore.session
 
-from mailer.broker.connection import connect
-from mailer.broker.embedded import address_file
 from mailer.errors import SettingsError
 from mailer.host.foreman import Service, procfile
 from mailer.host.port import LOOPBACK, answers, free_port
 from mailer.masking import mask_logins, without_login
+from mailer.queue.connection import connect
+from mailer.queue.embedded import address_file
 from mailer.settings import Settings
 
 FLOWER_PORT = 5555

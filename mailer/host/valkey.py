@@ -14,11 +14,11 @@ from typing import IO, Any, Self
 
 import redis
 
-from mailer.broker.embedded import address_file, lock_file
 from mailer.errors import NotOurs, SettingsError
 from mailer.host import child
 from mailer.host.port import LOOPBACK, bindable
 from mailer.ownership import make_own_folder, read_own, take_from_others, write_own
+from mailer.queue.embedded import address_file, lock_file
 
 _START_SECONDS = 30.0  # a large append-only file is read at the start
 _STOP_SECONDS = 20.0

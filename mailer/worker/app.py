@@ -9,9 +9,9 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from mailer.broker import transport  # noqa: F401 - registers the transport with kombu
-from mailer.broker.connection import redis_url
-from mailer.broker.keys import Keys
-from mailer.broker.sentinels import Place
+from mailer.queue.connection import redis_url
+from mailer.queue.keys import Keys
+from mailer.queue.sentinels import Place
 from mailer.ses.transport import check_host
 from mailer.settings import Settings
 from mailer.worker import alive, control, lifecycle, limits, masking

@@ -16,9 +16,9 @@ from celery.worker.state import maybe_shutdown
 from redis.exceptions import ResponseError
 
 from mailer.bounds import shortened
-from mailer.broker.admission import NOT_SUPPORTED, UNDECODABLE
-from mailer.broker.leases import leases_of
-from mailer.broker.settlement import Settlement
+from mailer.queue.admission import NOT_SUPPORTED, UNDECODABLE
+from mailer.queue.leases import leases_of
+from mailer.queue.settlement import Settlement
 from mailer.worker.refusals import OTHERWISE, remedy
 from mailer.worker.request import Followed
 

@@ -12,13 +12,13 @@ from celery import Task
 from celery.utils.log import get_logger
 
 from mailer import payload
-from mailer.broker.connection import connect
-from mailer.broker.gate import LEASE_ENDS, PERMIT_ENDS, SIZE
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.delivery.outcome import Kind, Outcome, deliver, outcome_of
 from mailer.errors import InvalidMessage, QueueUnavailable, SendError
 from mailer.message import Message
+from mailer.payload import LEASE_ENDS, PERMIT_ENDS, SIZE
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.ses.curl_loop import CurlLoop
 from mailer.ses.transport import configured
 from mailer.settings import Settings

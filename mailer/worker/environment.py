@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from mailer.broker.connection import redis_url
+from mailer.queue.connection import redis_url
 from mailer.settings import Settings
 
 _PREFIX = "CELERY_"

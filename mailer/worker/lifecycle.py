@@ -14,11 +14,11 @@ import redis
 from celery import signals
 from celery.utils.log import get_logger
 
-from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
-from mailer.broker.leases import Leases, leases_of
-from mailer.broker.take import Take, lanes_of
 from mailer.errors import SettingsError
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
+from mailer.queue.leases import Leases, leases_of
+from mailer.queue.take import Take, lanes_of
 from mailer.settings import Settings
 from mailer.worker.consumer import consumer_ended
 

@@ -11,16 +11,16 @@ from celery import signals
 from celery.utils.log import get_logger
 from celery.utils.nodenames import nodesplit
 
-from mailer.broker import limits
-from mailer.broker.connection import connect
-from mailer.broker.fitness import Fitness
-from mailer.broker.keys import Keys
-from mailer.broker.leases import leases_of
-from mailer.broker.limits import SesLimits
 from mailer.broker.transport import limits_are_stale
-from mailer.broker.wish import new_process
 from mailer.errors import MailerError, SendError
 from mailer.masking import mask_addresses
+from mailer.queue import limits
+from mailer.queue.connection import connect
+from mailer.queue.fitness import Fitness
+from mailer.queue.keys import Keys
+from mailer.queue.leases import leases_of
+from mailer.queue.limits import SesLimits
+from mailer.queue.wish import new_process
 from mailer.ses.account import NO_RATE_REMEDY, read_account
 from mailer.ses.credentials import CredentialSource
 from mailer.settings import Settings

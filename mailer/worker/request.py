@@ -16,14 +16,13 @@ from celery.utils.log import get_logger
 from celery.worker import request as stock
 from celery.worker import state
 
-from mailer.broker.fitness import MOST_DENIED_SECONDS, MOST_SECONDS
-from mailer.broker.gate import LOCAL_HEADERS
-from mailer.broker.leases import Lease, Leases
-from mailer.broker.settlement import Settlement
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.delivery.settling import Rules, Taken, settle, settle_lost
 from mailer.masking import mask, mask_addresses
-from mailer.payload import CONTENT_HEADER
+from mailer.payload import CONTENT_HEADER, LOCAL_HEADERS
+from mailer.queue.fitness import MOST_DENIED_SECONDS, MOST_SECONDS
+from mailer.queue.leases import Lease, Leases
+from mailer.queue.settlement import Settlement
 from mailer.ses.remedies import remedy
 from mailer.settings import Settings
 from mailer.worker import report

@@ -13,9 +13,9 @@ from pathlib import Path
 import redis
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.producer import Producer
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
 from ops.bench.processes import Valkey, Worker, clean_environment, workers
 

@@ -12,8 +12,8 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from mailer import payload
-from mailer.broker.connection import redis_url
 from mailer.delivery.outcome import Kind, Outcome
+from mailer.queue.connection import redis_url
 from mailer.settings import current
 from mailer.worker.app import create_app
 from mailer.worker.door import Door

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import redis
 
-from mailer.broker.keys import Keys
+from mailer.queue.keys import Keys
 
 _SCRIPT = files(__package__).joinpath("pass_time.lua").read_text(encoding="utf-8")
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import redis
 
-from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.producer import Producer
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
 from ops.soak import clock

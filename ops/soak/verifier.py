@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import redis
 
-from mailer.broker.keys import Keys
+from mailer.queue.keys import Keys
 from mailer.simulator.client import Simulator
 
 SHELVES = ("dead", "held")

@@ -12,10 +12,10 @@ import pytest
 from kombu import Connection, Consumer, Exchange, Queue
 
 from mailer.broker import transport  # noqa: F401 - registers the transport with kombu
-from mailer.broker.queue import ring
-from mailer.broker.settlement import Settlement
+from mailer.queue.queue import ring
+from mailer.queue.settlement import Settlement
 from mailer.worker.app import configuration
-from tests.broker.conftest import Account
+from tests.queue.conftest import Account
 from tests.worker.conftest import until
 
 LEASE_SECONDS = 2.0

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mailer.broker.record import note
-from mailer.broker.settlement import Settlement
 from mailer.producer import Producer
+from mailer.queue.record import note
+from mailer.queue.settlement import Settlement
 from mailer.settings import Settings
-from tests.broker.conftest import Account, Worker
 from tests.cli.conftest import Mailer
+from tests.queue.conftest import Account, Worker
 
 SES_ID = "0100018c7e5b3c4d-3f1d5b1c-1234-5678-9abc-def012345678-000000"
 

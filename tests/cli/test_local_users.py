@@ -16,14 +16,14 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from mailer.broker.connection import connect
-from mailer.broker.embedded import embedded_url
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.errors import NotOurs
 from mailer.host.port import free_port
 from mailer.host.valkey import EmbeddedValkey
 from mailer.producer import Producer
+from mailer.queue.connection import connect
+from mailer.queue.embedded import embedded_url
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
 from tests.another_user import as_another, common_folder, needs_two_users
 from tests.cli.conftest import command, environment

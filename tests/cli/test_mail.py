@@ -14,8 +14,8 @@ from typing import cast
 import pytest
 import redis
 
-from mailer.broker.keys import Keys
 from mailer.monitor import read_status
+from mailer.queue.keys import Keys
 from mailer.settings import Settings
 from tests.cli.conftest import Mailer, command
 from tests.cli.running import eventually

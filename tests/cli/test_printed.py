@@ -11,16 +11,16 @@ import redis
 from rich.table import Table
 from rich.text import Text
 
-from mailer.broker.keys import Keys
-from mailer.broker.record import Line
 from mailer.cli import show
 from mailer.cli.console import PlainConsole
 from mailer.cli.printed import json_line, plain
 from mailer.envelope import Envelope
 from mailer.history import History
+from mailer.queue.keys import Keys
+from mailer.queue.record import Line
 from mailer.settings import Settings
-from tests.broker.conftest import allow
 from tests.cli.conftest import Mailer
+from tests.queue.conftest import allow
 
 HOSTILE = "[/red][link=http://evil.example]x[/link] :skull: \x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\x7f"
 SAID = "[/red][link=http://evil.example]x[/link] :skull: "

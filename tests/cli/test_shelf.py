@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mailer.broker.shelf import Shelf
 from mailer.cli.shelved import table
 from mailer.producer import Producer
+from mailer.queue.shelf import Shelf
 from mailer.settings import Settings
-from tests.broker.conftest import LANES, Account, Worker
 from tests.cli.conftest import Mailer, command
 from tests.cli.running import eventually
+from tests.queue.conftest import LANES, Account, Worker
 
 NO = ("MessageRejected", "Email address is not verified: jane.doe@example.com")
 MAIL = {"sender": "Shop <shop@example.com>", "subject": "Your code", "text": "It is 4711."}

@@ -15,16 +15,16 @@ import redis
 from rich.console import Console
 
 from mailer import monitor
-from mailer.broker import limits
-from mailer.broker.keys import Keys
-from mailer.broker.limits import SesLimits
-from mailer.broker.script import script
 from mailer.cli.status import _shown
 from mailer.forecast import WINDOW_MINUTES
 from mailer.monitor import read_status
+from mailer.queue import limits
+from mailer.queue.keys import Keys
+from mailer.queue.limits import SesLimits
+from mailer.queue.script import script
 from mailer.settings import Settings
-from tests.broker.conftest import allow
 from tests.cli.conftest import Mailer
+from tests.queue.conftest import allow
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.host.child import end_with
 from mailer.host.everything import simulated_aws
 from mailer.host.supervisor import workers
 from mailer.producer import Producer
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.settings import Settings
 from mailer.simulator.client import Simulator
 from tests.cli.conftest import Mailer, command

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from mailer.broker.gate import LEASE_ENDS, LOST, PERMIT_ENDS
-from mailer.broker.settlement import VERBS, Settlement
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.delivery.retry import Retry
 from mailer.delivery.settling import MOST_PERHAPS_SENT, Rules, Taken, settle, settle_lost
-from mailer.payload import DENIED_HEADER, FAILING_HEADER, KEY_HEADER
+from mailer.payload import DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LEASE_ENDS, LOST, PERMIT_ENDS
+from mailer.queue.settlement import VERBS, Settlement
 
 NOW = 1_700_000_000.0
 HOLDS = Rules(resends=False, retry=Retry(3600.0), records=False)

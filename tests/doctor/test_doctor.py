@@ -16,19 +16,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
 from mailer.doctor import account, host, queue, server, wire
 from mailer.doctor.examination import Wanted, examine
 from mailer.doctor.finding import Finding, Level
 from mailer.doctor.server import apart
 from mailer.errors import SettingsError
 from mailer.monitor import read_status
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
 from mailer.ses.access import open_client
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
-from tests.broker.conftest import allow
 from tests.conftest import Valkey, free_port
+from tests.queue.conftest import allow
 from tests.worker.conftest import environment
 
 ACCESS_KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

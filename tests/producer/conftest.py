@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import redis
 
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.message import Message
 from mailer.payload import decode
 from mailer.producer import Producer
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.settings import Settings
 
 

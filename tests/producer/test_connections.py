@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import redis
 
-from mailer.broker.connection import MAX_CONNECTIONS, connect
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.errors import QueueUnavailable
 from mailer.producer import Producer
+from mailer.queue.connection import MAX_CONNECTIONS, connect
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
 from ops.soak.proxy import Proxy
 

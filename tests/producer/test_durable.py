@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from mailer.broker import queue as queue_module
-from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.errors import InvalidMessage, NotOnDisk, QueueUnavailable
 from mailer.producer import Producer
+from mailer.queue import queue as queue_module
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.settings import load
 from tests.conftest import Valkey
 

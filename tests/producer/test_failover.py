@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import redis
 
-from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.errors import NotOnDisk, QueueUnavailable
 from mailer.producer import Producer
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.settings import load
 from ops.soak.watched import NAME, Watched
 

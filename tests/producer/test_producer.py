@@ -17,12 +17,12 @@ import pytest
 from markupsafe import Markup
 
 import mailer.producer
-from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.errors import InvalidMessage, MailerError, QueueUnavailable, Unwritable
 from mailer.message import Attachment
 from mailer.producer import Producer
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.recipient import Recipient
 from mailer.settings import load
 

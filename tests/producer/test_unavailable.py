@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
-from mailer.broker.line import Line
-from mailer.broker.queue import Queue
 from mailer.errors import QueueUnavailable
 from mailer.producer import Producer
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
+from mailer.queue.line import Line
+from mailer.queue.queue import Queue
 from mailer.settings import load
 from tests.conftest import Valkey
 from tests.producer.conftest import Account

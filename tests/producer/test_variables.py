@@ -16,7 +16,7 @@ from mailer.errors import InvalidMessage
 from mailer.importing import CsvRecipients, import_csv
 from mailer.producer import Producer
 from mailer.recipient import Recipient
-from tests.broker.conftest import Account
+from tests.queue.conftest import Account
 
 LETTER: dict[str, Any] = {"sender": "me@example.com", "subject": "Hello"}
 

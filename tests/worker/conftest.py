@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.producer import Producer
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
-from tests.broker.conftest import Account
 from tests.conftest import Valkey
+from tests.queue.conftest import Account
 
 SENDER = "Shop <shop@example.com>"
 

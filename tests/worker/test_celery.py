@@ -15,7 +15,7 @@ from celery import Celery, signature
 from mailer.history import history_of
 from mailer.settings import load
 from mailer.worker.app import configuration, create_app
-from tests.broker.conftest import Account
+from tests.queue.conftest import Account
 from tests.worker.conftest import SENDER, Post, until
 
 

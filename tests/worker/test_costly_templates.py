@@ -11,10 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from mailer.broker.queue import Entry
 from mailer.content import Content, hash_of
 from mailer.envelope import Envelope
 from mailer.message_id import new_base, numbered
+from mailer.queue.queue import Entry
 from tests.worker.conftest import SENDER, Post, until
 
 EACH = 3

@@ -14,10 +14,10 @@ import redis
 from kombu.asynchronous import Hub
 
 from mailer import payload
-from mailer.broker.gate import SIZE
-from mailer.broker.keys import Keys
 from mailer.content import Content
 from mailer.delivery.outcome import Kind, Outcome
+from mailer.payload import SIZE
+from mailer.queue.keys import Keys
 from mailer.ses.curl_loop import CurlLoop
 from mailer.settings import Settings
 from mailer.worker.door import Door

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import redis
 
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.producer import Producer
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
 from mailer.worker.app import create_app
 from mailer.worker.environment import contradictions, without_celery

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 from pydantic import SecretStr
 
-from mailer.broker.leases import leases_of
-from mailer.broker.settlement import Settlement
-from mailer.broker.take import Take, lanes_of
+from mailer.queue.leases import leases_of
+from mailer.queue.settlement import Settlement
+from mailer.queue.take import Take, lanes_of
 from mailer.settings import Settings
 from mailer.worker.lifecycle import LastFlush
-from tests.broker.conftest import SENT, Account
 from tests.conftest import Valkey
+from tests.queue.conftest import SENT, Account
 from tests.ses.servers import RawServer
 from tests.worker.conftest import until
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from mailer.broker.pause import LEARNED_OF_OTHERS, STOP
-from mailer.broker.shelf import Shelf
 from mailer.delivery.settling import MOST_PERHAPS_SENT
 from mailer.history import history_of
+from mailer.queue.pause import LEARNED_OF_OTHERS, STOP
+from mailer.queue.shelf import Shelf
 from mailer.simulator.client import Simulator
-from tests.broker.conftest import Account
 from tests.conftest import Valkey
+from tests.queue.conftest import Account
 from tests.worker.conftest import Post, until
 
 

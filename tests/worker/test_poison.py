@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mailer.broker.records import Records
-from tests.broker.conftest import Account, Worker
+from mailer.queue.records import Records
+from tests.queue.conftest import Account, Worker
 from tests.worker.conftest import DEADLY, DEFECTIVE, SENDER, UNDELIVERABLE, Post, until
 
 PAYLOADS = Path(__file__).parent / "payloads"

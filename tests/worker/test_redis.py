@@ -296,7 +296,7 @@ def test_a_worker_that_is_not_told_where_redis_is_says_what_to_set(tmp_path: Pat
 
 
 def test_a_url_of_another_kind_is_refused_by_name() -> None:
-    from mailer.broker.connection import redis_url  # noqa: PLC0415
+    from mailer.queue.connection import redis_url  # noqa: PLC0415
 
     with pytest.raises(SettingsError, match="MAILER_REDIS_URL: amqp:// is not one of"):
         redis_url(load(redis_url="amqp://localhost"))
@@ -315,7 +315,7 @@ def test_a_url_of_another_kind_is_refused_by_name() -> None:
     ],
 )
 def test_a_url_that_cannot_be_read_is_refused_without_showing_any_of_it(url: str, remedy: str) -> None:
-    from mailer.broker.connection import redis_url  # noqa: PLC0415
+    from mailer.queue.connection import redis_url  # noqa: PLC0415
 
     with pytest.raises(SettingsError, match=r"^MAILER_REDIS_URL: ") as refusal:
         redis_url(load(redis_url=url))

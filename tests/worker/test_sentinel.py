@@ -8,10 +8,10 @@ import kombu
 import pytest
 from celery import Celery
 
-from mailer.broker.connection import redis_url
-from mailer.broker.sentinels import Place
 from mailer.broker.transport import Channel, SentinelChannel, Transport
 from mailer.errors import SettingsError
+from mailer.queue.connection import redis_url
+from mailer.queue.sentinels import Place
 from mailer.settings import load
 from mailer.worker.app import configuration, create_app
 

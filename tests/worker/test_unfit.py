@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mailer.broker.shelf import Filter, Shelf
 from mailer.history import history_of
 from mailer.monitor import read_status
+from mailer.queue.shelf import Filter, Shelf
 from tests.worker.conftest import Post, environment, refusal_to_start, until
 
 _GRANTED = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import redis
 
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
 from mailer.producer import Producer
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from ops.bench import mail
 from ops.bench.bench import Bench
 from ops.bench.figure import Figure, Verdict, growth

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from mailer.broker.queue import ring
 from mailer.monitor import read_status
+from mailer.queue.queue import ring
 from ops.bench.competitor import ADDRESS, Competitor
 from ops.soak.load import SENDER
 from ops.soak.passage import pass_time

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from mailer.broker.connection import connect
-from mailer.broker.keys import Keys
-from mailer.broker.queue import Queue
+from mailer.queue.connection import connect
+from mailer.queue.keys import Keys
+from mailer.queue.queue import Queue
 from mailer.settings import load
 from tests.conftest import Valkey
 from tests.producer.fuzz.inspection import Finding

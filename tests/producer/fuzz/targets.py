@@ -7,13 +7,13 @@ import reprlib
 from random import Random
 from typing import Any, Protocol
 
-from mailer.broker.queue import Queue
 from mailer.content import Content, hash_of
 from mailer.delivery.outcome import Kind
 from mailer.errors import InvalidMessage
 from mailer.message import Message
 from mailer.payload import decode
 from mailer.producer import Producer
+from mailer.queue.queue import Queue
 from mailer.settings import Settings
 from mailer.worker.app import create_app
 from mailer.worker.door import Door

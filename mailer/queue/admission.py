@@ -1,0 +1,87 @@
+"""Which envelopes Celery is given. All others are set aside unopened: nothing of their bodies is decoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from mailer import payload
+from mailer.bounds import LONGEST_ID, TOO_MANY_VALUES, has_too_many_values, shortened
+from mailer.queue.eta import due_us
+
+UNDECODABLE = "Undecodable"
+"""Code of the dead letters that could not be read."""
+UNKNOWN_TASK = "UnknownTask"
+NOT_SUPPORTED = "NotSupported"
+
+_WRITTEN = ("", "utf-8", "base64")
+
+
+class NotAdmitted(Exception):
+    """It becomes a dead letter with this ``code`` and these ``words``."""
+
+    def __init__(self, code: str, words: str) -> None:
+        super().__init__(words)
+        self.code, self.words = code, shortened(words)
+
+
+def admitted(envelope: bytes, lane: str) -> tuple[dict[str, Any], int]:
+    """The kombu message in these bytes, and when it is due (`due_us`). Raises NotAdmitted.
+
+    Where it came from is what we know, not what it says: what it says could keep its acknowledgement from being sent.
+    """
+    if has_too_many_values(envelope):
+        raise NotAdmitted(UNDECODABLE, f"It {TOO_MANY_VALUES}, and was not opened")
+    try:
+        message = orjson.loads(envelope)
+    except orjson.JSONDecodeError as error:
+        raise NotAdmitted(UNDECODABLE, f"It is not JSON: {error}") from error
+    try:
+        headers, properties = message["headers"], message["properties"]
+        _check_headers(headers)
+        _check_encoding(message, headers, properties)
+        due = due_us(headers)
+        properties["delivery_info"] = {"exchange": "", "routing_key": lane}
+    except NotAdmitted:
+        raise
+    except Exception as error:
+        raise NotAdmitted(UNDECODABLE, f"It is JSON, but no Celery message: {words_of(error)}") from error
+    return message, due
+
+
+def words_of(error: Exception) -> str:
+    """What an error about a message says."""
+    return f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+
+
+def _check_headers(headers: dict[str, Any]) -> None:
+    name, task, retries = headers["id"], headers["task"], headers.get("retries")
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_ID or not _is_visible(name):
+        raise ValueError(f"header id is not 1 to {LONGEST_ID} characters of printable ASCII without a space")
+    if not isinstance(task, str):
+        raise TypeError("header task is not text")
+    if task != payload.TASK:
+        raise NotAdmitted(UNKNOWN_TASK, f"There is no task {task!r:.200} here. Send to {payload.TASK}")
+    if not isinstance(retries, int | None) or (retries or 0) < 0:
+        raise TypeError("header retries is not a number from 0")
+
+
+def _check_encoding(message: dict[str, Any], headers: dict[str, Any], properties: dict[str, Any]) -> None:
+    if headers.get("compression") or properties.get("compression"):
+        raise NotAdmitted(NOT_SUPPORTED, "compression: none is known here, and it was not opened. Send it plain")
+    kind, encoding, written = message.get("content-type"), message.get("content-encoding"), message.get("body")
+    if kind != "application/json":
+        raise NotAdmitted(UNDECODABLE, f"content-type: is {kind!r:.200}, and it was not opened. Send application/json")
+    if not isinstance(encoding, str) or encoding.lower() != "utf-8":
+        raise NotAdmitted(UNDECODABLE, f"content-encoding: is {encoding!r:.200}, and it was not opened. Send utf-8")
+    if not isinstance(written, str):
+        raise TypeError("its body is not text")
+    as_what = properties.get("body_encoding")
+    if as_what is not None and as_what not in _WRITTEN:
+        raise NotAdmitted(UNDECODABLE, f"body_encoding: is {as_what!r:.200}. Write the body as text or base64")
+    message["content-encoding"] = "utf-8"
+
+
+def _is_visible(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text

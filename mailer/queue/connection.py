@@ -1,0 +1,111 @@
+"""Connections to Redis, from the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from mailer.errors import SettingsError
+from mailer.queue.connection_pool import Pool, SentinelPool
+from mailer.queue.embedded import embedded_url
+from mailer.queue.sentinels import Place, Sentinels
+from mailer.settings import Settings
+
+MAX_CONNECTIONS = 100
+"""Of one client. Further calls at the same time wait for one of them."""
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A client for the producers' and operators' side; answers are bytes. Thread-safe, and over a fork.
+
+    A command is tried once: whether one that got no answer was carried out is for the caller to say, not to guess.
+    """
+    url = redis_url(settings)
+    options: dict[str, Any] = {
+        "socket_timeout": settings.redis_timeout_seconds,
+        "socket_connect_timeout": settings.redis_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+        "retry": Retry(NoBackoff(), 0),
+        "max_connections": MAX_CONNECTIONS,
+    }
+    if url.startswith("sentinel://"):
+        return _through_sentinels(url, settings, options)
+    if url.startswith("unix://"):
+        del options["socket_keepalive"]
+    try:
+        return redis.Redis.from_pool(Pool.from_url(url, **options))
+    except ValueError as error:
+        raise SettingsError(f"MAILER_REDIS_URL: {error}") from None
+
+
+def redis_url(settings: Settings) -> str:
+    """The URL in the clear, with its password. Raises SettingsError that says what to set."""
+    if settings.redis_url is None:
+        embedded = embedded_url(settings.data_dir)
+        if embedded is not None:
+            return embedded
+        raise SettingsError(
+            "MAILER_REDIS_URL is not set and no embedded server runs here: set it, for example to "
+            "redis://localhost:6379/0, or start one with `mailer up`"
+        )
+    url = settings.redis_url.get_secret_value()
+    if not url:
+        raise SettingsError("MAILER_REDIS_URL is empty: set it, for example to redis://localhost:6379/0, or unset it")
+    if not url.startswith(("redis://", "rediss://", "unix://", "sentinel://")):
+        scheme, colon, _ = url.partition("://")
+        named = f"{scheme}://" if colon else "what stands before the first :"
+        raise SettingsError(f"MAILER_REDIS_URL: {named} is not one of redis, rediss, unix and sentinel")
+    parts = url.split(";")
+    if len(parts) > 1 and not all(part.startswith("sentinel://") for part in parts):
+        raise SettingsError(
+            "MAILER_REDIS_URL: more than one URL is for sentinels only, and each begins with sentinel://. Two servers "
+            "are two queues, and mail on the one does not wait on the other"
+        )
+    for part in parts:
+        _check_place(part)
+    return url
+
+
+def _check_place(url: str) -> None:
+    """Errors show nothing of the URL: what is taken for a port may be half a password."""
+    parts = urlsplit(url)
+    if not all(name.startswith("ssl_") for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        # redis-py, so producers, would; kombu, so workers, not: they would look for mail in another database.
+        raise SettingsError(
+            "MAILER_REDIS_URL: only options that begin with ssl_ are read after the ?. User and password go before the "
+            "host, with ? written as %3F, and the database after the last /: redis://user:password@host:6379/0 (over "
+            "unix:// it is 0). For timeouts set MAILER_REDIS_TIMEOUT_SECONDS"
+        )
+    if parts.scheme == "unix":
+        return
+    try:
+        _ = parts.port
+    except ValueError:
+        raise SettingsError(
+            "MAILER_REDIS_URL: the port is not a number up to 65535. If the password has one of / ? # @ : in it, "
+            "percent-encode that: %2F %3F %23 %40 %3A"
+        ) from None
+    database = parts.path.strip("/")
+    if database and not database.isdecimal():
+        raise SettingsError("MAILER_REDIS_URL: what follows the last / is the database, a number, for example /0")
+
+
+def _through_sentinels(url: str, settings: Settings, options: dict[str, Any]) -> redis.Redis:
+    if not settings.redis_sentinel_master:
+        raise SettingsError("MAILER_REDIS_SENTINEL_MASTER is not set: name the master that the sentinels watch")
+    place = Place.of(url)
+    if place.password is not None:
+        options = {**options, "username": place.username, "password": place.password}
+    majority = settings.redis_replicas > 0
+    sentinels = Sentinels(
+        place.sentinels, settings.redis_timeout_seconds, majority=majority, db=place.database, **options
+    )
+    client: redis.Redis = sentinels.master_for(  # type: ignore[no-untyped-call]
+        settings.redis_sentinel_master, connection_pool_class=SentinelPool
+    )
+    return client

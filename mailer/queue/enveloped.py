@@ -1,0 +1,131 @@
+"""What a message's envelope says, whoever wrote it: for those who look into messages without taking them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mailer.masking import mask, mask_addresses
+from mailer.payload import ACCEPTED_HEADER
+from mailer.queue import record
+
+_WHOLE_BYTES, _END_BYTES = 131_072, 65_536
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Enveloped:
+    """A message in its envelope, which need be none: each part is read by itself, and is empty where it cannot be.
+
+    ``envelope`` is the kombu message as it is stored. Text that UTF-8 cannot encode is none.
+    """
+
+    envelope: bytes
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({mask_addresses(self.id)!r}, to {self.masked or '***'})"
+
+    @cached_property
+    def parsed(self) -> dict[str, Any]:
+        """The kombu message."""
+        return object_in(self.envelope)
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The envelope's headers."""
+        return _dict(self.parsed.get("headers"))
+
+    @property
+    def id(self) -> str:
+        """The message's id."""
+        return text_of(self.headers.get("id"))
+
+    @property
+    def accepted(self) -> float | None:
+        """When its producer wrote it, epoch seconds."""
+        at = record.accepted_ms(self.headers.get(ACCEPTED_HEADER))
+        return None if at is None else at / 1000
+
+    @cached_property
+    def arguments(self) -> dict[str, Any]:
+        """The task's arguments, as `mailer.payload` has them."""
+        body = self.parsed.get("body")
+        try:
+            if _dict(self.parsed.get("properties")).get("body_encoding") == "base64":
+                body = base64.b64decode(body)  # type: ignore[arg-type]
+            _, arguments, *_ = _loaded(body)
+        except (TypeError, ValueError):
+            return {}
+        return _dict(arguments)
+
+    @property
+    def to(self) -> str:
+        """The recipient as the producer wrote it, perhaps with a name."""
+        return text_of(self.arguments.get("to"))
+
+    @property
+    def masked(self) -> str:
+        """The recipient as logs show it: ``j***@example.com``."""
+        return mask(self.to) if self.to else ""
+
+    def note(self, lane: str, name: str = "") -> str:
+        """What its record says of it after the moment and the verb; empty where it has neither an id nor ``name``."""
+        called, lane = (_CONTROL.sub(" ", each) for each in (self.id or name, lane))
+        if not called:
+            return ""
+        return record.note(called, lane, self.headers.get(ACCEPTED_HEADER), 0, 0, self.to or None, "")
+
+
+def digest_of(stored: bytes) -> str:
+    """What tells it from all others: as in digest.lua."""
+    if len(stored) > _WHOLE_BYTES:
+        stored = b"%d\n" % len(stored) + stored[:_END_BYTES] + stored[-_END_BYTES:]
+    return hashlib.sha1(stored, usedforsecurity=False).hexdigest()
+
+
+def lines_before(stored: bytes) -> tuple[str, str, bytes]:
+    """The two lines that are stored before an envelope, and it. Of what has no such lines they are empty, and the
+    envelope is all of it."""
+    first, _, rest = stored.partition(b"\n")
+    second, end, envelope = rest.partition(b"\n")
+    if not end:
+        return "", "", stored
+    return first.decode(errors="replace"), second.decode(errors="replace"), envelope
+
+
+def numbered(member: bytes) -> tuple[str, str, bytes]:
+    """Number, lane and envelope of what lies in the schedule; read as `lines_before` does."""
+    number, lane, envelope = lines_before(member)
+    return (number, lane, envelope) if number.isdecimal() else ("", "", member)
+
+
+def object_in(text: Any) -> dict[str, Any]:
+    """The JSON object that ``text`` is; empty where it is none."""
+    return _dict(_loaded(text))
+
+
+def text_of(found: object) -> str:
+    """``found`` if it is text that UTF-8 can encode, else none."""
+    if not isinstance(found, str):
+        return ""
+    try:
+        found.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which only escapes can write
+        return ""
+    return found
+
+
+def _loaded(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _dict(found: object) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}

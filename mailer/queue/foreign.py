@@ -1,0 +1,34 @@
+"""Keys of an account under which something lies that nobody of us wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import redis
+
+from mailer.queue.keys import Keys
+from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
+
+
+def foreign_keys(client: redis.Redis, keys: Keys, lanes: Sequence[str]) -> list[str]:
+    """What lies where it cannot be used, and how to mend it, a sentence each. Raises redis-py's errors."""
+    lists = [keys.lane(lane) for lane in lanes]
+    low = [f"{key}{PRIORITY_SEPARATOR}{step}" for key in lists for step in LOWER_PRIORITIES]
+    shelves = ("dead", "held")
+    expected = {
+        **dict.fromkeys((*lists, *low, *map(keys.suspects, lanes), *map(keys.doorbell, lanes)), "list"),
+        **dict.fromkeys((keys.account, keys.quota, keys.leased, keys.content, keys.references, keys.records), "hash"),
+        **dict.fromkeys((keys.wishes, keys.hosts, *map(keys.aside, shelves)), "hash"),
+        **dict.fromkeys((keys.leases, keys.schedule, *map(keys.aside_index, shelves)), "zset"),
+        keys.schedule_number: "string",
+    }
+    with client.pipeline(transaction=False) as pipe:
+        for key in expected:
+            pipe.type(key)
+        found = [each.decode() for each in pipe.execute()]
+    return [
+        f"{key} is a {kind}, and mailer keeps a {wanted} there: see who writes it, then `redis-cli rename '{key}' "
+        f"'foreign {key}'`. Mail goes on by itself then"
+        for (key, wanted), kind in zip(expected.items(), found, strict=True)
+        if kind not in ("none", wanted)
+    ]

@@ -1,0 +1,172 @@
+"""One connection to Redis for a few commands in a row. Of a command that fails it says whether it was carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+from redis._parsers.helpers import parse_info
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import MaxConnectionsError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as TooSlow
+
+from mailer.errors import MailerError, QueueUnavailable
+from mailer.queue.replicas import Replicas, online
+from mailer.queue.script import CONFIRM_SECONDS, Script, unconfirmed, wait_for
+
+_CHECK = "Check MAILER_REDIS_URL and the server."
+_REPEAT = (
+    "Whether the write was carried out is not known. To repeat it safely, pass an idempotency_key: under the same key "
+    "nothing is enqueued twice."
+)
+
+_REPEAT_UNCONFIRMED = (
+    "It will be sent, unless a failover loses it. To repeat the call safely, pass an idempotency_key: under the same "
+    "key nothing is enqueued twice."
+)
+
+
+class Line:
+    """A connection of ``client``'s pool, for as long as the block of the context manager. Not thread-safe.
+
+    Nothing is ever sent twice. What it raises is QueueUnavailable: ``enqueued`` is False where the command surely was
+    not carried out (no connection, cut off before its last byte, refused by Redis), None where no answer came.
+    """
+
+    def __init__(self, client: redis.Redis, replicas: Replicas | None = None) -> None:
+        self._pool = client.connection_pool
+        self._replicas = replicas or Replicas(self._pool, 0)
+        self._connection: Any = None
+        self._reached = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._connection = self._pool.get_connection()
+        except MaxConnectionsError as error:
+            raise all_in_use(error) from error
+        except (RedisError, OSError) as error:
+            raise _unreachable(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connection, self._connection = self._connection, None
+        if error is not None and not isinstance(error, MailerError):
+            # A signal's handler may have raised it between a command and its answer, which the next command would get.
+            connection.disconnect()
+        self._pool.release(connection)
+
+    # Commands are of text and bytes only. hiredis asks a number for its text, and crashes the process where a signal's
+    # handler raises just then (Ctrl-C, SoftTimeLimitExceeded).
+
+    def ask(self, *command: str, extra_seconds: float = 0.0) -> Any:
+        """Redis's answer, which is waited for ``extra_seconds`` longer than others."""
+        try:
+            return self._exchange(command, extra_seconds)
+        except ResponseError as error:
+            raise _refused(error) from error
+
+    def replicas(self) -> int:
+        """How many replicas follow the server."""
+        return online(parse_info(self.ask("INFO", "replication")))  # type: ignore[no-untyped-call]
+
+    def is_to_master(self) -> bool:
+        """Whether the sentinels, where there are any, still name its server."""
+        return self._replicas.is_master(self._connection)
+
+    def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes]) -> Any:
+        """One round trip; two where the server does not have the script yet, or is asked for its replicas: once a
+        second, where they must have what the script wrote."""
+        rest = (str(len(keys)), *keys, *arguments)
+        replicas = self._replicas
+        if replicas.wants_a_look(self._connection):
+            replicas.saw(self._connection, parse_info(self.ask("INFO", "replication")))  # type: ignore[no-untyped-call]
+        then = wait_for(replicas.expected) if replicas.expected else ()
+        try:
+            try:
+                reply = self._exchange(("EVALSHA", script.sha, *rest), then=then)
+            except redis.exceptions.NoScriptError:
+                reply = self._exchange(("EVAL", script.text, *rest), then=then)
+        except ResponseError as error:
+            self._leave_a_master_without_replicas(error)
+            raise _refused(error) from error
+        if then and not replicas.enough(self._connection, self._reached):
+            # Perhaps another server is the master by now: the next connection asks.
+            self._connection.disconnect()
+            why = unconfirmed(self._reached, replicas.expected)
+            raise QueueUnavailable(f"Redis has it, but {why}. {_REPEAT_UNCONFIRMED}", enqueued=None)
+        return reply
+
+    def _confirmed(self, read: Callable[..., Any], waits: Mapping[str, float]) -> Any:
+        """The answer to a script, once that to its WAIT has come too."""
+        refused: ResponseError | None = None
+        reply: Any = None
+        try:
+            reply = read(**waits)
+        except ResponseError as error:
+            refused = error
+        if self._connection.socket_timeout is not None:
+            waits = {"timeout": self._connection.socket_timeout + CONFIRM_SECONDS}
+        self._reached = read(**waits)
+        if refused is not None:
+            raise refused
+        return reply
+
+    def _leave_a_master_without_replicas(self, error: ResponseError) -> None:
+        """Its replicas may follow another one: the next connection asks the sentinels, where there are any."""
+        if str(error).startswith("NOREPLICAS"):
+            self._connection.disconnect()
+
+    def _exchange(self, command: Sequence[str | bytes], extra_seconds: float = 0.0, *, then: Sequence[str] = ()) -> Any:
+        """Sends ``then`` in the same packet. Raises redis-py's ResponseError as it is."""
+        connection = self._connection
+        try:
+            commands = [command, then] if then else [command]
+            connection.send_packed_command(connection.pack_commands(commands))
+        except (RedisError, OSError) as error:
+            connection.disconnect()
+            # A command that did not go out whole is none to Redis.
+            raise _unreachable(error) from error
+        waits: dict[str, float] = {}
+        if extra_seconds and connection.socket_timeout is not None:
+            waits["timeout"] = connection.socket_timeout + extra_seconds
+        try:
+            if not then:
+                return connection.read_response(**waits)
+            return self._confirmed(connection.read_response, waits)
+        except ResponseError:
+            raise
+        except (Disconnected, TooSlow, OSError) as error:
+            connection.disconnect()
+            if _is_redis_s_answer(error):
+                raise _refused(error) from error
+            raise QueueUnavailable(f"Redis did not answer ({error}). {_REPEAT} {_CHECK}", enqueued=None) from error
+        except BaseException:
+            connection.disconnect()
+            raise
+
+
+def _is_redis_s_answer(error: Exception) -> bool:
+    """Whether redis-py made an error of the connection from an answer (LOADING, NOAUTH; under Sentinel READONLY)."""
+    return getattr(error, "status_code", None) is not None or isinstance(error.__context__, ReadOnlyError)
+
+
+def _unreachable(error: Exception) -> QueueUnavailable:
+    why = str(error).rstrip(".")
+    return QueueUnavailable(f"Redis cannot be reached ({why}). Nothing was enqueued. {_CHECK}", enqueued=False)
+
+
+def all_in_use(error: MaxConnectionsError) -> QueueUnavailable:
+    """The error of a call that got none of this process's connections."""
+    return QueueUnavailable(
+        f"Redis was not asked, and nothing was done: {error}. Have fewer threads send at the same time, or give one "
+        "send_many what many sends have; if Redis is slow to answer, see why.",
+        enqueued=False,
+    )
+
+
+def _refused(error: Exception) -> QueueUnavailable:
+    return QueueUnavailable(f"Redis refused: {error}. Nothing was enqueued.", enqueued=False)

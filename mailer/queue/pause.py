@@ -1,0 +1,102 @@
+"""A person's pause of the account, or of one lane: written where every worker's next take obeys it.
+
+It lies in the account's hash: ``paused`` (the reason), ``paused_at``, ``paused_until`` (epoch microseconds) and
+``paused_by``, each with ``:<lane>`` behind it where one lane is paused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import redis
+
+from mailer.errors import InvalidRequest
+from mailer.queue.keys import Keys
+from mailer.queue.queue import ring, translated
+
+FIELDS = ("paused", "paused_at", "paused_until", "paused_by")
+STOP = ("stopped", "stopped_at", "probe", "probe_at", "probe_wait")
+"""What is known of SES's own stop."""
+LEARNED_OF_OTHERS = ("others", "others_at", "doubted", "over_quota")
+"""What fills the quota and is not ours."""
+
+
+def pause(
+    client: redis.Redis,
+    keys: Keys,
+    *,
+    reason: str,
+    lane: str | None = None,
+    until: datetime | timedelta | None = None,
+    by: str = "",
+) -> datetime | None:
+    """Stop handing out messages, of one lane or of all, until ``until`` (None: until `resume`); returns that moment.
+
+    A pause in force is replaced. The next take of every worker on every host obeys it, also after restarts of any of
+    them. It ends by itself, on Redis's clock, at ``until``: an aware datetime, or a timedelta from now. ``by`` is who
+    asked for it. Raises InvalidRequest and QueueUnavailable.
+    """
+    if not reason.strip():
+        raise InvalidRequest("reason: is empty. Say why: `mailer status` shows it to whoever wonders")
+    with translated("read"):
+        now_us = _now_us(client)
+    until_us = _until_us(until, now_us)
+    values = {"paused": reason, "paused_at": str(now_us), "paused_by": by}
+    if until_us is not None:
+        values["paused_until"] = str(until_us)
+    with translated("write", "paused"), client.pipeline(transaction=True) as pipe:
+        pipe.hdel(keys.account, *fields_of(lane))
+        pipe.hset(keys.account, mapping={field_of(name, lane): value for name, value in values.items()})
+        pipe.execute()
+    return None if until_us is None else datetime.fromtimestamp(until_us / 1e6, UTC)
+
+
+def resume(client: redis.Redis, keys: Keys, lanes: Sequence[str], *, lane: str | None = None) -> bool:
+    """End the pause of ``lane``, or of the account, which has ``lanes``, and wake workers; whether there was one.
+
+    The account's resume also ends a stop by SES, and forgets what others have used of the quota: SES will say so again
+    where it is true. A lane that was paused by itself stays so.
+    Raises QueueUnavailable.
+    """
+    ended = [*fields_of(lane), *((*STOP, *LEARNED_OF_OTHERS) if lane is None else ())]
+    with translated("write", "resumed"):
+        changed = client.hdel(keys.account, *ended)
+        ring(client, [keys.doorbell(each) for each in lanes if lane in (None, each)])
+    return bool(changed)
+
+
+def field_of(name: str, lane: str | None) -> str:
+    """The field of the account's hash: of the account's own pause, or of a lane's."""
+    return name if lane is None else f"{name}:{lane}"
+
+
+def fields_of(lane: str | None) -> list[str]:
+    return [field_of(name, lane) for name in FIELDS]
+
+
+def end_us(client: redis.Redis, until: datetime | timedelta | None) -> int | None:
+    """When that is, epoch microseconds on Redis's clock. Raises InvalidRequest and QueueUnavailable."""
+    if until is None:
+        return None
+    with translated("read"):
+        return _until_us(until, _now_us(client))
+
+
+def _now_us(client: redis.Redis) -> int:
+    seconds, micros = client.time()
+    return int(seconds) * 1_000_000 + int(micros)
+
+
+def _until_us(until: datetime | timedelta | None, now_us: int) -> int | None:
+    if until is None:
+        return None
+    if isinstance(until, timedelta):
+        until_us = now_us + until // timedelta(microseconds=1)
+    elif until.tzinfo is None:
+        raise InvalidRequest("until: has no time zone. Pass an aware datetime")
+    else:
+        until_us = round(until.timestamp() * 1e6)
+    if until_us <= now_us:
+        raise InvalidRequest("until: has passed. Pass a time to come")
+    return until_us

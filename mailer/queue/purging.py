@@ -1,0 +1,41 @@
+"""Dropping all that waits in a lane, as ``celery purge`` and Flower ask for it."""
+
+from __future__ import annotations
+
+import redis
+
+from mailer.queue.enveloped import Enveloped, digest_of
+from mailer.queue.keys import Keys
+from mailer.queue.script import script
+from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
+
+_AT_ONCE = 250
+
+
+def purge(client: redis.Redis, keys: Keys, lane: str, most: int | None = None) -> int:
+    """Let go of ``most`` messages from the head of ``lane``, or as many as wait there; how many that were.
+
+    Raises redis-py's errors.
+
+    Each is recorded as dropped, and its idempotency key is free again. What a worker takes meanwhile is sent.
+    """
+    whole, dropped = keys.lane(lane), 0
+    # Suspects wait beside the lane, and what stock Celery sent with a lower priority.
+    for place in (keys.suspects(lane), whole, *(f"{whole}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)):
+        waiting = client.llen(place)
+        dropped += _purge(client, keys, lane, place, waiting if most is None else min(waiting, most - dropped))
+    return dropped
+
+
+def _purge(client: redis.Redis, keys: Keys, lane: str, place: str, most: int) -> int:
+    names, dropped = [keys.doorbell(lane), keys.content, keys.references, keys.records, place], 0
+    while dropped < most:
+        waiting: list[bytes] = script("head").run(client, [place], [min(_AT_ONCE, most - dropped)])
+        if not waiting:
+            break
+        arguments: list[str] = ["lane", "drop"]
+        for envelope in waiting:
+            arguments += (digest_of(envelope), Enveloped(envelope).note(lane))
+        pulled, _ = script("pull").run(client, names, arguments)
+        dropped += int(pulled)
+    return dropped

@@ -1,0 +1,190 @@
+"""The account's queue in Redis, from the producers' and the operators' side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import redis
+
+from mailer.errors import NotOnDisk, QueueUnavailable
+from mailer.queue.keys import Keys
+from mailer.queue.line import Line, all_in_use
+from mailer.queue.replicas import Replicas
+from mailer.queue.script import script
+
+IDEMPOTENCY_MILLISECONDS = 24 * 60 * 60 * 1000
+DISK_SECONDS = 5.0
+"""How long a durable send waits for Redis's disk. With ``appendfsync everysec`` it takes up to two seconds."""
+_KNOWN_CONTENTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message on its way into the queue.
+
+    ``envelope`` is the whole kombu message as JSON, as stock Celery would push it. ``due_us`` is when it may join its
+    lane, epoch microseconds, 0 for now. ``idempotency`` is the hex digest of its key, empty for none.
+    """
+
+    id: str
+    envelope: bytes = field(repr=False)
+    due_us: int = 0
+    idempotency: str = ""
+
+
+class Queue:
+    """One account's lanes. Thread-safe; a call is one round trip unless it says otherwise.
+
+    All raise QueueUnavailable.
+    """
+
+    def __init__(self, client: redis.Redis, keys: Keys, replicas: int = 0) -> None:
+        self.client = client
+        self.keys = keys
+        self._replicas = Replicas(client.connection_pool, replicas)
+        # Replaced whole, never changed: threads, forks and signals meet no half of a change. What one of them loses of
+        # another's costs an upload.
+        self._known: tuple[str, ...] = ()
+
+    def line(self) -> Line:
+        """A connection for `put` and `until_durable`, as a context manager."""
+        return Line(self.client, self._replicas)
+
+    def put(
+        self, lane: str, entries: Sequence[Entry], *, content: tuple[str, bytes] | None = None, line: Line | None = None
+    ) -> list[str]:
+        """Enqueue ``entries`` on ``lane``, all or none.
+
+        ``content`` is the hash and the bytes that the entries refer to: stored once, counted, and deleted with the
+        last message that refers to it. ``line`` is the connection to use. Returns the id in force of each entry: its
+        own, or the earlier message's where its idempotency key was seen within 24 hours (then nothing was enqueued
+        for it). Two round trips where Redis forgot the content.
+        """
+        if line is None:
+            with self.line() as line:
+                return self.put(lane, entries, content=content, line=line)
+        digest, stored = content or ("", b"")
+        messages: list[str | bytes] = []
+        for entry in entries:
+            key = self.keys.idempotency(entry.idempotency) if entry.idempotency else ""
+            messages += (str(entry.due_us) if entry.due_us else "0", entry.id, key, entry.envelope)
+
+        known = digest in self._known
+        reply = line.run(script("put"), *put_arguments(self.keys, lane, messages, digest, b"" if known else stored))
+        if reply in (b"MISSING", "MISSING"):
+            reply = line.run(script("put"), *put_arguments(self.keys, lane, messages, digest, stored))
+        if digest:
+            self._remember(digest)
+
+        ids = [entry.id for entry in entries]
+        for position, earlier in zip(reply[::2], reply[1::2], strict=True):
+            ids[int(position) - 1] = earlier.decode() if isinstance(earlier, bytes) else str(earlier)
+        return ids
+
+    def check_durable(self, line: Line) -> None:
+        """Raises QueueUnavailable if `until_durable` could not tell anything."""
+        try:
+            line.ask("WAITAOF", "1", "0", "1")
+            line.ask("INFO", "replication")
+        except QueueUnavailable as error:
+            if isinstance(error.__cause__, redis.exceptions.ResponseError):
+                raise QueueUnavailable(
+                    f"durable: Redis cannot confirm what is on its disk and its replicas ({error.__cause__}). Nothing "
+                    "was enqueued. Set appendonly yes there (and appendfsync everysec or always), allow this user "
+                    "+info, or send without durable"
+                ) from error
+            raise
+
+    def until_durable(self, line: Line, ids: Sequence[str], seconds: float = DISK_SECONDS) -> None:
+        """Wait until all that was put on ``line`` is on Redis's disk, and in the memory of each of its replicas: of as
+        many as the settings ask for, and of all that follow it now. Four round trips.
+
+        Raises NotOnDisk with ``ids`` if that takes longer, or nobody can say.
+        """
+        accepted = f"{len(ids)} {'message is' if len(ids) == 1 else 'messages are'} accepted and will be sent"
+        milliseconds = str(int(seconds * 1000))
+        try:
+            # Redis waits for this connection's own writes only: a duplicate's message was another's.
+            line.ask("SET", self.keys.durable, "1", "PX", "1")
+            replicas = max(self._replicas.least, line.replicas())
+            on_disk, _ = line.ask("WAITAOF", "1", "0", milliseconds, extra_seconds=seconds)
+            reached = line.ask("WAIT", str(replicas), milliseconds, extra_seconds=seconds) if replicas else 0
+            # A replica that had left to become the master was not counted.
+            is_master = line.is_to_master()
+        except QueueUnavailable as error:
+            raise NotOnDisk(
+                f"{accepted}, but Redis did not say whether on its disk and its replicas: {error.__cause__}", ids
+            ) from error
+        missing = []
+        if not on_disk:
+            missing.append(
+                "not known to be on Redis's disk (with appendfsync no it may never be; else its disk is slow)"
+            )
+        if reached < replicas:
+            missing.append(f"known to {reached} of {replicas} replicas only (one is away or slow)")
+        if not is_master:
+            missing.append("not known to be on the master (the sentinels are replacing that server)")
+        if missing:
+            raise NotOnDisk(f"{accepted}, but after {seconds:g} s {' and '.join(missing)}", ids)
+
+    def content(self, digest: str) -> bytes | None:
+        """The shared content with that hash, if a queued message still refers to it."""
+        with translated("read"):
+            found: bytes | None = self.client.hget(self.keys.content, digest)  # type: ignore[assignment]
+        return found
+
+    def contents(self, digests: Sequence[str]) -> dict[str, bytes | None]:
+        """The shared contents with those hashes, None for one that no queued message refers to."""
+        if not digests:
+            return {}
+        with translated("read"):
+            found: list[bytes | None] = self.client.hmget(self.keys.content, digests)  # type: ignore[assignment]
+        return dict(zip(digests, found, strict=True))
+
+    def now(self) -> datetime:
+        """Redis's clock, by which messages come due and expire: this host's may be off."""
+        with translated("read"):
+            seconds, microseconds = self.client.time()
+        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
+
+    def _remember(self, digest: str) -> None:
+        known = self._known
+        if known[:1] != (digest,):
+            self._known = (digest, *(each for each in known if each != digest))[:_KNOWN_CONTENTS]
+
+
+def put_arguments(
+    keys: Keys, lane: str, messages: Sequence[str | bytes], digest: str = "", content: bytes = b""
+) -> tuple[list[str], list[str | bytes]]:
+    """KEYS and ARGV of ``put.lua``. ``messages`` are due, id, idempotency key and envelope, of one after another."""
+    places = (keys.lane(lane), keys.schedule, keys.schedule_number, keys.content, keys.references)
+    return [keys.doorbell(lane)], [lane, digest, content, str(IDEMPOTENCY_MILLISECONDS), *places, *messages]
+
+
+def ring(client: redis.Redis, doorbells: Sequence[str | bytes]) -> None:
+    """Wake an idle worker at each of these keys, for instance after a resume. Raises redis-py's errors."""
+    script("ring").run(client, doorbells, ())
+
+
+@contextmanager
+def translated(verb: str, done: str = "enqueued") -> Iterator[None]:
+    """Turn redis-py's errors into QueueUnavailable, saying what is known of the outcome.
+
+    ``verb`` is ``read`` or ``write``, ``done`` what a refused write has not done.
+    """
+    try:
+        yield
+    except redis.exceptions.MaxConnectionsError as error:
+        raise all_in_use(error) from error
+    except (redis.exceptions.TimeoutError, redis.exceptions.ConnectionError) as error:
+        doubtful = verb == "write"
+        doubt = "Whether the write was carried out is not known." if doubtful else "Nothing was changed."
+        raise QueueUnavailable(
+            f"Redis did not answer ({error}). {doubt} Check MAILER_REDIS_URL and the server.",
+            enqueued=None if doubtful else False,
+        ) from error
+    except redis.exceptions.RedisError as error:
+        raise QueueUnavailable(f"Redis refused: {error}. Nothing was {done}.") from error

@@ -1,0 +1,108 @@
+"""Lua scripts as they lie in ``lua/``, with their parts in place, run by their digest.
+
+A line ``part 'name'`` in a script stands for the text of ``parts/name.lua``: Redis has no ``require``. The line
+numbers in an error of Redis's are those of the whole text, which ``python -m mailer.queue.script take`` prints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import redis
+
+CONFIRM_SECONDS = 1.0
+"""How long replicas may take to confirm what a script wrote. They are asked to at once, so most take a round trip."""
+
+_PART = re.compile(r"^part '(\w+)'$", re.MULTILINE)
+_stand_ins: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One Lua script: its text, and the digest that EVALSHA takes. Its contract heads the file."""
+
+    text: str
+    sha: str
+
+    def run(
+        self, client: redis.Redis, keys: Sequence[str | bytes], arguments: Sequence[Any], *, replicas: int = 0
+    ) -> Any:
+        """One round trip; two where the server does not have the script yet. Raises redis-py's errors.
+
+        With ``replicas`` it returns when so many have what the script wrote, and raises ConnectionError where they do
+        not come to have it in time: the script has run all the same.
+        """
+        if replicas:
+            return self._run_confirmed(client, keys, arguments, replicas)
+        try:
+            return client.evalsha(self.sha, len(keys), *keys, *arguments)
+        except redis.exceptions.NoScriptError:
+            return client.eval(self.text, len(keys), *keys, *arguments)
+
+    def _run_confirmed(
+        self, client: redis.Redis, keys: Sequence[str | bytes], arguments: Sequence[Any], replicas: int
+    ) -> Any:
+        with client.pipeline(transaction=False) as pipe:
+            for how in (("EVALSHA", self.sha), ("EVAL", self.text)):
+                pipe.execute_command(*how, len(keys), *keys, *arguments)  # type: ignore[no-untyped-call]
+                pipe.execute_command(*wait_for(replicas))  # type: ignore[no-untyped-call]
+                reply, reached = pipe.execute(raise_on_error=False)
+                if not isinstance(reply, redis.exceptions.NoScriptError):
+                    break
+        for each in (reply, reached):
+            if isinstance(each, Exception):
+                raise each
+        if reached < replicas:
+            raise redis.exceptions.ConnectionError(unconfirmed(reached, replicas))
+        return reply
+
+
+def wait_for(replicas: int) -> tuple[str, ...]:
+    """The command after a script that is answered when so many replicas have what it wrote, with how many do."""
+    return ("WAIT", str(replicas), str(int(CONFIRM_SECONDS * 1000)))
+
+
+def unconfirmed(reached: int, replicas: int) -> str:
+    """What one says of a script that too few replicas know of."""
+    return (
+        f"{reached} of {replicas} replicas confirmed within {CONFIRM_SECONDS:g} s (MAILER_REDIS_REPLICAS). One is away "
+        "or slow, or another server is the master now"
+    )
+
+
+@cache
+def script(name: str) -> Script:
+    """The script in ``lua/<name>.lua``."""
+    text = _PART.sub(lambda found: _stand_ins.get(found[1]) or _read(f"parts/{found[1]}"), _read(name))
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+@contextmanager
+def stand_in(part: str, text: str) -> Iterator[None]:
+    """While the block runs, this process's scripts have ``text`` in place of that part.
+
+    A switch for tests: with a clock of their own, no minute turns but those that they want to.
+    """
+    _stand_ins[part] = text
+    script.cache_clear()
+    try:
+        yield
+    finally:
+        del _stand_ins[part]
+        script.cache_clear()
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(f"lua/{name}.lua").read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(script(sys.argv[1]).text)

@@ -1,0 +1,178 @@
+"""Sentinels: who they are, and which server they name as the master."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel
+
+logger = logging.getLogger(__name__)
+
+PORT = 26379
+_ASK_SECONDS = 1.0
+"""How long one sentinel may take to answer: it has nothing else to do."""
+_WATCH_SECONDS = 0.5
+_REST_SECONDS = 10.0
+"""For how long a sentinel that did not answer is left out, as long as another one answers."""
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a ``sentinel://`` URL says, however many sentinels it names: where they are, and how to log in at the
+    master and in which database. The login is the first that is given, the database the last."""
+
+    sentinels: tuple[Address, ...]
+    username: str | None
+    password: str | None
+    database: int
+
+    @classmethod
+    def of(cls, url: str) -> Place:
+        parts = [urlsplit(part) for part in url.split(";")]
+        login = next((part for part in parts if part.password), None)
+        last = next((part for part in reversed(parts) if part.path.strip("/")), None)
+        return cls(
+            sentinels=tuple((part.hostname or "localhost", part.port or PORT) for part in parts),
+            username=unquote(login.username) if login and login.username else None,
+            password=unquote(login.password or "") if login else None,
+            database=int(last.path.strip("/")) if last else 0,
+        )
+
+    @property
+    def url(self) -> str:
+        """One URL, of the first sentinel, with the login and the database."""
+        host, port = self.sentinels[0]
+        login = "" if self.password is None else f"{quote(self.username or '', '')}:{quote(self.password, '')}@"
+        return f"sentinel://{login}{f'[{host}]' if ':' in host else host}:{port}/{self.database}"
+
+
+class Sentinels(Sentinel):
+    """Asks every sentinel and believes the newest: redis-py believes the first, which may not have heard yet.
+
+    While they replace a master it is named by nobody: what it still takes would be lost. ``majority``: it is named only
+    where most of them answer, so that nobody stays with a master which the others outvoted.
+    """
+
+    def __init__(
+        self, sentinels: tuple[Address, ...], timeout: float | None, *, majority: bool = False, **options: Any
+    ) -> None:
+        seconds = min(timeout or _ASK_SECONDS, _ASK_SECONDS)
+        asking = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": Retry(NoBackoff(), 0)}
+        super().__init__(list(sentinels), sentinel_kwargs=asking, **options)  # type: ignore[no-untyped-call]
+        self._least = len(sentinels) // 2 + 1 if majority else 1
+        self._rested: dict[int, float] = {}
+
+    def discover_master(self, service_name: str) -> Address:
+        """Where the master is. Raises redis-py's MasterNotFoundError."""
+        now = time.monotonic()
+        awake = [each for each in self.sentinels if self._rested.get(id(each), 0.0) <= now]
+        errors: list[str] = []
+        views = self._views(awake, service_name, errors)
+        if len(views) < self._least:
+            views += self._views([each for each in self.sentinels if each not in awake], service_name, errors)
+        if views:
+            newest = max(views, key=lambda view: view.epoch)
+            same = [view.trouble for view in views if view.address == newest.address and view.trouble]
+            if len(views) >= self._least and not same:
+                return newest.address
+            errors += same or [f"{len(views)} of {len(self.sentinels)} sentinels are too few"]
+        raise MasterNotFoundError(f"no master {service_name} to write to: {'; '.join(errors)}")
+
+    def _views(self, sentinels: list[redis.Redis], name: str, errors: list[str]) -> list[_View]:
+        views: list[_View] = []
+        for sentinel in sentinels:
+            try:
+                views.append(_ask(sentinel, name))
+            except redis.exceptions.ResponseError as error:
+                errors.append(f"{_where(sentinel)} answers: {error}")
+            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
+                errors.append(f"{_where(sentinel)} does not answer: {error}")
+                self._rested[id(sentinel)] = time.monotonic() + _REST_SECONDS
+        return views
+
+
+class _View(NamedTuple):
+    """What one sentinel says: the epoch of what it knows, where the master is, and why nobody should go there."""
+
+    epoch: int
+    address: Address
+    trouble: str
+
+
+class Watch:
+    """Looks now and then, in a thread of its own. It calls ``moved`` once if the sentinels name another master than the
+    server that ``connected`` says: one that was replaced as planned takes commands for ten seconds more. While it is
+    the same it calls ``looked``."""
+
+    def __init__(
+        self,
+        sentinels: Sentinels,
+        name: str,
+        connected: Callable[[], Address | None],
+        moved: Callable[[], None],
+        looked: Callable[[], None],
+    ) -> None:
+        self._sentinels = sentinels
+        self._name = name
+        self._connected = connected
+        self._moved = moved
+        self._looked = looked
+        self._stopped = threading.Event()
+        threading.Thread(target=self._run, name="sentinels", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_WATCH_SECONDS):
+            # Who is connected finds out by itself whether the master is well.
+            with suppress(redis.exceptions.RedisError, OSError):
+                master = self._sentinels.discover_master(self._name)
+                connected = self._connected()
+                if connected == master:
+                    self._looked()
+                elif connected is not None and not self._stopped.is_set():
+                    logger.warning("The sentinels name %s:%s as the master now, no longer %s:%s", *master, *connected)
+                    self._moved()
+                    return
+
+
+def _ask(sentinel: redis.Redis, name: str) -> _View:
+    with sentinel.pipeline(transaction=False) as pipe:
+        # During a failover the first names the new master earlier than the second.
+        pipe.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)  # type: ignore[no-untyped-call]
+        pipe.execute_command("SENTINEL", "MASTER", name)  # type: ignore[no-untyped-call]
+        named, state = pipe.execute()
+    host, port = map(_text, named)
+    pairs = state.items() if isinstance(state, dict) else zip(state[::2], state[1::2], strict=True)
+    known = {_text(field): _text(value) for field, value in pairs}
+    flags = known["flags"].split(",")
+    trouble = ""
+    # The flags are of the server that the second answer names.
+    if (host, port) == (known["ip"], known["port"]):
+        if "failover_in_progress" in flags:
+            trouble = f"{_where(sentinel)} is replacing it"
+        elif "s_down" in flags or "o_down" in flags:
+            trouble = f"{_where(sentinel)} says that it is down"
+    return _View(int(known["config-epoch"]), (host, int(port)), trouble)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _where(sentinel: redis.Redis) -> str:
+    kwargs = sentinel.connection_pool.connection_kwargs
+    return f"{kwargs['host']}:{kwargs['port']}"

@@ -1,0 +1,433 @@
+"""The places where messages lie outside of their lanes: the shelves ``dead`` and ``held``, and the schedule.
+
+One set of words for the three: iterate, get, requeue, drop, export. Everything is done in constant memory, in batches
+that Redis carries out in a few milliseconds. A message leaves its place and joins its lane in one step of Redis, by
+what is stored of it: whatever happens in between, and whoever else takes it meanwhile, it is in exactly one place.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import IO, Any, Literal
+
+import redis
+
+from mailer import payload
+from mailer.bounds import ENVELOPE_BYTES
+from mailer.errors import InvalidMessage, InvalidRequest, NotFound, QueueUnavailable
+from mailer.masking import mask_addresses
+from mailer.queue.addressee import Addressee
+from mailer.queue.enveloped import numbered
+from mailer.queue.keys import Keys
+from mailer.queue.number import number_or
+from mailer.queue.queue import Queue, translated
+from mailer.queue.scan import scan
+from mailer.queue.script import script
+from mailer.queue.shelved import LAST_US, Shelved, moment
+
+ShelfName = Literal["dead", "held", "scheduled"]
+
+BATCH_MESSAGES = 250
+BATCH_BYTES = 1_000_000
+
+_MOST_WHOLE = ENVELOPE_BYTES + 131_072
+"""Bytes of a stored message beyond which only its beginning is read, unless it is exported."""
+_LANES_FROM = 7  # the number of the first lane's key in pull.lua
+_Pull = tuple[Shelved, str, "int | str", bytes]
+"""A message, the note for its record, and to requeue it the number of its lane's key and its new envelope."""
+
+_addressee = lru_cache(Addressee)
+
+_BEGINNING, _END = -math.inf, math.inf
+_BEHIND_ALL = b"\xff" * 8
+_LONGEST_RUN_US = 600_000_000
+"""Longer than requeuing a million messages takes."""
+_NAMES_AT_ONCE = 100
+
+Progress = Callable[[int], None]
+"""Called with the number of messages that are done, after each batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which messages of a shelf: all that fit everything given. ``Filter()`` is all of them.
+
+    ``after`` (inclusive) and ``before`` (exclusive) are aware datetimes: when it was set aside, or when it is due.
+    ``code`` is the reason's code; ``text`` occurs somewhere in the reason, in small or capital letters; neither is of
+    use in the schedule, where no message has a reason. ``to`` is the recipient's address, or ``@example.com`` for a
+    domain, however they are written.
+    """
+
+    lane: str | None = None
+    code: str | None = None
+    text: str | None = None
+    to: str | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def __repr__(self) -> str:
+        given = {name: getattr(self, name) for name in ("lane", "code", "text", "to", "after", "before")}
+        shown = {name: mask_addresses(str(each)) for name, each in given.items() if each is not None}
+        return f"Filter({', '.join(f'{name}={each!r}' for name, each in shown.items())})"
+
+    def __post_init__(self) -> None:
+        for name in ("after", "before"):
+            value = getattr(self, name)
+            if value is not None and value.tzinfo is None:
+                raise InvalidRequest(f"{name}: has no time zone. Pass an aware datetime")
+        if self.to is not None and "@" not in self.to:
+            raise InvalidRequest("to: is no address. Pass user@example.com, or @example.com for a whole domain")
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether messages have to be read to know which fit."""
+        return any(each is not None for each in (self.lane, self.code, self.text, self.to))
+
+    def fits(self, message: Shelved) -> bool:
+        if self.lane is not None and message.lane != self.lane:
+            return False
+        if self.code is not None and message.code.lower() != self.code.lower():
+            return False
+        if self.text is not None and self.text.lower() not in f"{message.code}: {message.detail}".lower():
+            return False
+        return self.to is None or _addressee(self.to).has(message)
+
+
+@dataclass(slots=True)
+class Requeued:
+    """What a requeue did: ``moved`` messages are in their lanes. ``refused`` ones stay where they are, counted by why.
+    ``missing`` are the names under which nothing lies (any more)."""
+
+    moved: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Dropped:
+    """What a drop did: ``dropped`` messages are gone. ``missing`` are the names under which nothing lies (any more)."""
+
+    dropped: int = 0
+    missing: list[str] = field(default_factory=list)
+
+
+Which = Filter | str | Sequence[str]
+"""A filter, a name, or several names."""
+
+
+class Shelf:
+    """One of the three places of one account. Thread-safe.
+
+    Every method raises QueueUnavailable if Redis fails; in the middle of a requeue or a drop what is done stays done,
+    and doing it again does the rest.
+    """
+
+    def __init__(self, queue: Queue, name: ShelfName, lanes: Sequence[str]) -> None:
+        self.name = name
+        self._queue = queue
+        self._client: redis.Redis = queue.client
+        self._keys: Keys = queue.keys
+        self._lanes = tuple(lanes)
+
+    # -- looking
+
+    def __len__(self) -> int:
+        """How many messages lie there."""
+        with translated("read"):
+            return int(self._client.zcard(self._index))
+
+    def __iter__(self) -> Iterator[Shelved]:
+        return self.messages()
+
+    def messages(self, which: Filter | None = None, *, latest_first: bool = False) -> Iterator[Shelved]:
+        """The messages that fit, by when they were set aside (or are due), in constant memory.
+
+        What is added or taken away meanwhile may be among them or not; nothing that stays is missed, or comes twice.
+        """
+        for batch in self._batches(which or Filter(), latest_first=latest_first):
+            yield from batch
+
+    def count(self, which: Filter | None = None) -> int:
+        """How many fit. Reads them all where the filter asks for more than times."""
+        which = self._checked(which or Filter())
+        if which.looks_inside:
+            return sum(len(batch) for batch in self._batches(which))
+        low = "-inf" if which.after is None else _us(which.after)
+        high = "+inf" if which.before is None else f"({_us(which.before)}"
+        with translated("read"):
+            return int(self._client.zcount(self._index, low, high))
+
+    def get(self, name: str) -> Shelved:
+        """The message of that name; the first due if it is in the schedule more than once. Raises NotFound."""
+        for found in self._named([name])[name]:
+            return found
+        raise NotFound(f"{name}: no such message is {self.name}")
+
+    def content(self, digest: str) -> bytes | None:
+        """The shared content that messages refer to by that hash."""
+        return self._queue.content(digest)
+
+    # -- acting
+
+    def requeue(
+        self,
+        which: Which,
+        *,
+        lane: str | None = None,
+        first: bool = False,
+        expires_at: datetime | None = None,
+        progress: Progress | None = None,
+    ) -> Requeued:
+        """Have messages tried anew, with no attempts spent; a scheduled one at once.
+
+        Each goes to the tail of its lane, behind what waits there, with ``first`` to its head; ``lane`` names another
+        lane. The reason goes along in the envelope, so that one set aside again shows all of its reasons. A message
+        that has expired is refused, as no worker would send it, unless it is given a new ``expires_at``; so is one
+        that cannot be read, and one whose lane no worker serves.
+
+        What comes to lie there while this runs is left alone: a message that fails again is not tried again.
+        """
+        if lane is not None and lane not in self._lanes:
+            raise InvalidRequest(f"lane: {lane!r} is not one. Use one of {', '.join(self._lanes)}")
+        if expires_at is not None and (expires_at.tzinfo is None or expires_at <= datetime.now(UTC)):
+            raise InvalidRequest("expires_at: has passed or has no time zone. Pass an aware datetime that is to come")
+        done = Requeued()
+        # To the head the last comes first, so that the oldest is the next to be taken.
+        for batch in self._chosen(which, done.missing, latest_first=first):
+            done.moved += self._requeue(batch, done, lane, expires_at, first=first)
+            if progress:
+                progress(done.moved)
+        return done
+
+    def drop(self, which: Which, *, progress: Progress | None = None) -> Dropped:
+        """Let go of messages for good. What counts against the quota goes on to.
+
+        Their idempotency keys are free again, so that a correction is sent; but not of held mail, and of what was lost
+        with a worker: that may have been sent.
+        """
+        return self._let_go("drop", which, progress)
+
+    def sent(self, which: Which, *, progress: Progress | None = None) -> Dropped:
+        """A person's verdict on held messages: they were delivered. They are let go of; their quota stays spent."""
+        if self.name != "held":
+            raise InvalidRequest(f"{self.name}: whether these were sent is known. Only of held messages it is not")
+        return self._let_go("sent", which, progress)
+
+    def export(self, file: IO[str], which: Which | None = None, *, progress: Progress | None = None) -> int:
+        """Write messages as lines of JSON, with everything there is of them; returns how many.
+
+        ``{"shelf", "name", "lane", "at", "code", "detail", "envelope"}``: ``at`` is ISO 8601, ``envelope`` the kombu
+        message as text (or under ``envelope_base64`` where it is not UTF-8). What several share stands in a line
+        before the first that refers to it: ``{"content": hash, "base64": bytes}``. It holds addresses and bodies.
+        """
+        written, contents, missing = 0, set[str](), list[str]()
+        for batch in self._chosen(which or Filter(), missing):
+            for message in batch:
+                digest = message.headers.get(payload.CONTENT_HEADER)
+                if isinstance(digest, str) and digest not in contents:
+                    contents.add(digest)
+                    stored = self.content(digest)
+                    if stored is not None:
+                        shared = {"content": digest, "base64": base64.b64encode(stored).decode()}
+                        file.write(json.dumps(shared) + "\n")
+                file.write(json.dumps(_exported(self._all_of(message)), ensure_ascii=False) + "\n")
+            written += len(batch)
+            if progress:
+                progress(written)
+        if missing:
+            raise NotFound(f"{', '.join(missing)}: no such message is {self.name}; {written} were written")
+        return written
+
+    # -- the parts
+
+    @property
+    def _stored(self) -> str:
+        return self._keys.schedule if self.name == "scheduled" else self._keys.aside(self.name)
+
+    @property
+    def _index(self) -> str:
+        return self._keys.schedule if self.name == "scheduled" else self._keys.aside_index(self.name)
+
+    def _checked(self, which: Filter) -> Filter:
+        if self.name == "scheduled" and (which.code is not None or which.text is not None):
+            raise InvalidRequest("code, text: a scheduled message has no reason to look for. Use lane, to or times")
+        return which
+
+    def _batches(self, which: Filter, *, latest_first: bool = False) -> Iterator[list[Shelved]]:
+        self._checked(which)
+        low = _BEGINNING if which.after is None else _us(which.after)
+        high = _END if which.before is None else _us(which.before)
+        keys = [self._index] if self.name == "scheduled" else [self._index, self._stored]
+        last: tuple[Any, bytes] = (high, b"" if high < _END else _BEHIND_ALL) if latest_first else (low, b"")
+        begins = True
+        while True:
+            arguments = [BATCH_MESSAGES, BATCH_BYTES, int(latest_first), *last, int(begins), _MOST_WHOLE]
+            with translated("read"):
+                found = script("page").run(self._client, keys, arguments)
+            page = list(zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True))
+            within = [each for each in page if low <= float(each[0]) < high or high == _END]
+            messages = [self._message(*each) for each in within]
+            fitting = [message for message in messages if which.fits(message)]
+            if fitting:
+                yield fitting
+            if len(within) < len(page) or not page:
+                return
+            last, begins = page[-1][:2], False
+
+    def _message(self, score: bytes, member: bytes, stored: bytes, whole: bytes = b"") -> Shelved:
+        if self.name == "scheduled":
+            return Shelved.in_schedule(score, member)
+        return Shelved.on_shelf(self.name, member, score, stored, whole.decode())
+
+    def _all_of(self, message: Shelved) -> Shelved:
+        """The message with all of its bytes, which are read one message at a time."""
+        return next(iter(self._named([message.name])[message.name]), message) if message.whole else message
+
+    def _chosen(self, which: Which, missing: list[str], *, latest_first: bool = False) -> Iterator[list[Shelved]]:
+        """What is chosen, in batches, of what lies there now; names under which nothing lies go to ``missing``."""
+        if isinstance(which, Filter):
+            yield from self._present(which, latest_first=latest_first)
+            return
+        names = list(dict.fromkeys([which] if isinstance(which, str) else which))
+        if latest_first:
+            names.reverse()
+        for start in range(0, len(names), _NAMES_AT_ONCE):
+            batch = []
+            for name, found in self._named(names[start : start + _NAMES_AT_ONCE]).items():
+                batch += found[::-1] if latest_first else found
+                if not found:
+                    missing.append(name)
+            if batch:
+                yield batch
+
+    def _present(self, which: Filter, *, latest_first: bool) -> Iterator[list[Shelved]]:
+        """Without what comes later, be it a message that was requeued just now and has failed again."""
+        with translated("read"):
+            pipe = self._client.pipeline(transaction=True)
+            pipe.time()
+            pipe.get(self._keys.schedule_number)
+            pipe.zrange(self._index, -1, -1, withscores=True)
+            (seconds, micros), number, latest = pipe.execute()
+        if self.name == "scheduled":
+            # Of one that was overwritten schedule.lua goes on with the clock's milliseconds.
+            last = number_or(seconds * 1000, number or "0")
+            for batch in self._batches(which, latest_first=latest_first):
+                present = [message for message in batch if number_or(0, numbered(message.stored)[0]) <= last]
+                if present:
+                    yield present
+        else:
+            begun = seconds * 1_000_000 + micros
+            # What is set aside from now on comes after this moment. Where the clock was put back, so does what was set
+            # aside before that: it comes after anything that can happen while this runs.
+            spans = [Filter(before=moment(begun + 1))]
+            if latest and latest[0][1] > begun + _LONGEST_RUN_US:
+                end = latest[0][1] + 1
+                spans.append(
+                    Filter(after=moment(begun + _LONGEST_RUN_US), before=moment(end) if end <= LAST_US else None)
+                )
+            for span in reversed(spans) if latest_first else spans:
+                within = _within(which, span)
+                yield from self._batches(within, latest_first=latest_first)
+
+    def _named(self, names: Sequence[str]) -> dict[str, list[Shelved]]:
+        """What lies there under each name: in the schedule perhaps several messages with the same id."""
+        with translated("read"):
+            if self.name == "scheduled":
+                return {name: self._scheduled_as(name) for name in names}
+            pipe = self._client.pipeline(transaction=True)
+            for name in names:
+                pipe.hget(self._stored, _raw(name))
+                pipe.zscore(self._index, _raw(name))
+            found = pipe.execute()
+        return {
+            name: [] if stored is None or score is None else [self._message(score, _raw(name), stored)]
+            for name, stored, score in zip(names, found[::2], found[1::2], strict=True)
+        }
+
+    def _scheduled_as(self, name: str) -> list[Shelved]:
+        # The schedule has no index of ids: Redis looks through it, page by page.
+        text = name if name.isascii() else ""
+        entries = {member: score for score, member in scan(self._client, self._stored, "zset", [text])}
+        messages = [Shelved.in_schedule(score, member) for member, score in entries.items()]
+        return sorted((each for each in messages if each.name == name), key=lambda each: (each.at, each.stored))
+
+    def _let_go(self, verb: str, which: Which, progress: Progress | None) -> Dropped:
+        done = Dropped()
+        for batch in self._chosen(which, done.missing):
+            pulls: list[_Pull] = [(message, message.note(message.lane), "", b"") for message in batch]
+            done.dropped += self._pull(verb, pulls)
+            if progress:
+                progress(done.dropped)
+        return done
+
+    def _requeue(
+        self, batch: list[Shelved], done: Requeued, lane: str | None, expires_at: datetime | None, *, first: bool
+    ) -> int:
+        pulls: dict[str, list[_Pull]] = {}
+        now = datetime.now(UTC)
+        for message in batch:
+            try:
+                position = self._position(into := lane or message.lane)
+                envelope = message.requeued(expires_at, now)
+            except InvalidMessage as why:
+                done.refused[str(why)] = done.refused.get(str(why), 0) + 1
+                continue
+            pulls.setdefault(into, []).append((message, message.note(into), _LANES_FROM + position, envelope))
+        return sum(self._pull("head" if first else "tail", of_one, lane=into) for into, of_one in pulls.items())
+
+    def _pull(self, verb: str, pulls: list[_Pull], *, lane: str = "") -> int:
+        """``lane`` is the one into which all of them are put."""
+        keys = self._keys
+        names = [keys.doorbell(lane), keys.content, keys.references, keys.records, self._stored, self._index]
+        arguments: list[Any] = ["schedule" if self.name == "scheduled" else self.name, verb]
+        for message, note, *requeue in pulls:
+            where = (message.stored, "") if self.name == "scheduled" else (_raw(message.name), message.digest)
+            arguments += (*where, note, *requeue)
+        with translated("write", "changed by this call"):
+            pulled, why = script("pull").run(self._client, [*names, *map(keys.lane, self._lanes)], arguments)
+        if why:
+            raise QueueUnavailable(
+                f"Redis refused: {why.decode(errors='replace')}. {pulled} of {len(pulls)} were changed"
+            )
+        return int(pulled)
+
+    def _position(self, lane: str) -> int:
+        if lane not in self._lanes:
+            raise InvalidMessage("lane", f"{lane or 'none'} is not in MAILER_LANES", "Name another one for it")
+        return self._lanes.index(lane)
+
+
+def _within(which: Filter, span: Filter) -> Filter:
+    """``which``, of what lies between the times of ``span``."""
+    after = max((each.after for each in (which, span) if each.after is not None), default=None)
+    before = min((each.before for each in (which, span) if each.before is not None), default=None)
+    return replace(which, after=after, before=before)
+
+
+def _us(at: datetime) -> int:
+    return round(at.timestamp() * 1e6)
+
+
+def _raw(name: str) -> bytes:
+    return name.encode(errors="surrogateescape")
+
+
+def _exported(message: Shelved) -> dict[str, str]:
+    fields = {
+        "shelf": message.shelf,
+        "name": message.readable_name,
+        "lane": message.lane,
+        "at": message.at.isoformat(),
+        "code": message.code,
+        "detail": message.detail,
+    }
+    try:
+        return {**fields, "envelope": message.envelope.decode()}
+    except UnicodeDecodeError:
+        return {**fields, "envelope_base64": base64.b64encode(message.envelope).decode()}

@@ -1,0 +1,204 @@
+"""A message that lies on a shelf or in the schedule, as a person looks into it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mailer import payload
+from mailer.bounds import ENVELOPE_BYTES
+from mailer.errors import InvalidMessage
+from mailer.masking import mask_addresses
+from mailer.message import Message
+from mailer.queue.enveloped import Enveloped, digest_of, numbered, object_in, text_of
+
+HISTORY_HEADER = "mailer_history"
+"""The envelope's header with the reasons for which a message was set aside before it was requeued."""
+MAX_HISTORY = 10
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_US, LAST_US = -62e15, 253e15
+"""What datetimes can show in every time zone: the years 5 to 9987, about."""
+_LONGEST_NAME = 64
+
+
+def moment(us: float) -> datetime:
+    """Epoch microseconds as an aware datetime in UTC; the nearest that can be shown."""
+    return _EPOCH + timedelta(microseconds=min(max(us, FIRST_US), LAST_US))
+
+
+def parted(stored: bytes) -> tuple[dict[str, Any], bytes]:
+    """What lies on a shelf: the reason, empty where it cannot be read, and the envelope."""
+    reason, _, envelope = stored.partition(b"\n")
+    return object_in(reason.decode(errors="replace")), envelope
+
+
+def moment_of(reason: dict[str, Any]) -> datetime:
+    """When a message was set aside for that reason; the epoch where it does not say so."""
+    try:
+        us = float(reason["at_us"])
+    except (LookupError, TypeError, ValueError, OverflowError):
+        return _EPOCH
+    return moment(us) if FIRST_US <= us <= LAST_US else _EPOCH
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a message was set aside: ``at`` when (UTC), ``code`` and ``detail`` in SES's words, which may quote
+    addresses; ``shelf`` is ``dead`` or ``held``, ``attempts`` how often it had been tried."""
+
+    shelf: str
+    at: datetime
+    code: str
+    detail: str
+    attempts: int
+
+    def __repr__(self) -> str:
+        return f"Reason({self.shelf}, {mask_addresses(f'{self.code}: {self.detail}')!r})"
+
+
+@dataclass(frozen=True, repr=False)
+class Shelved(Enveloped):
+    """One message, as it was when it was read.
+
+    ``shelf`` is ``dead``, ``held`` or ``scheduled``. ``name`` finds it there: its id, or where another message with
+    the same id lies there, the id with a suffix. ``lane`` is where it came from and goes back to. ``at`` is when it was
+    set aside, or is due; in UTC. ``code`` and ``detail`` say why, in SES's words; both are empty for a scheduled one.
+    """
+
+    shelf: str
+    name: str
+    lane: str
+    at: datetime
+    code: str
+    detail: str
+    stored: bytes
+    """All that Redis has of it, or its beginning where that is larger than a message may be."""
+    whole: str = ""
+    """The digest of all of it where only its beginning is here."""
+
+    def __repr__(self) -> str:
+        name, code = mask_addresses(self.readable_name), mask_addresses(self.code)
+        return f"Shelved({self.shelf}, {name!r}, to {self.masked or '***'}, {code!r})"
+
+    @classmethod
+    def on_shelf(cls, shelf: str, name: bytes, score: bytes, stored: bytes, whole: str = "") -> Shelved:
+        reason, envelope = parted(stored)
+        return cls(
+            envelope,
+            *(shelf, name.decode(errors="surrogateescape"), text_of(reason.get("lane")), moment(float(score))),
+            *(text_of(reason.get("code")), text_of(reason.get("detail")), stored, whole),
+        )
+
+    @classmethod
+    def in_schedule(cls, score: bytes, member: bytes) -> Shelved:
+        number, lane, envelope = numbered(member)
+        found = cls(envelope, "scheduled", "", lane, moment(float(score)), "", "", member)
+        start = member[:_LONGEST_NAME].decode(errors="surrogateescape")
+        object.__setattr__(found, "name", found.id or number or start)
+        return found
+
+    @property
+    def digest(self) -> str:
+        """Compared before it is moved, so that no other is moved in its place."""
+        return self.whole or digest_of(self.stored)
+
+    @property
+    def readable_name(self) -> str:
+        """The name as text that UTF-8 can encode."""
+        return self.name.encode(errors="surrogateescape").decode(errors="replace")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the envelope has what a task is made of."""
+        return isinstance(self.parsed.get("headers"), dict) and "body" in self.parsed
+
+    @property
+    def attempts(self) -> int:
+        """How often it has been tried."""
+        tried = self.headers.get("retries")
+        earlier = tried if isinstance(tried, int) and tried > 0 else 0
+        return earlier if self.shelf == "scheduled" or not self.is_whole else earlier + 1
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """After that it is not sent any more."""
+        try:
+            expires = datetime.fromisoformat(self.headers.get("expires") or "")
+        except (TypeError, ValueError):
+            return None
+        return expires if expires.tzinfo else expires.replace(tzinfo=UTC)
+
+    @property
+    def history(self) -> list[Reason]:
+        """Why it was set aside before, each time until it was requeued; oldest first, the last `MAX_HISTORY`."""
+        written = self.headers.get(HISTORY_HEADER)
+        return [
+            Reason(
+                shelf=text_of(each.get("shelf")),
+                at=moment_of(each),
+                code=text_of(each.get("code")),
+                detail=text_of(each.get("detail")),
+                attempts=tried if isinstance(tried := each.get("attempts"), int) else 0,
+            )
+            for each in (written if isinstance(written, list) else [])
+            if isinstance(each, dict)
+        ]
+
+    def message(self, fetch_content: Callable[[str], bytes | None]) -> Message:
+        """The mail, rendered. ``fetch_content`` is `Queue.content`. Raises InvalidMessage."""
+        if not self.is_whole:
+            raise InvalidMessage("envelope", "cannot be read", "Export it to look at its bytes")
+        return payload.decode(
+            self.arguments,
+            fetch_content,
+            message_id=self.id,
+            content_hash=self.headers.get(payload.CONTENT_HEADER),
+        )
+
+    def note(self, lane: str, name: str = "") -> str:
+        """What its record says of it after the moment and the verb, under its name there if it has no id."""
+        return super().note(lane, name or self.readable_name)
+
+    def requeued(self, expires_at: datetime | None, now: datetime) -> bytes:
+        """The envelope with which it is tried anew: no attempts spent, due at once, and with its history.
+
+        One that has expired gets ``expires_at`` as its new expiry. Raises InvalidMessage if it cannot be tried: a
+        worker would set it aside again, or throw it away as expired.
+        """
+        if not self.is_whole or not self.id:
+            raise InvalidMessage("envelope", "cannot be read as a message", "Export it or drop it")
+        headers, properties = dict(self.headers), self.parsed.get("properties")
+        if self.expires_at is not None and self.expires_at <= now:
+            if expires_at is None:
+                raise InvalidMessage("expires_at", "has passed", "Give it a new one, or drop it")
+            headers["expires"] = expires_at.astimezone(UTC).isoformat()
+            if isinstance(properties, dict):
+                properties = {name: value for name, value in properties.items() if name != "expiration"}
+        headers.pop(payload.FAILING_HEADER, None)
+        headers.pop(payload.DENIED_HEADER, None)
+        headers |= {"retries": 0, "eta": None}
+        if self.shelf == "held":
+            # It may have been sent: whatever becomes of it now, its key stays taken.
+            headers.pop(payload.KEY_HEADER, None)
+        if self.shelf != "scheduled":
+            earlier = headers.get(HISTORY_HEADER)
+            reason = {
+                "shelf": self.shelf,
+                "at_us": (self.at - _EPOCH) // timedelta(microseconds=1),
+                "code": self.code,
+                "detail": self.detail,
+                "attempts": self.attempts,
+            }
+            headers[HISTORY_HEADER] = [*(earlier if isinstance(earlier, list) else []), reason][-MAX_HISTORY:]
+        whole = {**self.parsed, "headers": headers, "properties": properties}
+        try:
+            written = json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which only escapes can write
+            written = json.dumps(whole, separators=(",", ":")).encode()
+        if len(written) > ENVELOPE_BYTES:
+            raise InvalidMessage("envelope", "has more than 10 MiB, and no worker takes it", "Export it or drop it")
+        return written

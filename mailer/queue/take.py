@@ -1,0 +1,152 @@
+"""The one question a worker asks Redis, as a command and its answer. The contract is in ``take.lua``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from mailer.bounds import IN_FLIGHT_BYTES
+from mailer.queue.keys import Keys
+from mailer.queue.leases import Call, Leases
+from mailer.queue.script import script
+
+PRIORITY_SEPARATOR = "\x06\x16"
+LOWER_PRIORITIES = (3, 6, 9)  # kombu's default steps below 0, its most urgent
+
+IDLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane as the script needs to know it. ``unknown`` is ``resend`` or ``hold``: what becomes of expired leases."""
+
+    name: str
+    unknown: str
+    reserve: bool
+
+
+def lanes_of(names: Sequence[str], unknown: Mapping[str, str]) -> list[Lane]:
+    """Lanes from their names, most urgent first. Only the first may use the quota's reserve."""
+    return [Lane(name, unknown.get(name, "hold"), reserve=position == 0) for position, name in enumerate(names)]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What take answered. ``wait_seconds`` None: as planned before. ``good_seconds``: how long the permits are good.
+    ``is_short``: something waits that is too large to be held beside what this worker holds.
+    ``stopped``: what of the account is paused or parked, and why; told to those that wanted messages. ``refused`` are
+    the tags whose settlement Redis refused, and ``refusal`` is why: nothing of them was written."""
+
+    wait_seconds: float | None
+    listen: bool
+    is_short: bool
+    refresh_limits: bool
+    good_seconds: float
+    redis_us: int
+    stopped: str
+    refused: list[str]
+    refusal: str
+    lanes: list[str]
+    envelopes: list[bytes]
+    sizes: list[int]
+
+
+class Take:
+    """Builds the command for one account and reads its answer."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        lanes: Sequence[Lane],
+        lease_seconds: float,
+        *,
+        record_hours: float = 0.0,
+        record_megabytes: float = 0.0,
+        replicas: int = 0,
+    ) -> None:
+        self.replicas = replicas
+        self.lease_seconds = lease_seconds
+        self._records = (int(record_hours * 3_600_000), int(record_megabytes * 1_000_000))
+        self._lanes = lanes
+        self._script = script("take")
+        names = [
+            *(keys.account, keys.quota, keys.leases, keys.leased, keys.schedule, keys.doorbells),
+            *(keys.content, keys.references),
+            *(keys.aside("dead"), keys.aside_index("dead"), keys.aside("held"), keys.aside_index("held")),
+            *(keys.records, keys.schedule_number, keys.hosts),
+        ]
+        self._lane_prefix, self._suspects_prefix = keys.prefix, keys.suspects("")
+        for lane in lanes:
+            key = keys.lane(lane.name)
+            names += [key, keys.suspects(lane.name), *(f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)]
+        self._keys = names
+
+    def arguments(self, leases: Leases, call: Call, served: Collection[str]) -> list[Any]:
+        """The script's ARGV."""
+        arguments: list[Any] = [
+            *(leases.owner, call.number, call.wanted),
+            *(int(self.lease_seconds * 1e6), int(IDLE_SECONDS * 1e6)),
+            *("" if call.latest_us is None else call.latest_us, len(self._lanes)),
+            *(int(not leases.holds_suspect), *self._records, self._lane_prefix),
+            *("" if call.earliest_us is None else call.earliest_us, self._suspects_prefix),
+            *(int(leases.fitness.may_ask), max(0, IN_FLIGHT_BYTES - leases.large_bytes), int(not leases.large_bytes)),
+        ]
+        for lane in self._lanes:
+            arguments += (lane.name, lane.unknown, int(lane.reserve), int(lane.name in served))
+        for tag, (verb, first, second, note) in call.verdicts:
+            arguments += (verb, tag, _encoded(first), _encoded(second), _encoded(note))
+        return arguments
+
+    def command(self, arguments: Sequence[Any], *, by_text: bool = False) -> list[Any]:
+        """The command to send; ``by_text`` after the server answered that it does not have the script."""
+        how = ("EVAL", self._script.text) if by_text else ("EVALSHA", self._script.sha)
+        return [*how, len(self._keys), *self._keys, *arguments]
+
+    def run(
+        self, client: redis.Redis, leases: Leases, wanted: int, served: Collection[str]
+    ) -> tuple[Answer, list[str]]:
+        """Ask and wait for the answer; returns it with the tags of its messages. Raises redis-py's errors."""
+        call = leases.call(wanted)
+        try:
+            reply = self._script.run(client, self._keys, self.arguments(leases, call, served), replicas=self.replicas)
+        except BaseException:
+            leases.abandon(call)
+            raise
+        answer = read(reply)
+        return answer, self.answered(leases, call, answer)
+
+    def answered(self, leases: Leases, call: Call, answer: Answer) -> list[str]:
+        """Have ``leases`` know of it; the tags of its messages."""
+        return leases.answered(
+            *(call, answer.lanes, self.lease_seconds, answer.redis_us, answer.refused),
+            sizes=answer.sizes,
+            is_short=answer.is_short,
+        )
+
+
+def _encoded(argument: Any) -> Any:
+    """Text as redis-py can send it: an escape in somebody's JSON may stand for half of a surrogate pair."""
+    return argument.encode(errors="replace") if type(argument) is str else argument
+
+
+def read(reply: Sequence[Any]) -> Answer:
+    """The script's reply, parsed."""
+    wait, listen, refresh, good, now, stopped, unsettled = reply[:7]
+    refusal, *refused = (each.decode(errors="replace") for each in unsettled or [b""])
+    return Answer(
+        wait_seconds=None if wait < 0 else wait / 1e6,
+        listen=listen & 1 == 1,
+        is_short=listen & 2 == 2,
+        refresh_limits=refresh == 1,
+        good_seconds=good / 1e6,
+        redis_us=now,
+        stopped=stopped.decode(errors="replace"),
+        refused=refused,
+        refusal=refusal,
+        lanes=[lane.decode() for lane in reply[7::3]],
+        envelopes=list(reply[8::3]),
+        sizes=list(reply[9::3]),
+    )

@@ -1,0 +1,104 @@
+"""Where messages are at this moment: in their lane, leased to a worker, scheduled, or set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import redis
+
+from mailer.queue.addressee import Addressee
+from mailer.queue.enveloped import Enveloped, lines_before, numbered, text_of
+from mailer.queue.keys import Keys
+from mailer.queue.number import number_or
+from mailer.queue.scan import Progress, scan
+from mailer.queue.shelved import moment_of, parted
+from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
+
+PlaceName = Literal["waiting", "leased", "scheduled", "dead", "held"]
+
+_SHELVES: tuple[Literal["dead", "held"], ...] = ("dead", "held")
+
+
+@dataclass(frozen=True, repr=False)
+class Found(Enveloped):
+    """One message in its place.
+
+    ``at`` is epoch seconds: when its lease ends (``leased``), when it is due (``scheduled``), when it was set aside
+    (``dead``, ``held``); None while it waits in its lane. ``code`` and ``words`` say why it was set aside.
+    """
+
+    place: PlaceName
+    lane: str
+    at: float | None
+    name: str = ""
+    code: str = ""
+    words: str = ""
+
+    @property
+    def id(self) -> str:
+        """The message's id, or the name under which it was set aside where it cannot be read."""
+        return super().id or self.name
+
+
+class Whereabouts:
+    """Searches one account's places. Changes nothing; raises redis-py's errors.
+
+    ``progress`` is called with the number of messages looked at. A message on the move from one place to another may
+    be missed, or found in both.
+    """
+
+    def __init__(self, client: redis.Redis, keys: Keys, lanes: Sequence[str], progress: Progress | None = None) -> None:
+        self._client = client
+        self._keys = keys
+        self._lanes = tuple(lanes)
+        self._progress = progress
+
+    def of(self, message_id: str) -> Found | None:
+        """Where the message is; None where nothing of it is left (or never was)."""
+        for shelf in _SHELVES:
+            stored = self._client.hget(self._keys.aside(shelf), message_id)
+            if isinstance(stored, bytes):
+                return self._on_shelf(shelf, message_id.encode(), stored)
+        return next((found for found in self._everywhere([message_id]) if found.id == message_id), None)
+
+    def to(self, address: str) -> Iterator[Found]:
+        """The messages to an address that are in any place. Reads all of them."""
+        addressee = Addressee(address)
+        seen: set[bytes] = set()
+        for found in self._everywhere(addressee.texts):
+            if found.envelope not in seen and addressee.has(found):
+                seen.add(found.envelope)
+                yield found
+
+    def _everywhere(self, texts: Sequence[str]) -> Iterator[Found]:
+        """In the direction in which messages move, so that what moves on is met again."""
+        keys = self._keys
+        for due, stored in scan(self._client, keys.schedule, "zset", texts, self._progress):
+            _, its_lane, envelope = numbered(stored)
+            yield Found(envelope, "scheduled", its_lane, _seconds(due))
+        for lane in self._lanes:
+            key = keys.lane(lane)
+            lows = (f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)
+            for place in (*lows, key, keys.suspects(lane)):
+                for _, envelope in scan(self._client, place, "list", texts, self._progress):
+                    yield Found(envelope, "waiting", lane, None)
+        for tag, stored in scan(self._client, keys.leased, "hash", texts, self._progress):
+            its_lane, _, envelope = lines_before(stored)
+            ends = self._client.zscore(keys.leases, tag)
+            yield Found(envelope, "leased", its_lane, _seconds(ends))
+        for shelf in _SHELVES:
+            for name, stored in scan(self._client, keys.aside(shelf), "hash", texts, self._progress):
+                yield self._on_shelf(shelf, name, stored)
+
+    @staticmethod
+    def _on_shelf(shelf: Literal["dead", "held"], name: bytes, stored: bytes) -> Found:
+        why, envelope = parted(stored)
+        lane, code, words = (text_of(why.get(each)) for each in ("lane", "code", "detail"))
+        return Found(envelope, shelf, lane, moment_of(why).timestamp(), name.decode(errors="replace"), code, words)
+
+
+def _seconds(score: bytes | float | None) -> float | None:
+    us = number_or(None, score)
+    return None if us is None else us / 1e6

@@ -1,0 +1,125 @@
+"""What the settings of the hosts say of the account they share, and where they differ.
+
+Each worker process writes down its own, in the hash `Keys.wishes`; what holds is decided in ``limits.lua``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mailer.queue.number import number_or
+from mailer.settings import Settings
+
+WISH_SECONDS = 300.0
+"""A process that said nothing for so long has ended: the same as in limits.lua."""
+
+_DECIDED = {
+    "rate_per_second": "the lowest holds",
+    "quota_per_day": "the lowest holds",
+    "rate_headroom": "the largest holds",
+    "burst": "the lowest holds",
+    "quota_reserve": "the largest holds",
+}
+_EACH_ITS_OWN = ("lanes", "on_unknown", "lease_seconds", "record_hours", "record_megabytes", "redis_replicas")
+_NAMES = (*_DECIDED, *_EACH_ITS_OWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one worker process, or several of one host, were given; ``at`` is when one of them last said so, epoch
+    seconds on Redis's clock. ``says`` are the settings that concern the account, by their names; None is not set."""
+
+    host: str
+    at: float
+    says: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A setting that differs between hosts: its ``values``, each with who has it. ``holds`` says what follows."""
+
+    variable: str
+    values: tuple[tuple[str, tuple[str, ...]], ...]
+    holds: str
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{value} on {_listed(hosts)}" for value, hosts in self.values)
+        return f"{self.variable} is {values}: {self.holds}"
+
+
+def wish_of(settings: Settings) -> str:
+    """This process's, as it is written down."""
+    says: dict[str, Any] = {name: getattr(settings, name) for name in _NAMES}
+    says["on_unknown"] = {lane: settings.unknown_policy(lane) for lane in settings.lanes}
+    said = {name: value for name, value in says.items() if value is not None}
+    return json.dumps(said)
+
+
+def new_process(host: str) -> str:
+    """A name for this process: its host's, and what no other process there has."""
+    return f"{host}:{os.urandom(4).hex()}"
+
+
+def read(stored: Mapping[bytes, bytes], now: float) -> tuple[Wish, ...]:
+    """The wishes of the processes that live, the equal ones of a host as one; by host."""
+    found: dict[str, Wish] = {}
+    for process, value in stored.items():
+        at, _, text = value.partition(b" ")
+        try:
+            said = dict(json.loads(text))
+        except (ValueError, TypeError, RecursionError):
+            continue
+        seconds = number_or(0, at) / 1e6
+        wish = Wish(_host(process), seconds, {name: said.get(name) for name in _NAMES})
+        key = json.dumps([wish.host, *wish.says.values()])
+        if now - seconds <= WISH_SECONDS and (key not in found or found[key].at < seconds):
+            found[key] = wish
+    return tuple(found[key] for key in sorted(found))
+
+
+def processes(stored: Mapping[bytes, bytes], now: float) -> Counter[str]:
+    """How many worker processes live, by host."""
+    return Counter(_host(process) for process, said in stored.items() if _is_fresh(said, now))
+
+
+def _host(process: bytes) -> str:
+    return process.decode(errors="replace").rpartition(":")[0]
+
+
+def _is_fresh(said: bytes, now: float) -> bool:
+    at = said.partition(b" ")[0]
+    return now - number_or(0, at) / 1e6 <= WISH_SECONDS
+
+
+def differences(wishes: Iterable[Wish]) -> tuple[Difference, ...]:
+    """The settings in which they are not of one mind."""
+    found = []
+    for name in _NAMES:
+        hosts: dict[str, dict[str, None]] = {}
+        for wish in wishes:
+            hosts.setdefault(_shown(wish.says[name]), {})[wish.host] = None
+        if len(hosts) > 1:
+            values = tuple((value, tuple(names)) for value, names in sorted(hosts.items()))
+            variable = "MAILER_ON_UNKNOWN_<LANE>" if name == "on_unknown" else f"MAILER_{name.upper()}"
+            found.append(Difference(variable, values, _DECIDED.get(name, "each host goes by its own")))
+    return tuple(found)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, dict):
+        return ",".join(f"{key}={each}" for key, each in sorted(value.items()))
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _listed(hosts: tuple[str, ...]) -> str:
+    shown = 3
+    return ", ".join(hosts[:shown]) + (f" and {len(hosts) - shown} more" if len(hosts) > shown else "")

@@ -1,0 +1,211 @@
+"""What is too large, or has an id that is none: it costs the others nothing, and a person can see and clear it away."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from mailer.bounds import IN_FLIGHT_BYTES
+from mailer.errors import InvalidMessage
+from mailer.queue.purging import purge
+from mailer.queue.records import Records
+from mailer.queue.shelf import Filter, Shelf
+from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
+from mailer.queue.whereabouts import Whereabouts
+from mailer.worker.app import configuration
+from tests.queue.conftest import LANES, SENT, Account, Worker
+
+MB = 1_000_000
+
+
+def envelope(name: str, size: int = 0, **headers: Any) -> bytes:
+    """Of about so many bytes."""
+    body = json.dumps([[], {"to": "jane@example.com", "text": "x" * size}, {}])
+    known = {"task": "mailer.send", "id": name, **headers}
+    return json.dumps({"body": body, "headers": known, "properties": {"delivery_info": {}}}).encode()
+
+
+def push(account: Account, *envelopes: bytes, lane: str = "bulk") -> None:
+    for each in envelopes:
+        account.client.lpush(account.keys.lane(lane), each)
+
+
+def take_all(worker: Worker, most: int = 32) -> list[str]:
+    """The ids of what is handed out, until nothing more is."""
+    found: list[str] = []
+    for _ in range(100):
+        taken = worker.take(most)
+        found += taken.values()
+        assert worker.answer is not None
+        if not taken and worker.answer.wait_seconds != pytest.approx(1e-6):
+            break
+    return found
+
+
+@pytest.fixture
+def dead(account: Account) -> Shelf:
+    return Shelf(account.queue, "dead", LANES)
+
+
+def test_a_message_that_is_too_large_is_a_dead_letter_that_no_worker_is_given(
+    account: Account, worker: Worker, dead: Shelf
+) -> None:
+    large = envelope("large", 11 * MB)
+    push(account, envelope("before"), large, envelope("behind"))
+    assert take_all(worker) == ["before", "behind"]
+    (letter,) = dead
+    assert (letter.name, letter.lane, letter.code) == ("large", "bulk", "TooLarge")
+    assert "11.0 MB" in letter.detail
+    file = io.StringIO()
+    dead.export(file)
+    assert json.loads(file.getvalue())["envelope"].encode() == large
+    assert dead.requeue("large").refused
+    assert [line.verb for line in Records(account.client, account.keys).of("large")] == ["dead"]
+    assert dead.drop("large").dropped == 1
+
+
+def test_of_what_could_never_be_sent_only_the_beginning_is_kept(account: Account, worker: Worker, dead: Shelf) -> None:
+    push(account, envelope("huge", 68 * MB), envelope("behind"))
+    assert take_all(worker) == ["behind"]
+    (letter,) = dead
+    assert "Only its beginning is kept" in letter.detail
+    assert len(letter.envelope) < 5000
+    assert dead.drop(letter.name).dropped == 1
+
+
+def test_a_call_hands_out_no_more_bytes_than_a_worker_may_hold(account: Account, worker: Worker) -> None:
+    push(account, *(envelope(f"six-{number}", 6 * MB) for number in range(4)), envelope("small"))
+    first = worker.take(32)
+    assert list(first.values()) == ["six-0", "six-1"]
+    assert worker.leases.large_bytes < IN_FLIGHT_BYTES
+    assert worker.answer is not None
+    assert (worker.answer.is_short, worker.answer.listen) == (True, True)
+    push(account, envelope("urgent"), lane="transactional")
+    assert list(worker.take(32).values()) == ["urgent"]
+    assert not worker.leases.makes_room
+    for tag in first:
+        worker.leases.settle(tag, SENT)
+    assert worker.leases.makes_room
+    assert list(worker.take(32).values()) == ["six-2", "six-3", "small"]
+
+
+def test_what_is_not_looked_at_because_of_its_bytes_is_asked_for_at_once(account: Account, worker: Worker) -> None:
+    push(account, *(envelope(f"{number}", MB // 5) for number in range(100)))
+    assert 0 < len(worker.take(100)) < 100
+    assert worker.answer is not None
+    assert (worker.answer.wait_seconds, worker.answer.is_short) == (pytest.approx(1e-6), False)
+    assert len(worker.take(100)) > 0
+
+
+def test_one_that_alone_has_more_is_handed_out_alone(account: Account, worker: Worker) -> None:
+    content = "c" * 64
+    account.client.hset(account.keys.content, content, b"x" * 20 * MB)
+    push(account, *(envelope(name, mailer_content=content) for name in "ab"))
+    (tag,) = worker.take(32)
+    assert worker.take(32) == {}
+    worker.settle(tag, "back")
+    assert len(worker.take(32)) == 1
+
+
+def test_a_content_that_ses_never_takes_is_not_fetched(account: Account, worker: Worker, dead: Shelf) -> None:
+    content = "c" * 64
+    account.client.hset(account.keys.content, content, b"x" * 70 * MB)
+    push(account, envelope("refers", mailer_content=content), envelope("behind"))
+    assert take_all(worker) == ["behind"]
+    assert [letter.code for letter in dead] == ["TooLarge"]
+
+
+BAD_IDS = ["", "x" * 129, "x" * 6 * MB, "two words", "two\nlines", "umläut", 7, None, ["a"]]
+
+
+@pytest.mark.parametrize("bad", BAD_IDS, ids=lambda bad: f"{bad!r:.9}")
+def test_an_id_that_is_none_names_no_dead_letter_and_no_record(
+    account: Account, worker: Worker, dead: Shelf, bad: Any
+) -> None:
+    push(account, envelope(bad))
+    (tag,) = worker.take_raw(1)
+    worker.settle(tag, "dead", "Undecodable", "header id")
+    (letter,) = dead
+    assert (len(letter.name), letter.name.isalnum()) == (40, True)
+    assert [line.verb for line in Records(account.client, account.keys).of(letter.name)] == ["dead"]
+    assert dead.drop(Filter()).dropped == 1
+
+
+def test_long_ids_put_no_record_out(account: Account, worker: Worker) -> None:
+    (ours,) = account.put("bulk")
+    (tag,) = worker.take(1)
+    worker.settle(tag, "sent", note=f"{ours}\tbulk\t\t\t1\t\tses-id\t")
+    push(account, *(envelope("x" * 6 * MB + str(number)) for number in range(16)))
+    for _ in range(16):
+        for tag in worker.take_raw(16):
+            worker.settle(tag, "dead", "Undecodable", "header id")
+    account.end_leases()
+    worker.take(0)
+    assert [line.verb for line in Records(account.client, account.keys).of(ours)] == ["sent"]
+    lines = sum(account.client.memory_usage(key) or 0 for key in account.client.scan_iter(f"{account.keys.records}:*"))
+    assert lines < 20_000
+
+
+def test_no_note_makes_a_record_of_more_than_2_kb(account: Account, worker: Worker) -> None:
+    account.put("bulk")
+    (tag,) = worker.take(1)
+    worker.settle(tag, "sent", note="id\t" + "x" * MB)
+    (key,) = account.client.scan_iter(f"{account.keys.records}:*")
+    assert [len(line) < 2200 for line in account.raw(key.decode())] == [True]
+
+
+@pytest.mark.parametrize("place", ["schedule", "low"])
+def test_what_comes_from_elsewhere_is_moved_bit_by_bit(account: Account, worker: Worker, place: str) -> None:
+    large = [envelope(f"six-{number}", 6 * MB) for number in range(6)]
+    if place == "low":
+        low = f"{account.keys.lane('bulk')}{PRIORITY_SEPARATOR}{LOWER_PRIORITIES[0]}"
+        account.client.lpush(low, *large)
+    else:
+        for number, each in enumerate(large):
+            account.client.zadd(account.keys.schedule, {b"%d\nbulk\n" % number + each: number})
+    worker.take(0)
+    assert 0 < account.length("bulk") < 6
+    for _ in range(6):
+        worker.take(0)
+    assert account.length("bulk") == 6
+
+
+def test_a_lane_of_the_schedule_that_is_none_is_no_name_of_a_key(account: Account, worker: Worker, dead: Shelf) -> None:
+    account.client.zadd(account.keys.schedule, {b"1\n" + b"l" * MB + b"\n" + envelope("a"): 1})
+    worker.take(0)
+    assert [letter.code for letter in dead] == ["Undecodable"]
+
+
+@pytest.fixture
+def lies(account: Account) -> Account:
+    """Large messages lie in every place."""
+    large = [envelope(f"{number}", 12 * MB) for number in range(3)]
+    push(account, *large)
+    reason = json.dumps({"lane": "bulk", "at_us": "5", "code": "TooLarge", "detail": "", "tag": "t"}).encode()
+    for number, each in enumerate(large):
+        account.client.hset(account.keys.aside("dead"), f"dead-{number}", reason + b"\n" + each)
+        account.client.zadd(account.keys.aside_index("dead"), {f"dead-{number}": number})
+    return account
+
+
+def test_a_person_looks_through_large_messages_piece_by_piece(lies: Account, dead: Shelf) -> None:
+    assert all(len(letter.envelope) < 5000 for letter in dead)
+    assert [letter.name for letter in dead.messages(latest_first=True)] == ["dead-2", "dead-1", "dead-0"]
+    found = Whereabouts(lies.client, lies.keys, LANES)
+    assert sorted(each.id for each in found._everywhere([""]))[-3:] == ["dead-0", "dead-1", "dead-2"]
+    assert dead.get("dead-1").name == "dead-1"
+    assert dead.drop("dead-1").dropped == 1
+    assert dead.drop(Filter()).dropped == 2
+    assert purge(lies.client, lies.keys, "bulk") == 3
+
+
+def test_what_celery_itself_is_to_enqueue_is_refused_where_it_is_passed(account: Account) -> None:
+    with Celery("operator", set_as_current=False) as app:
+        app.conf.update(configuration(account.settings))
+        with pytest.raises(InvalidMessage, match=r"message: has 11\.0 MB, and may have 10 MiB"):
+            app.send_task("mailer.send", kwargs={"text": "x" * 11 * MB}, queue="bulk")
+    assert account.length("bulk") == 0
