@@ -181,7 +181,8 @@ class Content:
         try:
             self._check(variables, encoded)
         except InvalidMessage as error:
-            missing = sorted(self.names - variables.keys())
+            needed = frozenset().union(*(template.needed for template in self._templates.all))
+            missing = sorted(needed - variables.keys())
             if error.field == "variables" and len(missing) > 1:
                 named = ", ".join(f"{name:.40}" for name in missing[:_NAMED])
                 error = InvalidMessage("variables", f"{error.problem} (not given: {named})", error.remedy)

@@ -26,10 +26,14 @@ MailerError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 from mailer.masking import mask_addresses, mask_logins
+
+_EXAMPLE = re.compile(r"(?<![\w.+-])(?:user|jane)@example\.com\b")
+"""In our own remedies."""
 
 
 class MailerError(Exception):
@@ -62,6 +66,13 @@ class InvalidMessage(MailerError, ValueError):
         self.row = row
         where = field if row is None else f"row {row}: {field}"
         super().__init__(f"{where}: {problem}. {remedy}")
+
+    def __repr__(self) -> str:
+        remedy = self.remedy
+        if mask_addresses(without := _EXAMPLE.sub("", remedy)) != without:
+            remedy = mask_addresses(remedy)
+        told = mask_addresses(str(self).removesuffix(self.remedy))
+        return f"{type(self).__name__}({told + remedy!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_invalid_message, (self.field, self.problem, self.remedy, self.row))

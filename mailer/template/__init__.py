@@ -31,17 +31,19 @@ _CACHED_TOKENS = 2000
 class Template:
     """One template, ready to render. ``field`` is the argument it came from, for errors.
 
-    ``names`` are the variables it may ask for, and ``uses`` how often it does. ``total`` says that rendering cannot
+    ``names`` are the variables it may ask for, and ``uses`` how often it does; ``needed`` are those of them for which
+    it has neither a default nor a test whether they are given. ``total`` says that rendering cannot
     fail where each of them is a text, a number or a boolean, and makes at most `GROWTH` bytes of each character of the
     source and of each value put in. ``tokens`` is how many words and signs there are in its tags. A source without
     ``{{``, ``{%`` and ``{#`` is plain text.
     """
 
-    __slots__ = ("_run", "_source", "_weight", "field", "names", "source", "tokens", "total", "uses")
+    __slots__ = ("_run", "_source", "_weight", "field", "names", "needed", "source", "tokens", "total", "uses")
 
     def __init__(self, source: str, field: str) -> None:
         self.field = field
         self.names: frozenset[str] = frozenset()
+        self.needed: frozenset[str] = frozenset()
         self.total = True
         self.uses = self.tokens = self._weight = 0
         self.source = source
@@ -62,6 +64,7 @@ class Template:
         except RecursionError:
             raise InvalidMessage(self.field, "is nested too deeply for a template", "Simplify it") from None
         self.names, self.total, self.uses = frozenset(program.free), program.total, program.uses
+        self.needed = frozenset(program.needed - program.asked)
         self._weight, self.tokens = program.weight, self._source.tokens
 
     def _located(self, error: Refused) -> str:
@@ -81,13 +84,13 @@ class Template:
             meter.chars += len(self.source)
             meter.step(self._weight)
             return self._run(Frame(variables, meter, autoescape=self.field == "html"))
-        except Lacking as error:
-            raise InvalidMessage(
-                "variables",
-                f"lack what {self.field} asks for: {self._located(error)}",
-                "Give each recipient a value, or write {{ name | default('...') }}",
-            ) from None
         except Refused as error:
+            if isinstance(error, Lacking) and not error.is_ours:
+                raise InvalidMessage(
+                    "variables",
+                    f"lack what {self.field} asks for: {self._located(error)}",
+                    error.remedy or "Give each recipient a value, or write {{ name | default('...') }}",
+                ) from None
             raise InvalidMessage(
                 self.field,
                 f"cannot be rendered: {self._located(error)}",

@@ -46,11 +46,23 @@ class Refused(Exception):
         return self
 
 
-class Lacking(Refused):
-    """A variable, or a part of one, that is not given or null, where a value is needed."""
+_WITHIN = {
+    "loop": "loop.index, loop.first and their like are there within {% for %} only; at its ends loop.previtem and "
+    "loop.nextitem need | default('...')",
+    "caller": "caller is there within a macro only, where {% call %} calls it",
+}
 
-    def __init__(self, what: str, *, is_null: bool) -> None:
-        super().__init__(f"{what:.{_LONGEST_NAME_CHARS}} is {'null' if is_null else 'not given'}")
+
+class Lacking(Refused):
+    """A variable, or a part of one, that is not given or null, where a value is needed.
+
+    ``is_ours`` says that it is none of the recipient's: a name that the template itself is given, elsewhere.
+    """
+
+    def __init__(self, what: str, *, is_null: bool, remedy: str = "") -> None:
+        ours = _WITHIN.get(what.partition(".")[0].partition("[")[0], "")
+        super().__init__(f"{what:.{_LONGEST_NAME_CHARS}} is {'null' if is_null else 'not given'}", remedy or ours)
+        self.is_ours = bool(ours)
 
 
 class Heavy(Exception):

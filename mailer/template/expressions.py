@@ -14,6 +14,7 @@ from jinja2 import nodes
 from mailer.template.bounds import Lacking, Refused
 from mailer.template.filters import (
     FILTERS,
+    INSTEAD_OF_FUNCTIONS,
     INSTEAD_OF_METHODS,
     OF_NULL,
     SAFE_FOR_SCALARS,
@@ -58,6 +59,7 @@ def variable(name: str, program: Program) -> Evaluate:
     if name not in program.bound:
         if otherwise is MISSING:
             program.free.add(name)
+            program.needed.add(name)
         return lambda frame: frame.variables.get(name, otherwise)
 
     def of_template(frame: Frame) -> Any:
@@ -146,6 +148,48 @@ def _or(node: nodes.Or, program: Program) -> Evaluate:
 def _not(node: nodes.Not, program: Program) -> Evaluate:
     test = condition(node.node, program)
     return lambda frame: not test(frame)
+
+
+def _excused(node: nodes.Node, program: Program) -> Evaluate:
+    """What evaluates ``node``, of which a name, or a part of what it names, may be missing."""
+    root = node
+    while isinstance(root, nodes.Getattr | nodes.Getitem):
+        root = root.node
+    name = root.name if isinstance(root, nodes.Name) else None
+    also_needed = name is None or name in program.needed
+    value = expression(node, program)
+    if name is not None and not also_needed:
+        program.needed.discard(name)
+    return value
+
+
+def _difference(node: nodes.Sub, program: Program) -> Evaluate:
+    """``a - b``, which a column called ``First-Name`` looks like."""
+    run, names = _binary(node, program), _hyphenated(node)
+    if len(names) < 2 or not program.free.issuperset(names):
+        return run
+    remedy = f"Write {{{{ {'_'.join(names)} }}}} where that is one name, as the - in it is a minus"
+
+    def difference(frame: Frame) -> Any:
+        if frame.variables.keys().isdisjoint(names):
+            raise Lacking("-".join(names), is_null=False, remedy=f"{remedy:.200}")
+        return run(frame)
+
+    return difference
+
+
+def _hyphenated(node: nodes.Node | None) -> list[str]:
+    """The names of ``a - b - c``, of which the last may have filters; none for what has other parts."""
+    names: list[str] = []
+    while isinstance(node, nodes.Sub):
+        last: nodes.Node | None = node.right
+        while not names and isinstance(last, nodes.Filter):
+            last = last.node
+        if not isinstance(last, nodes.Name):
+            return []
+        names.append(last.name)
+        node = node.left
+    return [node.name, *reversed(names)] if isinstance(node, nodes.Name) else []
 
 
 def _binary(node: nodes.BinExpr, program: Program) -> Evaluate:
@@ -242,14 +286,15 @@ def _slice(owner: Evaluate, what: str, node: nodes.Slice, program: Program) -> E
 def _filter(node: nodes.Filter, program: Program) -> Evaluate:
     name = node.name
     assert node.node is not None  # noqa: S101 - a block's filter has what the block makes
-    run, value, what = FILTERS.get(name), expression(node.node, program), described(node.node)
+    of_null, of_missing = name in OF_NULL, name in ("default", "d")
+    value = _excused(node.node, program) if of_missing else expression(node.node, program)
+    run, what = FILTERS.get(name), described(node.node)
     args, named = arguments(node, program)
     if run is None:
         raise Refused(f"There is no filter {name:.80}", f"Use one of: {', '.join(FILTERS)}", place=node.lineno)
     _check(run, args, named, node)
     if name not in SAFE_FOR_SCALARS or named or len(args) > (name in OF_NULL) or _has_filter(node):
         program.total = False
-    of_null, of_missing = name in OF_NULL, name in ("default", "d")
 
     def apply(frame: Frame) -> Any:
         given = value(frame)
@@ -278,6 +323,8 @@ def _has_filter(node: nodes.Filter) -> bool:
 def _test(node: nodes.Test, program: Program) -> Evaluate:
     name = node.name
     test, value, what = TESTS.get(name), expression(node.node, program), described(node.node)
+    if name in OF_MISSING and isinstance(node.node, nodes.Name):
+        program.asked.add(node.node.name)
     args, named = arguments(node, program)
     if test is None:
         raise Refused(f"There is no test {name:.80}", f"Use one of: {', '.join(TESTS)}", place=node.lineno)
@@ -311,12 +358,22 @@ def arguments(
     )
 
 
+def check_callee(node: nodes.Node, program: Program) -> None:
+    """Raises Refused for the name of a function that is not there: what recipients are given cannot be called."""
+    if isinstance(node, nodes.Name) and node.name not in FUNCTIONS and node.name not in program.bound:
+        remedy = f"Write x | {node.name}" if node.name in FILTERS else INSTEAD_OF_FUNCTIONS.get(node.name)
+        remedy = remedy or "Give what it would make as a variable, without the brackets"
+        problem = f"There is no function {node.name:.80}"
+        raise Refused(problem, f"{remedy}. The functions are {' and '.join(FUNCTIONS)}", place=node.lineno)
+
+
 def _call(node: nodes.Call, program: Program) -> Evaluate:
     if isinstance(node.node, nodes.Getattr) and not (
         node.node.attr == "cycle" and isinstance(node.node.node, nodes.Name) and node.node.node.name == "loop"
     ):
         instead = INSTEAD_OF_METHODS.get(node.node.attr, "a filter: x | filter")
         raise Refused(f"There are no methods, as {node.node.attr:.80}()", f"Write {instead}", place=node.lineno)
+    check_callee(node.node, program)
     args, named = arguments(node, program)
     if isinstance(node.node, nodes.Getattr):
         loop = expression(node.node.node, program)
@@ -338,7 +395,7 @@ def _call(node: nodes.Call, program: Program) -> Evaluate:
     return run
 
 
-_BINARY = (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow)
+_BINARY = (nodes.Add, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow)
 
 _EXPRESSIONS: Final[dict[type[nodes.Node], Callable[..., Evaluate]]] = {
     nodes.Name: _name,
@@ -353,6 +410,7 @@ _EXPRESSIONS: Final[dict[type[nodes.Node], Callable[..., Evaluate]]] = {
     nodes.Or: _or,
     nodes.Not: _not,
     **dict.fromkeys(_BINARY, _binary),
+    nodes.Sub: _difference,
     **dict.fromkeys((nodes.Neg, nodes.Pos), _unary),
     nodes.Concat: _concat,
     nodes.Compare: _compare,

@@ -166,6 +166,18 @@ SAFE_FOR_SCALARS: Final = frozenset(
 )
 """The filters that fail for no text and no number, and make at most `mailer.template.GROWTH` bytes of a character."""
 
+INSTEAD_OF_FUNCTIONS: Final[dict[str, str]] = {
+    "dict": "Write {'key': value}",
+    "list": "Write [1, 2]",
+    "len": "Write x | length",
+    "str": "Write x | string",
+    "sorted": "Write x | sort",
+    "cycler": "Write loop.cycle('odd', 'even')",
+    "joiner": "Write {{ ', ' if not loop.last }}",
+    **dict.fromkeys(("now", "today", "date", "datetime"), "Give the date as a variable, as its readers should see it"),
+}
+"""What to write instead of functions of Jinja2's and Python's that are no filters here."""
+
 INSTEAD_OF_METHODS: Final[dict[str, str]] = {
     "items": "x | items",
     "keys": "x | list",

@@ -13,7 +13,8 @@ from mailer.template.values import MISSING, Frame
 
 class Program:
     """The template of one field, which has ``weight`` nodes. ``bound`` are the names that it sets itself, anywhere;
-    ``free`` the others that it asks for, ``uses`` times. ``total`` is false once there is something that can fail for
+    ``free`` the others that it asks for, ``uses`` times; of these it reads the ``needed`` ones where no default stands,
+    and whether the ``asked`` ones are given, it asks. ``total`` is false once there is something that can fail for
     texts and numbers, or multiply them.
     """
 
@@ -24,6 +25,8 @@ class Program:
         self.total = True
         self.uses = 0
         self.free: set[str] = set()
+        self.needed: set[str] = set()
+        self.asked: set[str] = set()
         self.bound = {"loop", "caller", *(each.name for each in tree.find_all(nodes.Macro))}
         self.bound.update(each.name for each in tree.find_all(nodes.Name) if each.ctx != "load")
 

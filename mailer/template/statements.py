@@ -12,7 +12,7 @@ from jinja2 import nodes
 from markupsafe import escape
 
 from mailer.template.bounds import Heavy, Refused
-from mailer.template.expressions import arguments, condition, expression
+from mailer.template.expressions import arguments, check_callee, condition, expression
 from mailer.template.functions import called, unpacked
 from mailer.template.program import Program, described, inner, needed
 from mailer.template.values import MISSING, Evaluate, Frame, Loop, Macro, Namespace, items_of, kind, text_of
@@ -274,6 +274,7 @@ def _macro(node: nodes.Macro, program: Program) -> Piece:
 
 def _call_block(node: nodes.CallBlock, program: Program) -> Piece:
     make, call = _macro_maker(node, "caller", program), node.call
+    check_callee(call.node, program)
     args, named = arguments(call, program)
     callee, what = expression(call.node, program), described(call.node)
 

@@ -21,6 +21,10 @@ _AROUND = 40
 _LONGEST_CHARS = 200
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _TEXT = frozenset({"data", "whitespace", "comment", "raw_begin", "raw_end"})
+_STRAY = re.compile(r"Encountered unknown tag '(end\w+|else|elif)'")
+_WITHIN = re.compile(r"innermost block that needs to be closed is '(\w+)'")
+_WORD_BEFORE = re.compile(r"(?<![|.\w])(?<!\| )([^\W\d]\w*)\s+\Z")
+_WORDS = re.compile(r"(?!(?:if|else|and|or|not|in|is)\b)\w+(?:[ \t]+\w+)*")
 _WAY_OUT = (
     "Correct it; where {#, {% or {{ is meant literally (CSS, JavaScript), write a space after the brace, or put "
     "{% raw %} before it and {% endraw %} after it"
@@ -44,7 +48,23 @@ class Source:
         try:
             return Parser(_Environment(self), self.text).parse()
         except TemplateSyntaxError as error:
-            raise Refused(str(error.message).rstrip(".")[:_LONGEST_CHARS], _WAY_OUT, place=error.lineno) from None
+            message = str(error.message).rstrip(".")
+            raise Refused(message[:_LONGEST_CHARS], self._remedy(message, error.lineno), place=error.lineno) from None
+
+    def _remedy(self, message: str, place: int) -> str:
+        """What fits to Jinja2's words, at this place."""
+        if tag := _STRAY.match(message):
+            opened = {"else": "if", "elif": "if"}.get(tag[1], tag[1].removeprefix("end"))
+            if not (within := _WITHIN.search(message)):
+                return f"Remove it, or write the {{% {opened} ... %}} that it belongs to before it"
+            return f"Write {{% end{within[1]} %}} before it, or remove it"
+        if message.startswith("Unexpected end of template") and (within := _WITHIN.search(message)):
+            return f"Write {{% end{within[1]} %}} where its {{% {within[1]} ... %}} ends"
+        before, after = _WORD_BEFORE.search(self.text[max(place - _AROUND, 0) : place]), _WORDS.match(self.text, place)
+        if message.startswith("expected token 'end of ") and before and after:
+            name = f"{before[1]}_{'_'.join(after[0].split())}"
+            return f"Write {name:.80} if it is one name: names have no spaces, and a column's become _"
+        return _WAY_OUT
 
     def excerpt(self, place: int) -> str:
         """``line 3: ... {{ price | round(2) }}``: the line and what stands around the place."""

@@ -229,13 +229,12 @@ def to_int(_: Frame, value: Any, default: Any = _NO_DEFAULT, base: int = 10) -> 
         if number is not None and (number.is_integer() or default is not _NO_DEFAULT):
             return int(number)
         if number is None:
-            return _otherwise(default, "the text is no number", "| int(0)")
-        problem = "int would drop what the text has after the point"
-        return _otherwise(default, problem, "| int(0)", "Write | float, or | float | int where it may be dropped")
+            return _otherwise(default, "the text is no number", "int")
+        raise Refused("int would drop what the text has after the point", "Write | float, or | float | int to drop it")
     try:
         return number_of(int(number_of(value)))
     except Refused as error:
-        return _otherwise(default, error.problem, "| int(0)")
+        return _otherwise(default, error.problem, "int")
 
 
 def to_float(_: Frame, value: Any, default: Any = _NO_DEFAULT) -> Any:
@@ -246,7 +245,7 @@ def to_float(_: Frame, value: Any, default: Any = _NO_DEFAULT) -> Any:
         made, problem = None, "it is not a number of usual size"
     except Refused as error:
         made, problem = None, error.problem
-    return _otherwise(default, problem, "| float(0)") if made is None else made
+    return _otherwise(default, problem, "float") if made is None else made
 
 
 def _float_of(value: str) -> float | None:
@@ -260,12 +259,12 @@ def _float_of(value: str) -> float | None:
     return made if math.isfinite(made) else None
 
 
-def _otherwise(default: Any, problem: str, with_default: str, first: str = "") -> Any:
+def _otherwise(default: Any, problem: str, name: str) -> Any:
     """What is given for a value that cannot be read. Raises Refused where nothing is: a 0 in its place would lie."""
     if default is not _NO_DEFAULT:
         return default
-    first = first or "Give it as 12.50, without a comma or a sign of currency"
-    raise Refused(problem, f"{first}, or write {with_default} to take 0 where it is no such number")
+    remedy = f"Give it as 12.50, without a comma or a sign of currency, or write | {name}(0) to take 0 where it is none"
+    raise Refused(problem, remedy)
 
 
 def absolute(_: Frame, value: Any) -> int | float:
