@@ -81,8 +81,9 @@ class Meter:
         self.heavy = heavy
 
     def step(self, count: int = 1) -> None:
-        """Count steps. Raises where too few are left."""
-        self.steps -= count
+        """Count steps. Raises where too few are left. A count below 0 gives none back."""
+        if count > 0:
+            self.steps -= count
         if self.steps < 0:
             self._over(f"it takes more than {MAX_STEPS:,} steps")
 
@@ -92,7 +93,8 @@ class Meter:
 
     def write(self, chars: int) -> None:
         """Count characters of the rendered text."""
-        self.chars -= chars
+        if chars > 0:
+            self.chars -= chars
         if self.chars < 0:
             self._over(f"it makes more than {MAX_CHARS:,} characters")
 

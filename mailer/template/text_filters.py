@@ -112,6 +112,7 @@ def truncate(
 
 
 def center(frame: Frame, value: Any, width: int = 80) -> str:
+    width = max(width, 0)
     frame.meter.read(width)
     return text(frame, value).center(width)
 

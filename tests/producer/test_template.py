@@ -233,6 +233,8 @@ def test_an_error_quotes_the_place_and_no_value() -> None:
         "{% for i in range(99999) %}{{ 'x' | center(9999) }}{% endfor %}",
         "{{ [1] * 10**9 }}",
         "{{ 'x' | center(10**9) }}",
+        "{{ '' | center(0-10**12) }}{% for i in range(3000000) %}{% endfor %}x",
+        "{{ [''] | map('center', 0-10**12) | list | length }}{% for i in range(3000000) %}{% endfor %}x",
         "{{ 'x' | indent(10**9) }}",
         "{{ 'x' | wordwrap(10**9) }}",
         "{{ '%1000000000d' | format(1) }}",
@@ -281,6 +283,18 @@ def test_the_bounds_hold_for_all_templates_of_a_message_together() -> None:
     template.render({}, meter)
     with pytest.raises(InvalidMessage, match="more than 100,000 steps"):
         [template.render({}, meter) for _ in range(5)]
+
+
+def test_no_count_gives_steps_or_characters_back() -> None:
+    meter = Meter(10, 10)
+    meter.step(-(10**12))
+    meter.read(-(10**12))
+    meter.write(-(10**12))
+    assert (meter.steps, meter.chars) == (10, 10)
+
+
+def test_a_width_below_0_pads_nothing() -> None:
+    assert render("{{ 'x' | center(0-10**30) }}") == "x"
 
 
 def test_what_takes_longer_than_was_granted_is_heavy_and_no_error() -> None:
