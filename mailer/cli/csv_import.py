@@ -114,7 +114,7 @@ def import_(
             )
             raise typer.Exit(_INTERRUPTED) from None
         bar.update(task, completed=rows.size)
-    typer.echo(f"{sent.accepted:,} accepted, {bad:,} bad, {sent.duplicates:,} duplicates")
+    typer.echo(f"{sent.accepted:,} accepted, {bad:,} bad, {sent.duplicates:,} with a key used before")
     if bad:
         typer.echo(f"mailer: {bad:,} {'row was' if bad == 1 else 'rows were'} bad and skipped: see {report}", err=True)
     if bad and not sent.accepted and not sent.duplicates:

@@ -166,7 +166,7 @@ def test_import_enqueues_the_good_rows_and_reports_the_bad_ones_with_their_lines
         "ann@example.com,Ann,k1",
     )
     done = mailer(*IMPORT)
-    assert (done.returncode, done.stdout) == (0, "2 accepted, 2 bad, 1 duplicates\n")
+    assert (done.returncode, done.stdout) == (0, "2 accepted, 2 bad, 1 with a key used before\n")
     assert done.stderr == "mailer: 2 rows were bad and skipped: see people.csv.bad.csv\n"
     report = (tmp_path / "people.csv.bad.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[0] for line in report] == ["line", "3", "4"]
@@ -227,7 +227,7 @@ def test_a_strict_import_of_good_rows_enqueues_all(
 ) -> None:
     csv(tmp_path, "ann@example.com,Ann,", "bob@example.com,Bob,")
     done = mailer(*IMPORT, "--strict", "--lane", "transactional")
-    assert (done.returncode, done.stdout) == (0, "2 accepted, 0 bad, 0 duplicates\n")
+    assert (done.returncode, done.stdout) == (0, "2 accepted, 0 bad, 0 with a key used before\n")
     assert [lane.waiting for lane in read_status(client, settings).lanes] == [2, 0]
 
 
@@ -237,7 +237,7 @@ def test_a_template_that_uses_an_unknown_column_enqueues_nothing(
     csv(tmp_path, "ann@example.com,Ann,")
     (tmp_path / "body.txt").write_text("Dear {{ surname }}", encoding="utf-8")
     done = mailer(*IMPORT)
-    assert (done.stdout, read_status(client, settings).waiting) == ("0 accepted, 1 bad, 0 duplicates\n", 0)
+    assert (done.stdout, read_status(client, settings).waiting) == ("0 accepted, 1 bad, 0 with a key used before\n", 0)
     assert done.returncode == 1
     assert "Line 2: variables: lack what text asks for: surname is not given" in done.stderr
     assert "templates may use here: name" in done.stderr
