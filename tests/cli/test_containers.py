@@ -66,6 +66,10 @@ def test_the_queue_never_forgets_and_workers_may_finish() -> None:
     assert SERVICES["simulator"]["profiles"] == ["simulator"]
 
 
+def test_the_simulator_knows_no_secret() -> None:
+    assert SERVICES["simulator"]["environment"] == {}
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_container_can_do_little(name: str) -> None:
     service = SERVICES[name]
