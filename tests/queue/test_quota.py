@@ -147,6 +147,15 @@ class TestOthers:
         account.wait(2)
         assert len(worker.take(20)) == 10
 
+    def test_it_is_forgotten_too_while_ses_stops_the_account_so_that_a_probe_can_go(
+        self, account: Account, worker: Worker
+    ) -> None:
+        account.allow(rate=1000, quota=10, burst=100, quota_reserve=0, sent=10)
+        account.client.hset(account.keys.account, "stopped", "AccountSuspendedException: Ask AWS.")
+        account.put("bulk", 1)
+        account.wait(61)
+        assert len(worker.take(1)) == 1
+
     def test_the_counter_is_asked_for_while_theirs_counts_even_if_the_limits_are_set(
         self, account: Account, worker: Worker
     ) -> None:

@@ -356,7 +356,9 @@ end
 
 -- 6. Is it time to ask SES for the limits? One worker at a time is told to: where there are limits, no more often than
 -- they get old, even if SES does not answer.
-local is_asked = asks ~= '0' or stop_words() or quota_is_shared()
+-- In any case: it forgets what others sent, also while SES stops the account.
+local is_shared = quota_is_shared()
+local is_asked = asks ~= '0' or stop_words() or is_shared
 limits_at = account_moment('limits_at', limits_at, 0)
 refreshing = account_moment('refreshing', refreshing, LIMITS_FRESH)
 local are_old = stop_is_new() or now - limits_at > LIMITS_FRESH
