@@ -1,7 +1,13 @@
 """Lua scripts as they lie in ``lua/``, with their parts in place, run by their digest.
 
-A line ``part 'name'`` in a script stands for the text of ``parts/name.lua``: Redis has no ``require``. The line
-numbers in an error of Redis's are those of the whole text, which ``python -m mailer.queue.script take`` prints.
+A line ``local it = part 'name'`` in a script stands for the text of ``parts/name.lua``, in a block of its own: Redis
+has no ``require``. What the part returns goes out as ``it``; the other locals of its text stay inside. What comes in is
+what its line ``-- Needs ...`` names: locals of the script that stand above it. ``ops.lint_lua`` checks both.
+
+Each closure that a call makes costs time. So a part that few calls need returns a function, which makes what the part
+offers when it is first called.
+
+The line numbers in an error of Redis's are those of the whole text: ``python -m mailer.queue.script take`` prints it.
 """
 
 from __future__ import annotations
@@ -21,7 +27,8 @@ import redis
 CONFIRM_SECONDS = 1.0
 """How long replicas may take to confirm what a script wrote. They are asked to at once, so most take a round trip."""
 
-_PART = re.compile(r"^part '(\w+)'$", re.MULTILINE)
+_PART = re.compile(r"^local (\w+) = part '(\w+)'$", re.MULTILINE)
+_RETURN = re.compile(r"^return\b", re.MULTILINE)
 _stand_ins: dict[str, str] = {}
 
 
@@ -81,7 +88,7 @@ def unconfirmed(reached: int, replicas: int) -> str:
 @cache
 def script(name: str) -> Script:
     """The script in ``lua/<name>.lua``."""
-    text = _PART.sub(lambda found: _stand_ins.get(found[1]) or _read(f"parts/{found[1]}"), _read(name))
+    text = _PART.sub(lambda found: _in_place(*found.groups()), _read(name))
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -98,6 +105,12 @@ def stand_in(part: str, text: str) -> Iterator[None]:
     finally:
         del _stand_ins[part]
         script.cache_clear()
+
+
+def _in_place(name: str, part: str) -> str:
+    text = _stand_ins.get(part) or _read(f"parts/{part}")
+    # By way of `offered`: the part may have a local of that name.
+    return f"local offered\ndo\n{_RETURN.sub('offered =', text).rstrip()}\nend\nlocal {name} = offered"
 
 
 def _read(name: str) -> str:

@@ -15,7 +15,7 @@ import redis
 from mailer.queue.script import stand_in
 
 _KEY = "tests:still"
-_CLOCK = f"local now = redis.call('INCR', '{_KEY}')"
+_CLOCK = f"return redis.call('INCR', '{_KEY}')"
 _ADVANCE = "#!lua flags=allow-oom\nreturn redis.call('INCRBY', KEYS[1], ARGV[1])"
 _MINUTE_US = 60_000_000
 

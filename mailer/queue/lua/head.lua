@@ -4,5 +4,5 @@
 -- KEYS  1 the lane, or another list of messages
 -- ARGV  1 most messages: fewer where they are large, but one at least
 -- Returns the messages, the next to leave first.
-part 'list'
-return (list_end(KEYS[1], tonumber(ARGV[1]), READ_BYTES))
+local waiting = part 'lane'
+return (waiting.head(KEYS[1], tonumber(ARGV[1])))

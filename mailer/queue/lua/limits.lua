@@ -23,13 +23,15 @@ local WISH_LASTS = 300e6
 local ANSWER_LASTS = 3600e6
 -- The code of a stop that SES's answer begins, and ends.
 local NO_RATE = 'MaxSendRate'
-part 'clock'
-part 'attempt'
-part 'number'
-part 'moment'
-part 'account'
-part 'quota'
-part 'stop'
+local now = part 'clock'
+local attempt = part 'attempt'
+local number_or = part 'number'
+local moment = part 'moment'
+local account = part 'account'
+local quota = part 'quota'
+local others = part 'others'
+local stop = part 'stop'
+local stored = account.stored
 
 local function number(value) return string.format('%.17g', value) end
 
@@ -37,10 +39,8 @@ local function write_wish(process, json)
   redis.call('HSET', wishes_key, process, string.format('%.0f', now) .. ' ' .. json)
 end
 
-local rate_before, headroom_before, burst_before, ses_rate, ses_quota, ses_at, set_wanted, set_until = account_read('rate',
-  'headroom', 'burst', 'ses_rate', 'ses_quota', 'limits_at', 'set_wanted', 'set_until')
-ses_rate, ses_quota, ses_at = number_or(nil, ses_rate), number_or(nil, ses_quota), account_moment('limits_at', ses_at, 0)
-set_wanted, set_until = number_or(nil, set_wanted), number_or(nil, set_until)
+local ses_rate, ses_quota, ses_at = number_or(nil, stored.ses_rate), number_or(nil, stored.ses_quota), account.moment('limits_at', 0)
+local set_wanted, set_until = number_or(nil, stored.set_wanted), number_or(nil, stored.set_until)
 
 local gone = {}
 -- Turns told under another rate may lie far ahead.
@@ -51,35 +51,35 @@ local verbs = {
   gone = { 1, function(process) gone[#gone + 1] = process end },
   ses = { 4, function(rate, quota, sent, allows)
     ses_rate, ses_quota, ses_at = tonumber(rate), tonumber(quota), now
-    account_set('ses_rate', rate)
-    account_set('ses_quota', quota)
-    account_set_time('limits_at', now)
-    if sent ~= '' then quota_counted(tonumber(sent)) end
-    local has_stopped = stop_words() and string.find(stop_words(), NO_RATE, 1, true) == 1
+    account.set('ses_rate', rate)
+    account.set('ses_quota', quota)
+    account.set_time('limits_at', now)
+    if sent ~= '' then others().counted(tonumber(sent)) end
+    local has_stopped = stop.words and string.find(stop.words, NO_RATE, 1, true) == 1
     if ses_rate <= 0 then
       allows = '0'
-      stop_refused(nil, NO_RATE, 'SES allows this account 0 recipients a second')
+      stop.refused(nil, NO_RATE, 'SES allows this account 0 recipients a second')
     elseif has_stopped then
-      stop_over()
+      stop.over()
     end
-    stop_told(allows)
-    account_forget('refreshing', 'unanswered')
+    stop.told(allows)
+    account.forget('refreshing', 'unanswered')
   end },
   unanswered = { 2, function(process, why)
-    account_set('unanswered', (string.match(process, '^(.*):') or process) .. ': ' .. why)
-    account_forget('refreshing')
+    account.set('unanswered', (string.match(process, '^(.*):') or process) .. ': ' .. why)
+    account.forget('refreshing')
   end },
   set = { 4, function(rate, till, who, why)
     turns_differ = true
     set_wanted, set_until = tonumber(rate), tonumber(till)
-    account_set('set_wanted', rate)
-    account_set('set_until', till)
-    account_set('set_by', who)
-    account_set('set_reason', why)
-    account_set_time('set_at', now)
+    account.set('set_wanted', rate)
+    account.set('set_until', till)
+    account.set('set_by', who)
+    account.set('set_reason', why)
+    account.set_time('set_at', now)
   end },
   reset = { 0, function() set_wanted, turns_differ = nil, true end },
-  show = { 2, account_set },
+  show = { 2, account.set },
 }
 local next_arg = 1
 while next_arg <= #ARGV do
@@ -117,7 +117,7 @@ for i = 1, #wishes, 2 do
   elseif not gone[process] then
     count_in(process, wish)
     -- Where this server's clock was put back, it is counted from now.
-    if moment_within(tonumber(at), 0) < tonumber(at) then write_wish(process, json) end
+    if moment.within(tonumber(at), 0) < tonumber(at) then write_wish(process, json) end
   end
 end
 
@@ -135,21 +135,21 @@ end
 if some_live and rate and quota then
   local headroom, burst = number(most.rate_headroom), least.burst and number(least.burst) or ''
   rate = number(rate)
-  turns_differ = turns_differ or rate_before ~= rate or headroom_before ~= headroom or burst_before ~= burst
-  account_set('rate', rate)
-  account_set('quota', number(quota))
-  account_set('headroom', headroom)
-  account_set('burst', burst)
-  account_set('reserve', number(most.quota_reserve))
-  account_set('source', source)
-  account_set('source_host', host)
+  turns_differ = turns_differ or stored.rate ~= rate or stored.headroom ~= headroom or stored.burst ~= burst
+  account.set('rate', rate)
+  account.set('quota', number(quota))
+  account.set('headroom', headroom)
+  account.set('burst', burst)
+  account.set('reserve', number(most.quota_reserve))
+  account.set('source', source)
+  account.set('source_host', host)
 end
-if some_live then account_set('asks', some_leave_open and '1' or '0') end
+if some_live then account.set('asks', some_leave_open and '1' or '0') end
 if set_wanted and not (set_until and set_until <= now) then
-  account_set('set_rate', number(ses_has_rate and ses_holds and math.min(set_wanted, ses_rate) or set_wanted))
+  account.set('set_rate', number(ses_has_rate and ses_holds and math.min(set_wanted, ses_rate) or set_wanted))
 else
-  account_forget('set_rate', 'set_wanted', 'set_until', 'set_by', 'set_reason', 'set_at')
+  account.forget('set_rate', 'set_wanted', 'set_until', 'set_by', 'set_reason', 'set_at')
 end
-if turns_differ then account_forget('turn') end
-account_write()
+if turns_differ then account.forget('turn') end
+account.write()
 if #gone > 0 then redis.call('HDEL', wishes_key, unpack(gone)) end

@@ -2,5 +2,5 @@
 --
 -- KEYS  1 leases
 -- Returns that number.
-part 'clock'
+local now = part 'clock'
 return redis.call('ZCOUNT', KEYS[1], '-inf', now)

@@ -13,7 +13,7 @@ local most, most_bytes, latest_first, score, member, begins =
   tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4]), ARGV[5], ARGV[6] == '1'
 local most_whole = tonumber(ARGV[7])
 local STEP, HEAD_BYTES = 16, 4096
-part 'digest'
+local digest_of = part 'digest'
 
 local function is_less(a, b) -- as Redis orders them: by bytes. Lua's own < goes by the server's locale.
   if a == b then return false end
@@ -49,7 +49,7 @@ local function shown(stored)
   if #stored <= most_whole then return stored, '' end
   -- With all of the reason before it.
   local first = string.find(stored, '\n', 1, true) or 0
-  return string.sub(stored, 1, first + HEAD_BYTES), stored_digest(stored)
+  return string.sub(stored, 1, first + HEAD_BYTES), digest_of(stored)
 end
 
 while #reply < 4 * most and bytes < most_bytes do

@@ -20,17 +20,19 @@ local is_shelf = place == 'dead' or place == 'held'
 local content_key, references_key, records_key = KEYS[2], KEYS[3], KEYS[4]
 local idempotency_prefix = string.sub(records_key, 1, -8) .. 'idempotency:'
 local keep_records, most_record_bytes = nil, nil
-part 'clock'
-part 'attempt'
-part 'number'
-part 'digest'
-part 'doorbell'
-part 'member'
-part 'content'
-part 'envelope'
-part 'idempotency'
-part 'records'
-local pulled, why = 0, ''
+local now = part 'clock'
+local attempt = part 'attempt'
+local number_or = part 'number'
+local digest_of = part 'digest'
+local waiting = part 'lane'
+local ring = part 'doorbell'
+local envelope = part 'envelope'
+local content = part 'content'
+local free_key = part 'idempotency'
+local records = part 'records'
+local pulled, why, lines = 0, '', {}
+
+local function record(what, note) lines[#lines + 1], lines[#lines + 2] = what, note end
 
 local function envelope_in(stored)
   if place == 'lane' then return stored end
@@ -39,22 +41,25 @@ end
 
 -- For good. The key goes last: as long as it is there, nothing is sent a second time.
 local function let_go(stored)
-  content_release(stored)
-  local envelope = envelope_in(stored)
-  if verb == 'drop' and place ~= 'held' and not is_suspect(envelope) then idempotency_free(envelope) end
+  content().release(stored)
+  if verb == 'drop' and place ~= 'held' then free_key(envelope_in(stored)) end
 end
 
 -- All that is stored of it; nil where nothing is, or another message.
 local function look(name, digest)
   if place == 'schedule' then return redis.call('ZSCORE', KEYS[5], name) and name end
   local stored = redis.call('HGET', KEYS[5], name)
-  return stored and stored_digest(stored) == digest and stored
+  return stored and digest_of(stored) == digest and stored
 end
 
-local function pull(name, digest, note, lane, envelope)
+local function pull(name, digest, note, lane, message)
   local stored = look(name, digest)
   if not stored then return end
-  if requeued then redis.call(verb == 'head' and 'RPUSH' or 'LPUSH', KEYS[tonumber(lane)], envelope) end
+  if verb == 'head' then
+    waiting.push_head(KEYS[tonumber(lane)], message)
+  elseif verb == 'tail' then
+    waiting.push_tail(KEYS[tonumber(lane)], message)
+  end
   if is_shelf then redis.call('HDEL', KEYS[5], name) end
   redis.call('ZREM', KEYS[6], name)
   pulled = pulled + 1
@@ -72,11 +77,11 @@ end
 if place == 'lane' then
   -- Workers take from the same end: what is no longer the next has gone to one, and then nothing else is let go of.
   for i = 3, #ARGV, 2 do
-    local envelope = redis.call('LRANGE', KEYS[5], -1, -1)[1]
-    if not envelope or stored_digest(envelope) ~= ARGV[i] then break end
-    redis.call('RPOP', KEYS[5])
+    local message = waiting.head(KEYS[5], 1)[1]
+    if not message or digest_of(message) ~= ARGV[i] then break end
+    waiting.leave(KEYS[5], 1)
     pulled = pulled + 1
-    let_go(envelope)
+    let_go(message)
     if ARGV[i + 1] ~= '' then record(verb, ARGV[i + 1]) end
   end
 else
@@ -84,5 +89,5 @@ else
   if not done then why = error_text end
 end
 if requeued and pulled > 0 then ring(KEYS[1]) end
-records_write()
+records().write(lines)
 return { pulled, why }

@@ -15,19 +15,20 @@ local lane, hash, bytes = ARGV[1], ARGV[2], ARGV[3]
 local lane_key = ARGV[5]
 local schedule_key, schedule_number_key, content_key, references_key = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local AT_ONCE = 1000
-part 'member'
-part 'content'
-if hash ~= '' and bytes == '' and not content_is_stored(hash) then return redis.status_reply('MISSING') end
+local envelope = part 'envelope'
+local content = part 'content'
+if hash ~= '' and bytes == '' and not content().is_stored(hash) then return redis.status_reply('MISSING') end
 
-part 'clock'
-part 'attempt'
-part 'schedule'
-part 'doorbell'
+local now = part 'clock'
+local attempt = part 'attempt'
+local waiting = part 'lane'
+local schedule = part 'schedule'
+local ring = part 'doorbell'
 local duplicates, ready, later, keyed, referred = {}, {}, {}, {}, 0
 
 local function enqueue()
   for i = 10, #ARGV, 4 do
-    local due, id, key, envelope = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    local due, id, key, message = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     local fresh = key == '' or redis.call('SET', key, id, 'NX', 'PX', ARGV[4])
     if not fresh then
       duplicates[#duplicates + 1] = (i - 6) / 4
@@ -35,31 +36,31 @@ local function enqueue()
     else
       if key ~= '' then keyed[#keyed + 1] = key end
       if due > now then
-        later[#later + 1] = { due, lane, envelope }
+        later[#later + 1] = { due, lane, message }
       else
-        ready[#ready + 1] = envelope
+        ready[#ready + 1] = message
       end
     end
   end
   if hash ~= '' then
     referred = #ready + #later
-    if referred > 0 then content_refer(hash, bytes, referred) end
+    if referred > 0 then content().refer(hash, bytes, referred) end
   end
   -- Nothing takes messages back. So where there are two places, it is known of the second that it can be written before
   -- the first is.
-  local number = #later > 0 and schedule_numbers(#later)
+  local number = #later > 0 and schedule().numbers(#later)
   if #later > 0 and #ready > 0 then redis.call('ZADD', schedule_key, 'XX', 0, '') end
   for first = 1, #ready, AT_ONCE do
-    redis.call('LPUSH', lane_key, unpack(ready, first, math.min(first + AT_ONCE - 1, #ready)))
+    waiting.push_tail(lane_key, unpack(ready, first, math.min(first + AT_ONCE - 1, #ready)))
   end
-  if #later > 0 then schedule_all(later, number) end
+  if #later > 0 then schedule().add_all(later, number) end
 end
 
 local enqueued, why = attempt(enqueue)
 if not enqueued then
   -- So that the same call can be made again.
   for _, key in ipairs(keyed) do redis.pcall('SET', key, '', 'PXAT', 1) end
-  if referred > 0 then content_unrefer(hash, referred) end
+  if referred > 0 then content().unrefer(hash, referred) end
   return redis.error_reply(why)
 end
 if #ready + #later > 0 then ring(KEYS[1]) end

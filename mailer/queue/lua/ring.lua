@@ -2,5 +2,5 @@
 -- ring: wake an idle worker of each lane.
 --
 -- KEYS  the lanes' doorbells
-part 'doorbell'
+local ring = part 'doorbell'
 for _, doorbell in ipairs(KEYS) do ring(doorbell) end

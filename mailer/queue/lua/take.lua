@@ -62,8 +62,8 @@ local MOST_AT_ONCE = 3500
 local LARGE_BYTES = 262144
 local LIMITS_FRESH, REFRESH_PATIENCE = 60e6, 10e6
 local SEEN_STEP, SERVED_STEP = 0.25e6, 5e6
--- Verbs by which a message is gone, and its content with it.
-local LETS_GO = { sent = true, forget = true }
+-- Why a worker is not given a message; or it is too large for any, then in words.
+local SUSPECT, NO_ROOM = 1, 2
 
 local owner, call, wanted, lease, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local latest, suspects = tonumber(ARGV[6]) or math.huge, tonumber(ARGV[8])
@@ -75,431 +75,425 @@ local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[
 local schedule_number_key, hosts_key, lane_prefix, suspects_prefix = KEYS[14], KEYS[15], ARGV[11], ARGV[13]
 local idempotency_prefix = string.sub(account_key, 1, -8) .. 'idempotency:'
 
-part 'clock'
-part 'attempt'
-part 'number'
-part 'moment'
-part 'account'
-part 'rate'
-part 'quota'
-part 'stop'
-part 'hosts'
-part 'leases'
-part 'member'
-part 'list'
-part 'content'
-part 'bounds'
-part 'schedule'
-part 'doorbell'
-part 'envelope'
-part 'idempotency'
-part 'shelf'
-part 'records'
+local now = part 'clock'
+local attempt = part 'attempt'
+local number_or = part 'number'
+local moment = part 'moment'
+local account = part 'account'
+local rate = part 'rate'
+local quota = part 'quota'
+local others = part 'others'
+local stop = part 'stop'
+local hosts = part 'hosts'
+local leases = part 'leases'
+local overdue = part 'overdue'
+local waiting = part 'lane'
+local envelope = part 'envelope'
+local content = part 'content'
+local bounds = part 'bounds'
+local schedule = part 'schedule'
+local due = part 'due'
+local ring = part 'doorbell'
+local free_key = part 'idempotency'
+local shelf = part 'shelf'
+local records = part 'records'
+local stored = account.stored
 -- A call from a time that is still to come may be on its way for long.
-local is_ahead = moment_put_back(tonumber(ARGV[12]) or 0) > 0
+local is_ahead = moment.put_back(tonumber(ARGV[12]) or 0) > 0
 wanted = (now > latest or is_ahead) and 0 or math.min(wanted, MOST_AT_ONCE)
 
-local lanes, lane_named, lows = {}, {}, {}
+local lanes, lane_named, seldom = {}, {}, {} -- seldom: lists that seldom are there
 local next_key, next_arg = 16, 17
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
     name = ARGV[next_arg], key = KEYS[next_key], suspects = KEYS[next_key + 1], policy = ARGV[next_arg + 1],
-    reserve = ARGV[next_arg + 2] == '1', served = ARGV[next_arg + 3] == '1',
-    low = { KEYS[next_key + 2], KEYS[next_key + 3], KEYS[next_key + 4] },
+    reserve = ARGV[next_arg + 2] == '1', served = ARGV[next_arg + 3] == '1', first_low = next_key + 2,
   }
   lanes[i], lane_named[lane.name] = lane, lane
-  for _, low in ipairs(lane.low) do lows[#lows + 1] = low end
+  for key = next_key + 1, next_key + 4 do seldom[#seldom + 1] = KEYS[key] end
   next_key, next_arg = next_key + 5, next_arg + 4
 end
 
--- Where a message of that lane waits, also of one that this worker's settings no longer name. Suspects have a list of their
--- own: whatever waits in the lane passes them.
-local function waits_in(lane, envelope) return (is_suspect(envelope) and suspects_prefix or lane_prefix) .. lane end
-
-local said = {} -- why something waits
+local said, lines = {}, {} -- why something waits; what is to be recorded
+local joined = {} -- lanes into which this call has put something
 
 local function say(why) said[#said + 1] = why end
 
-local function attempt_or_say(what, f, ...)
-  local done, why = attempt(f, ...)
-  if not done then say(what .. ': ' .. why) end
-end
+local function record(verb, note) lines[#lines + 1], lines[#lines + 2] = verb, note end
 
-local joined = {} -- lanes into which this call has put something
-
-local function to_head(lane, envelope)
-  redis.call('RPUSH', waits_in(lane, envelope), envelope)
+-- Push it to a lane's head or tail; also of one that this worker's settings no longer name. Suspects have a list of their
+-- own: whatever waits in the lane passes them.
+local function join(push, lane, message)
+  push((envelope().is_suspect(message) and suspects_prefix or lane_prefix) .. lane, message)
   joined[lane] = true
-end
-
-local function to_tail(lane, envelope)
-  redis.call('LPUSH', waits_in(lane, envelope), envelope)
-  joined[lane] = true
-end
-
-local function not_tried(charged, tag)
-  quota_give_back(charged)
-  rate_give_back()
-  stop_not_tried(tag)
-end
-
-local function letter(tag, lane, envelope, code, words)
-  set_aside(dead, dead_index, envelope_name(envelope), tag, lane, envelope, code, words)
-end
-
-local function hold(tag, lane, envelope, code, words)
-  set_aside(held, held_index, envelope_name(envelope), tag, lane, envelope, code, words)
 end
 
 -- What no worker is given becomes a dead letter here; what cannot be sent at all is not even kept.
-local function refuse(lane, envelope, words)
-  local kept = bounds_kept(envelope)
-  local name = envelope_name(kept)
-  set_aside(dead, dead_index, name, owner .. ':' .. call .. ':0', lane, kept, 'TooLarge', words)
-  record('dead', envelope_note(name, lane, kept, 'TooLarge', words))
+local function refuse(lane, message, words)
+  local kept = bounds().kept(message)
+  shelf().dead(owner .. ':' .. call .. ':0', lane, kept, 'TooLarge', words)
+  record('dead', envelope().note(lane, kept, 'TooLarge', words))
 end
 
--- Each writes the message to where it goes first: nothing behind that can be refused.
-local settle = {
-  sent = function(_, _, _, tag, _, worker)
-    stop_sent(tag)
-    attempt(host_fit, worker)
-  end,
-  forget = function(_, charged, _, tag) not_tried(charged, tag) end,
-  back = function(lane, charged, envelope, tag)
-    to_head(lane, envelope)
-    not_tried(charged, tag)
-  end,
-  unfit = function(lane, charged, envelope, tag, worker, why)
-    to_head(lane, envelope)
-    not_tried(charged, tag)
-    attempt(host_unfit, worker, why)
-  end,
-  throttled = function(lane, charged, envelope)
-    to_head(lane, envelope)
-    quota_give_back(charged)
-    rate_refused()
-  end,
-  over_quota = function(lane, charged, envelope, tag, code, words)
-    to_head(lane, envelope)
-    quota_give_back(charged)
-    if not quota_is_known then return stop_refused(tag, code, words) end
-    quota_refused()
-    account_set('over_quota', code .. ': ' .. words)
-  end,
-  stop = function(lane, charged, envelope, tag, code, words)
-    to_head(lane, envelope)
-    quota_give_back(charged)
-    stop_refused(tag, code, words)
-  end,
-  retry = function(lane, charged, _, _, delay, envelope)
-    schedule(lane, now + tonumber(delay), envelope)
-    quota_give_back(charged)
-  end,
-  resend = function(lane, _, _, _, delay, envelope) schedule(lane, now + tonumber(delay), envelope) end,
-  defer = function(lane, charged, _, tag, due, envelope)
-    schedule(lane, due, envelope)
-    not_tried(charged, tag)
-  end,
-  dead = function(lane, charged, envelope, tag, code, words)
-    letter(tag, lane, envelope, code, words)
-    quota_give_back(charged)
-  end,
-  hold = function(lane, _, envelope, tag, code, words) hold(tag, lane, envelope, code, words) end,
-}
-
 -- 1. A pause that a person gave an end ends by itself.
-local paused, paused_until, wake, seen, patient, asks, limits_at, refreshing = account_read('paused', 'paused_until',
-  'wake', 'seen', 'patient', 'asks', 'limits_at', 'refreshing')
-if number_or(math.huge, paused_until) <= now then
-  paused = false
-  account_forget('paused', 'paused_at', 'paused_until', 'paused_by')
+local paused = stored.paused
+if number_or(math.huge, stored.paused_until) <= now then
+  paused = nil
+  account.forget('paused', 'paused_at', 'paused_until', 'paused_by')
 end
 
 -- 2. Was Redis away, or its clock put back or forward? Nobody has called for long (whoever is there calls more often,
 -- gate.py sees to it), or a caller reckons with another time. Workers come back with what they sent meanwhile: they are
 -- given the time to settle it, after each such silence. Where the clock was put forward, their leases have just begun.
-seen, patient = number_or(nil, seen), account_moment('patient', patient, lease)
-local put_back = moment_put_back(seen or 0)
+local seen, patient = number_or(nil, stored.seen), account.moment('patient', lease)
+local put_back = moment.put_back(seen or 0)
 if put_back > 0 then
-  attempt(leases_put_back, put_back, now + lease)
-  attempt(schedule_put_back, now, put_back)
-  attempt(records_put_back, put_back)
+  attempt(leases().put_back, put_back, now + lease)
+  attempt(schedule().put_back, put_back)
+  attempt(records().put_back, put_back)
 end
 local is_behind = now - latest > lease / 2
 if is_behind or is_ahead or put_back > 0 or (seen and now - seen > lease / 2) then
   patient = now + (is_behind and lease or lease / 2)
-  account_set_time('patient', patient)
+  account.set_time('patient', patient)
 end
-if not seen or quota_is_new or math.abs(now - seen) > SEEN_STEP then account_set_time('seen', now) end
+if not seen or quota.is_new or math.abs(now - seen) > SEEN_STEP then account.set_time('seen', now) end
 
 for _, lane in ipairs(lanes) do
   local field = 'served:' .. lane.name
-  if lane.served and math.abs(now - number_or(0, (account_read(field)))) > SERVED_STEP then
-    account_set_time(field, now)
+  if lane.served and math.abs(now - number_or(0, stored[field])) > SERVED_STEP then account.set_time(field, now) end
+end
+
+-- 3. Settle what the worker finished, and reclaim what lost workers held. Nobody knows whether that was sent, so its quota
+-- stays spent.
+local unsettled = {}
+
+local function look_for_lost()
+  if now <= patient then return {} end
+  local looked, over = attempt(overdue, RECLAIM_AT_ONCE)
+  if looked then return over end
+  say('what lost workers held is not looked for: ' .. over)
+  return {}
+end
+
+local over = not ARGV[next_arg] and look_for_lost()
+
+local function end_leases()
+  local leases = leases()
+  local released, freed = {}, {}
+
+  local function not_tried(charged, tag)
+    quota.give_back(charged)
+    rate.give_back()
+    stop.not_tried(tag)
   end
-end
 
--- 3. Settle.
-local released, freed, unsettled = {}, {}, {}
-local can_end, why_not
-
--- Whether a lease can be ended, before anything of it is written elsewhere.
-local function leases_may_end()
-  if can_end == nil then can_end, why_not = attempt(leases_can_end) end
-  return can_end, why_not
-end
-
-local function settle_one(verb, tag, first, second, note)
-  local lane, charged, envelope = lease_of(tag)
-  if lane then
-    if lane == '' and not LETS_GO[verb] then
-      verb, first, second = 'dead', 'Undecodable', 'Its lease cannot be read.'
-    end
-    settle[verb](lane, charged, envelope, tag, first, second)
-    lease_end(tag)
-    if LETS_GO[verb] then released[#released + 1] = envelope end
-    if verb == 'forget' then freed[#freed + 1] = envelope end
-    if note == '' and (verb == 'dead' or verb == 'hold') then
-      note = envelope_note(envelope_name(envelope), lane, envelope, first, second)
-    end
-  elseif verb == 'sent' then
-    -- SES has it, says a worker whose lease had run out by then.
-    released[#released + 1] = take_off(held, held_index, first, tag)
-  end
-  -- The news of a late send is worth its line. Where it is no news but a repetition, readers see the same note twice.
-  if note ~= '' and (lane or verb == 'sent') then record(verb, note) end
-end
-
-for i = next_arg, #ARGV, 5 do
-  local done, why = leases_may_end()
-  if done then done, why = attempt(settle_one, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) end
-  if not done then
-    unsettled[1] = unsettled[1] or why
-    unsettled[#unsettled + 1] = ARGV[i + 1]
-    -- Its worker is there, and repeats it.
-    lease_prolong(ARGV[i + 1], now + lease)
-  end
-end
-
--- 4. Reclaim. Nobody knows whether these were sent, so their quota stays spent.
-local reclaimed_bytes = 0
-
-local function reclaim(tag)
-  local lane, _, envelope = lease_of(tag)
-  reclaimed_bytes = reclaimed_bytes + (envelope and #envelope or 0)
-  if lane then
-    local verb, code, words = 'hold', 'LeaseExpired', 'Its worker was lost while it held the message.'
-    if lane_named[lane] and lane_named[lane].policy == 'resend' then
-      if is_suspect(envelope) then
-        code, words = 'WorkerLostTwice', 'Two workers were lost, one after the other, while they held the message.'
+  -- Each verb writes the message to where it goes first: nothing behind that can be refused.
+  local function carry_out(verb, lane, charged, message, tag, first, second)
+    if verb == 'sent' then
+      stop.sent(tag)
+      -- '' is nobody: there was no doubt.
+      if second ~= '' then attempt(hosts().fit, second) end
+    elseif verb == 'forget' then
+      not_tried(charged, tag)
+    elseif verb == 'back' or verb == 'unfit' then
+      join(waiting.push_head, lane, message)
+      not_tried(charged, tag)
+      if verb == 'unfit' then attempt(hosts().unfit, first, second) end
+    elseif verb == 'throttled' or verb == 'over_quota' or verb == 'stop' then
+      join(waiting.push_head, lane, message)
+      quota.give_back(charged)
+      if verb == 'throttled' then
+        rate.refused()
+      elseif verb == 'over_quota' and quota.is_known then
+        others().refused()
+        account.set('over_quota', first .. ': ' .. second)
       else
-        verb = 'lost'
+        stop.refused(tag, first, second)
       end
-    end
-    if verb == 'lost' then
-      to_tail(lane, as_suspect(envelope))
+    elseif verb == 'retry' then
+      schedule().add(lane, now + tonumber(first), second)
+      quota.give_back(charged)
+    elseif verb == 'resend' then
+      schedule().add(lane, now + tonumber(first), second)
+    elseif verb == 'defer' then
+      schedule().add(lane, first, second)
+      not_tried(charged, tag)
+    elseif verb == 'dead' then
+      shelf().dead(tag, lane, message, first, second)
+      quota.give_back(charged)
+    elseif verb == 'hold' then
+      shelf().hold(tag, lane, message, first, second)
     else
-      hold(tag, lane, envelope, code, words)
+      error('no verb: ' .. verb, 0)
     end
-    record(verb, envelope_note(envelope_name(envelope), lane, envelope, code, words))
   end
-  lease_end(tag)
-end
 
-local function reclaim_all()
-  for _, tag in ipairs(leases_over(now, RECLAIM_AT_ONCE)) do
+  local function settle(verb, tag, first, second, note)
+    local lane, charged, text, at = leases.of(tag)
+    if lane then
+      -- With it the message is gone, and its content.
+      local lets_go = verb == 'sent' or verb == 'forget'
+      local message = verb == 'sent' and text or string.sub(text, at)
+      if lane == '' and not lets_go then
+        verb, first, second = 'dead', 'Undecodable', 'Its lease cannot be read.'
+      end
+      carry_out(verb, lane, charged, message, tag, first, second)
+      leases.end_one(tag)
+      if lets_go then released[#released + 1] = message end
+      if verb == 'forget' then freed[#freed + 1] = message end
+      if note == '' and (verb == 'dead' or verb == 'hold') then note = envelope().note(lane, message, first, second) end
+    elseif verb == 'sent' then
+      -- SES has it, says a worker whose lease had run out by then.
+      released[#released + 1] = shelf().take_held(first, tag)
+    end
+    -- The news of a late send is worth its line. Where it is no news but a repetition, readers see the same note twice.
+    if note ~= '' and (lane or verb == 'sent') then record(verb, note) end
+  end
+
+  -- Whether leases can be ended, before anything of them is written elsewhere.
+  local tags = {}
+  for i = next_arg + 1, #ARGV, 5 do tags[#tags + 1] = ARGV[i] end
+  local can_end, why_not = attempt(leases.can_end)
+  if can_end and #tags > 0 then can_end, why_not = attempt(leases.read, tags) end
+  for i = next_arg, #ARGV, 5 do
+    local done, why = can_end, why_not
+    if done then done, why = attempt(settle, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) end
+    if not done then
+      unsettled[1] = unsettled[1] or why
+      unsettled[#unsettled + 1] = ARGV[i + 1]
+      -- Its worker is there, and repeats it.
+      leases.prolong(ARGV[i + 1], now + lease)
+    end
+  end
+
+  local reclaimed_bytes = 0
+
+  local function reclaim(tag)
+    leases.read({ tag })
+    local lane, _, text, at = leases.of(tag)
+    if lane then
+      local message = string.sub(text, at)
+      reclaimed_bytes = reclaimed_bytes + #message
+      local verb, code, words = 'hold', 'LeaseExpired', 'Its worker was lost while it held the message.'
+      if lane_named[lane] and lane_named[lane].policy == 'resend' then
+        if envelope().is_suspect(message) then
+          code, words = 'WorkerLostTwice', 'Two workers were lost, one after the other, while they held the message.'
+        else
+          verb = 'lost'
+        end
+      end
+      if verb == 'lost' then
+        join(waiting.push_tail, lane, envelope().as_suspect(message))
+      else
+        shelf().hold(tag, lane, message, code, words)
+      end
+      record(verb, envelope().note(lane, message, code, words))
+    end
+    leases.end_one(tag)
+  end
+
+  -- What could not be settled is prolonged by now.
+  for _, tag in ipairs(over or look_for_lost()) do
     -- What cannot be put anywhere makes room for the others.
-    if not (leases_may_end() and attempt(reclaim, tag)) then lease_prolong(tag, now + idle) end
-    if reclaimed_bytes > READ_BYTES then break end -- the rest comes with the next calls
+    if not (can_end and attempt(reclaim, tag)) then leases.prolong(tag, now + idle) end
+    if reclaimed_bytes > waiting.READ_BYTES then break end -- the rest comes with the next calls
   end
+
+  leases.end_all()
+  for _, message in ipairs(released) do content().release(message) end
+  for _, message in ipairs(freed) do free_key(message) end
+  quota.settle()
 end
 
--- Whatever is refused here, the leases of what was settled end.
-if now > patient then attempt_or_say('what lost workers held is not looked for', reclaim_all) end
-leases_end()
-for _, envelope in ipairs(released) do content_release(envelope) end
-for _, envelope in ipairs(freed) do idempotency_free(envelope) end
-quota_settle()
+if not over or #over > 0 then end_leases() end
 
--- 5. What has come due joins its lane, and so does what stock Celery sent with a lower priority.
-attempt_or_say('scheduled messages do not come due', take_due, now, DUE_AT_ONCE, function(lane, envelope)
-  local too_large = bounds_words(envelope)
-  if too_large then
-    refuse(lane, envelope, too_large)
-  elseif lane == '' then
-    letter(redis.sha1hex(envelope), lane, envelope, 'Undecodable', 'It lay in the schedule and cannot be read.')
-  else
-    to_tail(lane, envelope)
-  end
-end)
-
--- Whether more is left there.
-local function take_low(lane, low)
-  local first_out = list_end(low, MOST_AT_ONCE, READ_BYTES)
-  if #first_out == 0 then return false end
-  redis.call('LTRIM', low, 0, -1)
-  redis.call('LPUSH', lane.key, unpack(first_out))
-  joined[lane.name] = true
-  redis.call('LTRIM', low, 0, -#first_out - 1)
-  return redis.call('LLEN', low) > 0
+-- 4. What has come due joins its lane, and so does what stock Celery sent with a lower priority.
+local looked, has_come_due = attempt(due, DUE_AT_ONCE)
+if looked and #has_come_due > 0 then
+  looked, has_come_due = attempt(schedule().take_out, has_come_due, function(lane, message)
+    local too_large = bounds().words(message)
+    if too_large then
+      refuse(lane, message, too_large)
+    elseif lane == '' then
+      shelf().dead(redis.sha1hex(message), lane, message, 'Undecodable', 'It lay in the schedule and cannot be read.')
+    else
+      join(waiting.push_tail, lane, message)
+    end
+  end)
 end
+if not looked then say('scheduled messages do not come due: ' .. has_come_due) end
 
-if redis.call('EXISTS', unpack(lows)) > 0 then
+local are_suspects = redis.call('EXISTS', unpack(seldom)) > 0 -- there may be
+if are_suspects then
+  -- Whether more is left there.
+  local function take_low(lane, low)
+    local first_out = waiting.head(low, MOST_AT_ONCE)
+    if #first_out == 0 then return false end
+    waiting.can_leave(low)
+    waiting.push_tail(lane.key, unpack(first_out))
+    joined[lane.name] = true
+    waiting.leave(low, #first_out)
+    return waiting.length(low) > 0
+  end
+
   for _, lane in ipairs(lanes) do
-    for _, low in ipairs(lane.low) do
-      local moved, more = attempt(take_low, lane, low)
+    for low = lane.first_low, lane.first_low + 2 do
+      local moved, more = attempt(take_low, lane, KEYS[low])
       if moved and more then break end -- the rest comes with the next calls
     end
   end
 end
 
--- 6. Is it time to ask SES for the limits? One worker at a time is told to: where there are limits, no more often than
+-- 5. Is it time to ask SES for the limits? One worker at a time is told to: where there are limits, no more often than
 -- they get old, even if SES does not answer.
 -- In any case: it forgets what others sent, also while SES stops the account.
-local is_shared = quota_is_shared()
-local is_asked = asks ~= '0' or stop_words() or is_shared
-limits_at = account_moment('limits_at', limits_at, 0)
-refreshing = account_moment('refreshing', refreshing, LIMITS_FRESH)
-local are_old = stop_is_new() or now - limits_at > LIMITS_FRESH
-local may_ask = ARGV[14] == '1'
-local refresh = may_ask and (not rate_is_known or (is_asked and are_old)) and now > refreshing
+local is_shared = quota.is_shared()
+local is_asked = stored.asks ~= '0' or stop.words or is_shared
+local limits_at, refreshing = account.moment('limits_at', 0), account.moment('refreshing', LIMITS_FRESH)
+local are_old = stop.is_new or now - limits_at > LIMITS_FRESH
+local refresh = ARGV[14] == '1' and (not rate.is_known or (is_asked and are_old)) and now > refreshing
 if refresh then
-  account_set_time('refreshing', now + (rate_is_known and LIMITS_FRESH or REFRESH_PATIENCE))
+  account.set_time('refreshing', now + (rate.is_known and LIMITS_FRESH or REFRESH_PATIENCE))
 end
 
--- 7. Hand out.
-local reply = { -1, 0, refresh and 1 or 0, math.ceil(rate_slack()), now, '', unsettled }
-local is_probe = stop_is_probe_due()
-local is_shut = paused or not rate_is_known or (stop_words() and not is_probe)
-if is_probe then wanted = math.min(wanted, 1) end
-local granted, permits = 0, is_shut and 0 or rate_permits()
-local backlog = {} -- names of lanes
-local starved = false -- something waits, and only for a permit
-local unsorted = false -- not all was looked at: a suspect lies in a lane, or what is large
-local is_short = false -- something waits, and only for room
--- Of a single place: the last was given to what waits in a lane though a suspect waited too.
-local suspect_is_next = account_read('suspect_is_next')
-
--- Why the lane is paused; nil if it is not.
-local function pause_of(lane)
-  local why, until_ = account_read('paused:' .. lane, 'paused_until:' .. lane)
-  if number_or(math.huge, until_) <= now then
-    account_forget('paused:' .. lane, 'paused_at:' .. lane, 'paused_until:' .. lane, 'paused_by:' .. lane)
-    return nil
-  end
-  return why or nil
-end
-
--- Whether this worker can hold that one too. Small ones it always can.
-local function fits(envelope)
-  local weight = bounds_weight(envelope)
-  if weight > LARGE_BYTES then
-    if not holds_none and weight > large_room then
-      is_short = true
-      return false
-    end
-    large_room, holds_none = large_room - weight, false
-  end
-  return true
-end
-
--- Up to `want` messages at the head of a lane; they stay there until commit. A suspect that somebody put there goes to the
--- others first, and what is too large for any worker to the dead letters.
-local function choose(lane, want)
-  -- What does not fit need not be read, but for the first that does not.
-  local most = holds_none and READ_BYTES or math.max(large_room, LARGE_BYTES)
-  for _ = 1, SORTED_AT_ONCE do
-    local found, is_cut = list_end(lane.key, want, most)
-    local chosen = {}
-    for _, envelope in ipairs(found) do
-      if is_suspect(envelope) or bounds_words(envelope) then
-        unsorted = true
-        break
-      end
-      if not fits(envelope) then return chosen end
-      chosen[#chosen + 1] = envelope
-    end
-    unsorted = unsorted or is_cut
-    if #chosen > 0 or #found == 0 then return chosen end
-    if not is_suspect(found[1]) then
-      redis.call('LTRIM', lane.key, 0, -1)
-      refuse(lane.name, found[1], bounds_words(found[1]))
-      redis.call('LTRIM', lane.key, 0, -2)
-      return chosen
-    end
-    redis.call('LMOVE', lane.key, lane.suspects, 'RIGHT', 'LEFT')
-  end
-  return {}
-end
-
--- Up to `want` messages of a lane, and one suspect among them at the most. Where there is one place only, what waits in
--- the lane comes first, and then, by turns, a suspect.
-local function choose_both(lane, want)
-  local suspect = suspects > 0 and redis.call('LRANGE', lane.suspects, -1, -1) or {}
-  if suspect[1] and not fits(suspect[1]) then suspect = {} end
-  if #suspect == 0 then return suspect, choose(lane, want) end
-  local chosen = choose(lane, math.max(1, want - 1))
-  local yields = #chosen == want and not suspect_is_next
-  if yields then
-    suspect = {}
-    account_set('suspect_is_next', 1)
-  else
-    if #chosen == want then chosen = {} end
-    if suspect_is_next then account_forget('suspect_is_next') end
-  end
-  suspect_is_next = yields
-  return suspect, chosen
-end
-
+-- 6. Hand out.
+local reply = { -1, 0, refresh and 1 or 0, math.ceil(rate.slack()), now, '', unsettled }
+local granted = 0
 local picked = {} -- by list: how many of its head are handed out
 
-local function hand_out(lane)
-  local room = quota_room(lane.reserve)
-  local want = math.min(wanted - granted, permits - granted, room - granted)
-  local left = { [lane.key] = 0, [lane.suspects] = 0 }
-  if want > 0 then
-    local suspect, chosen = choose_both(lane, want)
-    for key, some in pairs({ [lane.suspects] = suspect, [lane.key] = chosen }) do
-      -- Whether they can be taken out, before they are leased.
-      if #some > 0 then redis.call('LTRIM', key, 0, -1) end
-      left[key] = #some
+local function hand_out_all()
+  local is_probe = stop.is_probe_due()
+  local is_shut = paused or not rate.is_known or (stop.words and not is_probe)
+  if is_probe then wanted = math.min(wanted, 1) end
+  local permits = is_shut and 0 or rate.permits()
+  local backlog = {} -- names of lanes
+  local starved = false -- something waits, and only for a permit
+  local unsorted = false -- not all was looked at: a suspect lies in a lane, or what is large
+  local is_short = false -- something waits, and only for room
+  -- Of a single place: the last was given to what waits in a lane though a suspect waited too.
+  local suspect_is_next = stored.suspect_is_next
+
+  -- Whether this worker can hold that one too. Small ones it always can.
+  local function fits(message)
+    local weight = bounds().weight(message)
+    if weight > LARGE_BYTES then
+      if not holds_none and weight > large_room then
+        is_short = true
+        return false
+      end
+      large_room, holds_none = large_room - weight, false
     end
-    suspects = suspects - #suspect
-    for _, some in ipairs({ suspect, chosen }) do
-      for _, envelope in ipairs(some) do
-        granted = granted + 1
-        lease_to(owner .. ':' .. call .. ':' .. granted, now + lease, lane.name, quota_minute, envelope)
-        reply[#reply + 1] = lane.name
-        reply[#reply + 1] = envelope
-        reply[#reply + 1] = bounds_weight(envelope)
+    return true
+  end
+
+  -- Why this worker is not to have it.
+  local function against(message)
+    return envelope().is_suspect(message) and SUSPECT or bounds().words(message) or not fits(message) and NO_ROOM
+  end
+
+  -- Up to `want` messages at the head of a lane; they stay there until commit. A suspect that somebody put there goes to the
+  -- others first, and what is too large for any worker to the dead letters.
+  local function choose(lane, want)
+    for _ = 1, SORTED_AT_ONCE do
+      local chosen, why, message = waiting.head(lane.key, want, against)
+      if not why or why == NO_ROOM then return chosen end
+      unsorted = true
+      if #chosen > 0 or why == waiting.READ_ENOUGH then return chosen end
+      if why ~= SUSPECT then
+        waiting.can_leave(lane.key)
+        refuse(lane.name, message, why)
+        waiting.leave(lane.key, 1)
+        return chosen
+      end
+      waiting.move(lane.key, lane.suspects)
+      are_suspects = true
+    end
+    return {}
+  end
+
+  -- Up to `want` messages of a lane, and one suspect among them at the most. Where there is one place only, what waits in
+  -- the lane comes first, and then, by turns, a suspect.
+  local function choose_both(lane, want)
+    local suspect = are_suspects and suspects > 0 and waiting.head(lane.suspects, 1) or {}
+    if suspect[1] and not fits(suspect[1]) then suspect = {} end
+    if #suspect == 0 then return suspect, choose(lane, want) end
+    local chosen = choose(lane, math.max(1, want - 1))
+    local yields = #chosen == want and not suspect_is_next
+    if yields then
+      suspect = {}
+      account.set('suspect_is_next', 1)
+    else
+      if #chosen == want then chosen = {} end
+      if suspect_is_next then account.forget('suspect_is_next') end
+    end
+    suspect_is_next = yields
+    return suspect, chosen
+  end
+
+  local function hand_out(lane)
+    local room = quota.room(lane.reserve)
+    local want = math.min(wanted - granted, permits - granted, room - granted)
+    local left = { [lane.key] = 0, [lane.suspects] = 0 }
+    if want > 0 then
+      local suspect, chosen = choose_both(lane, want)
+      for key, some in pairs({ [lane.suspects] = suspect, [lane.key] = chosen }) do
+        -- Whether they can be taken out, before they are leased.
+        if #some > 0 then waiting.can_leave(key) end
+        left[key] = #some
+      end
+      suspects = suspects - #suspect
+      for _, some in ipairs({ suspect, chosen }) do
+        -- As text once, not for each: that costs a microsecond.
+        local minute = #some > 0 and string.format('%.0f', quota.minute)
+        for _, message in ipairs(some) do
+          granted = granted + 1
+          leases().give(owner .. ':' .. call .. ':' .. granted, now + lease, lane.name, minute, message)
+          reply[#reply + 1] = lane.name
+          reply[#reply + 1] = message
+          reply[#reply + 1] = bounds().weight(message)
+        end
+      end
+      for key, count in pairs(left) do
+        if count > 0 then picked[key] = count end
       end
     end
-    for key, count in pairs(left) do
-      if count > 0 then picked[key] = count end
+    if (granted == wanted or granted >= permits) and room > granted then
+      local waits = waiting.length(lane.key) > left[lane.key]
+      local suspect_waits = are_suspects and not waits and waiting.length(lane.suspects) > left[lane.suspects]
+      if waits or suspect_waits then backlog[#backlog + 1] = lane.name end
+      starved = starved or (granted < wanted and (waits or (suspect_waits and suspects > 0)))
     end
   end
-  if (granted == wanted or granted >= permits) and room > granted then
-    local waits = redis.call('LLEN', lane.key) > left[lane.key]
-    local others = redis.call('LLEN', lane.suspects) > left[lane.suspects]
-    if waits or others then backlog[#backlog + 1] = lane.name end
-    starved = starved or (granted < wanted and (waits or (others and suspects > 0)))
-  end
-end
 
--- What was chosen is leased, and leaves its lane.
-local function commit()
-  quota_charge(granted)
-  local leased, why = attempt(leases_write)
-  if not leased then
-    quota_charge(-granted)
-    error(why, 0)
+  if paused then
+    say('the account is paused: ' .. paused)
+  elseif stop.words then
+    say('SES has stopped the account: ' .. stop.words)
   end
-  for key, count in pairs(picked) do redis.call('LTRIM', key, 0, -count - 1) end
-end
+  for _, lane in ipairs(lanes) do
+    if lane.served then
+      local name = lane.name
+      local pause = stored['paused:' .. name]
+      if number_or(math.huge, stored['paused_until:' .. name]) <= now then
+        pause = nil
+        account.forget('paused:' .. name, 'paused_at:' .. name, 'paused_until:' .. name, 'paused_by:' .. name)
+      end
+      if pause then
+        say('lane ' .. name .. ' is paused: ' .. pause)
+      elseif not is_shut then
+        local handed, why = attempt(hand_out, lane)
+        if not handed then say('lane ' .. name .. ' is refused: ' .. why) end
+      end
+    end
+  end
+  if granted > 0 then
+    quota.spend(granted)
+    rate.spend(granted)
+    if is_probe then stop.probe_with(owner .. ':' .. call .. ':1') end
+  end
 
--- 8. When should this worker ask again?
-local function ask_again()
+  -- 7. When should this worker ask again?
   if granted == wanted then
     reply[1] = 0
     -- It is busy now. What it leaves behind is for another.
@@ -509,60 +503,50 @@ local function ask_again()
     reply[1] = 1 -- what lay behind it is found with the next call
     return
   elseif starved then
-    reply[1] = rate_next_turn() or idle
+    reply[1] = rate.next_turn() or idle
     return
   end
   reply[1], reply[2] = idle, is_short and 3 or 1
+  local answered = {}
   for _, lane in ipairs(lanes) do
-    if lane.served then redis.pcall('DEL', doorbells .. lane.name) end
+    if lane.served then answered[#answered + 1] = doorbells .. lane.name end
   end
+  redis.pcall('DEL', unpack(answered))
   local read, first_due = attempt(redis.call, 'ZRANGE', schedule_key, 0, 0, 'WITHSCORES')
-  local moment = read and first_due[2]
-  if not moment or tonumber(moment) >= now + idle then return end
+  local at = read and first_due[2]
+  if not at or tonumber(at) >= now + idle then return end
   -- One of the idle workers is told the moment; the others would only get in its way.
-  local told, by = string.match(wake or '', '^(%S+) (%S+)$')
-  if told ~= moment or by == owner then
-    account_set('wake', moment .. ' ' .. owner)
-    reply[1] = math.max(1, math.ceil(tonumber(moment) - now))
+  local told, by = string.match(stored.wake or '', '^(%S+) (%S+)$')
+  if told ~= at or by == owner then
+    account.set('wake', at .. ' ' .. owner)
+    reply[1] = math.max(1, math.ceil(tonumber(at) - now))
   end
 end
 
-if wanted > 0 then
-  if paused then
-    say('the account is paused: ' .. paused)
-  elseif stop_words() then
-    say('SES has stopped the account: ' .. stop_words())
-  end
-  for _, lane in ipairs(lanes) do
-    if lane.served then
-      local pause = pause_of(lane.name)
-      if pause then
-        say('lane ' .. lane.name .. ' is paused: ' .. pause)
-      elseif not is_shut then
-        local handed, why = attempt(hand_out, lane)
-        if not handed then say('lane ' .. lane.name .. ' is refused: ' .. why) end
-      end
-    end
-  end
-  if granted > 0 then
-    quota_spend(granted)
-    rate_spend(granted)
-    if is_probe then stop_probe_with(owner .. ':' .. call .. ':1') end
-  end
-  ask_again()
-end
+if wanted > 0 then hand_out_all() end
 -- What has joined a lane for which this worker has not just looked is for one that serves it.
 for name in pairs(joined) do
   if wanted == 0 or not (lane_named[name] and lane_named[name].served) then ring(doorbells .. name) end
 end
 
+-- What was chosen is leased, and leaves its lane.
+local function commit()
+  quota.charge(granted)
+  local leased, why = attempt(leases().write)
+  if not leased then
+    quota.charge(-granted)
+    error(why, 0)
+  end
+  for key, count in pairs(picked) do waiting.leave(key, count) end
+end
+
 -- The account's state first: what was spent and not handed out comes back by itself.
-local written, why = attempt(account_write)
+local written, why = attempt(account.write)
 if written and granted > 0 then written, why = attempt(commit) end
 if not written then
   reply = { idle, 0, reply[3], reply[4], now, '', unsettled }
   say(why)
 end
 reply[6] = table.concat(said, '; ')
-records_write()
+if #lines > 0 then records().write(lines) end
 return reply

@@ -6,7 +6,7 @@
 -- nothing to delete. An interruption leaves the message where it was.
 
 -- Whether f came to its end, then what it returned, or why it did not.
-local function attempt(f, ...)
+return function(f, ...)
   local done, result = pcall(f, ...)
   if done or type(result) ~= 'table' then return done, result end
   return false, result.err

@@ -1,8 +1,10 @@
--- bounds: what is too large for a worker.
+-- bounds: what is too large for a worker. In bounds.py: how much a worker holds.
 --
--- Needs content_key, and the parts 'member' and 'content'. In bounds.py: how much a worker holds.
-local bounds_words, bounds_weight, bounds_kept
-do
+-- Needs content_key, content.
+local offers
+return function()
+  if offers then return offers end
+  offers = {}
   -- An envelope has at most 10 MiB when it is enqueued, and a little more once it was tried, or lay on a shelf.
   local ENVELOPE_BYTES = 10485760 + 65536
   -- SES takes 40 MB: what has more can never be sent, and is not kept.
@@ -19,23 +21,25 @@ do
   end
 
   -- The bytes that a worker holds of it: of itself and its content.
-  function bounds_weight(envelope)
-    weights[envelope] = weights[envelope] or #envelope + content_bytes(content_hash(envelope))
+  local function weight(envelope)
+    weights[envelope] = weights[envelope] or #envelope + content_bytes(content().hash(envelope))
     return weights[envelope]
   end
+  offers.weight = weight
 
   -- Why no worker is to have it, nil where one may. It is said of an envelope that is not tried.
-  function bounds_words(envelope)
+  function offers.words(envelope)
     if #envelope > ENVELOPE_BYTES then
       return string.format('It has %.1f MB, and a message may have 10 MiB. Enqueue it with mailer, which stores what is '
         .. 'large beside the queue.%s', #envelope / 1e6, #envelope > SENDABLE_BYTES and ' Only its beginning is kept.' or '')
-    elseif bounds_weight(envelope) - #envelope > SENDABLE_BYTES then
+    elseif weight(envelope) - #envelope > SENDABLE_BYTES then
       return 'Its stored content is larger than all that SES takes.'
     end
   end
 
   -- What is kept of it.
-  function bounds_kept(envelope)
+  function offers.kept(envelope)
     return #envelope > SENDABLE_BYTES and string.sub(envelope, 1, HEAD_BYTES) or envelope
   end
+  return offers
 end

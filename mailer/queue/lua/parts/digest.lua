@@ -1,12 +1,9 @@
 -- digest: what tells two stored messages apart, in no time however large they are: as in enveloped.py.
-local stored_digest
-do
-  local WHOLE_BYTES, END_BYTES = 131072, 65536
+local WHOLE_BYTES, END_BYTES = 131072, 65536
 
-  function stored_digest(stored)
-    if #stored > WHOLE_BYTES then
-      stored = string.format('%.0f\n', #stored) .. string.sub(stored, 1, END_BYTES) .. string.sub(stored, -END_BYTES)
-    end
-    return redis.sha1hex(stored)
+return function(stored)
+  if #stored > WHOLE_BYTES then
+    stored = string.format('%.0f\n', #stored) .. string.sub(stored, 1, END_BYTES) .. string.sub(stored, -END_BYTES)
   end
+  return redis.sha1hex(stored)
 end

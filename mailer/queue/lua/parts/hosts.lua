@@ -4,8 +4,10 @@
 -- for FORGOTTEN is of a worker that is gone, or has nothing to try with. Times are epoch microseconds.
 --
 -- Needs now, hosts_key.
-local host_unfit, host_fit
-do
+local offers
+return function()
+  if offers then return offers end
+  offers = {}
   local FORGOTTEN = 600e6
   local since -- by worker, of those that are not forgotten; once they are read
 
@@ -22,14 +24,12 @@ do
     end
   end
 
-  function host_unfit(worker, why)
+  function offers.unfit(worker, why)
     if not since then read() end
     since[worker] = since[worker] or now
     redis.call('HSET', hosts_key, worker, string.format('%.0f %.0f ', since[worker], now) .. why)
   end
 
-  -- '' is nobody: there was no doubt.
-  function host_fit(worker)
-    if worker ~= '' then redis.call('HDEL', hosts_key, worker) end
-  end
+  function offers.fit(worker) redis.call('HDEL', hosts_key, worker) end
+  return offers
 end

@@ -1,14 +1,15 @@
 -- leases: messages in the hands of workers, in a hash of 'lane\nminute charged\nenvelope' by tag, and when each ends.
 --
--- Needs leases_key, leased_key.
-local lease_to, leases_write, lease_of, leases_can_end, lease_end, leases_end, lease_prolong, leases_over
-local leases_put_back
-do
+-- Needs leases_key, leased_key, number_or.
+local offers
+return function()
+  if offers then return offers end
+  offers = {}
   local AT_ONCE = 1000
-  local tags, ends, leased, done = {}, {}, {}, {}
+  local tags, ends, leased, found, done = {}, {}, {}, {}, {}
 
-  -- Written by leases_write.
-  function lease_to(tag, until_, lane, minute, envelope)
+  -- Written by offers.write.
+  function offers.give(tag, until_, lane, minute, envelope)
     tags[#tags + 1] = tag
     ends[#ends + 1] = until_
     ends[#ends + 1] = tag
@@ -17,7 +18,7 @@ do
   end
 
   -- All or none.
-  function leases_write()
+  function offers.write()
     redis.call('ZADD', leases_key, unpack(ends))
     local refused = redis.pcall('HSET', leased_key, unpack(leased))
     if type(refused) ~= 'table' then return end
@@ -25,31 +26,39 @@ do
     error(refused)
   end
 
-  -- Lane, minute in which its quota was charged, envelope; nil if it is not leased (any more). Of what cannot be read
-  -- the lane is '', and the envelope all of it.
-  function lease_of(tag)
-    local stored = redis.call('HGET', leased_key, tag)
-    if not stored or done[tag] then return nil end
-    local first = string.find(stored, '\n', 1, true)
-    local second = first and string.find(stored, '\n', first + 1, true)
-    if not second then return '', nil, stored end
-    return string.sub(stored, 1, first - 1), number_or(nil, string.sub(stored, first + 1, second - 1)),
-      string.sub(stored, second + 1)
-  end
-
-  -- Raises an error where leases_end would.
-  function leases_can_end()
+  -- Raises an error where end_all would.
+  function offers.can_end()
     redis.call('HDEL', leased_key, '')
     redis.call('ZREM', leases_key, '')
   end
 
-  -- Written by leases_end.
-  function lease_end(tag)
+  function offers.read(wanted)
+    for first = 1, #wanted, AT_ONCE do
+      local last = math.min(first + AT_ONCE - 1, #wanted)
+      local some = redis.call('HMGET', leased_key, unpack(wanted, first, last))
+      for i = first, last do found[wanted[i]] = some[i - first + 1] end
+    end
+  end
+
+  -- Of one that was read: lane, minute in which its quota was charged, all that is stored, and where its envelope begins
+  -- there; nil if it is not leased (any more). Of what cannot be told apart the lane is '', and the envelope all of it.
+  function offers.of(tag)
+    local stored = found[tag]
+    if not stored or done[tag] then return nil end
+    local first = string.find(stored, '\n', 1, true)
+    local second = first and string.find(stored, '\n', first + 1, true)
+    if not second then return '', nil, stored, 1 end
+    return string.sub(stored, 1, first - 1), number_or(nil, string.sub(stored, first + 1, second - 1)),
+      stored, second + 1
+  end
+
+  -- Written by end_all.
+  function offers.end_one(tag)
     done[tag] = true
     done[#done + 1] = tag
   end
 
-  function leases_end()
+  function offers.end_all()
     for first = 1, #done, AT_ONCE do
       local last = math.min(first + AT_ONCE - 1, #done)
       redis.call('HDEL', leased_key, unpack(done, first, last))
@@ -58,17 +67,14 @@ do
     done = {}
   end
 
-  function lease_prolong(tag, until_) redis.pcall('ZADD', leases_key, 'XX', until_, tag) end
-
-  -- The tags of those that have run out, `most` at most.
-  function leases_over(at, most) return redis.call('ZRANGEBYSCORE', leases_key, '-inf', at, 'LIMIT', 0, most) end
+  function offers.prolong(tag, until_) redis.pcall('ZADD', leases_key, 'XX', until_, tag) end
 
   -- The clock was put back by so much: those that end farther ahead than a lease given now end so much sooner.
-  function leases_put_back(by, farthest)
-    local AT_ONCE = 2000
+  function offers.put_back(by, farthest)
+    local MOVED_AT_ONCE = 2000
     while true do
       local late = redis.call('ZREVRANGEBYSCORE', leases_key, '+inf', string.format('(%.0f', farthest), 'WITHSCORES',
-        'LIMIT', 0, AT_ONCE)
+        'LIMIT', 0, MOVED_AT_ONCE)
       if #late == 0 then return end
       local moved = {}
       for i = 1, #late, 2 do
@@ -77,4 +83,5 @@ do
       redis.call('ZADD', leases_key, 'XX', unpack(moved))
     end
   end
+  return offers
 end

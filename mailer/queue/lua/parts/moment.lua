@@ -4,14 +4,12 @@
 -- back, and counts as the farthest that it can be. So all comes within its usual time of the step.
 --
 -- Needs now.
-local moment_within, moment_put_back
-do
-  -- Less than this is a correction, or a call on its way.
-  local STEP = 1e6
+-- Less than this is a correction, or a call on its way.
+local STEP = 1e6
 
-  -- A moment whose writer puts it at most `ahead` microseconds ahead.
-  function moment_within(at, ahead) return math.min(at, now + ahead) end
+-- A moment whose writer puts it at most `ahead` microseconds ahead.
+local function within(at, ahead) return math.min(at, now + ahead) end
 
-  -- By how much the clock was put back since it showed that moment; 0 where it was not.
-  function moment_put_back(at) return at - now > STEP and at - now or 0 end
-end
+-- By how much the clock was put back since it showed that moment; 0 where it was not.
+local function put_back(at) return at - now > STEP and at - now or 0 end
+return { within = within, put_back = put_back }

@@ -15,65 +15,63 @@
 -- borne: who slows down for each stray one cedes the account to whoever does not. Within OTHERS_KNOWN of a cut they are
 -- hardly stray, and less is left to chance. `python -m ops.bench competitor` measures it.
 --
--- Needs now, and the account's fields.
-local rate_is_known, rate_slack, rate_permits, rate_spend, rate_give_back, rate_refused, rate_next_turn
-do
-  local TURNS_AHEAD, MOST_SPACING = 5e6, 10000
-  local CUT_MARGIN, CUT_FLOOR, CUT_PAUSE, CUT_RECOVERY = 0.04, 0.05, 0.3e6, 30e6
-  local REFUSALS_BORNE, DEVIATIONS_BORNE, DEVIATIONS_BORNE_THEN, OTHERS_KNOWN = 0.06, 2.5, 1, 60e6
-  local ROUND, ROUND_PERMITS = 1e6, 30
+-- Needs now, number_or, moment, account.
+local TURNS_AHEAD, MOST_SPACING = 5e6, 10000
+local CUT_MARGIN, CUT_FLOOR, CUT_PAUSE, CUT_RECOVERY = 0.04, 0.05, 0.3e6, 30e6
+local REFUSALS_BORNE, DEVIATIONS_BORNE, DEVIATIONS_BORNE_THEN, OTHERS_KNOWN = 0.06, 2.5, 1, 60e6
+local ROUND, ROUND_PERMITS = 1e6, 30
 
-  local rate, headroom, burst, tat, turn, cut, cut_at, refusals, round, set_rate, set_until =
-    account_read('rate', 'headroom', 'burst', 'tat', 'turn', 'cut', 'cut_at', 'refusals', 'round', 'set_rate', 'set_until')
-  rate, headroom, burst = number_or(nil, rate), number_or(0, headroom), number_or(nil, burst)
-  tat, turn, cut, refusals = number_or(0, tat), number_or(0, turn), number_or(1, cut), number_or(0, refusals)
-  cut_at, round = account_moment('cut_at', cut_at, 0), account_moment('round', round, 0)
+local stored = account.stored
+local rate, headroom, burst = number_or(nil, stored.rate), number_or(0, stored.headroom), number_or(nil, stored.burst)
+local tat, turn = number_or(0, stored.tat), number_or(0, stored.turn)
+local cut, refusals = number_or(1, stored.cut), number_or(0, stored.refusals)
+local cut_at, round = account.moment('cut_at', 0), account.moment('round', 0)
+if rate and rate <= 0 then rate = nil end
+cut = math.min(1, math.max(CUT_FLOOR, cut))
+-- A person's rate holds in place of the one that limits.lua has found, until it ends by itself.
+if rate and now < number_or(math.huge, stored.set_until) then rate = number_or(rate, stored.set_rate) end
 
-  if rate and rate <= 0 then rate = nil end
-  cut = math.min(1, math.max(CUT_FLOOR, cut))
-  rate_is_known = rate ~= nil
-  -- A person's rate holds in place of the one that limits.lua has found, until it ends by itself.
-  if rate and now < number_or(math.huge, set_until) then rate = number_or(rate, set_rate) end
+local interval -- T, microseconds
+if rate then
+  cut = cut + (1 - cut) * math.min(1, (now - cut_at) / CUT_RECOVERY) ^ 3
+  interval = 1e6 / (rate * (1 - headroom) * cut)
+end
 
-  local interval -- T, microseconds
-  if rate then
-    cut = cut + (1 - cut) * math.min(1, (now - cut_at) / CUT_RECOVERY) ^ 3
-    interval = 1e6 / (rate * (1 - headroom) * cut)
-  end
+-- Microseconds for which permits are good.
+local function slack()
+  return interval and ((burst or math.max(2, rate / 10)) - 1) / 2 * interval or 0
+end
 
-  -- Microseconds for which permits are good.
-  function rate_slack()
-    return interval and ((burst or math.max(2, rate / 10)) - 1) / 2 * interval or 0
-  end
+local function full_at(at)
+  tat = at
+  account.set('tat', string.format('%.3f', tat))
+end
 
-  local function full_at(moment)
-    tat = moment
-    account_set('tat', string.format('%.3f', tat))
-  end
+-- No refusal puts it farther ahead, but what was written under a lower rate may lie there.
+local farthest = interval and moment.within(tat, slack() + 2 * interval) or tat
+if farthest < tat then full_at(farthest) end
+-- A turn that nobody was told costs nothing.
+if moment.within(turn, TURNS_AHEAD) < turn then turn = 0 end
 
-  -- No refusal puts it farther ahead, but what was written under a lower rate may lie there.
-  local farthest = interval and moment_within(tat, rate_slack() + 2 * interval) or tat
-  if farthest < tat then full_at(farthest) end
-  -- A turn that nobody was told costs nothing.
-  if moment_within(turn, TURNS_AHEAD) < turn then turn = 0 end
+-- How many there are now.
+local function permits()
+  return math.max(0, math.floor((now + slack() - math.max(tat, now)) / interval) + 1)
+end
 
-  -- How many there are now.
-  function rate_permits()
-    return math.max(0, math.floor((now + rate_slack() - math.max(tat, now)) / interval) + 1)
-  end
+local function spend(count) full_at(math.max(tat, now) + count * interval) end
 
-  function rate_spend(count) full_at(math.max(tat, now) + count * interval) end
+-- One that was not used. Who gives it back asks again at once, and must not be told a later turn each time.
+local function give_back()
+  if not interval then return end
+  full_at(tat - interval)
+  turn = turn - interval
+  account.set('turn', string.format('%.3f', turn))
+end
 
-  -- One that was not used. Who gives it back asks again at once, and must not be told a later turn each time.
-  function rate_give_back()
-    if not interval then return end
-    full_at(tat - interval)
-    turn = turn - interval
-    account_set('turn', string.format('%.3f', turn))
-  end
-
-  local function slow_down()
-    if now < cut_at + CUT_PAUSE then return end -- of calls made before the last cut
+-- SES refused one.
+local function refused()
+  if not interval then return end
+  if now >= cut_at + CUT_PAUSE then -- others are of calls made before the last cut
     local takes = math.max(ROUND, ROUND_PERMITS * interval)
     if now - round > 2 * takes then round, refusals = now, 0 end
     refusals = refusals + 1
@@ -87,29 +85,27 @@ do
         cut = math.max(CUT_FLOOR, cut / 2, cut - share / (1 - share) - CUT_MARGIN)
         cut_at = now
         interval = interval / cut
-        account_set('cut', string.format('%.6f', cut))
-        account_set_time('cut_at', cut_at)
+        account.set('cut', string.format('%.6f', cut))
+        account.set_time('cut_at', cut_at)
       end
       round, refusals = now, 0
     end
-    account_set_time('round', round)
-    account_set('refusals', refusals)
+    account.set_time('round', round)
+    account.set('refusals', refusals)
   end
-
-  -- SES refused one.
-  function rate_refused()
-    if not interval then return end
-    slow_down()
-    full_at(math.max(tat, now + interval * 2))
-  end
-
-  -- In how many microseconds a worker that waits for a permit should come for it; nil if that is too far ahead to be
-  -- promised.
-  function rate_next_turn()
-    local slack = rate_slack()
-    local at = math.max(tat - slack, turn + math.max(interval, math.min(MOST_SPACING, slack / 4)))
-    if at - now > TURNS_AHEAD then return nil end
-    account_set('turn', string.format('%.3f', at))
-    return math.max(1, math.ceil(at - now))
-  end
+  full_at(math.max(tat, now + interval * 2))
 end
+
+-- In how many microseconds a worker that waits for a permit should come for it; nil if that is too far ahead to be
+-- promised.
+local function next_turn()
+  local ahead = slack()
+  local at = math.max(tat - ahead, turn + math.max(interval, math.min(MOST_SPACING, ahead / 4)))
+  if at - now > TURNS_AHEAD then return nil end
+  account.set('turn', string.format('%.3f', at))
+  return math.max(1, math.ceil(at - now))
+end
+return {
+  is_known = rate ~= nil,
+  slack = slack, permits = permits, spend = spend, give_back = give_back, refused = refused, next_turn = next_turn,
+}

@@ -12,16 +12,21 @@
 -- What is over its age or its bytes is dropped a segment at a time. The bytes of a line or a list beyond its text are
 -- those that MEMORY USAGE shows, rounded up.
 --
--- Needs now, attempt, records_key, keep_records: for how long, milliseconds (0: none are written), and most_record_bytes: that
--- they may take. Whoever does not know has nil for both, and adds to the segment that is open, if there is one.
-local record, records_write, records_put_back
-do
+-- For how long they are kept is keep_records, milliseconds (0: none are written), and most_record_bytes what they may take.
+-- Whoever does not know has nil for both, and adds to the segment that is open, if there is one.
+--
+-- Needs now, attempt, number_or, records_key, keep_records, most_record_bytes.
+local offers
+return function()
+  if offers then return offers end
+  offers = {}
   local SEGMENTS, SEGMENTS_EVER, LINE_BYTES, LIST_BYTES = 12, 100, 8, 256
   -- No note has so much, unless it is not ours.
   local MOST_BYTES = 2048
   local at = math.floor(now / 1000)
-  local is_refused = false -- mail goes on without them
-  local state -- the fields of the hash, once a line is to be written
+  local moment = string.format('%.0f', at) .. '\t'
+  local state -- the fields of the hash
+  local open -- the name of the lists that are written to, but for the shard
 
   local function list_of(segment, shard) return records_key .. ':' .. segment .. ':' .. shard end
 
@@ -42,7 +47,7 @@ do
   end
 
   -- The clock was put back by so much, microseconds: everything ends so much sooner.
-  function records_put_back(by)
+  function offers.put_back(by)
     read()
     if not state.segment then return end
     by = math.floor(by / 1000)
@@ -79,20 +84,20 @@ do
       state.total = state.total - tonumber(bytes)
       state.first = state.first + 1
     end
-    state.segment, state.bytes, state.begun = segment, 0, true
+    state.segment, state.bytes, state.begun, open = segment, 0, true, nil
     state.next_at = math.floor(at + keep_records / SEGMENTS)
     state.ends = math.floor(state.next_at + keep_records)
   end
 
   local function write_line(verb, note)
-    if not state then read() end
     if keep_records then
       if at >= state.next_at or state.bytes >= most_record_bytes / SEGMENTS then begin_segment() end
     elseif not state.segment then
       return
     end
-    local line = string.format('%.0f', at) .. '\t' .. verb .. '\t' .. string.sub(note, 1, MOST_BYTES)
-    local list = list_of(state.segment, string.sub(redis.sha1hex(string.match(note, '^[^\t]*')), 1, 1))
+    local line = moment .. verb .. '\t' .. (#note > MOST_BYTES and string.sub(note, 1, MOST_BYTES) or note)
+    open = open or list_of(state.segment, '')
+    local list = open .. string.sub(redis.sha1hex(string.match(note, '^[^\t]*')), 1, 1)
     state.bytes = state.bytes + #line + LINE_BYTES
     if redis.call('RPUSH', list, line) == 1 then
       redis.call('PEXPIREAT', list, string.format('%.0f', state.ends))
@@ -100,12 +105,10 @@ do
     end
   end
 
-  function record(verb, note)
-    if keep_records == 0 or is_refused then return end
-    is_refused = not attempt(write_line, verb, note)
-  end
-
-  local function write_state()
+  local function write_all(lines)
+    read()
+    for i = 1, #lines, 2 do write_line(lines[i], lines[i + 1]) end
+    if not state.segment then return end
     redis.call('HSET', records_key, 'bytes', state.bytes)
     if state.begun then
       redis.call('HSET', records_key, 'segment', state.segment, 'until', state.next_at, 'ends', state.ends,
@@ -113,7 +116,9 @@ do
     end
   end
 
-  function records_write()
-    if state and state.segment and not is_refused then attempt(write_state) end
+  -- Verb and note of each line, one after another. Where it is refused, mail goes on without them.
+  function offers.write(lines)
+    if keep_records ~= 0 and #lines > 0 then attempt(write_all, lines) end
   end
+  return offers
 end

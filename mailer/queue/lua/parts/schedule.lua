@@ -1,17 +1,19 @@
 -- schedule: messages that wait for their moment, each as 'NUMBER\nlane\nenvelope'.
 --
--- Needs schedule_key, schedule_number_key, and attempt.
-local schedule, schedule_all, schedule_numbers, take_due, schedule_put_back
-do
+-- Needs now, schedule_key, schedule_number_key, attempt.
+local offers
+return function()
+  if offers then return offers end
+  offers = {}
   local NUMBER, AT_ONCE = '%015.0f\n', 1000
   local RETRIED, DENIED, RETRIES_AT_ONCE = '"retries": ?[1-9]', '"mailer_denied": ?[1-9]', 10000
   -- What cannot join its lane now is tried again so much later, microseconds: others get their turn.
   local AGAIN = 1e6
-  -- Nobody knows how large what is due next is. Number and lane are within so many bytes.
-  local STEP, LINES_BYTES, READ_BYTES = 4, 256, 16777216
+  -- Number and lane are within so many bytes.
+  local LINES_BYTES = 256
 
   -- The first of numbers for `count` messages: by them, those due at the same moment keep their order.
-  function schedule_numbers(count)
+  function offers.numbers(count)
     local last = redis.pcall('INCRBY', schedule_number_key, count)
     if type(last) == 'table' then
       if not string.find(last.err, 'integer', 1, true) and not string.find(last.err, 'overflow', 1, true) then
@@ -25,7 +27,7 @@ do
   end
 
   -- Each is due, lane, envelope.
-  function schedule_all(messages, number)
+  function offers.add_all(messages, number)
     for first = 1, #messages, AT_ONCE do
       local entries = {}
       for i = first, math.min(first + AT_ONCE - 1, #messages) do
@@ -37,27 +39,11 @@ do
     end
   end
 
-  function schedule(lane, due, envelope) schedule_all({ { due, lane, envelope } }, schedule_numbers(1)) end
+  function offers.add(lane, due, envelope) offers.add_all({ { due, lane, envelope } }, offers.numbers(1)) end
 
-  -- What is due, `most` at most, and no more once they have READ_BYTES together: the rest is for the next call.
-  local function all_due(now, most)
-    local due, bytes = {}, 0
-    while #due < most and bytes < READ_BYTES do
-      local some = redis.call('ZRANGEBYSCORE', schedule_key, '-inf', now, 'LIMIT', #due, STEP)
-      for _, entry in ipairs(some) do
-        due[#due + 1] = entry
-        bytes = bytes + #entry
-      end
-      if #some < STEP then break end
-    end
-    return due
-  end
-
-  -- Take out what is due, `most` at most, and call `each` with lane and envelope; of what cannot be read with '' and all
-  -- of it. What `each` cannot put anywhere stays.
-  function take_due(now, most, each)
-    local due = all_due(now, most)
-    if #due == 0 then return end
+  -- Take these out, and call `each` with lane and envelope; of what cannot be read with '' and all of it. What `each` cannot
+  -- put anywhere stays.
+  function offers.take_out(due, each)
     redis.call('ZREM', schedule_key, '')
     local done = {}
     for _, entry in ipairs(due) do
@@ -73,7 +59,7 @@ do
 
   -- The clock was put back by so much: what is tried again after a while comes due so much sooner. What a producer named
   -- a moment for keeps it. Looks at the first that were due after the moment that the clock showed.
-  function schedule_put_back(now, by)
+  function offers.put_back(by)
     local from = string.format('%.0f', now + by)
     local found = redis.call('ZRANGEBYSCORE', schedule_key, from, '+inf', 'WITHSCORES', 'LIMIT', 0, RETRIES_AT_ONCE)
     for i = 1, #found, 2 do
@@ -82,4 +68,5 @@ do
       end
     end
   end
+  return offers
 end

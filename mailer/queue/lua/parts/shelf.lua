@@ -1,35 +1,45 @@
--- shelf: messages set aside, in a hash of 'reason\nenvelope' by name, and the index of their times.
+-- shelf: messages set aside, dead letters and what is held, in a hash of 'reason\nenvelope' by name, and the index of their
+-- times.
 --
--- Needs now.
-local set_aside, take_off
-do
-  function set_aside(messages_key, index_key, name, tag, lane, envelope, code, words)
+-- Needs now, dead, dead_index, held, held_index, envelope.
+local offers
+return function()
+  if offers then return offers end
+  offers = {}
+
+  local function set_aside(messages_key, index_key, tag, lane, stored, code, words)
+    local name = envelope().name(stored)
     -- Nothing keeps a producer from giving two messages one id: both are kept.
     if redis.call('HEXISTS', messages_key, name) == 1 then name = name .. '~' .. tag end
     local reason = cjson.encode({ lane = lane, at_us = string.format('%.0f', now), code = code, detail = words,
       tag = tag })
     -- Whether it can be written, before the message is.
     redis.call('ZADD', index_key, 'XX', now, '')
-    redis.call('HSET', messages_key, name, reason .. '\n' .. envelope)
+    redis.call('HSET', messages_key, name, reason .. '\n' .. stored)
     redis.call('ZADD', index_key, now, name)
   end
+
+  function offers.dead(tag, lane, stored, code, words) set_aside(dead, dead_index, tag, lane, stored, code, words) end
+
+  function offers.hold(tag, lane, stored, code, words) set_aside(held, held_index, tag, lane, stored, code, words) end
 
   local function tag_of(reason)
     local read, found = pcall(cjson.decode, reason)
     return read and type(found) == 'table' and found.tag
   end
 
-  -- The envelope that was set aside when the lease with this tag ran out; nil where there is none (any more).
-  function take_off(messages_key, index_key, id, tag)
+  -- Take the envelope off that was held when the lease with this tag ran out; nil where there is none (any more).
+  function offers.take_held(id, tag)
     for _, name in ipairs({ id, id .. '~' .. tag }) do
-      local stored = redis.call('HGET', messages_key, name)
+      local stored = redis.call('HGET', held, name)
       local split = stored and string.find(stored, '\n', 1, true)
       if split and tag_of(string.sub(stored, 1, split - 1)) == tag then
-        redis.call('ZREM', index_key, '')
-        redis.call('HDEL', messages_key, name)
-        redis.call('ZREM', index_key, name)
+        redis.call('ZREM', held_index, '')
+        redis.call('HDEL', held, name)
+        redis.call('ZREM', held_index, name)
         return string.sub(stored, split + 1)
       end
     end
   end
+  return offers
 end
