@@ -220,7 +220,6 @@ COMMANDS = (
         "LREM KEY 1 m",
         "LTRIM KEY 0 1",
         "PEXPIREAT KEY 1",
-        "RPOP KEY",
         "RPUSH KEY 1",
         "SADD KEY 1",
         "SET KEY 1",

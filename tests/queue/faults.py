@@ -9,24 +9,33 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import redis
 from pydantic import SecretStr
 
+import mailer.queue.script
 from mailer.errors import QueueUnavailable
+from mailer.monitor import read_status
 from mailer.queue.keys import Keys
+from mailer.queue.pause import resume
+from mailer.queue.purging import purge
 from mailer.queue.queue import Entry
 from mailer.queue.script import script
 from mailer.queue.settlement import Settlement
 from mailer.queue.shelf import Filter, Shelf
 from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
+from mailer.queue.whereabouts import Whereabouts
 from tests.queue.clock import Still
 from tests.queue.conftest import LANES, Account, Worker, envelope
 
-SCRIPTS = ("take", "put", "pull", "limits")
+LUA = Path(mailer.queue.script.__file__).parent / "lua"
+SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua"))
+_RUN_BY = {"take": "worker", "put": "producer", "limits": "host"}  # all others by the operator
+USERS = ("worker", "producer", "host", "operator")
 RIGHTS = ("~*", "&*", "+@all", "-@admin", "-@dangerous", "+info")
-_ARGUMENTS = {"LEFT", "LIMIT", "PXAT", "RIGHT", "TIME", "WITHSCORES"}  # TIME: the clock is another one
+_ARGUMENTS = {"COUNT", "LEFT", "LIMIT", "PXAT", "RIGHT", "TIME", "WITHSCORES"}  # TIME: the clock is another one
 GARBAGE = b"\xff not what it was"
 CONTENT = ("abc123", b"the body")
 QUOTA = 10_000
@@ -46,10 +55,13 @@ VERBS = (
 )
 
 
-def commands_of(name: str) -> list[str]:
-    """Every command that the script may call, in small letters, as its text has them."""
-    lines = [line for line in script(name).text.splitlines() if "redis." in line and "call" in line]
-    words = {word for line in lines for word in re.findall(r"'([A-Z]{3,})'", line)}
+def commands_of(user: str) -> list[str]:
+    """Every command that the user's scripts may call, in small letters, as their texts have them."""
+    lines = [
+        line for name in SCRIPTS if _RUN_BY.get(name, "operator") == user for line in script(name).text.splitlines()
+    ]
+    calls = [line for line in lines if "redis." in line and "call" in line]
+    words = {word for line in calls for word in re.findall(r"'([A-Z]{3,})'", line)}
     return sorted(word.lower() for word in words - _ARGUMENTS)
 
 
@@ -124,9 +136,9 @@ class Load:
 
     def __init__(self, admin: Account, still: Still, users: dict[str, User]) -> None:
         self.admin, self._still = admin, still
-        self._producer, self._operator = users["put"].account, users["pull"].account
-        self._limits = users["limits"].account
-        self.workers = [Worker(users["take"].account), Worker(users["take"].account)]
+        self._producer, self._operator = users["producer"].account, users["operator"].account
+        self._limits = users["host"].account
+        self.workers = [Worker(users["worker"].account), Worker(users["worker"].account)]
         self.accepted: set[str] = set()
         self.ended: Counter[str] = Counter()
         """Id -> how often it was sent or let go of."""
@@ -175,6 +187,7 @@ class Load:
             self.ended.update(self._let_go("held"))
         with suppress(QueueUnavailable, redis.exceptions.RedisError):
             Shelf(self._operator.queue, "dead", LANES).requeue(Filter())
+        self._look_and_purge()
         with suppress(redis.exceptions.RedisError):
             self._limits.allow(1000, QUOTA, burst=500, sent=0)
         for worker in self.workers:
@@ -307,6 +320,22 @@ class Load:
         for worker in self.workers:
             with suppress(redis.exceptions.RedisError):
                 worker.take(0)
+
+    def _look_and_purge(self) -> None:
+        """The other things that a person does."""
+        client, keys = self._operator.client, self._operator.keys
+        with suppress(QueueUnavailable, redis.exceptions.RedisError):
+            Whereabouts(client, keys, LANES).of("an id of no message")
+        with suppress(QueueUnavailable, redis.exceptions.RedisError):
+            read_status(client, self._operator.settings)
+        with suppress(QueueUnavailable, redis.exceptions.RedisError):
+            resume(client, keys, LANES)
+        lists = keys.suspects("bulk"), keys.lane("bulk")
+        before = Counter(chain(*map(self.admin.raw, lists)))
+        with suppress(redis.exceptions.RedisError):
+            purge(client, keys, "bulk", 2)
+        for raw in before - Counter(chain(*map(self.admin.raw, lists))):
+            self.ended[str(_id(raw))] += 1
 
     def _let_go(self, shelf: str) -> list[str]:
         """The first that lies there is dropped."""

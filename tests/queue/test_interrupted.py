@@ -11,11 +11,13 @@ import redis
 from mailer.errors import QueueUnavailable
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Entry
+from mailer.queue.script import script
 from mailer.settings import Settings, load
+from ops.lint_lua import parts_of
 from tests.conftest import Valkey
 from tests.queue.clock import Still
 from tests.queue.conftest import LANES, Account, Worker, envelope
-from tests.queue.faults import GARBAGE, SCRIPTS, Load, User, commands_of, foreign, full, keys_of
+from tests.queue.faults import GARBAGE, LUA, SCRIPTS, USERS, Load, User, commands_of, foreign, full, keys_of
 
 pytestmark = pytest.mark.usefixtures("still")
 _accounts = itertools.count(1)
@@ -44,8 +46,7 @@ def settings(server: Valkey) -> Settings:
 
 @pytest.fixture
 def users(account: Account) -> Iterator[dict[str, User]]:
-    """One for each script."""
-    found = {name: User(account, name) for name in SCRIPTS}
+    found = {name: User(account, name) for name in USERS}
     yield found
     for user in found.values():
         user.close()
@@ -59,10 +60,10 @@ def taken(worker: Worker, wanted: int) -> dict[str, str]:
 
 
 def test_what_cannot_be_leased_stays_in_its_lane(users: dict[str, User]) -> None:
-    account = users["take"].account
+    account = users["worker"].account
     ids = account.put("bulk", 5)
     worker = Worker(account)
-    with users["take"].without("hset"):
+    with users["worker"].without("hset"):
         assert taken(worker, 5) == {}
     assert sorted(account.whereabouts()) == sorted(ids)
     assert list(worker.take(5).values()) == ids
@@ -95,9 +96,9 @@ def test_rejected_mail_waits_where_the_dead_letters_cannot_be_written(
 
 
 def test_what_was_not_enqueued_can_be_sent_again_under_the_same_key(users: dict[str, User]) -> None:
-    account = users["put"].account
+    account = users["producer"].account
     entry = Entry("one", envelope("one"), idempotency="k")
-    with users["put"].without("lpush"), pytest.raises(QueueUnavailable) as refused:
+    with users["producer"].without("lpush"), pytest.raises(QueueUnavailable) as refused:
         account.queue.put("bulk", [entry])
     assert refused.value.enqueued is False
     assert account.queue.put("bulk", [Entry("two", envelope("two"), idempotency="k")]) == ["two"]
@@ -107,7 +108,7 @@ def test_what_was_not_enqueued_can_be_sent_again_under_the_same_key(users: dict[
 # The matrix: each thing that can stand in a script's way, with a little of everything running.
 
 
-@pytest.mark.parametrize(("name", "command"), [(name, each) for name in SCRIPTS for each in commands_of(name)])
+@pytest.mark.parametrize(("name", "command"), [(name, each) for name in USERS for each in commands_of(name)])
 def test_a_command_is_refused(account: Account, still: Still, users: dict[str, User], name: str, command: str) -> None:
     load = Load(account, still, users)
     load.prepare()
@@ -115,6 +116,11 @@ def test_a_command_is_refused(account: Account, still: Still, users: dict[str, U
         load.run()
     load.flow()
     load.check()
+
+
+def test_every_part_stands_in_a_script() -> None:
+    parts = {part for name in SCRIPTS for _, part, _ in parts_of(LUA / f"{name}.lua")}
+    assert parts == set((LUA / "parts").iterdir())
 
 
 @pytest.mark.parametrize("place", keys_of(Keys("x{y}:")))
@@ -136,10 +142,14 @@ def test_redis_is_full(account: Account, still: Still, users: dict[str, User]) -
     load.check()
 
 
-def test_nothing_stands_in_the_way(account: Account, still: Still, users: dict[str, User]) -> None:
+def test_nothing_stands_in_the_way_and_every_script_runs(
+    account: Account, still: Still, users: dict[str, User], client: redis.Redis
+) -> None:
     load = Load(account, still, users)
     load.prepare()
+    client.script_flush()
     load.run()
+    assert [name for name in SCRIPTS if not client.script_exists(script(name).sha)[0]] == []
     load.flow()
     load.check()
 
