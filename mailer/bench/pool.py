@@ -7,12 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 from mailer.bench.reports import Reporter
-from mailer.ses.curl_loop import CurlLoop, Done, Loop
+from mailer.ses.curl.loop import CurlLoop
+from mailer.ses.curl.transport import CurlTransport
 from mailer.worker.pool import TaskPool
 
 if TYPE_CHECKING:
     from mailer.message import Message
-    from mailer.ses.curl import CurlTransport
+    from mailer.ses.transport import Done, Loop, Sender, Transport
 
 _EVERY_SECONDS = 0.1
 
@@ -28,7 +29,7 @@ class MeasuringLoop(CurlLoop):
         super().attach(loop)
         loop.call_repeatedly(_EVERY_SECONDS, self._reporter.write)
 
-    def send(self, message: Message | bytes, done: Done, latest: float = math.inf) -> None:
+    def begin(self, message: Message | bytes, done: Done, latest: float = math.inf) -> None:
         began = time.perf_counter()
 
         def measured(result: str | Exception) -> None:
@@ -36,10 +37,11 @@ class MeasuringLoop(CurlLoop):
             self._reporter.note(time.perf_counter() - began, failure)
             done(result)
 
-        super().send(message, measured, latest)
+        super().begin(message, measured, latest)
 
 
 class MeasuringPool(TaskPool):
     """Sends as the product does, and reports."""
 
-    sender_cls = MeasuringLoop
+    def sender_of(self, transport: Transport) -> Sender | None:
+        return MeasuringLoop(transport) if isinstance(transport, CurlTransport) else super().sender_of(transport)

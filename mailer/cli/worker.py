@@ -13,7 +13,7 @@ from mailer.cli.application import new_app
 from mailer.errors import NotOurs, SettingsError
 from mailer.host.supervisor import Supervisor, workers
 from mailer.queue.connection import redis_url
-from mailer.ses.transport import check_host, configured
+from mailer.ses.transports import check_host, configured
 from mailer.settings import Settings, current
 from mailer.worker import alive, environment
 

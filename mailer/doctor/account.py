@@ -17,10 +17,10 @@ from mailer.ses import remedies
 from mailer.ses.access import Access, Way, find_access, open_client
 from mailer.ses.account import NO_RATE_REMEDY, AccountLimits, read_account
 from mailer.ses.credentials import look_up
-from mailer.ses.curl_connection import CurlConnection, tls_sessions
+from mailer.ses.curl.connection import CurlConnection, tls_sessions
 from mailer.ses.errors import boto_error, credentials_error
 from mailer.ses.signer import Credentials
-from mailer.ses.transport import configured
+from mailer.ses.transports import configured
 from mailer.settings import Settings
 
 _NEARLY = 0.9

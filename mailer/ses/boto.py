@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from mailer.errors import OutcomeUnknown, SendError
 from mailer.ses.access import USUAL, answer_date, open_client
@@ -12,15 +12,14 @@ from mailer.ses.clock import put_right
 from mailer.ses.credentials import PATIENCE_SECONDS, CredentialSource
 from mailer.ses.errors import boto_error, credentials_error
 from mailer.ses.request import send_email_input
+from mailer.ses.transport import Transport
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from mailer.message import Message
     from mailer.ses.access import Way
 
 
-class BotoTransport:
+class BotoTransport(Transport):
     """One client per process, made at the first send in it; botocore's clients are thread-safe once made.
 
     It keeps as many connections open as there are concurrent sends. botocore's read timeout counts from the last
@@ -63,14 +62,6 @@ class BotoTransport:
             self.credentials.close()
             if client is not None:
                 client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _open(self) -> Any:
         if self._process != os.getpid():

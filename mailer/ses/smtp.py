@@ -12,7 +12,7 @@ import re
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from mailer.errors import HostUnfit, SendError, Unavailable
 from mailer.ses.access import USUAL, find_access, find_ca_bundle
@@ -21,10 +21,9 @@ from mailer.ses.errors import credentials_error, smtp_error
 from mailer.ses.idle import Idle
 from mailer.ses.mime import encode
 from mailer.ses.smtp_connection import PORTS, Connection, ConnectionLost, Server, parse_url, ses_password
+from mailer.ses.transport import Transport
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from mailer.message import Message
     from mailer.ses.access import Way
     from mailer.ses.signer import Credentials
@@ -34,7 +33,7 @@ _BRACKETED = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^"<>])*)>$')
 _DOT_AT_LINE_START = re.compile(rb"^\.", re.MULTILINE)
 
 
-class SmtpTransport:
+class SmtpTransport(Transport):
     """Sends over smtplib connections that are kept open; as many as there are concurrent sends.
 
     ``smtp_url`` is ``smtp://user:password@host:587`` (STARTTLS, required), ``smtps://...:465`` (TLS from the
@@ -79,7 +78,7 @@ class SmtpTransport:
             connection.close()
             raise
         if code == 250:
-            self._idle.append(connection)
+            self._idle.keep(connection)
             # "Ok <MessageId>"
             return text.rpartition(" ")[2]
         refusal = smtp_error(code, text)
@@ -87,7 +86,7 @@ class SmtpTransport:
             # The server is about to close it, or does not take its login any more.
             connection.close()
         else:
-            self._idle.append(connection)
+            self._idle.keep(connection)
         raise refusal
 
     def prepare(self, connections: int = 0) -> None:  # noqa: ARG002 - SES closes what is idle for 10 s
@@ -99,14 +98,6 @@ class SmtpTransport:
     def close(self) -> None:
         self._idle.close()
         self.credentials.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _begin(self, sender: str, recipient: str, deadline: float) -> Connection:
         """A connection that waits for the content. ``deadline`` is `time.monotonic`'s."""

@@ -1,26 +1,70 @@
-"""The seam that every way to SES has in common, and the factory that opens one."""
+"""The seam that every way to SES has in common."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol, Self
-
-from mailer.errors import HostUnfit, SettingsError, Unreachable
-from mailer.ses.access import USUAL, Way
-from mailer.ses.boto import BotoTransport
-from mailer.ses.curl import CurlTransport
-from mailer.ses.smtp import SmtpTransport
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from mailer.message import Message
     from mailer.ses.credentials import CredentialSource
-    from mailer.settings import Settings, TransportKind
+
+Done = Callable[[str | Exception], None]
+"""Called once, in the loop's thread, with SES's MessageId or the `SendError`. What it raises is logged."""
 
 
-class Transport(Protocol):
+class Loop(Protocol):
+    """What is asked of the event loop; kombu's ``Hub`` has it."""
+
+    def add_reader(self, fds: int, callback: Callable[..., object], *args: object) -> None: ...
+    def remove(self, fd: int) -> None: ...
+    def call_soon(self, callback: Callable[[], object]) -> object: ...
+    def call_repeatedly(self, delay: float, callback: Callable[..., object], *args: object) -> object: ...
+
+
+class Sender(Protocol):
+    """Many sends at once in the one thread of an event loop, with a few helpers' threads for what blocks."""
+
+    @property
+    def in_flight(self) -> int:
+        """Sends begun whose ``done`` has not been called."""
+        ...
+
+    def attach(self, loop: Loop) -> None:
+        """Run on ``loop`` from now on; again after the loop was reset, which forgets its readers."""
+        ...
+
+    def begin(self, message: Message | bytes, done: Done, latest: float) -> None:
+        """Begin a send, which ends with a call of ``done``: perhaps before this returns. Never raises.
+
+        ``message`` may be what `request_for` has made of it. After ``latest``, on the monotonic clock, nothing of it
+        goes out any more.
+        """
+        ...
+
+    def request_for(self, message: Message) -> bytes:
+        """The request for a message, for helpers: it may wait. Raises a `SendError`."""
+        ...
+
+    def help(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Have a helper do ``work`` and the loop's thread call ``then`` with its result or exception. It counts as a
+        send in flight until then.
+        """
+        ...
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Have the loop's thread call it, after all that it was told to before. From any thread."""
+        ...
+
+    def drain(self, seconds: float) -> None:
+        """Without the loop, which has stopped: finish what is in flight, for at most so long."""
+        ...
+
+
+class Transport(ABC):
     """A way to hand one message at a time to SES.
 
     A transport may be shared by any number of threads; each concurrent send uses a connection of its own,
@@ -28,71 +72,36 @@ class Transport(Protocol):
     before is not used after. No transport ever sends a message twice by itself.
     """
 
-    @property
-    def credentials(self) -> CredentialSource:
-        """This host's, as far as the transport signs with them."""
-        ...
+    credentials: CredentialSource
+    """This host's, as far as the transport signs with them."""
 
+    @abstractmethod
     def send(self, message: Message) -> str:
         """Send it once and return SES's MessageId.
 
         Raises a `SendError`: `OutcomeUnknown` says that the message may have been accepted, all others that it surely
         was not.
         """
-        ...
 
+    def sender(self) -> Sender | None:
+        """What begins sends on an event loop; None for a transport that can only block."""
+        return None
+
+    @abstractmethod
     def prepare(self, connections: int = 0) -> None:
         """Do now what the first send would do first, and open so many connections where that helps.
 
         Raises `HostUnfit` where this host lacks what every send needs, and `Unreachable` for what may pass.
         """
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Close idle connections. A later send opens new ones."""
-        ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-def open_transport(kind: TransportKind, way: Way = USUAL) -> Transport:
-    """A transport of this kind: ``ses`` (libcurl), ``boto3`` or ``smtp``. Opens nothing before its first send.
-
-    Raises `SettingsError` for an SMTP URL it cannot read.
-    """
-    return _KINDS[kind](way)
-
-
-_KINDS: Mapping[TransportKind, Callable[[Way], Transport]] = {
-    "ses": CurlTransport,
-    "boto3": BotoTransport,
-    "smtp": SmtpTransport,
-}
-
-
-def configured(settings: Settings) -> Transport:
-    """The transport of the settings. Raises `SettingsError`."""
-    try:
-        return open_transport(settings.transport, Way.of(settings))
-    except SettingsError as error:
-        raise SettingsError(f"MAILER_SMTP_URL: {error}") from None
-
-
-def check_host(transport: Transport) -> None:
-    """Prepare ``transport``, and raise `SettingsError` where this host could send nothing over it.
-
-    Takes 0.1 s, and some seconds where credentials are looked for in the network. What fails there may pass, and is no
-    error.
-    """
-    with suppress(Unreachable):
-        try:
-            transport.prepare()
-        except HostUnfit as error:
-            raise SettingsError(
-                f"{error.detail.rstrip('.')}. Workers reach SES as AWS's tools do: set AWS_REGION, and AWS_PROFILE or "
-                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the host has no role"
-            ) from None
+    ) -> None:
+        self.close()

@@ -12,7 +12,7 @@ from mailer.broker import transport  # noqa: F401 - registers the transport with
 from mailer.queue.connection import redis_url
 from mailer.queue.keys import Keys
 from mailer.queue.sentinels import Place
-from mailer.ses.transport import check_host
+from mailer.ses.transports import check_host
 from mailer.settings import Settings
 from mailer.worker import alive, control, lifecycle, limits, masking
 from mailer.worker.door import Door

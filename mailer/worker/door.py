@@ -19,8 +19,8 @@ from mailer.payload import LEASE_ENDS, PERMIT_ENDS, SIZE
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
-from mailer.ses.curl_loop import CurlLoop
-from mailer.ses.transport import configured
+from mailer.ses.transport import Sender
+from mailer.ses.transports import configured
 from mailer.settings import Settings
 from mailer.template import Heavy
 from mailer.worker.preparation import Job, Preparation
@@ -79,7 +79,7 @@ class Door(Task):
             found = self._too_late(request) or deliver(found, self.transport)
         return Report(found)
 
-    def begin(self, request: Mapping[str, Any], sender: CurlLoop, finished: Callable[[Outcome], None]) -> None:
+    def begin(self, request: Mapping[str, Any], sender: Sender, finished: Callable[[Outcome], None]) -> None:
         """Begin to send, and call ``finished`` once the answer is there: what our own pool calls.
 
         ``request`` is Celery's request dict, with the decoded arguments in it.
@@ -97,7 +97,7 @@ class Door(Task):
         request = job.request
         return payload.is_light(request["kwargs"], request.get(payload.CONTENT_HEADER), request.get(SIZE, 0))
 
-    def _begin(self, job: Job, sender: CurlLoop, fetch: Callable[[str], bytes | None]) -> None:
+    def _begin(self, job: Job, sender: Sender, fetch: Callable[[str], bytes | None]) -> None:
         try:
             made = self._made(job, fetch, patient=False)
         except Heavy:
@@ -105,7 +105,7 @@ class Door(Task):
         else:
             self._send(made, job, sender)
 
-    def _postpone(self, job: Job, sender: CurlLoop) -> None:
+    def _postpone(self, job: Job, sender: Sender) -> None:
         """Have it made by a helper of its own kind, so that nothing else waits behind it."""
         if self._patient is None:
             self._patient = Preparation(sender, partial(self._patiently, sender))
@@ -115,16 +115,16 @@ class Door(Task):
         request = job.request
         return self._message(request, request["args"], request["kwargs"], fetch, patient=patient)
 
-    def _send(self, made: Message | bytes | Outcome, job: Job, sender: CurlLoop) -> None:
+    def _send(self, made: Message | bytes | Outcome, job: Job, sender: Sender) -> None:
         if not isinstance(made, Outcome):
             made = self._too_late(job.request) or made
         if isinstance(made, Outcome):
             job.finished(made)
             return
         latest = job.request.get(LEASE_ENDS, math.inf) - self.settings.read_timeout_seconds
-        sender.send(made, lambda result: job.finished(outcome_of(result)), latest)
+        sender.begin(made, lambda result: job.finished(outcome_of(result)), latest)
 
-    def _prepared(self, sender: CurlLoop, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
+    def _prepared(self, sender: Sender, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
         """In a helper's thread: for each job, how the loop's is to go on with it."""
         fetch = self._fetched([job.request.get(payload.CONTENT_HEADER) for job in jobs])
         for job in jobs:
@@ -138,14 +138,14 @@ class Door(Task):
             else:
                 yield partial(self._send, self._request(made, sender), job, sender)
 
-    def _patiently(self, sender: CurlLoop, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
+    def _patiently(self, sender: Sender, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
         """The same of those that take long."""
         for job in jobs:
             made = self._made(job, self.contents.content, patient=True)
             yield partial(self._send, self._request(made, sender), job, sender)
 
     @staticmethod
-    def _request(made: Message | Outcome, sender: CurlLoop) -> bytes | Outcome:
+    def _request(made: Message | Outcome, sender: Sender) -> bytes | Outcome:
         if isinstance(made, Outcome):
             return made
         try:

@@ -10,15 +10,14 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from celery.concurrency.base import apply_target
 from celery.utils.log import get_logger
 
 from mailer.delivery.outcome import Outcome
 from mailer.masking import mask_addresses
-from mailer.ses.curl import CurlTransport
-from mailer.ses.curl_loop import CurlLoop
+from mailer.ses.transport import Sender, Transport
 from mailer.worker.door import Door
 from mailer.worker.report import line
 from mailer.worker.stopping import EndsAfterTheLoop
@@ -27,22 +26,24 @@ logger = get_logger(__name__)
 
 
 class TaskPool(EndsAfterTheLoop):
-    """Sends on the worker's event loop. For the transport ``ses``; the others block, and run as in the solo pool."""
+    """Sends on the worker's event loop, where the transport can begin a send; others block, as in the solo pool."""
 
-    sender_cls: ClassVar[type[CurlLoop]] = CurlLoop
     signal_safe = False
     body_can_be_buffer = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._pid = os.getpid()
-        self._sender: CurlLoop | None = None
+        self._sender: Sender | None = None
         self._door: Door | None = None
 
     def on_start(self) -> None:
         for task in self.app.tasks.values():
-            if isinstance(task, Door) and isinstance(task.transport, CurlTransport):
-                self._door, self._sender = task, self.sender_cls(task.transport)
+            if isinstance(task, Door):
+                self._door, self._sender = task, self.sender_of(task.transport)
+
+    def sender_of(self, transport: Transport) -> Sender | None:
+        return transport.sender()
 
     def register_with_event_loop(self, loop: Any) -> None:
         if self._sender is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mailer.delivery.outcome import Outcome
-from mailer.ses.curl_loop import CurlLoop
+from mailer.ses.transport import Sender
 
 _BATCH = 64
 
@@ -25,7 +25,7 @@ class Preparation:
     ``prepare`` is called in the helper's, and yields what the loop's thread is to call. It must not raise.
     """
 
-    def __init__(self, sender: CurlLoop, prepare: Callable[[Sequence[Job]], Iterable[Callable[[], None]]]) -> None:
+    def __init__(self, sender: Sender, prepare: Callable[[Sequence[Job]], Iterable[Callable[[], None]]]) -> None:
         self._sender = sender
         self._prepare = prepare
         self._jobs: list[Job] = []

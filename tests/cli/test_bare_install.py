@@ -61,7 +61,7 @@ def run(bare: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_plain_install_has_all_that_a_worker_and_a_producer_import(bare: Path) -> None:
-    modules = ("mailer", "mailer.worker.app", "mailer.worker.pool", "mailer.ses.transport", "mailer.cli.doctor")
+    modules = ("mailer", "mailer.worker.app", "mailer.worker.pool", "mailer.ses.transports", "mailer.cli.doctor")
     done = run(bare, "-c", "\n".join(f"import {module}" for module in modules))
     assert done.returncode == 0, done.stderr
 

@@ -11,7 +11,8 @@ import pytest
 
 from mailer.message import Message
 from mailer.ses.access import Way
-from mailer.ses.transport import Transport, open_transport
+from mailer.ses.transport import Transport
+from mailer.ses.transports import open_transport
 from mailer.settings import TransportKind
 from mailer.simulator.certificate import Certificate
 from mailer.simulator.client import Simulator

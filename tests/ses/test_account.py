@@ -7,7 +7,7 @@ import pytest
 from mailer.errors import HostUnfit, OutcomeUnknown, RateExceeded, Unreachable
 from mailer.ses.access import Way
 from mailer.ses.account import AccountLimits, read_account
-from mailer.ses.transport import open_transport
+from mailer.ses.transports import open_transport
 from mailer.simulator.client import Simulator
 from tests.ses.conftest import a_message
 from tests.ses.servers import free_port

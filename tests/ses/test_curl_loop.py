@@ -14,8 +14,8 @@ from kombu.asynchronous import Hub
 from mailer.errors import OutcomeUnknown, TooLate
 from mailer.message import Attachment, Message
 from mailer.ses.access import Way
-from mailer.ses.curl import CurlTransport
-from mailer.ses.curl_loop import CurlLoop
+from mailer.ses.curl.loop import CurlLoop
+from mailer.ses.curl.transport import CurlTransport
 from tests.ses.servers import ACCEPTED, RawServer, read_request
 
 SMALL = Message(id="m", sender="a@example.com", to="b@example.com", subject="Hi", text="Hi")
@@ -65,9 +65,9 @@ def test_a_large_send_in_the_hands_of_a_helper_ends_once_when_the_loop_stops() -
 
     results: list[object] = []
     with RawServer(serve) as server, looping(server) as (loop, hub):
-        loop.send(LARGE, results.append)
+        loop.begin(LARGE, results.append)
         deadline = time.monotonic() + 60
-        while not any(connection.sending for connection in loop._sends) and time.monotonic() < deadline:
+        while not any(each.state == "sending" for each, _ in loop._sends.values()) and time.monotonic() < deadline:
             hub.run_once()
         read_on.set()
         loop.drain(60)
@@ -82,7 +82,7 @@ def test_a_large_send_that_gets_no_answer_ends_once() -> None:
     results: list[object] = []
     over = threading.Event()
     with RawServer(serve) as server, looping(server, read_timeout=3) as (loop, hub):
-        loop.send(LARGE, results.append)
+        loop.begin(LARGE, results.append)
         turn_until(hub, results)
         # It does not end once more.
         deadline = time.monotonic() + 0.5
@@ -102,14 +102,59 @@ def test_nothing_goes_out_after_its_time() -> None:
 
     results: list[object] = []
     with RawServer(serve) as server, looping(server) as (loop, hub):
-        loop.send(SMALL, results.append, latest=time.monotonic() - 1)
+        loop.begin(SMALL, results.append, latest=time.monotonic() - 1)
         turn_until(hub, results)
         (result,) = results
         assert isinstance(result, TooLate)
         assert requests == []
         results.clear()
         # The connection that was made for it is as good as any.
-        loop.send(SMALL, results.append)
+        loop.begin(SMALL, results.append)
         turn_until(hub, results)
     assert results == ["id-1"]
+    assert len(server.connections) == 1
+
+
+def test_a_completion_that_breaks_off_disturbs_neither_the_loop_nor_the_other_sends() -> None:
+    def serve(connection: socket.socket) -> None:
+        while read_request(connection) is not None:
+            connection.sendall(ACCEPTED)
+
+    def break_off(_: object) -> None:
+        broken.append(None)
+        raise KeyError("a defect")
+
+    results: list[object] = []
+    broken: list[object] = []
+    with RawServer(serve) as server, looping(server) as (loop, hub):
+        loop.begin(SMALL, break_off)
+        turn_until(hub, broken)
+        loop.help(lambda: None, break_off)
+        loop.call_soon(lambda: break_off(None))
+        loop.begin(SMALL, results.append)
+        while loop.in_flight:
+            hub.run_once()
+    assert (results, len(broken)) == (["id-1"], 3)
+
+
+def test_the_loop_and_a_blocking_send_use_the_same_connections() -> None:
+    def serve(connection: socket.socket) -> None:
+        while read_request(connection) is not None:
+            connection.sendall(ACCEPTED)
+
+    results: list[object] = []
+    with (
+        RawServer(serve) as server,
+        CurlTransport(Way(endpoint_url=server.url)) as transport,
+    ):
+        transport.prepare(1)
+        loop, hub = transport.sender(), Hub()
+        loop.attach(hub)
+        results.append(transport.send(SMALL))
+        loop.begin(SMALL, results.append)
+        while loop.in_flight:
+            hub.run_once()
+        results.append(transport.send(SMALL))
+        hub.close()
+    assert results == ["id-1"] * 3
     assert len(server.connections) == 1

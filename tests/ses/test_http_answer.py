@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailer.ses.http_answer import NotHttp, parse_answer
+from mailer.ses.curl.http_answer import NotHttp, parse_answer
 
 PLAIN = b"HTTP/1.1 429 Too Many Requests\r\nX-Amzn-ErrorType: TooMany:http\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\n{ab\r\n1\r\n}\r\n0\r\nTrailer: t\r\n\r\n"

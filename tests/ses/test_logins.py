@@ -9,7 +9,7 @@ import pytest
 from mailer.errors import SendError
 from mailer.ses.access import FOR_QUESTIONS, Way, find_access
 from mailer.ses.account import read_account
-from mailer.ses.transport import open_transport
+from mailer.ses.transports import open_transport
 from mailer.settings import TransportKind
 from tests.ses.conftest import a_message
 

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from mailer.ses.access import Way
-from mailer.ses.curl import CurlTransport
+from mailer.ses.curl.transport import CurlTransport
 from mailer.simulator.certificate import Certificate
 from tests.ses.conftest import a_message, in_parallel
 from tests.ses.servers import ACCEPTED, RawServer, read_request

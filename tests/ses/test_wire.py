@@ -11,7 +11,8 @@ import pytest
 
 from mailer.delivery.outcome import Kind, deliver
 from mailer.ses.access import Way
-from mailer.ses.transport import Transport, open_transport
+from mailer.ses.transport import Transport
+from mailer.ses.transports import open_transport
 from mailer.settings import TransportKind
 from mailer.simulator.client import Simulator
 from tests.ses.conftest import Opener, a_message

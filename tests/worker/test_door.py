@@ -18,7 +18,7 @@ from mailer.content import Content
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.payload import SIZE
 from mailer.queue.keys import Keys
-from mailer.ses.curl_loop import CurlLoop
+from mailer.ses.curl.loop import CurlLoop
 from mailer.settings import Settings
 from mailer.worker.door import Door
 from tests.ses.servers import ACCEPTED, RawServer, read_request

@@ -24,10 +24,10 @@ REST = "everything else"
 
 # The deepest frame that one of these names decides. A file, and of some the functions.
 PARTS: tuple[tuple[str, str, frozenset[str]], ...] = (
-    ("socket to SES: writing", "ses/curl_connection.py", frozenset({"_send"})),
-    ("socket to SES: reading, checking", "ses/curl_connection.py", frozenset()),
-    ("reading SES's answer", "ses/http_answer.py", frozenset()),
-    ("reading SES's answer", "ses/curl.py", frozenset({"ses_id_in", "_message_id"})),
+    ("socket to SES: writing", "curl/connection.py", frozenset({"_send"})),
+    ("socket to SES: reading, checking", "curl/connection.py", frozenset()),
+    ("reading SES's answer", "curl/http_answer.py", frozenset()),
+    ("reading SES's answer", "curl/parts.py", frozenset({"ses_id_of", "_message_id"})),
     ("the request's JSON", "ses/request.py", frozenset()),
     ("signing", "ses/signer.py", frozenset()),
     ("the sends in flight", "mailer/ses/", frozenset()),

@@ -6,7 +6,7 @@ import os
 import time
 
 from mailer.message import Message
-from mailer.ses.curl import CurlTransport
+from mailer.ses.curl.transport import CurlTransport
 from mailer.simulator.certificate import Certificate
 from ops.bench.bench import UNLIMITED, Bench
 from ops.bench.contenders.contender import Sample

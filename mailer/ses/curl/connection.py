@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pycurl
 
-from mailer.errors import OutcomeUnknown, SendError, Unavailable
-from mailer.ses.errors import connect_error, curl_error
-from mailer.ses.http_answer import Answer, NotHttp, parse_answer
+from mailer.ses.curl.exchange import Exchange
+from mailer.ses.errors import connect_error
 
 if TYPE_CHECKING:
     from mailer.ses.access import Access, Way
@@ -37,16 +37,6 @@ _FAILURES: dict[int, str] = {
 }
 
 
-class RequestCutOff(Exception):
-    """The connection broke before the request was out whole, so SES cannot have taken it. Control flow between this
-    file and the transport; ``error`` is what to raise if it goes no further.
-    """
-
-    def __init__(self, error: SendError) -> None:
-        self.error = error
-        super().__init__(str(error))
-
-
 def tls_sessions() -> pycurl.CurlShare:
     """What connections share so that the next one resumes the TLS session of an earlier one: a third less processor
     time for it, and no certificates on the wire. Safe to share between threads.
@@ -57,14 +47,9 @@ def tls_sessions() -> pycurl.CurlShare:
 
 
 class CurlConnection:
-    """Open from the start, one request at a time.
-
-    `exchange` waits for the answer; `begin` and `advance` are for who waits on many connections at once. ``sessions``
-    are `tls_sessions`. Opening raises `Unreachable`. Every error ends the connection's use.
-    """
+    """Open from the start, for one exchange at a time. ``sessions`` are `tls_sessions`. Raises `Unreachable`."""
 
     def __init__(self, access: Access, way: Way, sessions: pycurl.CurlShare) -> None:
-        self._read_timeout = way.read_timeout
         self._curl = curl = pycurl.Curl()
         setopt = curl.setopt
         setopt(pycurl.URL, _origin(access.endpoint_url))
@@ -95,9 +80,8 @@ class CurlConnection:
         self._poll = select.poll()
         self.socket: int = curl.getinfo(pycurl.ACTIVESOCKET)
         self._poll.register(self.socket, select.POLLIN)
-        self._rest = memoryview(b"")
-        self._received = b""
-        self.deadline = 0.0
+        self.closed: Callable[[CurlConnection], None] | None = None
+        """Called before it is closed, for who watches its socket."""
         self._opened = self._used = time.monotonic()
 
     def is_stale(self) -> bool:
@@ -113,103 +97,59 @@ class CurlConnection:
             return True
         return True
 
-    def exchange(self, request: bytes) -> Answer:
-        """Send one request, once, and wait for its answer; both within the read timeout. Raises as `advance` does."""
-        self.begin(request)
-        return self.finish()
-
-    def finish(self) -> Answer:
-        """Wait for the answer to what was begun."""
-        while (answer := self.advance()) is None:
-            self._wait()
-        return answer
-
-    def begin(self, request: bytes) -> None:
-        """One request, of which `advance` will send what it can. ``deadline`` is on the monotonic clock."""
-        self._rest = memoryview(request)
-        self._received = b""
-        self.deadline = time.monotonic() + self._read_timeout
-
-    @property
-    def sending(self) -> bool:
-        """Part of the request is still to be sent: wait until the socket is writable, else until it is readable."""
-        return bool(self._rest)
-
-    def advance(self) -> Answer | None:
-        """Send and receive without waiting; None while the answer is not whole.
-
-        Raises `RequestCutOff` if the request did not go out whole, and `OutcomeUnknown` if it did and no readable
-        answer came back.
-        """
-        if self._rest:
-            self._send()
-            # An answer cannot be here yet.
-            return None
+    def carry(self, exchange: Exchange) -> None:
+        """Send and receive for it what goes without waiting. Never raises: every error is the exchange's."""
         try:
-            answer = self._receive()
+            if exchange.state == "sending":
+                self._send(exchange)
+                # An answer cannot be here yet.
+            elif exchange.state == "waiting":
+                self._receive(exchange)
+        except BlockingIOError:
+            pass
         except pycurl.error as error:
-            raise _error(error, handed_over=True) from None
-        except NotHttp as error:
-            raise OutcomeUnknown("MalformedAnswer", str(error)) from error
-        if answer is not None:
-            self._used = time.monotonic()
-        return answer
+            exchange.broken(*_told(error), time.monotonic())
+        except Exception as error:  # noqa: BLE001 - a defect of ours, in the middle of a send
+            exchange.end(error)
 
-    def out_of_time(self) -> SendError:
-        """What it means that the deadline passed without a whole answer."""
-        if self._rest:
-            return Unavailable("SendTimeout", "the request did not go out whole within the read timeout")
-        return OutcomeUnknown("ReadTimeout", f"no whole answer within {self._read_timeout:g} s")
+    def finish(self, exchange: Exchange) -> None:
+        """The same, and wait for it: until the exchange is done, or needs another connection."""
+        self.carry(exchange)
+        while exchange.state == "sending" or exchange.state == "waiting":
+            if self._wait(exchange):
+                self.carry(exchange)
+            else:
+                exchange.out_of_time()
 
     def close(self) -> None:
+        if self.closed is not None:
+            self.closed(self)
         self._curl.close()
 
-    def _send(self) -> None:
-        try:
-            while self._rest:
-                self._rest = self._rest[self._curl.send(self._rest) :]
-        except BlockingIOError:
-            return
-        except pycurl.error as error:
-            raise RequestCutOff(_error(error, handed_over=False)) from None
+    def _send(self, exchange: Exchange) -> None:
+        while exchange.state == "sending":
+            exchange.sent(self._curl.send(exchange.unsent))
 
-    def _receive(self) -> Answer | None:
+    def _receive(self, exchange: Exchange) -> None:
         # Until it would block: what TLS has already decrypted does not make the socket readable.
-        while True:
-            try:
-                chunk = self._curl.recv(65536)
-            except BlockingIOError:
-                return None
-            self._received += chunk
-            answer = parse_answer(self._received, ended=not chunk)
-            if answer is not None:
-                return answer
-            if not chunk:
-                detail = f"the server closed after {len(self._received)} bytes of its answer"
-                raise OutcomeUnknown("ConnectionClosed", detail)
+        while exchange.state == "waiting":
+            exchange.received(self._curl.recv(65536))
+        self._used = time.monotonic()
 
-    def _wait(self) -> None:
-        sending = bool(self._rest)
+    def _wait(self, exchange: Exchange) -> bool:
+        """Whether it can go on before its deadline."""
+        sending = exchange.state == "sending"
         if sending:
             self._poll.modify(self.socket, select.POLLOUT)
-        ready = self._poll.poll(_milliseconds_to(self.deadline))
+        ready = self._poll.poll(max(0.0, (exchange.deadline - time.monotonic()) * 1000))
         if sending:
             self._poll.modify(self.socket, select.POLLIN)
-        if not ready:
-            raise self.out_of_time()
+        return bool(ready)
 
 
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _milliseconds_to(deadline: float) -> float:
-    return max(0.0, (deadline - time.monotonic()) * 1000)
-
-
-def _error(error: pycurl.error, *, handed_over: bool) -> SendError:
-    return curl_error(*_told(error), handed_over=handed_over)
 
 
 def _told(error: pycurl.error) -> tuple[int, str, str]:

@@ -49,15 +49,15 @@ def parse_answer(data: bytes, *, ended: bool = False) -> Answer | None:
         return None
     body, exact = found
     connection = headers.get("connection", "").lower()
-    keeps = "keep-alive" in connection if first.startswith("HTTP/1.0") else "close" not in connection
-    return Answer(status, headers, body, reusable=exact and keeps and not ended)
+    keeps = "keep-alive" in connection if first[7] == "0" else "close" not in connection
+    return Answer(status, headers, body, exact and keeps and not ended)
 
 
 def _body(status: int, headers: dict[str, str], rest: bytes, *, ended: bool) -> tuple[bytes, bool] | None:
     """The body, and whether it ended where the bytes end: others would be taken for the next answer."""
     if status in {204, 304}:
         return b"", not rest
-    if "chunked" in headers.get("transfer-encoding", "").lower():
+    if "transfer-encoding" in headers and "chunked" in headers["transfer-encoding"].lower():
         return _unchunked(rest)
     length = headers.get("content-length")
     if length is None:

@@ -1,0 +1,220 @@
+"""Many sends at once in the one thread of an event loop.
+
+A thread per send costs more than the send: each wait gives up the GIL and has to win it back. Here a send is a request
+written, and an answer read when the loop says that it is there. What could block (name lookup, connecting, a request
+larger than the socket's buffer) helper threads do.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import select
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mailer.ses.credentials import PATIENCE_SECONDS
+from mailer.ses.curl.connection import CurlConnection
+from mailer.ses.curl.exchange import Exchange
+
+if TYPE_CHECKING:
+    from mailer.message import Message
+    from mailer.ses.curl.parts import Parts
+    from mailer.ses.transport import Done, Loop
+
+logger = logging.getLogger(__name__)
+
+_HELPERS = 8
+_SWEEP_SECONDS = 0.25
+
+
+class CurlLoop:
+    """Sends on an event loop, as `mailer.ses.transport.Sender` says. Everything but the helpers runs in the loop's
+    thread.
+
+    Whatever it calls for others it calls by `_call`, and the loop calls it by that alone: so no defect, there or here,
+    reaches the loop, which would take it for the loss of a connection of its own, or end.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._loop: Loop | None = None
+        self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="connect")
+        # What helpers have finished, to be taken up by the loop's thread.
+        self._finished: deque[Callable[[], None]] = deque()
+        self._sends: dict[CurlConnection, tuple[Exchange, Done]] = {}
+        # Those of the connections in use that a helper reads and writes, and nobody else may.
+        self._helped: set[CurlConnection] = set()
+        self._watched: set[CurlConnection] = set()
+        self._waiting = 0
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._sends) + self._waiting
+
+    def attach(self, loop: Loop) -> None:
+        self._loop = loop
+        self._watched.clear()
+        for connection in (*self._own(), *self._parts.idle):
+            self._watch(connection)
+        loop.call_repeatedly(_SWEEP_SECONDS, self._call, self._sweep)
+        # What the loop was to call when it broke off, it has forgotten.
+        loop.call_soon(self._take_up)
+
+    def begin(self, message: Message | bytes, done: Done, latest: float = math.inf) -> None:
+        if isinstance(message, bytes):
+            self._start(done, latest, message)
+        elif self._parts.is_ready:
+            try:
+                request: bytes | Exception = self._parts.request_for(message)
+            except Exception as error:  # noqa: BLE001 - every send ends with a call of done
+                request = error
+            self._start(done, latest, request)
+        else:
+            self.help(partial(self.request_for, message), partial(self._start, done, latest))
+
+    def request_for(self, message: Message) -> bytes:
+        return self._parts.request_for(message, PATIENCE_SECONDS)
+
+    def help(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        self._waiting += 1
+
+        def finished(result: Any) -> None:
+            self._waiting -= 1
+            then(result)
+
+        self._help(work, finished)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self._finished.append(callback)
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon(self._take_up)
+
+    def drain(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        self._loop = None
+        while self.in_flight and time.monotonic() < deadline:
+            poll = select.poll()
+            by_socket = {connection.socket: connection for connection in self._own()}
+            for socket in by_socket:
+                poll.register(socket, select.POLLIN)
+            for socket, _ in poll.poll(20):
+                self._call(self._readable, by_socket[socket])
+            self._take_up()
+            self._call(self._sweep)
+        self._helpers.shutdown(wait=False, cancel_futures=True)
+
+    # -- one send
+
+    def _own(self) -> list[CurlConnection]:
+        """The connections in use that the loop's thread reads."""
+        return [connection for connection in self._sends if connection not in self._helped]
+
+    def _start(self, done: Done, latest: float, request: bytes | Exception) -> None:
+        if isinstance(request, Exception):
+            self._call(done, request)
+        else:
+            self._connect(Exchange(request, latest, self._parts.read_timeout), done)
+
+    def _connect(self, exchange: Exchange, done: Done) -> None:
+        kept = self._parts.idle.warm() if exchange.takes_kept else None
+        if kept is None:
+            self.help(self._parts.connect, partial(self._connected, exchange, done, False))
+        else:
+            self._connected(exchange, done, True, kept)
+
+    def _connected(self, exchange: Exchange, done: Done, kept: bool, connection: CurlConnection | Exception) -> None:
+        if isinstance(connection, Exception):
+            self._call(done, connection)
+            return
+        if connection not in self._watched:
+            self._watch(connection)
+        self._sends[connection] = exchange, done
+        exchange.connected(time.monotonic(), kept=kept)
+        connection.carry(exchange)
+        if exchange.state == "sending":
+            self._unwatch(connection)
+            self._helped.add(connection)
+            self._help(partial(connection.finish, exchange), partial(self._finished_by_helper, connection))
+        elif exchange.state != "waiting":
+            self._go_on(connection)
+
+    def _finished_by_helper(self, connection: CurlConnection, failure: Exception | None) -> None:
+        if failure is not None:
+            self._sends[connection][0].end(failure)
+        self._helped.discard(connection)
+        self._watch(connection)
+        self._go_on(connection)
+
+    def _readable(self, connection: CurlConnection) -> None:
+        if connection in self._sends:
+            exchange, _ = self._sends[connection]
+            connection.carry(exchange)
+            if exchange.state != "waiting":
+                self._go_on(connection)
+        else:
+            # A kept connection says something unasked: most often that it is closed.
+            self._parts.idle.look_at(connection)
+
+    def _go_on(self, connection: CurlConnection) -> None:
+        """Its exchange is done, or needs another."""
+        exchange, done = self._sends.pop(connection)
+        self._parts.idle.release(connection, exchange.reusable)
+        if exchange.state == "connecting":
+            self._connect(exchange, done)
+            return
+        try:
+            result: str | Exception = self._parts.ses_id_of(exchange)
+        except Exception as error:  # noqa: BLE001
+            result = error
+        self._call(done, result)
+
+    def _sweep(self) -> None:
+        """End the sends that are out of time."""
+        now = time.monotonic()
+        for connection in [each for each in self._own() if self._sends[each][0].deadline < now]:
+            # The answer may have come while the loop was away.
+            exchange, _ = self._sends[connection]
+            connection.carry(exchange)
+            if exchange.state == "waiting":
+                exchange.out_of_time()
+            self._go_on(connection)
+
+    # -- helpers and sockets
+
+    def _help(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Have a helper do ``work`` and the loop's thread call ``then`` with its result or exception."""
+
+        def finished(future: Future[Any]) -> None:
+            result = future.exception() or future.result()
+            self.call_soon(partial(then, result))
+
+        self._helpers.submit(work).add_done_callback(finished)
+
+    def _take_up(self) -> None:
+        while self._finished:
+            self._call(self._finished.popleft())
+
+    def _watch(self, connection: CurlConnection) -> None:
+        if self._loop is not None:
+            connection.closed = self._unwatch
+            self._watched.add(connection)
+            self._loop.add_reader(connection.socket, self._call, self._readable, connection)
+
+    def _unwatch(self, connection: CurlConnection) -> None:
+        self._watched.discard(connection)
+        if self._loop is not None:
+            self._loop.remove(connection.socket)
+
+    @staticmethod
+    def _call(callback: Callable[..., object], *args: object) -> None:
+        """What breaks off must not end the others, which the same thread sends."""
+        try:
+            callback(*args)
+        except Exception:
+            logger.exception("A step of a send broke off")
