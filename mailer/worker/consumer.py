@@ -13,6 +13,7 @@ from celery.utils.dispatch import Signal
 from celery.utils.log import get_logger
 from celery.worker import consumer as stock
 from celery.worker.state import maybe_shutdown
+from kombu.common import ignore_errors
 from redis.exceptions import ResponseError
 
 from mailer.bounds import shortened
@@ -56,13 +57,32 @@ class Consumer(stock.Consumer):
         self._connected_at = time.monotonic()
         return connected
 
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        if not self._is_defect(exc):
+            super().on_connection_error_before_connected(exc)
+
     def on_connection_error_after_connected(self, exc: Exception) -> None:
+        if self._is_defect(exc):
+            connection, self.connection = self.connection, None  # type: ignore[has-type]
+            ignore_errors(connection, connection.collect)
+            ignore_errors(connection, connection.close)
+            self._pause()
+            return
         with warnings.catch_warnings():
             # That a future Celery would cancel what is being sent, unless told as we tell it (app.py).
             warnings.simplefilter("ignore", CPendingDeprecationWarning)
             super().on_connection_error_after_connected(exc)
         self._tell_refusal(exc)
         self._pause()
+
+    def _is_defect(self, error: Exception) -> bool:
+        """Whether it is no loss of the connection to Redis, and tell of it. kombu's list of those is wider than what
+        its client raises: it holds every OSError and KeyError, and so defects of this program."""
+        lost = {*self.connection_errors, *self.channel_errors, ConnectionError, TimeoutError} - {OSError, KeyError}
+        if isinstance(error, tuple(lost)):
+            return False
+        logger.error("A defect of this program broke its event loop, which begins anew", exc_info=error)
+        return True
 
     def _tell_refusal(self, error: Exception) -> None:
         """Once for each cause, not at each try; `Gate` tells when it is over."""

@@ -23,7 +23,7 @@ from mailer.ses.transport import Sender
 from mailer.ses.transports import configured
 from mailer.settings import Settings
 from mailer.template import Heavy
-from mailer.worker.preparation import Job, Preparation
+from mailer.worker.preparation import Ended, Job, Preparation
 from mailer.worker.report import LONGEST_REPR, Report
 
 logger = get_logger(__name__)
@@ -79,7 +79,7 @@ class Door(Task):
             found = self._too_late(request) or deliver(found, self.transport)
         return Report(found)
 
-    def begin(self, request: Mapping[str, Any], sender: Sender, finished: Callable[[Outcome], None]) -> None:
+    def begin(self, request: Mapping[str, Any], sender: Sender, finished: Ended) -> None:
         """Begin to send, and call ``finished`` once the answer is there: what our own pool calls.
 
         ``request`` is Celery's request dict, with the decoded arguments in it.

@@ -73,12 +73,12 @@ class TaskPool(EndsAfterTheLoop):
         if accept_callback is not None:
             accept_callback(self._pid, started)
 
-        def finished(outcome: Outcome) -> None:
+        def finished(ended: Outcome | Exception) -> None:
             if callback is not None:
                 # As fast_trace_task returns it for a task that did not fail, but for the outcome, which is no text.
-                callback((0, outcome, time.monotonic() - started))
-            if logger.isEnabledFor(logging.INFO):
-                logger.info("Message %s: %s", args[1], mask_addresses(line(outcome)))
+                callback((0, ended, time.monotonic() - started))
+            if isinstance(ended, Outcome) and logger.isEnabledFor(logging.INFO):
+                logger.info("Message %s: %s", args[1], mask_addresses(line(ended)))
 
         self._door.begin(args[2], self._sender, finished)
 

@@ -28,10 +28,13 @@ class Report:
         return json.dumps([told.kind.name, told.ses_id, told.code[:_LONGEST_WORDS], told.detail[:_LONGEST_WORDS]])
 
 
-def read(told: Outcome | str) -> Outcome:
-    """The outcome, as it is or from the repr of a `Report`. Raises ValueError for text that is none."""
+def read(told: Outcome | Exception | str) -> Outcome:
+    """The outcome, as it is or from the repr of a `Report`. Raises ValueError for text that is none, and the defect
+    that our own pool had in place of an outcome."""
     if isinstance(told, Outcome):
         return told
+    if isinstance(told, Exception):
+        raise told
     kind, ses_id, code, detail = json.loads(told)
     return Outcome(Kind[kind], ses_id, code, detail)
 

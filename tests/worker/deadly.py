@@ -6,12 +6,14 @@ import os
 import signal
 from typing import Any
 
+from kombu.asynchronous import get_event_loop
+
 from mailer.delivery.outcome import Kind
 from mailer.settings import current
 from mailer.worker.app import create_app
 from mailer.worker.door import Door
 from mailer.worker.request import Request
-from tests.worker.conftest import DEADLY, DEFECTIVE, UNDELIVERABLE
+from tests.worker.conftest import DEADLY, DEFECTIVE, LOOP_BREAKING, OVERHEARD, UNDELIVERABLE
 
 
 class DefectiveRequest(Request):
@@ -21,6 +23,12 @@ class DefectiveRequest(Request):
         super().__init__(message, **options)
         if self._kwargs["subject"] == UNDELIVERABLE:
             raise KeyError("a defect")
+
+    def send_event(self, kind: str, **fields: Any) -> None:
+        # Celery calls this: after the send from its on_success.
+        if self._kwargs["subject"] == OVERHEARD and kind == "task-succeeded":
+            raise KeyError("a defect")
+        super().send_event(kind, **fields)
 
     def settle_as(self, outcome: Any) -> None:
         if self._kwargs["subject"] == DEFECTIVE and outcome.kind is Kind.SENT:
@@ -40,6 +48,12 @@ class DeadlyDoor(Door):
     def begin(self, request: Any, *args: Any) -> None:
         _touch(request["kwargs"])
         super().begin(request, *args)
+        if request["kwargs"]["subject"] == LOOP_BREAKING:
+            get_event_loop().call_soon(_break_off)
+
+
+def _break_off() -> None:
+    raise KeyError("a defect")
 
 
 def _touch(message: dict[str, Any]) -> None:

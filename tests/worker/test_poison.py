@@ -12,7 +12,16 @@ import pytest
 
 from mailer.queue.records import Records
 from tests.queue.conftest import Account, Worker
-from tests.worker.conftest import DEADLY, DEFECTIVE, SENDER, UNDELIVERABLE, Post, until
+from tests.worker.conftest import (
+    DEADLY,
+    DEFECTIVE,
+    LOOP_BREAKING,
+    OVERHEARD,
+    SENDER,
+    UNDELIVERABLE,
+    Post,
+    until,
+)
 
 PAYLOADS = Path(__file__).parent / "payloads"
 PLAIN = {"to": "jane@example.com", "sender": SENDER, "subject": "Hello", "text": "Hello."}
@@ -172,19 +181,36 @@ def test_a_defect_after_a_send_holds_its_message_and_neither_ends_nor_disturbs_t
         post.send(f"{i}@example.com")
     defective = post.send("defective@example.com", subject=DEFECTIVE)
     unreadable = post.send("undeliverable@example.com", subject=UNDELIVERABLE)
+    overheard = post.send("overheard@example.com", subject=OVERHEARD)
     for i in range(3, 9):
         post.send(f"{i}@example.com")
     post.client.hdel(post.keys.account, "paused")
 
-    until(lambda: len(post.arrivals()) == 10 and post.idle(), "all but one are sent")
-    assert sorted(post.arrivals()) == [*(f"{i}@example.com" for i in range(9)), "defective@example.com"]
+    until(lambda: len(post.arrivals()) == 11 and post.idle(), "all but one are sent")
+    others = [f"{i}@example.com" for i in range(9)]
+    assert sorted(post.arrivals()) == [*others, "defective@example.com", "overheard@example.com"]
     assert {name: reason(stored)["code"] for name, stored in post.aside("held").items()} == {defective: "KeyError"}
     assert {name: reason(stored)["code"] for name, stored in post.aside("dead").items()} == {unreadable: "Undecodable"}
     (line,) = Records(post.client, post.keys).of(defective)
     assert (line.verb, line.answer) == ("hold", "KeyError")
     assert worker.process.poll() is None
-    assert worker.text.count("Traceback") == 2
+    # What was decided before Celery broke off stands.
+    assert [line.verb for line in Records(post.client, post.keys).of(overheard)] == ["sent"]
+    assert worker.text.count("Traceback") == 3
     assert "Connection to broker lost" not in worker.text
+
+
+def test_a_defect_that_breaks_the_event_loop_is_told_as_one_and_what_is_being_sent_is_sent_once(post: Post) -> None:
+    worker = post.worker(app="tests.worker.deadly")
+    breaking = post.send("breaking@example.com", subject=LOOP_BREAKING)
+    until(lambda: "A defect of this program broke its event loop" in worker.text, "it is told")
+    post.send("after@example.com")
+    until(lambda: len(post.arrivals()) == 2 and post.idle(), "both are sent", 90)
+    assert sorted(post.arrivals()) == ["after@example.com", "breaking@example.com"]
+    assert [line.verb for line in Records(post.client, post.keys).of(breaking)] == ["sent"]
+    assert worker.process.poll() is None
+    assert "Connection to broker lost" not in worker.text
+    assert "KeyError: 'a defect'" in worker.text
 
 
 def test_a_worker_that_comes_back_too_late_still_says_what_it_sent(post: Post) -> None:

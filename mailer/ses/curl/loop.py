@@ -194,7 +194,10 @@ class CurlLoop:
             result = future.exception() or future.result()
             self.call_soon(partial(then, result))
 
-        self._helpers.submit(work).add_done_callback(finished)
+        try:
+            self._helpers.submit(work).add_done_callback(finished)
+        except RuntimeError as error:  # no thread can be started, or the helpers have ended
+            self.call_soon(partial(then, error))
 
     def _take_up(self) -> None:
         while self._finished:
