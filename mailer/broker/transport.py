@@ -35,9 +35,8 @@ from mailer.queue.eta import due_us
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Leases, leases_of
 from mailer.queue.purging import purge
-from mailer.queue.queue import put_arguments, ring
+from mailer.queue.queue import Entry, put, ring
 from mailer.queue.replicas import online
-from mailer.queue.script import script
 from mailer.queue.sentinels import Sentinels, Watch
 from mailer.queue.settlement import Settlement
 from mailer.queue.take import Take, lanes_of
@@ -302,13 +301,13 @@ class Channel(stock.Channel):
             super()._put(queue, message, **kwargs)
             return
         task_id = message["headers"].get("id") or message["properties"]["delivery_tag"]
-        envelope = dumps(message)
+        envelope = dumps(message).encode()
         if len(envelope) > ENVELOPE_BYTES:
             size = f"has {len(envelope) / 1e6:.1f} MB, and may have 10 MiB"
             raise InvalidMessage("message", size, "Use mailer.send, which stores what is large beside the queue")
-        entry = [str(due_us(message["headers"])), task_id, "", envelope]
-        arguments = put_arguments(self.keys, queue, entry)
-        script("put").run(self.plain_client(), *arguments, replicas=self.replicas)
+        entry = Entry(task_id, envelope, due_us(message["headers"]))
+        client = self.plain_client()
+        put(lambda script, *rest: script.run(client, *rest, replicas=self.replicas), self.keys, queue, [entry])
 
     def _get(self, queue: str) -> Any:
         if queue in self.lanes:

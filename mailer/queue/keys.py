@@ -120,6 +120,10 @@ class Keys:
         """Sorted set: name on the shelf -> when it was set aside, epoch microseconds."""
         return f"{self._control}{shelf}-index"
 
+    def set_apart(self, place: str) -> tuple[str, str]:
+        """The messages of a shelf, or of the schedule (``scheduled``), and the sorted set of their times."""
+        return (self.schedule, self.schedule) if place == "scheduled" else (self.aside(place), self.aside_index(place))
+
     @property
     def records(self) -> str:
         """Hash: which segment of the records is written to, and how much they take. See ``records.lua``."""

@@ -6,6 +6,7 @@ import redis
 
 from mailer.queue.enveloped import Enveloped, digest_of
 from mailer.queue.keys import Keys
+from mailer.queue.pull import Pull, pull
 from mailer.queue.script import script
 from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 
@@ -28,14 +29,11 @@ def purge(client: redis.Redis, keys: Keys, lane: str, most: int | None = None) -
 
 
 def _purge(client: redis.Redis, keys: Keys, lane: str, place: str, most: int) -> int:
-    names, dropped = [keys.doorbell(lane), keys.content, keys.references, keys.records, place], 0
+    dropped = 0
     while dropped < most:
         waiting: list[bytes] = script("head").run(client, [place], [min(_AT_ONCE, most - dropped)])
         if not waiting:
             break
-        arguments: list[str] = ["lane", "drop"]
-        for envelope in waiting:
-            arguments += (digest_of(envelope), Enveloped(envelope).note(lane))
-        pulled, _ = script("pull").run(client, names, arguments)
-        dropped += int(pulled)
+        pulls = [Pull(b"", digest_of(envelope), Enveloped(envelope).note(lane)) for envelope in waiting]
+        dropped += pull(client, keys, "lane", "drop", pulls, lane=lane, waits_in=place)[0]
     return dropped

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import redis
 
@@ -13,7 +14,7 @@ from mailer.errors import NotOnDisk, QueueUnavailable
 from mailer.queue.keys import Keys
 from mailer.queue.line import Line, all_in_use
 from mailer.queue.replicas import Replicas
-from mailer.queue.script import script
+from mailer.queue.script import Script, script
 
 IDEMPOTENCY_MILLISECONDS = 24 * 60 * 60 * 1000
 DISK_SECONDS = 5.0
@@ -67,15 +68,9 @@ class Queue:
             with self.line() as line:
                 return self.put(lane, entries, content=content, line=line)
         digest, stored = content or ("", b"")
-        messages: list[str | bytes] = []
-        for entry in entries:
-            key = self.keys.idempotency(entry.idempotency) if entry.idempotency else ""
-            messages += (str(entry.due_us) if entry.due_us else "0", entry.id, key, entry.envelope)
-
-        known = digest in self._known
-        reply = line.run(script("put"), *put_arguments(self.keys, lane, messages, digest, b"" if known else stored))
+        reply = put(line.run, self.keys, lane, entries, digest, b"" if digest in self._known else stored)
         if reply in (b"MISSING", "MISSING"):
-            reply = line.run(script("put"), *put_arguments(self.keys, lane, messages, digest, stored))
+            reply = put(line.run, self.keys, lane, entries, digest, stored)
         if digest:
             self._remember(digest)
 
@@ -156,12 +151,21 @@ class Queue:
             self._known = (digest, *(each for each in known if each != digest))[:_KNOWN_CONTENTS]
 
 
-def put_arguments(
-    keys: Keys, lane: str, messages: Sequence[str | bytes], digest: str = "", content: bytes = b""
-) -> tuple[list[str], list[str | bytes]]:
-    """KEYS and ARGV of ``put.lua``. ``messages`` are due, id, idempotency key and envelope, of one after another."""
-    places = (keys.lane(lane), keys.schedule, keys.schedule_number, keys.content, keys.references)
-    return [keys.doorbell(lane)], [lane, digest, content, str(IDEMPOTENCY_MILLISECONDS), *places, *messages]
+def put(
+    run: Callable[[Script, list[str], list[str | bytes]], Any],
+    keys: Keys,
+    lane: str,
+    entries: Iterable[Entry],
+    digest: str = "",
+    content: bytes = b"",
+) -> Any:
+    """What ``put.lua`` replies. ``run`` is called with the script, its KEYS and its ARGV."""
+    arguments: list[str | bytes] = [lane, digest, content, str(IDEMPOTENCY_MILLISECONDS)]
+    arguments += (keys.lane(lane), keys.schedule, keys.schedule_number, keys.content, keys.references)
+    for entry in entries:
+        key = keys.idempotency(entry.idempotency) if entry.idempotency else ""
+        arguments += (str(entry.due_us), entry.id, key, entry.envelope)
+    return run(script("put"), [keys.doorbell(lane)], arguments)
 
 
 def ring(client: redis.Redis, doorbells: Sequence[str | bytes]) -> None:

@@ -26,6 +26,7 @@ from mailer.queue.addressee import Addressee
 from mailer.queue.enveloped import numbered
 from mailer.queue.keys import Keys
 from mailer.queue.number import number_or
+from mailer.queue.pull import Pull, Verb, pull
 from mailer.queue.queue import Queue, translated
 from mailer.queue.scan import scan
 from mailer.queue.script import script
@@ -38,10 +39,6 @@ BATCH_BYTES = 1_000_000
 
 _MOST_WHOLE = ENVELOPE_BYTES + 131_072
 """Bytes of a stored message beyond which only its beginning is read, unless it is exported."""
-_LANES_FROM = 7  # the number of the first lane's key in pull.lua
-_Pull = tuple[Shelved, str, "int | str", bytes]
-"""A message, the note for its record, and to requeue it the number of its lane's key and its new envelope."""
-
 _addressee = lru_cache(Addressee)
 
 _BEGINNING, _END = -math.inf, math.inf
@@ -133,6 +130,7 @@ class Shelf:
         self._queue = queue
         self._client: redis.Redis = queue.client
         self._keys: Keys = queue.keys
+        self._stored, self._index = queue.keys.set_apart(name)
         self._lanes = tuple(lanes)
 
     # -- looking
@@ -246,14 +244,6 @@ class Shelf:
 
     # -- the parts
 
-    @property
-    def _stored(self) -> str:
-        return self._keys.schedule if self.name == "scheduled" else self._keys.aside(self.name)
-
-    @property
-    def _index(self) -> str:
-        return self._keys.schedule if self.name == "scheduled" else self._keys.aside_index(self.name)
-
     def _checked(self, which: Filter) -> Filter:
         if self.name == "scheduled" and (which.code is not None or which.text is not None):
             raise InvalidRequest("code, text: a scheduled message has no reason to look for. Use lane, to or times")
@@ -357,11 +347,10 @@ class Shelf:
         messages = [Shelved.in_schedule(score, member) for member, score in entries.items()]
         return sorted((each for each in messages if each.name == name), key=lambda each: (each.at, each.stored))
 
-    def _let_go(self, verb: str, which: Which, progress: Progress | None) -> Dropped:
+    def _let_go(self, verb: Verb, which: Which, progress: Progress | None) -> Dropped:
         done = Dropped()
         for batch in self._chosen(which, done.missing):
-            pulls: list[_Pull] = [(message, message.note(message.lane), "", b"") for message in batch]
-            done.dropped += self._pull(verb, pulls)
+            done.dropped += self._pull(verb, [self._one(message, message.lane) for message in batch])
             if progress:
                 progress(done.dropped)
         return done
@@ -369,38 +358,35 @@ class Shelf:
     def _requeue(
         self, batch: list[Shelved], done: Requeued, lane: str | None, expires_at: datetime | None, *, first: bool
     ) -> int:
-        pulls: dict[str, list[_Pull]] = {}
+        pulls: dict[str, list[Pull]] = {}
         now = datetime.now(UTC)
         for message in batch:
             try:
-                position = self._position(into := lane or message.lane)
+                into = self._lane_of(lane or message.lane)
                 envelope = message.requeued(expires_at, now)
             except InvalidMessage as why:
                 done.refused[str(why)] = done.refused.get(str(why), 0) + 1
                 continue
-            pulls.setdefault(into, []).append((message, message.note(into), _LANES_FROM + position, envelope))
+            pulls.setdefault(into, []).append(self._one(message, into, envelope))
         return sum(self._pull("head" if first else "tail", of_one, lane=into) for into, of_one in pulls.items())
 
-    def _pull(self, verb: str, pulls: list[_Pull], *, lane: str = "") -> int:
-        """``lane`` is the one into which all of them are put."""
-        keys = self._keys
-        names = [keys.doorbell(lane), keys.content, keys.references, keys.records, self._stored, self._index]
-        arguments: list[Any] = ["schedule" if self.name == "scheduled" else self.name, verb]
-        for message, note, *requeue in pulls:
-            where = (message.stored, "") if self.name == "scheduled" else (_raw(message.name), message.digest)
-            arguments += (*where, note, *requeue)
-        with translated("write", "changed by this call"):
-            pulled, why = script("pull").run(self._client, [*names, *map(keys.lane, self._lanes)], arguments)
-        if why:
-            raise QueueUnavailable(
-                f"Redis refused: {why.decode(errors='replace')}. {pulled} of {len(pulls)} were changed"
-            )
-        return int(pulled)
+    def _one(self, message: Shelved, lane: str, envelope: bytes = b"") -> Pull:
+        if self.name == "scheduled":
+            return Pull(message.stored, "", message.note(lane), envelope)
+        return Pull(_raw(message.name), message.digest, message.note(lane), envelope)
 
-    def _position(self, lane: str) -> int:
+    def _pull(self, verb: Verb, pulls: list[Pull], *, lane: str = "") -> int:
+        """``lane`` is the one into which all of them are put."""
+        with translated("write", "changed by this call"):
+            pulled, why = pull(self._client, self._keys, self.name, verb, pulls, lane=lane)
+        if why:
+            raise QueueUnavailable(f"Redis refused: {why}. {pulled} of {len(pulls)} were changed")
+        return pulled
+
+    def _lane_of(self, lane: str) -> str:
         if lane not in self._lanes:
             raise InvalidMessage("lane", f"{lane or 'none'} is not in MAILER_LANES", "Name another one for it")
-        return self._lanes.index(lane)
+        return lane
 
 
 def _within(which: Filter, span: Filter) -> Filter:

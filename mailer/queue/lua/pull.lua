@@ -2,16 +2,15 @@
 -- pull: take messages out of where they lie, as a person wants: put them into their lanes again, or let go of them.
 --
 -- KEYS  1 the doorbell of the lane into which they are put  2 content  3 references  4 records
---       5 where they lie: a lane, the schedule, or a shelf's messages  6 the shelf's index
---       then the lanes into which they are put
--- ARGV  1 where they lie: 'lane', 'schedule', 'dead' or 'held'  2 verb
+--       5 where they lie: a lane, the schedule, or a shelf's messages  6 the shelf's index, or the schedule
+--       7 the lane into which they are put
+-- ARGV  1 where they lie: 'lane', 'scheduled', 'dead' or 'held'  2 verb
 --         tail   requeue: to the tail of a lane    head   requeue: to the head of a lane
 --         drop   let go of it. Unless it may have been sent, as what is held or a suspect, its idempotency key is free again
 --         sent   let go of it: a person says that it was delivered
---       out of a lane (to drop) per message, from its head: its digest, and the note for its record
---       else per message: its member of the schedule, or its name on the shelf; the digest of what is stored under that name;
---         the note for its record ('' = no record); and to requeue it the number of the lane's key and the envelope,
---         else '' and ''
+--       then per message, out of a lane from its head: its member of the schedule, or its name on the shelf ('' in a lane); the
+--         digest of what is stored there (the schedule needs none); the note for its record ('' = no record); and to requeue it
+--         the envelope, else ''
 -- Returns  1 how many were pulled  2 why it ended before the last of them ('' = it did not)
 --          Of the others nothing is there any more, or another message is.
 local place, verb = ARGV[1], ARGV[2]
@@ -36,7 +35,7 @@ local function record(what, note) lines[#lines + 1], lines[#lines + 2] = what, n
 
 local function envelope_in(stored)
   if place == 'lane' then return stored end
-  return string.match(stored, place == 'schedule' and '^[^\n]*\n[^\n]*\n(.*)$' or '^[^\n]*\n(.*)$') or stored
+  return string.match(stored, place == 'scheduled' and '^[^\n]*\n[^\n]*\n(.*)$' or '^[^\n]*\n(.*)$') or stored
 end
 
 -- For good. The key goes last: as long as it is there, nothing is sent a second time.
@@ -47,18 +46,18 @@ end
 
 -- All that is stored of it; nil where nothing is, or another message.
 local function look(name, digest)
-  if place == 'schedule' then return redis.call('ZSCORE', KEYS[5], name) and name end
+  if place == 'scheduled' then return redis.call('ZSCORE', KEYS[5], name) and name end
   local stored = redis.call('HGET', KEYS[5], name)
   return stored and digest_of(stored) == digest and stored
 end
 
-local function pull(name, digest, note, lane, message)
+local function pull(name, digest, note, message)
   local stored = look(name, digest)
   if not stored then return end
   if verb == 'head' then
-    waiting.push_head(KEYS[tonumber(lane)], message)
+    waiting.push_head(KEYS[7], message)
   elseif verb == 'tail' then
-    waiting.push_tail(KEYS[tonumber(lane)], message)
+    waiting.push_tail(KEYS[7], message)
   end
   if is_shelf then redis.call('HDEL', KEYS[5], name) end
   redis.call('ZREM', KEYS[6], name)
@@ -71,18 +70,18 @@ local function pull_all()
   -- Whether they can be deleted, before they are put into lanes.
   if is_shelf then redis.call('HDEL', KEYS[5], '') end
   redis.call('ZREM', KEYS[6], '')
-  for i = 3, #ARGV, 5 do pull(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) end
+  for i = 3, #ARGV, 4 do pull(unpack(ARGV, i, i + 3)) end
 end
 
 if place == 'lane' then
   -- Workers take from the same end: what is no longer the next has gone to one, and then nothing else is let go of.
-  for i = 3, #ARGV, 2 do
+  for i = 3, #ARGV, 4 do
     local message = waiting.head(KEYS[5], 1)[1]
-    if not message or digest_of(message) ~= ARGV[i] then break end
+    if not message or digest_of(message) ~= ARGV[i + 1] then break end
     waiting.leave(KEYS[5], 1)
     pulled = pulled + 1
     let_go(message)
-    if ARGV[i + 1] ~= '' then record(verb, ARGV[i + 1]) end
+    if ARGV[i + 2] ~= '' then record(verb, ARGV[i + 2]) end
   end
 else
   local done, error_text = attempt(pull_all)
