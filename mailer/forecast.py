@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-WINDOW_MINUTES = 1441
-"""What is charged in minute ``m`` counts until minute ``m + WINDOW_MINUTES`` has ended: the same as in quota.lua."""
-
-_AT_ONCE = 3 * (WINDOW_MINUTES + 1)
-"""Minutes that are gone through one by one. A backlog that takes longer repeats its last window."""
+_WINDOWS_AT_ONCE = 3
+"""What is gone through minute by minute. A backlog that takes longer repeats its last window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +14,8 @@ class Allowance:
     """What the account may send: ``per_second`` recipients at most, and in any 24 hours ``per_day`` (None: no quota).
 
     ``charged`` is minute since the epoch -> recipients of ours, ``by_others`` what others have used and are taken to go
-    on using. ``reserve`` is the fraction of ``per_day`` that is kept for urgent mail.
+    on using. ``reserve`` is the fraction of ``per_day`` that is kept for urgent mail. What is charged in minute ``m``
+    counts until minute ``m + window_minutes`` has ended.
     """
 
     per_second: float
@@ -25,6 +23,7 @@ class Allowance:
     charged: Mapping[int, int]
     by_others: int
     reserve: float
+    window_minutes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +49,23 @@ def foresee(at: float, allowance: Allowance, *, urgent: int, other: int) -> Fore
     """
     # Without mail, the question is when mail could go.
     run = _Run(at, allowance, urgent or (0 if other else 1), other)
-    run.until_done(_AT_ONCE)
+    run.until_done(_WINDOWS_AT_ONCE)
     if run.left and run.sent_in_a_window:
         run.skip_windows()
-        run.until_done(_AT_ONCE)
+        run.until_done(_WINDOWS_AT_ONCE)
     done_at = run.done_at if urgent + other else None
     return Forecast(urgent + other, run.resumes_at, run.leaving, done_at)
 
 
 class _Run:
-    """Minute after minute, as quota.lua would do it."""
+    """Minute after minute."""
 
     def __init__(self, at: float, allowance: Allowance, urgent: int, other: int) -> None:
         self._allowance = allowance
         self._urgent, self._other = urgent, other
         self._now = at
         self._minute = int(at // 60)
-        oldest = self._minute - WINDOW_MINUTES
-        self._charged = {minute: count for minute, count in allowance.charged.items() if minute >= oldest}
+        self._charged = dict(allowance.charged)
         self._spent = sum(self._charged.values())
         self._permits = 1.0
         self._skipped = 0.0
@@ -84,8 +82,8 @@ class _Run:
         """In the last one."""
         return self._spent
 
-    def until_done(self, minutes: int) -> None:
-        for _ in range(minutes):
+    def until_done(self, windows: int) -> None:
+        for _ in range(windows * (self._allowance.window_minutes + 1)):
             if not self.left:
                 return
             self._pass_minute()
@@ -93,14 +91,14 @@ class _Run:
     def skip_windows(self) -> None:
         """Whole windows that are like the last one."""
         windows = self.left // self._spent
-        self._skipped += windows * (WINDOW_MINUTES + 1) * 60.0
+        self._skipped += windows * (self._allowance.window_minutes + 1) * 60.0
         sent = windows * self._spent
         self._urgent, self._other = max(0, self._urgent - sent), self._other - max(0, sent - self._urgent)
         if not self.left:
             self.done_at = self._now + self._skipped
 
     def _pass_minute(self) -> None:
-        leaving = self._charged.pop(self._minute - WINDOW_MINUTES - 1, 0)
+        leaving = self._charged.pop(self._minute - self._allowance.window_minutes - 1, 0)
         self._spent -= leaving
         end = (self._minute + 1) * 60.0
         # A second's worth can go at once.

@@ -6,44 +6,21 @@ ever added to.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis
 
-from mailer.errors import QueueUnavailable
-from mailer.forecast import WINDOW_MINUTES, Allowance, Forecast, foresee
+from mailer.forecast import Allowance, Forecast, foresee
 from mailer.queue import wish
-from mailer.queue.foreign import foreign_keys
 from mailer.queue.keys import Keys
 from mailer.queue.number import number_or
-from mailer.queue.pause import field_of
-from mailer.queue.script import script
-from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
-from mailer.queue.wish import WISH_SECONDS, Difference, Wish
+from mailer.queue.status import status
+from mailer.queue.wish import Difference, Wish
 from mailer.ses.remedies import remedy
 from mailer.settings import Settings
-
-CUT_RECOVERY_SECONDS = 30.0
-"""How long a cut rate takes to recover: the same as in rate.lua."""
-CUT_FLOOR = 0.05
-"""No rate is cut to less: the same as in rate.lua."""
-PROBE_FIRST_SECONDS = 60.0
-"""After so long the first probe of a stopped account is due: the same as in stop.lua."""
-BELIEVED_SECONDS = 300.0
-"""For how long what GetAccount said is believed: the same as in stop.lua."""
-HOST_FORGOTTEN_SECONDS = 600.0
-"""For how long a worker that cannot send is named, when it has not tried again: the same as in hosts.lua."""
-SERVED_STEP_SECONDS = 5.0
-"""How often it is written down that a lane is served: the same as in take.lua."""
-LIMITS_FRESH_SECONDS = 60.0
-"""How often GetAccount is asked: the same as in take.lua."""
-
-
-_RESTING = re.compile(r"(\d{1,17}) (\d{1,17}) (.*)", re.DOTALL)
-"""Of `Keys.hosts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,53 +174,20 @@ class AccountStatus:
 
 def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     """Take the snapshot. Raises redis-py's errors, and QueueUnavailable that names a key that is of another type."""
-    keys = Keys.of(settings)
-    # The window is counted against Redis's clock, which is only known afterwards: hence whole values here. A minute is
-    # one field, so the window has at most 1,441.
-    pipe = client.pipeline(transaction=True)
-    pipe.time()
-    pipe.hgetall(keys.account)
-    pipe.hgetall(keys.quota)
-    pipe.zcard(keys.leases)
-    pipe.eval(script("overdue").text, 1, keys.leases)
-    pipe.zcard(keys.schedule)
-    pipe.zrange(keys.schedule, 0, 0, withscores=True)
-    pipe.hlen(keys.aside("dead"))
-    pipe.hlen(keys.aside("held"))
-    pipe.hgetall(keys.wishes)
-    pipe.hgetall(keys.hosts)
-    lists = 2 + len(LOWER_PRIORITIES)
-    for lane in settings.lanes:
-        for key in (keys.suspects(lane), *_lists(keys.lane(lane))):
-            pipe.llen(key)
-    try:
-        found = pipe.execute()
-    except redis.exceptions.ResponseError as error:
-        if foreign := foreign_keys(client, keys, settings.lanes):
-            raise QueueUnavailable("; ".join(foreign)) from error
-        raise
-    time, fields, minutes, in_flight, overdue, scheduled, due, dead, held, said, resting, *lengths = found
-    at = time[0] + time[1] / 1e6
-    account = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in fields.items()}
-    # After a silence of Redis workers are given the time to settle. No take gives them more than a lease.
-    is_patient = 0 <= _moment(account, "patient") - at <= settings.lease_seconds
-
-    rate, quota = _rate(account, at), _quota(account, minutes, int(at // 60))
-    stop, wishes = _stop(account, at), wish.read(said, at)
-    lanes = tuple(
-        LaneStatus(
-            *(lane, sum(lengths[first : first + lists]), *_pause(account, at, lane)),
-            suspects=lengths[first],
-            unserved_since=_unserved_since(account, at, lane, settings.lease_seconds),
-        )
-        for first, lane in zip(range(0, len(lengths), lists), settings.lanes, strict=True)
-    )
+    found = status(client, Keys.of(settings), settings.lanes, settings.lease_seconds)
+    at = float(found["now"]) / 1e6
+    rate, quota, stop, hosts = _rate(found), _quota(found["quota"]), _stop(found["stop"]), _hosts(found["hosts"])
+    lanes = tuple(map(_lane, found["lanes"]))
+    paused, paused_by, paused_until = found["paused"]
+    wishes = wish.read(found["settings"])
     forecast = None
-    if _pause(account, at, None)[0] is None and stop is None and rate.allowed_per_second is not None:
-        forecast = _forecast(at, rate.allowed_per_second, quota, _charged(minutes), lanes)
-    hosts = _hosts(resting, at)
-    state, reason, until = _state(account, at, stop, quota, forecast)
-    if state in ("sending", "parked") and (idle := _if_all_rest(hosts, wish.processes(said, at), at)) is not None:
+    if not paused and stop is None and rate.allowed_per_second is not None:
+        forecast = _forecast(at, rate.allowed_per_second, quota, found, lanes)
+    if paused:
+        state, reason, until = "paused", paused, _seconds(paused_until)
+    else:
+        state, reason, until = _state(found, at, stop, quota, forecast)
+    if state in ("sending", "parked") and (idle := _if_all_rest(found, hosts)) is not None:
         state, reason, until, forecast = "resting", f"no host can send. {idle.host}: {idle.why}", None, None
     waiting = [lane for lane in lanes if lane.waiting and lane.paused is None]
     if state == "sending" and waiting and all(lane.unserved_since is not None for lane in waiting):
@@ -258,13 +202,13 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
         rate=rate,
         quota=quota,
         lanes=lanes,
-        in_flight=in_flight,
-        overdue=0 if is_patient else overdue,
-        scheduled=scheduled,
-        next_due_at=_seconds(due[0][1]) if due else None,
-        dead=dead,
-        held=held,
-        paused_by=_pause(account, at, None)[1],
+        in_flight=found["in_flight"],
+        overdue=found["overdue"],
+        scheduled=found["scheduled"],
+        next_due_at=_seconds(found["next_due"]),
+        dead=found["dead"],
+        held=found["held"],
+        paused_by=paused_by or None if paused else None,
         stop=stop,
         forecast=forecast,
         hosts=hosts,
@@ -273,141 +217,105 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     )
 
 
-def _lists(lane_key: str) -> tuple[str, ...]:
-    """The lane's list, and those where stock Celery puts messages of a lower priority until the next take."""
-    return (lane_key, *(f"{lane_key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES))
+def _seconds(us: str) -> float | None:
+    return float(us) / 1e6 if us else None
 
 
-def _stop(account: dict[str, str], at: float) -> Stop | None:
-    if "stopped" not in account:
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _whole(text: str) -> int:
+    return int(number_or(0, text))
+
+
+def _lane(found: Sequence[Any]) -> LaneStatus:
+    name, waiting, suspects, unserved_since, paused, by, until = found
+    return LaneStatus(
+        name,
+        int(waiting),
+        paused=paused or None,
+        paused_by=by or None,
+        paused_until=_seconds(until),
+        suspects=int(suspects),
+        unserved_since=_seconds(unserved_since),
+    )
+
+
+def _stop(found: Sequence[str]) -> Stop | None:
+    if not found:
         return None
-    # Nothing lies farther ahead than it is put, as in moment.lua.
-    check = min(_moment(account, "probe_at"), at + _moment(account, "probe_wait", PROBE_FIRST_SECONDS))
-    limits_at = min(_moment(account, "limits_at"), at)
-    if account.get("ses_allows") == "0" and at - limits_at <= BELIEVED_SECONDS:
-        check = limits_at + LIMITS_FRESH_SECONDS
-    return Stop(account["stopped"], _moment(account, "stopped_at"), max(at, check))
+    reason, since, next_check = found
+    return Stop(reason, _seconds(since) or 0.0, float(next_check) / 1e6)
 
 
-def _moment(account: dict[str, str], name: str, otherwise: float = 0.0) -> float:
-    """Epoch seconds; ``otherwise`` where there is none."""
-    found = _seconds(account.get(name))
-    return otherwise if found is None else found
-
-
-def _seconds(us: str | float | None) -> float | None:
-    found = number_or(None, us)
-    return None if found is None else found / 1e6
-
-
-def _hosts(stored: dict[bytes, bytes], at: float) -> tuple[RestingHost, ...]:
+def _hosts(found: Iterable[Sequence[str]]) -> tuple[RestingHost, ...]:
     """Those that cannot send, by name."""
-    found = []
-    for worker, entry in sorted(stored.items()):
-        parts = _RESTING.fullmatch(entry.decode(errors="replace"))
-        if parts is not None and abs(at - float(parts[2]) / 1e6) <= HOST_FORGOTTEN_SECONDS:
-            since, tried_at, why = min(at, float(parts[1]) / 1e6), float(parts[2]) / 1e6, parts[3]
-            found.append(RestingHost(worker.decode(errors="replace"), since, tried_at, why, remedy(why)))
-    return tuple(found)
+    return tuple(
+        RestingHost(worker, float(since) / 1e6, float(tried) / 1e6, why, remedy(why))
+        for worker, since, tried, why, _ in sorted(map(tuple, found))
+    )
 
 
-def _if_all_rest(hosts: tuple[RestingHost, ...], processes: Counter[str], at: float) -> RestingHost | None:
+def _if_all_rest(found: Mapping[str, Any], hosts: tuple[RestingHost, ...]) -> RestingHost | None:
     """One of those that rest, if all processes that live do. Who has not tried for long may be gone."""
-    resting = [each for each in hosts if at - each.tried_at <= WISH_SECONDS and each.host in processes]
+    processes = Counter(wish.host_of(process) for process, _, _ in found["settings"])
+    trying = {worker for worker, *_, is_trying in found["hosts"] if is_trying}
+    resting = [each for each in hosts if each.worker in trying and each.host in processes]
     return resting[0] if processes and Counter(each.host for each in resting) >= processes else None
 
 
 def _forecast(
-    at: float, per_second: float, quota: Quota, charged: dict[int, int], lanes: tuple[LaneStatus, ...]
+    at: float, per_second: float, quota: Quota, found: Mapping[str, Any], lanes: tuple[LaneStatus, ...]
 ) -> Forecast:
-    allowance = Allowance(per_second, quota.per_day, charged, quota.by_others, quota.reserve)
+    numbers = [_whole(each) for each in found["charged"]]
+    charged, window = dict(zip(numbers[::2], numbers[1::2], strict=True)), int(found["quota"][-1])
+    allowance = Allowance(per_second, quota.per_day, charged, quota.by_others, quota.reserve, window)
     waiting = [0 if lane.paused is not None or lane.unserved_since is not None else lane.waiting for lane in lanes]
     return foresee(at, allowance, urgent=waiting[0], other=sum(waiting[1:]))
 
 
 def _state(
-    account: dict[str, str], at: float, stop: Stop | None, quota: Quota, forecast: Forecast | None
+    found: Mapping[str, Any], at: float, stop: Stop | None, quota: Quota, forecast: Forecast | None
 ) -> tuple[str, str | None, float | None]:
-    paused, _, paused_until = _pause(account, at, None)
-    if paused is not None:
-        return "paused", paused, paused_until
     if stop is not None:
         return "stopped", stop.reason, None
     if forecast is None:
-        if why := account.get("unanswered"):
+        if why := found["unanswered"]:
             return "unknown", f"SES has told nobody the account's limits. {why}", None
         return "unknown", "No worker has read the account's limits yet (start one, or see its log)", None
     if forecast.resumes_at is None or forecast.resumes_at > at:
-        reason = account.get("over_quota") if quota.by_others and not quota.left else None
+        reason = found["over_quota"] if quota.by_others and not quota.left else None
         return "parked", reason or quota.used_up, forecast.resumes_at
     return "sending", None, None
 
 
-def _pause(account: dict[str, str], at: float, lane: str | None) -> tuple[str | None, str | None, float | None]:
-    """Why, by whom and until when; what has ended is forgotten at the next take."""
-    reason, by, until = (account.get(field_of(name, lane)) for name in ("paused", "paused_by", "paused_until"))
-    ends = _seconds(until)
-    return (None, None, None) if reason is None or (ends is not None and ends <= at) else (reason, by or None, ends)
-
-
-def _unserved_since(account: dict[str, str], at: float, lane: str, lease_seconds: float) -> float | None:
-    """Workers call four times a lease. Where none has said so much of any lane, nothing is known."""
-    if not any(name.startswith("served:") for name in account):
-        return None
-    last = min(at, _moment(account, f"served:{lane}"))
-    return last if at - last > lease_seconds / 2 + SERVED_STEP_SECONDS else None
-
-
-def _rate(account: dict[str, str], at: float) -> Rate:
-    per_second = number_or(None, account.get("rate"))
-    if per_second is not None and per_second <= 0:
-        per_second = None
-    person = _persons_rate(account, at)
-    if per_second is not None and person is not None:
-        per_second = number_or(per_second, account.get("set_rate"))
-    headroom = number_or(0.0, account.get("headroom"))
-    since_cut = max(0.0, at - _moment(account, "cut_at"))
-    cut_to = min(1.0, max(CUT_FLOOR, number_or(1.0, account.get("cut"))))
-    cut = cut_to + (1 - cut_to) * min(1.0, since_cut / CUT_RECOVERY_SECONDS) ** 3
+def _rate(found: Mapping[str, Any]) -> Rate:
+    per_second, headroom, cut, allowed, source, read_at, source_host, ses = found["rate"]
+    person = None
+    if found["person"]:
+        wanted, by, reason, since, until = found["person"]
+        person = PersonsRate(float(wanted), by or None, reason or None, _seconds(since) or 0.0, _seconds(until))
     return Rate(
-        per_second=per_second,
-        headroom=headroom,
-        cut=round(cut, 4),
-        allowed_per_second=None if per_second is None else float(f"{per_second * (1 - headroom) * cut:.6g}"),
-        source=account.get("source") if person is None else "person",
-        read_at=_seconds(account.get("limits_at")),
-        source_host=account.get("source_host") or None if person is None else None,
-        ses_per_second=number_or(None, account.get("ses_rate")),
+        per_second=_number(per_second),
+        headroom=float(headroom),
+        cut=round(float(cut), 4),
+        allowed_per_second=float(f"{float(allowed):.6g}") if allowed else None,
+        source=(source or None) if person is None else "person",
+        read_at=_seconds(read_at),
+        source_host=source_host or None if person is None else None,
+        ses_per_second=_number(ses),
         person=person,
     )
 
 
-def _persons_rate(account: dict[str, str], at: float) -> PersonsRate | None:
-    until, holds = _seconds(account.get("set_until")), number_or(None, account.get("set_rate"))
-    if holds is None or (until is not None and until <= at):
-        return None
-    since = _moment(account, "set_at")
-    by, reason = account.get("set_by") or None, account.get("set_reason") or None
-    return PersonsRate(number_or(holds, account.get("set_wanted")), by, reason, since, until)
-
-
-def _quota(account: dict[str, str], minutes: dict[bytes, bytes], now: int) -> Quota:
-    per_day = int(number_or(-1, account.get("quota")))
-    # The tally in `spent` sheds old minutes only at the next take; on an idle account it would be out of date.
-    by_mailer = sum(count for minute, count in _charged(minutes).items() if minute >= now - WINDOW_MINUTES)
-    by_others = int(number_or(0, account.get("others")))
-    used = by_mailer + by_others
+def _quota(found: Sequence[str]) -> Quota:
+    per_day, by_mailer, by_others, left, reserve, _ = found
     return Quota(
-        per_day=per_day if per_day >= 0 else None,
-        used=used,
-        by_mailer=by_mailer,
-        by_others=by_others,
-        left=max(0, per_day - used) if per_day >= 0 else None,
-        reserve=number_or(0.0, account.get("reserve")),
+        per_day=_whole(per_day) if per_day else None,
+        used=_whole(by_mailer) + _whole(by_others),
+        by_mailer=_whole(by_mailer),
+        by_others=_whole(by_others),
+        left=_whole(left) if left else None,
+        reserve=float(reserve),
     )
-
-
-def _charged(minutes: dict[bytes, bytes]) -> dict[int, int]:
-    """Recipients by minute; what says none is left out."""
-    found = ((number_or(None, minute), number_or(None, count)) for minute, count in minutes.items())
-    return {int(minute): int(count) for minute, count in found if minute is not None and count is not None}

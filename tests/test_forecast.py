@@ -6,11 +6,12 @@ import dataclasses
 
 import pytest
 
-from mailer.forecast import WINDOW_MINUTES, Allowance, foresee
+from mailer.forecast import Allowance, foresee
 
+WINDOW_MINUTES = 1441
 MINUTE = 28_000_000
 AT = MINUTE * 60.0
-ALLOWANCE = Allowance(per_second=10, per_day=1000, charged={}, by_others=0, reserve=0.0)
+ALLOWANCE = Allowance(per_second=10, per_day=1000, charged={}, by_others=0, reserve=0.0, window_minutes=WINDOW_MINUTES)
 
 
 def allowed(**changes: object) -> Allowance:

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 import redis
 
 from mailer.queue.keys import Keys
-from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
+from mailer.queue.take import lists_of
 
 
 def foreign_keys(client: redis.Redis, keys: Keys, lanes: Sequence[str]) -> list[str]:
     """What lies where it cannot be used, and how to mend it, a sentence each. Raises redis-py's errors."""
-    lists = [keys.lane(lane) for lane in lanes]
-    low = [f"{key}{PRIORITY_SEPARATOR}{step}" for key in lists for step in LOWER_PRIORITIES]
+    lists = [key for lane in lanes for key in lists_of(keys, lane)]
     shelves = ("dead", "held")
     expected = {
-        **dict.fromkeys((*lists, *low, *map(keys.suspects, lanes), *map(keys.doorbell, lanes)), "list"),
+        **dict.fromkeys((*lists, *map(keys.doorbell, lanes)), "list"),
         **dict.fromkeys((keys.account, keys.quota, keys.leased, keys.content, keys.references, keys.records), "hash"),
         **dict.fromkeys((keys.wishes, keys.hosts, *map(keys.aside, shelves)), "hash"),
         **dict.fromkeys((keys.leases, keys.schedule, *map(keys.aside_index, shelves)), "zset"),

@@ -8,7 +8,7 @@ from mailer.queue.enveloped import Enveloped, digest_of
 from mailer.queue.keys import Keys
 from mailer.queue.pull import Pull, pull
 from mailer.queue.script import script
-from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
+from mailer.queue.take import lists_of
 
 _AT_ONCE = 250
 
@@ -20,9 +20,8 @@ def purge(client: redis.Redis, keys: Keys, lane: str, most: int | None = None) -
 
     Each is recorded as dropped, and its idempotency key is free again. What a worker takes meanwhile is sent.
     """
-    whole, dropped = keys.lane(lane), 0
-    # Suspects wait beside the lane, and what stock Celery sent with a lower priority.
-    for place in (keys.suspects(lane), whole, *(f"{whole}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)):
+    dropped = 0
+    for place in lists_of(keys, lane):
         waiting = client.llen(place)
         dropped += _purge(client, keys, lane, place, waiting if most is None else min(waiting, most - dropped))
     return dropped

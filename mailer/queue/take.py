@@ -33,6 +33,12 @@ def lanes_of(names: Sequence[str], unknown: Mapping[str, str]) -> list[Lane]:
     return [Lane(name, unknown.get(name, "hold"), reserve=position == 0) for position, name in enumerate(names)]
 
 
+def lists_of(keys: Keys, lane: str) -> list[str]:
+    """Where the lane's messages wait: suspects, the others, and what stock Celery sent with a lower priority."""
+    key = keys.lane(lane)
+    return [keys.suspects(lane), key, *(f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What take answered. ``wait_seconds`` None: as planned before. ``good_seconds``: how long the permits are good.
@@ -80,8 +86,7 @@ class Take:
         ]
         self._lane_prefix, self._suspects_prefix = keys.prefix, keys.suspects("")
         for lane in lanes:
-            key = keys.lane(lane.name)
-            names += [key, keys.suspects(lane.name), *(f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)]
+            names += lists_of(keys, lane.name)
         self._keys = names
 
     def arguments(self, leases: Leases, call: Call, served: Collection[str]) -> list[Any]:

@@ -14,7 +14,7 @@ from mailer.queue.keys import Keys
 from mailer.queue.number import number_or
 from mailer.queue.scan import Progress, scan
 from mailer.queue.shelved import moment_of, parted
-from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
+from mailer.queue.take import lists_of
 
 PlaceName = Literal["waiting", "leased", "scheduled", "dead", "held"]
 
@@ -79,9 +79,7 @@ class Whereabouts:
             _, its_lane, envelope = numbered(stored)
             yield Found(envelope, "scheduled", its_lane, _seconds(due))
         for lane in self._lanes:
-            key = keys.lane(lane)
-            lows = (f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)
-            for place in (*lows, key, keys.suspects(lane)):
+            for place in reversed(lists_of(keys, lane)):
                 for _, envelope in scan(self._client, place, "list", texts, self._progress):
                     yield Found(envelope, "waiting", lane, None)
         for tag, stored in scan(self._client, keys.leased, "hash", texts, self._progress):

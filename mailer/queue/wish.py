@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mailer.queue.number import number_or
 from mailer.settings import Settings
-
-WISH_SECONDS = 300.0
-"""A process that said nothing for so long has ended: the same as in limits.lua."""
 
 _DECIDED = {
     "rate_per_second": "the lowest holds",
@@ -65,35 +61,24 @@ def new_process(host: str) -> str:
     return f"{host}:{os.urandom(4).hex()}"
 
 
-def read(stored: Mapping[bytes, bytes], now: float) -> tuple[Wish, ...]:
-    """The wishes of the processes that live, the equal ones of a host as one; by host."""
+def read(living: Iterable[tuple[str, str, str]]) -> tuple[Wish, ...]:
+    """The wishes of processes, the equal ones of a host as one; by host. Each is process, JSON and when it was said."""
     found: dict[str, Wish] = {}
-    for process, value in stored.items():
-        at, _, text = value.partition(b" ")
+    for process, text, at in living:
         try:
             said = dict(json.loads(text))
         except (ValueError, TypeError, RecursionError):
             continue
-        seconds = number_or(0, at) / 1e6
-        wish = Wish(_host(process), seconds, {name: said.get(name) for name in _NAMES})
+        wish = Wish(host_of(process), number_or(0, at) / 1e6, {name: said.get(name) for name in _NAMES})
         key = json.dumps([wish.host, *wish.says.values()])
-        if now - seconds <= WISH_SECONDS and (key not in found or found[key].at < seconds):
+        if key not in found or found[key].at < wish.at:
             found[key] = wish
     return tuple(found[key] for key in sorted(found))
 
 
-def processes(stored: Mapping[bytes, bytes], now: float) -> Counter[str]:
-    """How many worker processes live, by host."""
-    return Counter(_host(process) for process, said in stored.items() if _is_fresh(said, now))
-
-
-def _host(process: bytes) -> str:
-    return process.decode(errors="replace").rpartition(":")[0]
-
-
-def _is_fresh(said: bytes, now: float) -> bool:
-    at = said.partition(b" ")[0]
-    return now - number_or(0, at) / 1e6 <= WISH_SECONDS
+def host_of(process: str) -> str:
+    """The host of a process, of which `new_process` made the name."""
+    return process.rpartition(":")[0]
 
 
 def differences(wishes: Iterable[Wish]) -> tuple[Difference, ...]:

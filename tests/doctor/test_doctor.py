@@ -524,8 +524,8 @@ def test_the_command_says_it_in_words_in_json_and_with_its_exit_code(
 
 
 def test_every_command_of_the_scripts_is_asked_for() -> None:
-    broker = Path(server.__file__).parent.parent / "broker"
-    scripts = "".join(path.read_text() for path in broker.rglob("*.lua"))
+    queue = Path(server.__file__).parent.parent / "queue"
+    scripts = "".join(path.read_text() for path in queue.rglob("*.lua"))
     calls = re.findall(r"redis\.call\(([^,)]+)", scripts)
     used = set(re.findall(r"'([A-Z]+)'", " ".join(calls))) - {"TIME"}
     assert used

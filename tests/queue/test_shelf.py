@@ -164,7 +164,8 @@ class TestRequeue:
         seen = place.get(message_id)
         place.requeue(message_id)
         set_aside(worker, 1)
-        assert [place._pull(verb, [place._one(seen, "bulk", seen.envelope)], lane="bulk") for verb in ("tail", "drop")] == [0, 0]
+        pulls = [place._one(seen, "bulk", seen.envelope)]
+        assert (place._pull("tail", pulls, lane="bulk"), place._pull("drop", pulls)) == (0, 0)
         assert (len(place), account.length("bulk")) == (1, 0)
 
     def test_what_comes_due_meanwhile_is_taken_once(self, account: Account, worker: Worker) -> None:

@@ -17,12 +17,11 @@
 -- reserve. A person's rate stands in place of that rate, but never above SES's. Where nobody says anything of a limit, it
 -- stays as it was. There are no limits before both a rate and a quota are known.
 local account_key, quota_key, wishes_key = KEYS[1], KEYS[2], KEYS[3]
--- A worker process says once a minute what its settings are. One that was silent for so long has ended.
-local WISH_LASTS = 300e6
 -- Where SES is no longer asked, or no longer answers, its last answer does not hold settings down for ever.
 local ANSWER_LASTS = 3600e6
 -- The code of a stop that SES's answer begins, and ends.
 local NO_RATE = 'MaxSendRate'
+local looks = false -- it writes
 local now = part 'clock'
 local attempt = part 'attempt'
 local number_or = part 'number'
@@ -31,6 +30,7 @@ local account = part 'account'
 local quota = part 'quota'
 local others = part 'others'
 local stop = part 'stop'
+local wishes = part 'wishes'
 local stored = account.stored
 
 local function number(value) return string.format('%.17g', value) end
@@ -43,12 +43,14 @@ local ses_rate, ses_quota, ses_at = number_or(nil, stored.ses_rate), number_or(n
 local set_wanted, set_until = number_or(nil, stored.set_wanted), number_or(nil, stored.set_until)
 
 local gone = {}
+local function has_gone(process) gone[#gone + 1] = process end
+
 -- Turns told under another rate may lie far ahead.
 local turns_differ = false
 
 local verbs = {
   wish = { 2, write_wish },
-  gone = { 1, function(process) gone[#gone + 1] = process end },
+  gone = { 1, has_gone },
   ses = { 4, function(rate, quota, sent, allows)
     ses_rate, ses_quota, ses_at = tonumber(rate), tonumber(quota), now
     account.set('ses_rate', rate)
@@ -107,19 +109,16 @@ local function count_in(process, wish)
 end
 
 for _, process in ipairs(gone) do gone[process] = true end
-local wishes = redis.call('HGETALL', wishes_key)
-for i = 1, #wishes, 2 do
-  local process = wishes[i]
-  local at, json = string.match(wishes[i + 1], '^(%d+) (.*)$')
-  local is_read, wish = pcall(cjson.decode, json or '')
-  if not is_read or type(wish) ~= 'table' or now - tonumber(at) > WISH_LASTS then
-    gone[#gone + 1] = process
+wishes.each(function(process, json, at)
+  local is_read, wish = pcall(cjson.decode, json)
+  if not is_read or type(wish) ~= 'table' then
+    has_gone(process)
   elseif not gone[process] then
     count_in(process, wish)
     -- Where this server's clock was put back, it is counted from now.
-    if moment.within(tonumber(at), 0) < tonumber(at) then write_wish(process, json) end
+    if moment.within(at, 0) < at then write_wish(process, json) end
   end
-end
+end, has_gone)
 
 -- Decide.
 local ses_holds = now - ses_at <= ANSWER_LASTS

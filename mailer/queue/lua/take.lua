@@ -5,7 +5,7 @@
 --       9 dead  10 dead-index  11 held  12 held-index  13 records
 --      14 the schedule's number  15 hosts
 --       (6 is what stands before a lane's name in its doorbell's key)
---       then per lane: its list, that of its suspects, and the three lists on which stock Celery puts messages of a lower
+--       then per lane: the list of its suspects, its list, and the three lists on which stock Celery puts messages of a lower
 --       priority
 -- ARGV  1 owner (the worker process)  2 number of this call  3 messages wanted (0 = only settle)
 --       4 lease, microseconds  5 idle wait, microseconds
@@ -60,8 +60,7 @@ local RECLAIM_AT_ONCE, DUE_AT_ONCE, SORTED_AT_ONCE = 64, 256, 1000
 local MOST_AT_ONCE = 3500
 -- What has more, with its stored content, is large.
 local LARGE_BYTES = 262144
-local LIMITS_FRESH, REFRESH_PATIENCE = 60e6, 10e6
-local SEEN_STEP, SERVED_STEP = 0.25e6, 5e6
+local REFRESH_PATIENCE, SEEN_STEP = 10e6, 0.25e6
 -- Why a worker is not given a message; or it is too large for any, then in words.
 local SUSPECT, NO_ROOM = 1, 2
 
@@ -75,6 +74,7 @@ local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[
 local schedule_number_key, hosts_key, lane_prefix, suspects_prefix = KEYS[14], KEYS[15], ARGV[11], ARGV[13]
 local idempotency_prefix = string.sub(account_key, 1, -8) .. 'idempotency:'
 
+local looks = false -- it writes
 local now = part 'clock'
 local attempt = part 'attempt'
 local number_or = part 'number'
@@ -84,6 +84,8 @@ local rate = part 'rate'
 local quota = part 'quota'
 local others = part 'others'
 local stop = part 'stop'
+local pause_of = part 'pause'
+local SERVED_STEP = part 'served'
 local hosts = part 'hosts'
 local leases = part 'leases'
 local overdue = part 'overdue'
@@ -106,11 +108,13 @@ local lanes, lane_named, seldom = {}, {}, {} -- seldom: lists that seldom are th
 local next_key, next_arg = 16, 17
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
-    name = ARGV[next_arg], key = KEYS[next_key], suspects = KEYS[next_key + 1], policy = ARGV[next_arg + 1],
+    name = ARGV[next_arg], suspects = KEYS[next_key], key = KEYS[next_key + 1], policy = ARGV[next_arg + 1],
     reserve = ARGV[next_arg + 2] == '1', served = ARGV[next_arg + 3] == '1', first_low = next_key + 2,
   }
   lanes[i], lane_named[lane.name] = lane, lane
-  for key = next_key + 1, next_key + 4 do seldom[#seldom + 1] = KEYS[key] end
+  for key = next_key, next_key + 4 do
+    if key ~= next_key + 1 then seldom[#seldom + 1] = KEYS[key] end
+  end
   next_key, next_arg = next_key + 5, next_arg + 4
 end
 
@@ -135,12 +139,8 @@ local function refuse(lane, message, words)
   record('dead', envelope().note(lane, kept, 'TooLarge', words))
 end
 
--- 1. A pause that a person gave an end ends by itself.
-local paused = stored.paused
-if number_or(math.huge, stored.paused_until) <= now then
-  paused = nil
-  account.forget('paused', 'paused_at', 'paused_until', 'paused_by')
-end
+-- 1. Is it paused?
+local paused = pause_of()
 
 -- 2. Was Redis away, or its clock put back or forward? Nobody has called for long (whoever is there calls more often,
 -- gate.py sees to it), or a caller reckons with another time. Workers come back with what they sent meanwhile: they are
@@ -350,11 +350,11 @@ end
 -- In any case: it forgets what others sent, also while SES stops the account.
 local is_shared = quota.is_shared()
 local is_asked = stored.asks ~= '0' or stop.words or is_shared
-local limits_at, refreshing = account.moment('limits_at', 0), account.moment('refreshing', LIMITS_FRESH)
-local are_old = stop.is_new or now - limits_at > LIMITS_FRESH
+local limits_at, refreshing = account.moment('limits_at', 0), account.moment('refreshing', stop.LIMITS_FRESH)
+local are_old = stop.is_new or now - limits_at > stop.LIMITS_FRESH
 local refresh = ARGV[14] == '1' and (not rate.is_known or (is_asked and are_old)) and now > refreshing
 if refresh then
-  account.set_time('refreshing', now + (rate.is_known and LIMITS_FRESH or REFRESH_PATIENCE))
+  account.set_time('refreshing', now + (rate.is_known and stop.LIMITS_FRESH or REFRESH_PATIENCE))
 end
 
 -- 6. Hand out.
@@ -474,11 +474,7 @@ local function hand_out_all()
   for _, lane in ipairs(lanes) do
     if lane.served then
       local name = lane.name
-      local pause = stored['paused:' .. name]
-      if number_or(math.huge, stored['paused_until:' .. name]) <= now then
-        pause = nil
-        account.forget('paused:' .. name, 'paused_at:' .. name, 'paused_until:' .. name, 'paused_by:' .. name)
-      end
+      local pause = pause_of(name)
       if pause then
         say('lane ' .. name .. ' is paused: ' .. pause)
       elseif not is_shut then

@@ -11,17 +11,23 @@ return function()
   local FORGOTTEN = 600e6
   local since -- by worker, of those that are not forgotten; once they are read
 
-  local function read()
-    since = {}
+  -- Calls `unfit` with worker, since when, when it tried last, and why; and `forgotten` with the worker of all others.
+  function offers.each(unfit, forgotten)
     local entries = redis.call('HGETALL', hosts_key)
     for i = 1, #entries, 2 do
-      local began, tried = string.match(entries[i + 1], '^(%d+) (%d+) ')
+      local began, tried, why = string.match(entries[i + 1], '^(%d+) (%d+) (.*)$')
       if tried and math.abs(now - tonumber(tried)) <= FORGOTTEN then
-        since[entries[i]] = math.min(now, tonumber(began))
+        unfit(entries[i], math.min(now, tonumber(began)), tonumber(tried), why)
       else
-        redis.call('HDEL', hosts_key, entries[i])
+        forgotten(entries[i])
       end
     end
+  end
+
+  local function read()
+    since = {}
+    offers.each(function(worker, began) since[worker] = began end,
+      function(worker) redis.call('HDEL', hosts_key, worker) end)
   end
 
   function offers.unfit(worker, why)

@@ -2,7 +2,7 @@
 --
 -- Ours stays in the window for a minute longer than SES's: what is charged in one minute may be sent in the next.
 --
--- Needs now, quota_key, attempt, number_or, moment, account.
+-- Needs now, quota_key, attempt, number_or, moment, account, looks.
 local offers
 local WINDOW_MINUTES, COUNTER_LAGS_MINUTES = 1441, 5
 -- Where GetAccount is not answered, what a refusal taught of others is forgotten after so long.
@@ -16,14 +16,14 @@ local minute = math.floor(now / 60e6)
 local is_known = quota ~= nil and quota >= 0
 local given_back -- by minute
 
--- Minute -> count, of what can be read; the rest is dropped.
+-- Minute -> count, of what can be read; the rest is dropped, unless the script only looks.
 local function charges()
   local counts, found = redis.call('HGETALL', quota_key), {}
   for i = 1, #counts, 2 do
     local at, count = number_or(nil, counts[i]), number_or(nil, counts[i + 1])
     if at and count then
       found[at] = count
-    else
+    elseif not looks then
       redis.call('HDEL', quota_key, counts[i])
     end
   end
@@ -31,7 +31,7 @@ local function charges()
 end
 
 local behind = moment.put_back(seen)
-if behind > 0 then
+if behind > 0 and not looks then
   -- What was charged stays as old as it was, where the clock was put back so far that some of it lies in minutes to come.
   attempt(function()
     local minutes = math.ceil(behind / 60e6)
@@ -52,7 +52,7 @@ end
 
 local is_new = not spent or not oldest or oldest > minute or oldest < minute - WINDOW_MINUTES or
   math.floor(seen / 60e6) ~= minute
-if is_new then
+if is_new or looks then
   -- Once a minute, minutes that are wholly more than 24 hours old leave the window, and what was spent is counted anew:
   -- a call that was broken off may have charged it here and not there.
   attempt(function()
@@ -60,7 +60,7 @@ if is_new then
     for at, count in pairs(charges()) do
       if at >= minute - WINDOW_MINUTES then
         sum, earliest = sum + count, math.min(earliest, at)
-      else
+      elseif not looks then
         redis.call('HDEL', quota_key, at)
       end
     end
@@ -117,7 +117,7 @@ local function is_shared()
   return offers.others > 0
 end
 offers = {
-  minute = minute, limit = quota, is_known = is_known, is_new = is_new, spent = spent, charges = charges,
+  minute = minute, limit = quota, reserve = reserve, is_known = is_known, is_new = is_new, spent = spent, charges = charges,
   room = room, spend = spend, charge = charge, give_back = give_back, settle = settle, is_shared = is_shared,
   -- What others.lua knows.
   others = number_or(0, stored.others), others_at = account.moment('others_at', 0),

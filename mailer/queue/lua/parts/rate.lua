@@ -31,11 +31,9 @@ cut = math.min(1, math.max(CUT_FLOOR, cut))
 -- A person's rate holds in place of the one that limits.lua has found, until it ends by itself.
 if rate and now < number_or(math.huge, stored.set_until) then rate = number_or(rate, stored.set_rate) end
 
-local interval -- T, microseconds
-if rate then
-  cut = cut + (1 - cut) * math.min(1, (now - cut_at) / CUT_RECOVERY) ^ 3
-  interval = 1e6 / (rate * (1 - headroom) * cut)
-end
+cut = cut + (1 - cut) * math.min(1, (now - cut_at) / CUT_RECOVERY) ^ 3
+local allowed = rate and rate * (1 - headroom) * cut
+local interval = rate and 1e6 / allowed -- T, microseconds
 
 -- Microseconds for which permits are good.
 local function slack()
@@ -106,6 +104,6 @@ local function next_turn()
   return math.max(1, math.ceil(at - now))
 end
 return {
-  is_known = rate ~= nil,
+  is_known = rate ~= nil, per_second = rate, headroom = headroom, cut = cut, allowed = allowed,
   slack = slack, permits = permits, spend = spend, give_back = give_back, refused = refused, next_turn = next_turn,
 }

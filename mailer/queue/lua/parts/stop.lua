@@ -9,6 +9,8 @@ local offers
 local PROBE_FIRST, PROBE_LAST = 60e6, 900e6
 -- For so long what GetAccount says of the account is true.
 local BELIEVED = 300e6
+-- So old its answer may be before it is asked again.
+local LIMITS_FRESH = 60e6
 
 local stored = account.stored
 local probe, probe_wait = stored.probe, number_or(PROBE_FIRST, stored.probe_wait)
@@ -50,8 +52,16 @@ local function not_tried(tag)
   if tag == probe then probe_again_at(now) end
 end
 
+-- When there is something to find out: with a probe, or from GetAccount (then true) while that is what said so.
+local function next_check()
+  local is_believed = stored.ses_allows == '0' and now - limits_at <= BELIEVED
+  return is_believed and limits_at + LIMITS_FRESH or probe_at, is_believed
+end
+
 local function is_probe_due()
-  return offers.words and now >= probe_at and (stored.ses_allows ~= '0' or now - limits_at > BELIEVED)
+  if not offers.words then return false end
+  local at, by_asking = next_check()
+  return now >= at and not by_asking
 end
 
 local function probe_with(tag)
@@ -70,6 +80,6 @@ offers = {
   words = stored.stopped, -- why, in SES's words; nil if there is no stop
   is_new = false, -- begun by this very call: GetAccount may know more
   refused = refused, over = over, sent = sent, not_tried = not_tried, told = told,
-  is_probe_due = is_probe_due, probe_with = probe_with,
+  is_probe_due = is_probe_due, probe_with = probe_with, next_check = next_check, LIMITS_FRESH = LIMITS_FRESH,
 }
 return offers

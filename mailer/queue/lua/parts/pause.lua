@@ -1,0 +1,10 @@
+-- pause: a person's pause of the account, or of one lane.
+--
+-- Needs now, number_or, account.
+
+-- Why the lane is paused, or the account where none is named; nil if it is not. One that was given an end ends by itself.
+return function(lane)
+  local stored, behind = account.stored, lane and ':' .. lane or ''
+  if number_or(math.huge, stored['paused_until' .. behind]) > now then return stored['paused' .. behind] end
+  account.forget('paused' .. behind, 'paused_at' .. behind, 'paused_until' .. behind, 'paused_by' .. behind)
+end

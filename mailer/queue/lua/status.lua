@@ -1,0 +1,107 @@
+#!lua flags=no-writes
+-- status: what the account may send, what keeps it from sending, and how much lies where, as take.lua would find it.
+--
+-- KEYS  1 account  2 quota  3 wishes  4 hosts  5 leases  6 schedule  7 dead  8 held
+--       then per lane: the list of its suspects, its list, and the three of a lower priority
+-- ARGV  1 lease, microseconds  then the lanes' names
+-- Returns names and values by turns, which the end of this file has. Moments are epoch microseconds, numbers are text, and
+--         what is not known is empty.
+local account_key, quota_key, wishes_key, hosts_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local lease = tonumber(ARGV[1])
+local looks = true -- it writes nothing
+local now = part 'clock'
+local attempt = part 'attempt'
+local number_or = part 'number'
+local moment = part 'moment'
+local account = part 'account'
+local rate = part 'rate'
+local quota = part 'quota'
+local stop = part 'stop'
+local pause_of = part 'pause'
+local SERVED_STEP = part 'served'
+local wishes = part 'wishes'
+local hosts = part 'hosts'
+local waiting = part 'lane'
+local stored = account.stored
+
+-- Each value as text.
+local function row(...)
+  local found = {}
+  for i = 1, select('#', ...) do
+    local value = select(i, ...)
+    found[i] = type(value) == 'number' and string.format('%.17g', value) or value or ''
+  end
+  return found
+end
+
+local function text(value) return row(value)[1] end
+
+local function number(name) return number_or(nil, stored[name]) end
+
+local function moment_of(name) return number(name) and account.moment(name, 0) end
+
+quota.is_shared() -- others are forgotten after a while
+local charged = {}
+for minute, count in pairs(quota.charges()) do
+  if minute >= quota.minute - quota.WINDOW_MINUTES then
+    charged[#charged + 1], charged[#charged + 2] = text(minute), text(count)
+  end
+end
+
+local settings, unfit = {}, {}
+local function pass_over() end
+wishes.each(function(process, json, at) settings[#settings + 1] = row(process, json, at) end, pass_over)
+hosts().each(function(worker, since, tried, why)
+  unfit[#unfit + 1] = row(worker, since, tried, why, now - tried <= wishes.LASTS and '1')
+end, pass_over)
+
+local serves_any = false
+for name in pairs(stored) do serves_any = serves_any or string.sub(name, 1, 7) == 'served:' end
+
+-- When a worker that serves the lane was heard of, if that is too long ago for one that calls four times a lease.
+local function unserved_since(lane)
+  local last = account.moment('served:' .. lane, 0)
+  return serves_any and now - last > lease / 2 + SERVED_STEP and last
+end
+
+-- Why the lane is paused, or the account, by whom, and until when.
+local function pause(lane)
+  local why, behind = pause_of(lane), lane and ':' .. lane or ''
+  return why, why and stored['paused_by' .. behind], why and number('paused_until' .. behind)
+end
+
+local lanes = {}
+for i = 2, #ARGV do
+  local first, messages = 9 + 5 * (i - 2), 0
+  for key = first, first + 4 do messages = messages + waiting.length(KEYS[key]) end
+  lanes[i - 1] = row(ARGV[i], messages, waiting.length(KEYS[first]), unserved_since(ARGV[i]), pause(ARGV[i]))
+end
+
+-- After a silence of Redis workers are given the time to settle.
+local is_patient = now <= account.moment('patient', lease)
+local set_rate, set_until = number('set_rate'), number('set_until')
+local is_set = set_rate and now < (set_until or math.huge)
+
+return {
+  'now', text(now),
+  'rate', row(rate.per_second, rate.headroom, rate.cut, rate.allowed, stored.source, moment_of('limits_at'),
+    stored.source_host, number('ses_rate')),
+  'person', is_set and row(number('set_wanted') or set_rate, stored.set_by, stored.set_reason, moment_of('set_at'),
+    set_until) or {},
+  'quota', row(quota.is_known and quota.limit, quota.spent, quota.others, quota.is_known and math.max(0, quota.room(true)),
+    quota.reserve, quota.WINDOW_MINUTES),
+  'charged', charged,
+  'stop', stop.words and row(stop.words, moment_of('stopped_at'), math.max(now, (stop.next_check()))) or {},
+  'paused', row(pause()),
+  'over_quota', text(stored.over_quota),
+  'unanswered', text(stored.unanswered),
+  'lanes', lanes,
+  'in_flight', redis.call('ZCARD', KEYS[5]),
+  'overdue', is_patient and 0 or redis.call('ZCOUNT', KEYS[5], '-inf', now),
+  'scheduled', redis.call('ZCARD', KEYS[6]),
+  'next_due', text(number_or(nil, redis.call('ZRANGE', KEYS[6], 0, 0, 'WITHSCORES')[2])),
+  'dead', redis.call('HLEN', KEYS[7]),
+  'held', redis.call('HLEN', KEYS[8]),
+  'settings', settings,
+  'hosts', unfit,
+}

@@ -1,0 +1,38 @@
+"""What the scripts go by at this moment, as ``status.lua`` computes it; its contract heads that file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from mailer.errors import QueueUnavailable
+from mailer.queue.foreign import foreign_keys
+from mailer.queue.keys import Keys
+from mailer.queue.script import script
+from mailer.queue.take import lists_of
+
+
+def status(client: redis.Redis, keys: Keys, lanes: Sequence[str], lease_seconds: float) -> dict[str, Any]:
+    """The names and values of the script's reply, one round trip. Text is text, whatever its bytes are.
+
+    Raises redis-py's errors, and QueueUnavailable that names a key that is of another type.
+    """
+    names = [keys.account, keys.quota, keys.wishes, keys.hosts, keys.leases, keys.schedule]
+    names += [keys.aside("dead"), keys.aside("held")]
+    for lane in lanes:
+        names += lists_of(keys, lane)
+    try:
+        reply = _text(script("status").run(client, names, [int(lease_seconds * 1e6), *lanes]))
+    except redis.exceptions.ResponseError as error:
+        if foreign := foreign_keys(client, keys, lanes):
+            raise QueueUnavailable("; ".join(foreign)) from error
+        raise
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _text(found: Any) -> Any:
+    if isinstance(found, list):
+        return [_text(each) for each in found]
+    return found.decode(errors="replace") if isinstance(found, bytes) else found
