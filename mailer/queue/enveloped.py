@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from mailer.masking import mask, mask_addresses
 from mailer.payload import ACCEPTED_HEADER
 from mailer.queue import record
 
-_WHOLE_BYTES, _END_BYTES = 131_072, 65_536
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -79,29 +77,6 @@ class Enveloped:
         if not called:
             return ""
         return record.note(called, lane, self.headers.get(ACCEPTED_HEADER), 0, 0, self.to or None, "")
-
-
-def digest_of(stored: bytes) -> str:
-    """What tells it from all others: as in digest.lua."""
-    if len(stored) > _WHOLE_BYTES:
-        stored = b"%d\n" % len(stored) + stored[:_END_BYTES] + stored[-_END_BYTES:]
-    return hashlib.sha1(stored, usedforsecurity=False).hexdigest()
-
-
-def lines_before(stored: bytes) -> tuple[str, str, bytes]:
-    """The two lines that are stored before an envelope, and it. Of what has no such lines they are empty, and the
-    envelope is all of it."""
-    first, _, rest = stored.partition(b"\n")
-    second, end, envelope = rest.partition(b"\n")
-    if not end:
-        return "", "", stored
-    return first.decode(errors="replace"), second.decode(errors="replace"), envelope
-
-
-def numbered(member: bytes) -> tuple[str, str, bytes]:
-    """Number, lane and envelope of what lies in the schedule; read as `lines_before` does."""
-    number, lane, envelope = lines_before(member)
-    return (number, lane, envelope) if number.isdecimal() else ("", "", member)
 
 
 def object_in(text: Any) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import redis
 
-from mailer.queue.enveloped import Enveloped, digest_of
+from mailer.queue.enveloped import Enveloped
 from mailer.queue.keys import Keys
+from mailer.queue.layout import digest_of
 from mailer.queue.pull import Pull, pull
 from mailer.queue.script import script
 from mailer.queue.take import lists_of

@@ -22,15 +22,15 @@ from mailer import payload
 from mailer.bounds import ENVELOPE_BYTES
 from mailer.errors import InvalidMessage, InvalidRequest, NotFound, QueueUnavailable
 from mailer.masking import mask_addresses
+from mailer.queue import layout
 from mailer.queue.addressee import Addressee
-from mailer.queue.enveloped import numbered
 from mailer.queue.keys import Keys
 from mailer.queue.number import number_or
 from mailer.queue.pull import Pull, Verb, pull
 from mailer.queue.queue import Queue, translated
 from mailer.queue.scan import scan
 from mailer.queue.script import script
-from mailer.queue.shelved import LAST_US, Shelved, moment
+from mailer.queue.shelved import Shelved
 
 ShelfName = Literal["dead", "held", "scheduled"]
 
@@ -156,8 +156,8 @@ class Shelf:
         which = self._checked(which or Filter())
         if which.looks_inside:
             return sum(len(batch) for batch in self._batches(which))
-        low = "-inf" if which.after is None else _us(which.after)
-        high = "+inf" if which.before is None else f"({_us(which.before)}"
+        low = "-inf" if which.after is None else layout.microseconds(which.after)
+        high = "+inf" if which.before is None else f"({layout.microseconds(which.before)}"
         with translated("read"):
             return int(self._client.zcount(self._index, low, high))
 
@@ -251,8 +251,8 @@ class Shelf:
 
     def _batches(self, which: Filter, *, latest_first: bool = False) -> Iterator[list[Shelved]]:
         self._checked(which)
-        low = _BEGINNING if which.after is None else _us(which.after)
-        high = _END if which.before is None else _us(which.before)
+        low = _BEGINNING if which.after is None else layout.microseconds(which.after)
+        high = _END if which.before is None else layout.microseconds(which.before)
         keys = [self._index] if self.name == "scheduled" else [self._index, self._stored]
         last: tuple[Any, bytes] = (high, b"" if high < _END else _BEHIND_ALL) if latest_first else (low, b"")
         begins = True
@@ -308,19 +308,18 @@ class Shelf:
             # Of one that was overwritten schedule.lua goes on with the clock's milliseconds.
             last = number_or(seconds * 1000, number or "0")
             for batch in self._batches(which, latest_first=latest_first):
-                present = [message for message in batch if number_or(0, numbered(message.stored)[0]) <= last]
+                present = [message for message in batch if number_or(0, layout.scheduled(message.stored)[0]) <= last]
                 if present:
                     yield present
         else:
             begun = seconds * 1_000_000 + micros
             # What is set aside from now on comes after this moment. Where the clock was put back, so does what was set
             # aside before that: it comes after anything that can happen while this runs.
-            spans = [Filter(before=moment(begun + 1))]
+            spans = [Filter(before=layout.moment(begun + 1))]
             if latest and latest[0][1] > begun + _LONGEST_RUN_US:
                 end = latest[0][1] + 1
-                spans.append(
-                    Filter(after=moment(begun + _LONGEST_RUN_US), before=moment(end) if end <= LAST_US else None)
-                )
+                before = layout.moment(end) if end <= layout.LAST_US else None
+                spans.append(Filter(after=layout.moment(begun + _LONGEST_RUN_US), before=before))
             for span in reversed(spans) if latest_first else spans:
                 within = _within(which, span)
                 yield from self._batches(within, latest_first=latest_first)
@@ -394,10 +393,6 @@ def _within(which: Filter, span: Filter) -> Filter:
     after = max((each.after for each in (which, span) if each.after is not None), default=None)
     before = min((each.before for each in (which, span) if each.before is not None), default=None)
     return replace(which, after=after, before=before)
-
-
-def _us(at: datetime) -> int:
-    return round(at.timestamp() * 1e6)
 
 
 def _raw(name: str) -> bytes:

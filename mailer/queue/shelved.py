@@ -5,44 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 from mailer import payload
 from mailer.bounds import ENVELOPE_BYTES
 from mailer.errors import InvalidMessage
 from mailer.masking import mask_addresses
 from mailer.message import Message
-from mailer.queue.enveloped import Enveloped, digest_of, numbered, object_in, text_of
+from mailer.queue import layout
+from mailer.queue.enveloped import Enveloped, text_of
 
 HISTORY_HEADER = "mailer_history"
 """The envelope's header with the reasons for which a message was set aside before it was requeued."""
 MAX_HISTORY = 10
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-FIRST_US, LAST_US = -62e15, 253e15
-"""What datetimes can show in every time zone: the years 5 to 9987, about."""
 _LONGEST_NAME = 64
-
-
-def moment(us: float) -> datetime:
-    """Epoch microseconds as an aware datetime in UTC; the nearest that can be shown."""
-    return _EPOCH + timedelta(microseconds=min(max(us, FIRST_US), LAST_US))
-
-
-def parted(stored: bytes) -> tuple[dict[str, Any], bytes]:
-    """What lies on a shelf: the reason, empty where it cannot be read, and the envelope."""
-    reason, _, envelope = stored.partition(b"\n")
-    return object_in(reason.decode(errors="replace")), envelope
-
-
-def moment_of(reason: dict[str, Any]) -> datetime:
-    """When a message was set aside for that reason; the epoch where it does not say so."""
-    try:
-        us = float(reason["at_us"])
-    except (LookupError, TypeError, ValueError, OverflowError):
-        return _EPOCH
-    return moment(us) if FIRST_US <= us <= LAST_US else _EPOCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +63,14 @@ class Shelved(Enveloped):
 
     @classmethod
     def on_shelf(cls, shelf: str, name: bytes, score: bytes, stored: bytes, whole: str = "") -> Shelved:
-        reason, envelope = parted(stored)
-        return cls(
-            envelope,
-            *(shelf, name.decode(errors="surrogateescape"), text_of(reason.get("lane")), moment(float(score))),
-            *(text_of(reason.get("code")), text_of(reason.get("detail")), stored, whole),
-        )
+        why, envelope = layout.set_aside(stored)
+        its_name, at = name.decode(errors="surrogateescape"), layout.moment(float(score))
+        return cls(envelope, shelf, its_name, why.lane, at, why.code, why.detail, stored, whole)
 
     @classmethod
     def in_schedule(cls, score: bytes, member: bytes) -> Shelved:
-        number, lane, envelope = numbered(member)
-        found = cls(envelope, "scheduled", "", lane, moment(float(score)), "", "", member)
+        number, lane, envelope = layout.scheduled(member)
+        found = cls(envelope, "scheduled", "", lane, layout.moment(float(score)), "", "", member)
         start = member[:_LONGEST_NAME].decode(errors="surrogateescape")
         object.__setattr__(found, "name", found.id or number or start)
         return found
@@ -104,7 +78,7 @@ class Shelved(Enveloped):
     @property
     def digest(self) -> str:
         """Compared before it is moved, so that no other is moved in its place."""
-        return self.whole or digest_of(self.stored)
+        return self.whole or layout.digest_of(self.stored)
 
     @property
     def readable_name(self) -> str:
@@ -139,13 +113,13 @@ class Shelved(Enveloped):
         return [
             Reason(
                 shelf=text_of(each.get("shelf")),
-                at=moment_of(each),
-                code=text_of(each.get("code")),
-                detail=text_of(each.get("detail")),
+                at=why.at,
+                code=why.code,
+                detail=why.detail,
                 attempts=tried if isinstance(tried := each.get("attempts"), int) else 0,
             )
             for each in (written if isinstance(written, list) else [])
-            if isinstance(each, dict)
+            if isinstance(each, dict) and (why := layout.Why.read(each))
         ]
 
     def message(self, fetch_content: Callable[[str], bytes | None]) -> Message:
@@ -188,7 +162,7 @@ class Shelved(Enveloped):
             earlier = headers.get(HISTORY_HEADER)
             reason = {
                 "shelf": self.shelf,
-                "at_us": (self.at - _EPOCH) // timedelta(microseconds=1),
+                "at_us": layout.microseconds(self.at),
                 "code": self.code,
                 "detail": self.detail,
                 "attempts": self.attempts,

@@ -8,12 +8,12 @@ from typing import Literal
 
 import redis
 
+from mailer.queue import layout
 from mailer.queue.addressee import Addressee
-from mailer.queue.enveloped import Enveloped, lines_before, numbered, text_of
+from mailer.queue.enveloped import Enveloped
 from mailer.queue.keys import Keys
 from mailer.queue.number import number_or
 from mailer.queue.scan import Progress, scan
-from mailer.queue.shelved import moment_of, parted
 from mailer.queue.take import lists_of
 
 PlaceName = Literal["waiting", "leased", "scheduled", "dead", "held"]
@@ -76,14 +76,14 @@ class Whereabouts:
         """In the direction in which messages move, so that what moves on is met again."""
         keys = self._keys
         for due, stored in scan(self._client, keys.schedule, "zset", texts, self._progress):
-            _, its_lane, envelope = numbered(stored)
+            _, its_lane, envelope = layout.scheduled(stored)
             yield Found(envelope, "scheduled", its_lane, _seconds(due))
         for lane in self._lanes:
             for place in reversed(lists_of(keys, lane)):
                 for _, envelope in scan(self._client, place, "list", texts, self._progress):
                     yield Found(envelope, "waiting", lane, None)
         for tag, stored in scan(self._client, keys.leased, "hash", texts, self._progress):
-            its_lane, _, envelope = lines_before(stored)
+            its_lane, envelope = layout.leased(stored)
             ends = self._client.zscore(keys.leases, tag)
             yield Found(envelope, "leased", its_lane, _seconds(ends))
         for shelf in _SHELVES:
@@ -92,9 +92,9 @@ class Whereabouts:
 
     @staticmethod
     def _on_shelf(shelf: Literal["dead", "held"], name: bytes, stored: bytes) -> Found:
-        why, envelope = parted(stored)
-        lane, code, words = (text_of(why.get(each)) for each in ("lane", "code", "detail"))
-        return Found(envelope, shelf, lane, moment_of(why).timestamp(), name.decode(errors="replace"), code, words)
+        why, envelope = layout.set_aside(stored)
+        its_name = name.decode(errors="replace")
+        return Found(envelope, shelf, why.lane, why.at.timestamp(), its_name, why.code, why.detail)
 
 
 def _seconds(score: bytes | float | None) -> float | None:

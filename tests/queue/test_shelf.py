@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mailer.errors import InvalidRequest, NotFound
-from mailer.queue.enveloped import digest_of
+from mailer.queue.layout import digest_of
 from mailer.queue.queue import Entry
 from mailer.queue.shelf import Filter, Shelf, ShelfName
 from mailer.queue.shelved import MAX_HISTORY
