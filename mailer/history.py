@@ -11,8 +11,8 @@ from mailer.queue.keys import Keys
 from mailer.queue.record import Line
 from mailer.queue.records import Records
 from mailer.queue.scan import Progress
+from mailer.queue.search import Found, Whereabouts
 from mailer.queue.settlement import VERBS
-from mailer.queue.whereabouts import Found, Whereabouts
 from mailer.settings import Settings
 
 GONE = {name: verb.state for name, verb in VERBS.items() if verb.state}

@@ -18,8 +18,8 @@ from mailer.message import Message
 from mailer.message_id import MessageIds
 from mailer.queue.enveloped import Enveloped
 from mailer.queue.queue import Entry
+from mailer.queue.search import Found as Place
 from mailer.queue.shelved import Reason, Shelved
-from mailer.queue.whereabouts import Found as Place
 from mailer.ses.access import Access, Way
 from mailer.ses.credentials import Found as Credentials
 from mailer.ses.smtp_connection import parse_url

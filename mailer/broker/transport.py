@@ -30,8 +30,8 @@ from kombu.utils.json import dumps
 
 from mailer.bounds import ENVELOPE_BYTES, TOO_MANY_VALUES, has_too_many_values
 from mailer.broker.gate import CALLS_A_LEASE, Gate
+from mailer.envelope import due_us
 from mailer.errors import InvalidMessage, SettingsError
-from mailer.queue.eta import due_us
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Leases, leases_of
 from mailer.queue.purging import purge

@@ -8,7 +8,7 @@ import orjson
 
 from mailer import payload
 from mailer.bounds import LONGEST_ID, TOO_MANY_VALUES, has_too_many_values, shortened
-from mailer.queue.eta import due_us
+from mailer.envelope import due_us
 
 UNDECODABLE = "Undecodable"
 """Code of the dead letters that could not be read."""

@@ -23,13 +23,13 @@ from mailer.bounds import ENVELOPE_BYTES
 from mailer.errors import InvalidMessage, InvalidRequest, NotFound, QueueUnavailable
 from mailer.masking import mask_addresses
 from mailer.queue import layout
-from mailer.queue.addressee import Addressee
 from mailer.queue.keys import Keys
 from mailer.queue.number import number_or
 from mailer.queue.pull import Pull, Verb, pull
 from mailer.queue.queue import Queue, translated
 from mailer.queue.scan import scan
 from mailer.queue.script import script
+from mailer.queue.search import Addressee
 from mailer.queue.shelved import Shelved
 
 ShelfName = Literal["dead", "held", "scheduled"]

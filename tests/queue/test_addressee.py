@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from mailer.queue.search import Whereabouts
 from mailer.queue.shelf import Filter, Shelf
-from mailer.queue.whereabouts import Whereabouts
 from tests.queue.conftest import LANES, Account, Worker
 
 

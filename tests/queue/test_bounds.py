@@ -13,9 +13,9 @@ from mailer.bounds import IN_FLIGHT_BYTES
 from mailer.errors import InvalidMessage
 from mailer.queue.purging import purge
 from mailer.queue.records import Records
+from mailer.queue.search import Whereabouts
 from mailer.queue.shelf import Filter, Shelf
 from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
-from mailer.queue.whereabouts import Whereabouts
 from mailer.worker.app import configuration
 from tests.queue.conftest import LANES, SENT, Account, Worker
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mailer.queue.record import Line, note
+from mailer.queue.search import Found, Whereabouts
 from mailer.queue.shelf import Filter, Shelf
 from mailer.queue.shelved import Shelved
-from mailer.queue.whereabouts import Found, Whereabouts
 from tests.queue.conftest import LANES, Account, Worker
 
 JANE = "Jane <jane@example.com>"

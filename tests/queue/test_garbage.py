@@ -13,8 +13,8 @@ from mailer.doctor import queue
 from mailer.history import histories_to, history_of
 from mailer.monitor import AccountStatus, read_status
 from mailer.queue.records import Records
+from mailer.queue.search import Whereabouts
 from mailer.queue.shelf import Filter, Shelf
-from mailer.queue.whereabouts import Whereabouts
 from mailer.queue.wish import wish_of
 from tests.queue.conftest import LANES, Account, Worker, envelope
 

@@ -10,8 +10,8 @@ import pytest
 
 from mailer.queue.record import Line, digest_of, note, shard_of
 from mailer.queue.records import Records
+from mailer.queue.search import Whereabouts
 from mailer.queue.settlement import Settlement
-from mailer.queue.whereabouts import Whereabouts
 from tests.queue.clock import Still
 from tests.queue.conftest import LANES, Account, Worker
 from tests.worker.conftest import until

@@ -14,9 +14,9 @@ import pytest
 from mailer.errors import InvalidRequest, NotFound
 from mailer.queue.layout import digest_of
 from mailer.queue.queue import Entry
+from mailer.queue.search import Whereabouts
 from mailer.queue.shelf import Filter, Shelf, ShelfName
 from mailer.queue.shelved import MAX_HISTORY
-from mailer.queue.whereabouts import Whereabouts
 from tests.queue.conftest import LANES, Account, Worker, envelope
 
 NO = ("MessageRejected", "Email address is not verified: jane@example.com")

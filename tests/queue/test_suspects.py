@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mailer.monitor import read_status
 from mailer.queue.purging import purge
-from mailer.queue.whereabouts import Whereabouts
+from mailer.queue.search import Whereabouts
 from tests.queue.clock import Still
 from tests.queue.conftest import LANES, SENT, Account, Worker, envelope
 
