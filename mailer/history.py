@@ -8,8 +8,7 @@ from typing import Any
 import redis
 
 from mailer.queue.keys import Keys
-from mailer.queue.record import Line
-from mailer.queue.records import Records
+from mailer.queue.records import Line, Records
 from mailer.queue.scan import Progress
 from mailer.queue.search import Found, Whereabouts
 from mailer.queue.settlement import VERBS

@@ -34,7 +34,7 @@ from mailer.envelope import due_us
 from mailer.errors import InvalidMessage, SettingsError
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Leases, leases_of
-from mailer.queue.purging import purge
+from mailer.queue.pull import purge
 from mailer.queue.queue import Entry, put, ring
 from mailer.queue.replicas import online
 from mailer.queue.sentinels import Sentinels, Watch

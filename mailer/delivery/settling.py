@@ -15,7 +15,7 @@ from mailer.delivery.outcome import Kind, Outcome
 from mailer.delivery.retry import Retry
 from mailer.masking import mask_addresses
 from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LOCAL_HEADERS, LOST
-from mailer.queue.record import note
+from mailer.queue.records import note
 from mailer.queue.settlement import Settlement
 from mailer.settings import Settings
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mailer.masking import mask, mask_addresses
 from mailer.payload import ACCEPTED_HEADER
-from mailer.queue import record
+from mailer.queue import records
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -46,7 +46,7 @@ class Enveloped:
     @property
     def accepted(self) -> float | None:
         """When its producer wrote it, epoch seconds."""
-        at = record.accepted_ms(self.headers.get(ACCEPTED_HEADER))
+        at = records.accepted_ms(self.headers.get(ACCEPTED_HEADER))
         return None if at is None else at / 1000
 
     @cached_property
@@ -76,7 +76,7 @@ class Enveloped:
         called, lane = (_CONTROL.sub(" ", each) for each in (self.id or name, lane))
         if not called:
             return ""
-        return record.note(called, lane, self.headers.get(ACCEPTED_HEADER), 0, 0, self.to or None, "")
+        return records.note(called, lane, self.headers.get(ACCEPTED_HEADER), 0, 0, self.to or None, "")
 
 
 def object_in(text: Any) -> dict[str, Any]:

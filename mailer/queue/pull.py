@@ -7,8 +7,13 @@ from typing import Any, Literal, NamedTuple
 
 import redis
 
+from mailer.queue.enveloped import Enveloped
 from mailer.queue.keys import Keys
+from mailer.queue.layout import digest_of
 from mailer.queue.script import script
+from mailer.queue.take import lists_of
+
+_AT_ONCE = 250
 
 Verb = Literal["tail", "head", "drop", "sent"]
 
@@ -38,3 +43,28 @@ def pull(
         arguments += each
     pulled, why = script("pull").run(client, names, arguments)
     return int(pulled), why.decode(errors="replace")
+
+
+def purge(client: redis.Redis, keys: Keys, lane: str, most: int | None = None) -> int:
+    """Let go of ``most`` messages from the head of ``lane``, or as many as wait there; how many that were.
+
+    Raises redis-py's errors.
+
+    Each is recorded as dropped, and its idempotency key is free again. What a worker takes meanwhile is sent.
+    """
+    dropped = 0
+    for place in lists_of(keys, lane):
+        waiting = client.llen(place)
+        dropped += _purge(client, keys, lane, place, waiting if most is None else min(waiting, most - dropped))
+    return dropped
+
+
+def _purge(client: redis.Redis, keys: Keys, lane: str, place: str, most: int) -> int:
+    dropped = 0
+    while dropped < most:
+        waiting: list[bytes] = script("head").run(client, [place], [min(_AT_ONCE, most - dropped)])
+        if not waiting:
+            break
+        pulls = [Pull(b"", digest_of(envelope), Enveloped(envelope).note(lane)) for envelope in waiting]
+        dropped += pull(client, keys, "lane", "drop", pulls, lane=lane, waits_in=place)[0]
+    return dropped

@@ -12,7 +12,7 @@ from mailer.queue import layout
 from mailer.queue.enveloped import Enveloped
 from mailer.queue.keys import Keys
 from mailer.queue.number import number_or
-from mailer.queue.record import normalised
+from mailer.queue.records import normalised
 from mailer.queue.scan import Progress, scan
 from mailer.queue.take import lists_of
 

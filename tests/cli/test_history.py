@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mailer.producer import Producer
-from mailer.queue.record import note
+from mailer.queue.records import note
 from mailer.queue.settlement import Settlement
 from mailer.settings import Settings
 from tests.cli.conftest import Mailer

@@ -17,7 +17,7 @@ from mailer.cli.printed import json_line, plain
 from mailer.envelope import Envelope
 from mailer.history import History
 from mailer.queue.keys import Keys
-from mailer.queue.record import Line
+from mailer.queue.records import Line
 from mailer.settings import Settings
 from tests.cli.conftest import Mailer
 from tests.queue.conftest import allow

@@ -11,7 +11,7 @@ from celery import Celery
 
 from mailer.bounds import IN_FLIGHT_BYTES
 from mailer.errors import InvalidMessage
-from mailer.queue.purging import purge
+from mailer.queue.pull import purge
 from mailer.queue.records import Records
 from mailer.queue.search import Whereabouts
 from mailer.queue.shelf import Filter, Shelf

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mailer.queue.record import Line, note
+from mailer.queue.records import Line, note
 from mailer.queue.search import Found, Whereabouts
 from mailer.queue.shelf import Filter, Shelf
 from mailer.queue.shelved import Shelved

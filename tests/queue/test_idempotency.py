@@ -10,7 +10,7 @@ import pytest
 
 from mailer.history import histories_to, history_of
 from mailer.producer import Producer
-from mailer.queue.purging import purge
+from mailer.queue.pull import purge
 from mailer.queue.shelf import Filter, Shelf, ShelfName
 from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from tests.queue.conftest import LANES, Account, Worker, envelope

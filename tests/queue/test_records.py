@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from mailer.queue.record import Line, digest_of, note, shard_of
-from mailer.queue.records import Records
+from mailer.queue.records import Line, Records, digest_of, note, shard_of
 from mailer.queue.search import Whereabouts
 from mailer.queue.settlement import Settlement
 from tests.queue.clock import Still

@@ -6,8 +6,7 @@ import pytest
 
 from mailer.queue.foreign import foreign_keys
 from mailer.queue.queue import Entry
-from mailer.queue.record import note
-from mailer.queue.records import Records
+from mailer.queue.records import Records, note
 from tests.queue.conftest import LANES, Account, Worker, envelope
 
 
