@@ -84,6 +84,7 @@ class LaneStatus:
     ``paused_until`` when it ends by itself (None: when it is resumed). ``suspects`` of those that wait were in the
     hands of a worker that was lost: each worker is handed one of them at a time, and the others pass them.
     ``unserved_since`` is when a worker that serves the lane was last heard of, where that is too long ago; 0 if never.
+    ``oldest_at`` is when its producer wrote the message that leaves the lane next, where that says so.
     """
 
     name: str
@@ -93,6 +94,7 @@ class LaneStatus:
     paused_until: float | None
     suspects: int = 0
     unserved_since: float | None = None
+    oldest_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,7 @@ def _whole(text: str) -> int:
 
 
 def _lane(found: Sequence[Any]) -> LaneStatus:
-    name, waiting, suspects, unserved_since, paused, by, until = found
+    name, waiting, suspects, unserved_since, accepted_ms, paused, by, until = found
     return LaneStatus(
         name,
         int(waiting),
@@ -239,6 +241,7 @@ def _lane(found: Sequence[Any]) -> LaneStatus:
         paused_until=_seconds(until),
         suspects=int(suspects),
         unserved_since=_seconds(unserved_since),
+        oldest_at=float(accepted_ms) / 1000 if accepted_ms else None,
     )
 
 

@@ -48,10 +48,11 @@ def status(
     It reads Redis and changes nothing. The JSON has the fields account, at, state (sending, paused, stopped, parked,
     resting, unserved, unknown), reason, until, rate {per_second, headroom, cut, allowed_per_second, source, read_at,
     source_host, ses_per_second, person {per_second, by, reason, at, until}}, quota {per_day, used, by_mailer,
-    by_others, left, reserve}, lanes [{name, waiting, paused, paused_by, paused_until, suspects, unserved_since}],
-    in_flight, overdue, scheduled, next_due_at, dead, held, paused_by, stop {reason, since, next_check_at}, forecast
-    {backlog, resumes_at, leaving, done_at}, hosts [{worker, since, tried_at, why, remedy}], settings [{host, at,
-    says}] and differences [{variable, values, holds}]; times are epoch seconds, rates recipients per second.
+    by_others, left, reserve}, lanes [{name, waiting, paused, paused_by, paused_until, suspects, unserved_since,
+    oldest_at}], in_flight, overdue, scheduled, next_due_at, dead, held, paused_by, stop {reason, since,
+    next_check_at}, forecast {backlog, resumes_at, leaving, done_at}, hosts [{worker, since, tried_at, why, remedy}],
+    settings [{host, at, says}] and differences [{variable, values, holds}]; times are epoch seconds, rates recipients
+    per second.
     Fields are only ever added.
     """
     with open_redis() as (client, settings):

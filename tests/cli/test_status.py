@@ -78,12 +78,14 @@ def test_minutes_older_than_a_day_have_left_the_quota_even_if_nobody_took_since(
 
 def test_what_waits_is_counted_where_it_waits(client: redis.Redis, settings: Settings, keys: Keys) -> None:
     client.lpush(keys.lane("bulk"), "a", "b")
+    client.rpush(keys.lane("bulk"), '{"headers": {"mailer_accepted": 1700000000123}}')
     client.lpush(keys.lane("bulk") + "\x06\x163", "from stock Celery, with a priority")
     client.zadd(keys.schedule, {"bulk\nlater": 2e15, "bulk\nsooner": 1.9e15})
     client.zadd(keys.leases, {"worker:1:1": 1, "worker:1:2": 2e15})
     client.hset(keys.aside("dead"), "x", "{}")
     state = read_status(client, settings)
-    assert [(lane.name, lane.waiting) for lane in state.lanes] == [("transactional", 0), ("bulk", 3)]
+    assert [(lane.name, lane.waiting) for lane in state.lanes] == [("transactional", 0), ("bulk", 4)]
+    assert [lane.oldest_at for lane in state.lanes] == [None, 1_700_000_000.123]
     assert (state.scheduled, state.next_due_at) == (2, 1.9e9)
     assert (state.in_flight, state.overdue, state.dead, state.held) == (2, 1, 1, 0)
 
@@ -217,7 +219,7 @@ def test_the_json_has_exactly_the_documented_fields(mailer: Mailer) -> None:
     ]
     assert list(shown["quota"]) == ["per_day", "used", "by_mailer", "by_others", "left", "reserve"]
     nothing = {"waiting": 0, "suspects": 0}
-    nothing |= dict.fromkeys(("paused", "paused_by", "paused_until", "unserved_since"))
+    nothing |= dict.fromkeys(("paused", "paused_by", "paused_until", "unserved_since", "oldest_at"))
     assert shown["lanes"] == [{"name": name, **nothing} for name in ("transactional", "bulk")]
 
 

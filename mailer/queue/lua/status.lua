@@ -21,6 +21,7 @@ local pause_of = part 'pause'
 local SERVED_STEP = part 'served'
 local wishes = part 'wishes'
 local hosts = part 'hosts'
+local envelope = part 'envelope'
 local waiting = part 'lane'
 local stored = account.stored
 
@@ -74,7 +75,9 @@ local lanes = {}
 for i = 2, #ARGV do
   local first, messages = 9 + 5 * (i - 2), 0
   for key = first, first + 4 do messages = messages + waiting.length(KEYS[key]) end
-  lanes[i - 1] = row(ARGV[i], messages, waiting.length(KEYS[first]), unserved_since(ARGV[i]), pause(ARGV[i]))
+  local leaves_next = waiting.head(KEYS[first + 1], 1)[1]
+  lanes[i - 1] = row(ARGV[i], messages, waiting.length(KEYS[first]), unserved_since(ARGV[i]),
+    leaves_next and envelope().member(leaves_next, 'mailer_accepted', '^ ?(%d+)', 20), pause(ARGV[i]))
 end
 
 -- After a silence of Redis workers are given the time to settle.
