@@ -20,13 +20,13 @@ from mailer.errors import QueueUnavailable
 from mailer.monitor import read_status
 from mailer.queue.keys import Keys
 from mailer.queue.pause import resume
-from mailer.queue.purging import purge
+from mailer.queue.pull import purge
 from mailer.queue.queue import Entry
 from mailer.queue.script import script
+from mailer.queue.search import Whereabouts
 from mailer.queue.settlement import Settlement
 from mailer.queue.shelf import Filter, Shelf
 from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
-from mailer.queue.whereabouts import Whereabouts
 from tests.queue.clock import Still
 from tests.queue.conftest import LANES, Account, Worker, envelope
 
