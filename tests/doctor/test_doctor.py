@@ -233,7 +233,7 @@ def test_what_a_user_may_not_do_is_named(start: Start) -> None:
     assert settings.redis_url is not None
     rules = {
         "documented": ("~mailer:*", "&*", "+@all", "-@admin", "-@dangerous", "+info"),
-        "no_lists": ("~mailer:*", "&*", "+@all", "-@admin", "-@dangerous", "+info", "-lpush", "-rpop"),
+        "no_lists": ("~mailer:*", "&*", "+@all", "-@admin", "-@dangerous", "+info", "-lpush", "-rpush"),
         "elsewhere": ("~other:*", "&*", "+@all"),
         "no_scripts": ("~mailer:*", "&*", "+@all", "-@scripting"),
         "no_channels": ("~mailer:*", "resetchannels", "+@all"),
@@ -245,7 +245,7 @@ def test_what_a_user_may_not_do_is_named(start: Start) -> None:
         found[user] = about(load(redis_url=url))
     assert found["documented"]["rights"].level is Level.OK
     assert found["documented"]["persistence"].level is Level.NOTE, "it may not read appendfsync"
-    assert "may not LPUSH, RPOP (" in found["no_lists"]["rights"].text
+    assert "may not LPUSH, RPUSH (" in found["no_lists"]["rights"].text
     assert "a key" in found["elsewhere"]["rights"].text
     assert "may not run scripts" in found["no_scripts"]["rights"].text
     assert "may not PSUBSCRIBE, PUBLISH, SUBSCRIBE (" in found["no_channels"]["rights"].text
