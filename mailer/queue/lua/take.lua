@@ -80,6 +80,7 @@ local attempt = part 'attempt'
 local number_or = part 'number'
 local moment = part 'moment'
 local account = part 'account'
+local bucket = part 'bucket'
 local rate = part 'rate'
 local quota = part 'quota'
 local others = part 'others'
@@ -358,7 +359,7 @@ if refresh then
 end
 
 -- 6. Hand out.
-local reply = { -1, 0, refresh and 1 or 0, math.ceil(rate.slack()), now, '', unsettled }
+local reply = { -1, 0, refresh and 1 or 0, rate.permits and math.ceil(bucket.slack(rate.permits)) or 0, now, '', unsettled }
 local granted = 0
 local picked = {} -- by list: how many of its head are handed out
 
@@ -366,7 +367,7 @@ local function hand_out_all()
   local is_probe = stop.is_probe_due()
   local is_shut = paused or not rate.is_known or (stop.words and not is_probe)
   if is_probe then wanted = math.min(wanted, 1) end
-  local permits = is_shut and 0 or rate.permits()
+  local permits = is_shut and 0 or bucket.permits(rate.permits)
   local backlog = {} -- names of lanes
   local starved = false -- something waits, and only for a permit
   local unsorted = false -- not all was looked at: a suspect lies in a lane, or what is large
@@ -485,7 +486,7 @@ local function hand_out_all()
   end
   if granted > 0 then
     quota.spend(granted)
-    rate.spend(granted)
+    bucket.spend(rate.permits, granted)
     if is_probe then stop.probe_with(owner .. ':' .. call .. ':1') end
   end
 

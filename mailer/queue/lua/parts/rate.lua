@@ -1,9 +1,6 @@
 -- rate: the permits of an account.
 --
--- The bucket is a GCRA: `tat` is when it will be full again, T the time between permits and `slack` how far `tat` may lie
--- ahead of now; a permit is good for as long. So SES sees in any second at most what is granted in (1 s + slack), which
--- is (1 s + 2 * slack) / T + 1: with slack = (burst - 1) / 2 * T, rate + burst.
--- A refused worker gets a turn: the time of a permit that no other waiting worker was told, so that each permit wakes
+-- They come out of a bucket (bucket.lua), and SES sees in any second at most rate + burst. A refused worker gets a turn: the time of a permit that no other waiting worker was told, so that each permit wakes
 -- one worker and not all.
 --
 -- The cut. Who else uses the account takes permits that the bucket believes in, and SES refuses the excess to both of us.
@@ -15,7 +12,7 @@
 -- borne: who slows down for each stray one cedes the account to whoever does not. Within OTHERS_KNOWN of a cut they are
 -- hardly stray, and less is left to chance. `python -m ops.bench competitor` measures it.
 --
--- Needs now, number_or, moment, account.
+-- Needs now, number_or, moment, account, bucket.
 local TURNS_AHEAD, MOST_SPACING = 5e6, 10000
 local CUT_MARGIN, CUT_FLOOR, CUT_PAUSE, CUT_RECOVERY = 0.04, 0.05, 0.3e6, 30e6
 local REFUSALS_BORNE, DEVIATIONS_BORNE, DEVIATIONS_BORNE_THEN, OTHERS_KNOWN = 0.06, 2.5, 1, 60e6
@@ -23,7 +20,7 @@ local ROUND, ROUND_PERMITS = 1e6, 30
 
 local stored = account.stored
 local rate, headroom, burst = number_or(nil, stored.rate), number_or(0, stored.headroom), number_or(nil, stored.burst)
-local tat, turn = number_or(0, stored.tat), number_or(0, stored.turn)
+local turn = number_or(0, stored.turn)
 local cut, refusals = number_or(1, stored.cut), number_or(0, stored.refusals)
 local cut_at, round = account.moment('cut_at', 0), account.moment('round', 0)
 if rate and rate <= 0 then rate = nil end
@@ -33,43 +30,23 @@ if rate and now < number_or(math.huge, stored.set_until) then rate = number_or(r
 
 cut = cut + (1 - cut) * math.min(1, (now - cut_at) / CUT_RECOVERY) ^ 3
 local allowed = rate and rate * (1 - headroom) * cut
-local interval = rate and 1e6 / allowed -- T, microseconds
-
--- Microseconds for which permits are good.
-local function slack()
-  return interval and ((burst or math.max(2, rate / 10)) - 1) / 2 * interval or 0
-end
-
-local function full_at(at)
-  tat = at
-  account.set('tat', string.format('%.3f', tat))
-end
-
--- No refusal puts it farther ahead, but what was written under a lower rate may lie there.
-local farthest = interval and moment.within(tat, slack() + 2 * interval) or tat
-if farthest < tat then full_at(farthest) end
+local permits = rate and bucket.open('tat', 1e6 / allowed, burst or math.max(2, rate / 10))
 -- A turn that nobody was told costs nothing.
 if moment.within(turn, TURNS_AHEAD) < turn then turn = 0 end
 
--- How many there are now.
-local function permits()
-  return math.max(0, math.floor((now + slack() - math.max(tat, now)) / interval) + 1)
-end
-
-local function spend(count) full_at(math.max(tat, now) + count * interval) end
-
 -- One that was not used. Who gives it back asks again at once, and must not be told a later turn each time.
 local function give_back()
-  if not interval then return end
-  full_at(tat - interval)
-  turn = turn - interval
+  if not permits then return end
+  bucket.spend(permits, -1)
+  turn = turn - permits.interval
   account.set('turn', string.format('%.3f', turn))
 end
 
 -- SES refused one.
 local function refused()
-  if not interval then return end
+  if not permits then return end
   if now >= cut_at + CUT_PAUSE then -- others are of calls made before the last cut
+    local interval = permits.interval
     local takes = math.max(ROUND, ROUND_PERMITS * interval)
     if now - round > 2 * takes then round, refusals = now, 0 end
     refusals = refusals + 1
@@ -82,7 +59,7 @@ local function refused()
         interval = interval * cut
         cut = math.max(CUT_FLOOR, cut / 2, cut - share / (1 - share) - CUT_MARGIN)
         cut_at = now
-        interval = interval / cut
+        permits.interval = interval / cut
         account.set('cut', string.format('%.6f', cut))
         account.set_time('cut_at', cut_at)
       end
@@ -91,19 +68,20 @@ local function refused()
     account.set_time('round', round)
     account.set('refusals', refusals)
   end
-  full_at(math.max(tat, now + interval * 2))
+  bucket.postpone(permits)
 end
 
 -- In how many microseconds a worker that waits for a permit should come for it; nil if that is too far ahead to be
 -- promised.
 local function next_turn()
-  local ahead = slack()
-  local at = math.max(tat - ahead, turn + math.max(interval, math.min(MOST_SPACING, ahead / 4)))
+  local ahead = bucket.slack(permits)
+  local at = math.max(permits.tat - ahead, turn + math.max(permits.interval, math.min(MOST_SPACING, ahead / 4)))
   if at - now > TURNS_AHEAD then return nil end
   account.set('turn', string.format('%.3f', at))
   return math.max(1, math.ceil(at - now))
 end
 return {
   is_known = rate ~= nil, per_second = rate, headroom = headroom, cut = cut, allowed = allowed,
-  slack = slack, permits = permits, spend = spend, give_back = give_back, refused = refused, next_turn = next_turn,
+  permits = permits, -- the bucket; nil where no rate is known
+  give_back = give_back, refused = refused, next_turn = next_turn,
 }
