@@ -31,6 +31,7 @@ logger = get_logger(__name__)
 _FIRST_CONNECTIONS = 4
 _STANDSTILLS_APART_SECONDS = 1.0
 _STANDSTILL_SECONDS = 0.02
+_LONG_SECONDS = 0.05
 _SAMPLE = {"to": "a@example.com", "sender": "a@example.com", "subject": "-", "text": "-", "html": "-"}
 
 
@@ -74,9 +75,9 @@ class Door(Task):
     def run(self, *args: Any, **kwargs: Any) -> Report:
         """Send and wait for the answer: what Celery's pools call."""
         request = vars(self.request)
-        found = self._message(request, args, kwargs, self.contents.content)
+        found = self._too_late(request) or self._message(request, args, kwargs, self.contents.content)
         if isinstance(found, Message):
-            found = self._too_late(request) or deliver(found, self.transport)
+            found = self._lease_ending(request) or deliver(found, self.transport)
         return Report(found)
 
     def begin(self, request: Mapping[str, Any], sender: Sender, finished: Ended) -> None:
@@ -85,6 +86,10 @@ class Door(Task):
         ``request`` is Celery's request dict, with the decoded arguments in it.
         """
         job = Job(request, finished)
+        late = self._too_late(request)
+        if late is not None:
+            finished(late)
+            return
         if self._is_light(job):
             self._begin(job, sender, self.contents.content)
             return
@@ -103,7 +108,7 @@ class Door(Task):
         except Heavy:
             self._postpone(job, sender)
         else:
-            self._send(made, job, sender)
+            self._send_in_time(made, job, sender)
 
     def _postpone(self, job: Job, sender: Sender) -> None:
         """Have it made by a helper of its own kind, so that nothing else waits behind it."""
@@ -115,9 +120,15 @@ class Door(Task):
         request = job.request
         return self._message(request, request["args"], request["kwargs"], fetch, patient=patient)
 
-    def _send(self, made: Message | bytes | Outcome, job: Job, sender: Sender) -> None:
+    def _send_in_time(self, made: Message | bytes | Outcome, job: Job, sender: Sender) -> None:
+        """Send it unless its permit has run out meanwhile."""
         if not isinstance(made, Outcome):
             made = self._too_late(job.request) or made
+        self._send(made, job, sender)
+
+    def _send(self, made: Message | bytes | Outcome, job: Job, sender: Sender) -> None:
+        if not isinstance(made, Outcome):
+            made = self._lease_ending(job.request) or made
         if isinstance(made, Outcome):
             job.finished(made)
             return
@@ -136,13 +147,20 @@ class Door(Task):
             except Heavy:
                 yield partial(self._postpone, job, sender)
             else:
-                yield partial(self._send, self._request(made, sender), job, sender)
+                yield partial(self._send_in_time, self._request(made, sender), job, sender)
 
     def _patiently(self, sender: Sender, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
-        """The same of those that take long."""
+        """The same of those that take long.
+
+        One that took long itself, or waited for no other, is sent though its permit has run out: it would be as late
+        the next time, and so for ever. Such ones leave one by one. What waited for others goes back, lest all that
+        waited for one leave in a burst.
+        """
         for job in jobs:
-            made = self._made(job, self.contents.content, patient=True)
-            yield partial(self._send, self._request(made, sender), job, sender)
+            began = time.monotonic()
+            request = self._request(self._made(job, self.contents.content, patient=True), sender)
+            is_its_own = job is jobs[0] or time.monotonic() - began > _LONG_SECONDS
+            yield partial(self._send if is_its_own else self._send_in_time, request, job, sender)
 
     @staticmethod
     def _request(made: Message | Outcome, sender: Sender) -> bytes | Outcome:
@@ -191,11 +209,17 @@ class Door(Task):
         except Exception as error:  # noqa: BLE001 - nothing of it went out, and the message must not be lost
             return Outcome(Kind.REJECTED, code=type(error).__name__, detail=str(error))
 
-    def _too_late(self, request: Mapping[str, Any]) -> Outcome | None:
-        now = time.monotonic()
-        if now + self.settings.send_seconds > request.get(LEASE_ENDS, math.inf):
+    def _lease_ending(self, request: Mapping[str, Any]) -> Outcome | None:
+        if time.monotonic() + self.settings.send_seconds > request.get(LEASE_ENDS, math.inf):
             # Another worker may be handed it before SES answers here.
             return Outcome(Kind.LATE, code="LeaseEnding", detail="its lease would end before SES answers")
+        return None
+
+    def _too_late(self, request: Mapping[str, Any]) -> Outcome | None:
+        ending = self._lease_ending(request)
+        if ending is not None:
+            return ending
+        now = time.monotonic()
         if now > request.get(PERMIT_ENDS, math.inf):
             # This process stood still for a moment. Where it happens all the time it is slow, and has to send late.
             if now > self._stood_still_at + _STANDSTILLS_APART_SECONDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from kombu.asynchronous import Hub
 from mailer import payload
 from mailer.content import Content
 from mailer.delivery.outcome import Kind, Outcome
-from mailer.payload import SIZE
+from mailer.payload import PERMIT_ENDS, SIZE
 from mailer.queue.keys import Keys
 from mailer.ses.curl.loop import CurlLoop
 from mailer.settings import Settings
@@ -63,9 +64,9 @@ class Desk:
         self.sender.attach(self.hub)
         self.outcomes: list[tuple[str, Outcome]] = []
 
-    def begin(self, name: str, kwargs: dict[str, Any], digest: object = None) -> None:
-        size = len(json.dumps(kwargs))
-        request = {"id": name, "args": [], "kwargs": kwargs, payload.CONTENT_HEADER: digest, SIZE: size}
+    def begin(self, name: str, kwargs: dict[str, Any], digest: object = None, permit_ends: float = math.inf) -> None:
+        request = {"id": name, "args": [], "kwargs": kwargs, payload.CONTENT_HEADER: digest}
+        request |= {SIZE: len(json.dumps(kwargs)), PERMIT_ENDS: permit_ends}
         self.door.begin(request, self.sender, lambda outcome: self.outcomes.append((name, outcome)))
 
     def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
@@ -220,3 +221,27 @@ def test_a_template_that_is_quick_for_one_and_long_for_another_is_given_up_by_th
     desk.until_ended(2)
     assert not payload.is_light(BY_REFERENCE, digest, 0)
     assert {outcome.kind for _, outcome in desk.outcomes} == {Kind.SENT}
+
+
+def test_what_takes_longer_to_make_than_its_permit_holds_is_sent_all_the_same(
+    open_desk: Callable[[Settings], Desk], settings: Settings, client: redis.Redis
+) -> None:
+    desk, digest = open_desk(settings), store(client, settings, text=LOOP, templates=True)
+    for number in range(1, 6):
+        desk.begin("slow", {**BY_REFERENCE, "vars": {"n": 30_000}}, digest, time.monotonic() + 0.01)
+        desk.until_ended(number)
+        if desk.outcomes[-1][1].kind is Kind.SENT:
+            break
+        # This process stood still before it was begun. Another second later that is no reason to send it.
+        time.sleep(1.1)
+    assert desk.outcomes[-1][1].kind is Kind.SENT
+
+
+def test_what_comes_after_its_permit_has_run_out_goes_back_unmade(
+    open_desk: Callable[[Settings], Desk], settings: Settings, client: redis.Redis
+) -> None:
+    desk, digest = open_desk(settings), store(client, settings, text=LOOP, templates=True)
+    desk.begin("late", BY_REFERENCE, digest, time.monotonic() - 1)
+    assert [(name, outcome.kind, outcome.code) for name, outcome in desk.outcomes] == [
+        ("late", Kind.LATE, "PermitEnded")
+    ]
