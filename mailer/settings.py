@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -177,6 +178,16 @@ class Settings(BaseSettings):
         """What becomes of a message of ``lane`` whose outcome is unknown."""
         default: OnUnknown = "resend" if lane == self.lanes[0] else "hold"
         return self.on_unknown.get(lane, self.on_unknown.get(lane.replace("-", "_"), default))
+
+
+def strangers(environment: Mapping[str, str]) -> list[str]:
+    """Variables that look like settings and are none: nothing reads them."""
+    known = {f"MAILER_{name.upper()}" for name in Settings.model_fields if name != "on_unknown"}
+    return sorted(
+        name
+        for name in environment
+        if name.startswith("MAILER_") and not name.startswith(_ON_UNKNOWN) and name not in known
+    )
 
 
 def load(**overrides: Any) -> Settings:

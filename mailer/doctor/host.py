@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.errors import SettingsError
-from mailer.settings import MARGIN_SECONDS, Settings
+from mailer.settings import MARGIN_SECONDS, Settings, strangers
 from mailer.worker import environment as celery
 
-_ON_UNKNOWN = "MAILER_ON_UNKNOWN_"
 # Of a worker's process besides one connection to SES for each send: libraries, Redis, logs, the event loop.
 _OTHER_FILES = 64
 _USUAL_BURST = 2.0
@@ -19,13 +18,11 @@ _USUAL_BURST = 2.0
 
 def names(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Variables that look like settings and are none."""
-    known = {f"MAILER_{name.upper()}" for name in Settings.model_fields} - {"MAILER_ON_UNKNOWN"}
-    given = sorted(name for name in environment if name.startswith("MAILER_") and not name.startswith(_ON_UNKNOWN))
-    strangers = [name for name in given if name not in known]
-    if strangers:
+    given = [name for name in environment if name.startswith("MAILER_")]
+    if found := strangers(environment):
         yield note(
             "settings",
-            f"{', '.join(strangers)}: not a setting, so nothing reads it",
+            f"{', '.join(found)}: not a setting, so nothing reads it",
             "Correct the name (README, Settings), or remove it",
         )
     else:

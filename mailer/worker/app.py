@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from celery import Celery
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> Celery:
     door = app.register_task(Door(settings))
     lifecycle.start_only_if(lambda: check_host(door.transport))
     lifecycle.serve_only(settings.lanes)
+    lifecycle.tell_strangers(os.environ)
     lifecycle.prepare_before_the_first_message(door.prepare)
     masking.install()
     control.install()

@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +19,7 @@ from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Leases, leases_of
 from mailer.queue.take import Take, lanes_of
-from mailer.settings import Settings
+from mailer.settings import Settings, strangers
 from mailer.worker.consumer import consumer_ended
 
 logger = get_logger(__name__)
@@ -51,6 +51,16 @@ def serve_only(lanes: Sequence[str]) -> None:
             sys.exit(f"mailer: {', '.join(others)}: no lane of MAILER_LANES. Serve {', '.join(lanes)}, or add it there")
 
     signals.celeryd_after_setup.connect(check, weak=False, dispatch_uid="mailer-lanes")
+
+
+def tell_strangers(environment: Mapping[str, str]) -> None:
+    """Have a worker log at its start which variables look like settings and are none."""
+
+    def tell(**_: Any) -> None:
+        for name in strangers(environment):
+            logger.warning("%s is not a setting, so nothing reads it: correct its name, or remove it", name)
+
+    signals.celeryd_after_setup.connect(tell, weak=False, dispatch_uid="mailer-strangers")
 
 
 def prepare_before_the_first_message(prepare: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
 from mailer.worker.app import create_app
 from mailer.worker.environment import contradictions, without_celery
-from tests.worker.conftest import environment
+from tests.worker.conftest import Post, environment
 
 ELSEWHERE = "redis://:secret@127.0.0.1:1/3"
 LETTER: dict[str, Any] = {"to": "a@example.com", "sender": "b@example.com", "subject": "c", "text": "d"}
@@ -82,3 +82,9 @@ def test_the_same_redis_written_otherwise_is_no_contradiction(ours: str, theirs:
 def test_workers_of_mailer_worker_are_given_none_of_celery_s_variables() -> None:
     given = {"PATH": "/bin", "MAILER_LANES": "a", "CELERY_WORKER_PURGE": "1", "BROKER_URL": ELSEWHERE, "LOADER": "x"}
     assert without_celery(given) == {"PATH": "/bin", "MAILER_LANES": "a"}
+
+
+def test_a_worker_logs_which_variables_are_no_settings(post: Post) -> None:
+    worker = post.worker(MAILER_RATE="3")
+    assert worker.text.count("MAILER_RATE is not a setting, so nothing reads it") == 1
+    assert worker.text.count("is not a setting") == 1
