@@ -45,6 +45,9 @@ _EXTRAS = {
     "bench": "local,simulator",
     "demo": "local,simulator,flower,plot",
 }
+_OF_A_PRODUCER = (
+    "A producer's user may only enqueue, in its lanes: use the operator's user for the rest (README, Settings)"
+)
 _OURS_TO_FIX = 1
 _YOURS_TO_FIX = 2
 
@@ -111,6 +114,9 @@ def main() -> None:
         sys.exit(_OURS_TO_FIX)
     except MailerError as error:
         _say(error)
+        if _lacks_rights(error.__cause__):
+            _say(_OF_A_PRODUCER)
+            sys.exit(_YOURS_TO_FIX)
         sys.exit(_YOURS_TO_FIX if isinstance(error, SettingsError | InvalidMessage | InvalidRequest) else _OURS_TO_FIX)
     except OSError as error:
         _say(error)
@@ -120,8 +126,17 @@ def main() -> None:
         redis = sys.modules.get("redis")
         if redis is None or not isinstance(error, redis.exceptions.RedisError):
             raise
+        if _lacks_rights(error):
+            _say(f"Redis refused: {str(error).rstrip('.')}. {_OF_A_PRODUCER}")
+            sys.exit(_YOURS_TO_FIX)
         _say(f"Redis did not answer as it should ({str(error).rstrip('.')}). Check MAILER_REDIS_URL and the server")
         sys.exit(_OURS_TO_FIX)
+
+
+def _lacks_rights(error: BaseException | None) -> bool:
+    # Only asked for once it is sure to be loaded: redis-py takes a while to import.
+    redis = sys.modules.get("redis")
+    return redis is not None and isinstance(error, redis.exceptions.NoPermissionError)
 
 
 def _say_usage(error: Any) -> None:

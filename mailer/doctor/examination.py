@@ -57,7 +57,8 @@ def _redis(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> 
             yield problem("Redis", f"{where}: {error}", "Start it, open the way to it, or correct MAILER_REDIS_URL")
             return
         yield ok("Redis", f"{where} answers")
-        yield from _guarded("rights", lambda: server.rights(client, settings))
+        is_producer = server.only_enqueues(client, settings)
+        yield from [server.enqueuing()] if is_producer else _guarded("rights", lambda: server.rights(client, settings))
         try:
             info = client.info()
         except redis.exceptions.RedisError as error:
@@ -72,7 +73,7 @@ def _redis(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> 
         yield from server.persistence(info, server.fsync_policy(client))
         yield from _guarded("latency", lambda: server.latency(client))
         yield from _guarded("clock", lambda: server.clock(client))
-        if any(each.level is Level.PROBLEM for each in role):
+        if is_producer or any(each.level is Level.PROBLEM for each in role):
             return
         yield from _guarded("account", lambda: _account(client, settings))
         yield from _guarded("keys", lambda: queue.keys(client, settings))

@@ -243,10 +243,33 @@ return refused
 """
 
 
+_ASK_LANE = """
+return {redis.acl_check_cmd('LPUSH', ARGV[1], '1') and 1 or 0, redis.acl_check_cmd('RPOP', ARGV[1]) and 1 or 0}
+"""
+
+
+def only_enqueues(client: redis.Redis, settings: Settings) -> bool:
+    """Whether this user may put mail into a lane and take none out, as a producer's user."""
+    try:
+        return bool(client.eval(_ASK_LANE, 0, Keys.of(settings).lane(settings.lanes[-1])) == [1, 0])
+    except redis.exceptions.RedisError:
+        return False
+
+
+def enqueuing() -> Finding:
+    """About the rights of a producer's user."""
+    return note(
+        "rights",
+        "this user may only enqueue, as a producer's should: the account, the queue and the workers are not looked at",
+        "Look at those with the operator's user (README, Settings), and give this one no more rights",
+    )
+
+
 def rights(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
     """Whether this user may do what workers and producers do, asked of the server without doing it."""
     keys = Keys.of(settings)
-    remedy = f"Give the user `~{settings.key_prefix}* &* +@all -@admin -@dangerous +info`"
+    wanted = f"~{settings.key_prefix}* &* +@all -@admin -@dangerous +info"
+    remedy = f"Give the user of workers and operators `{wanted}`; a producer's needs less (README, Settings)"
     try:
         refused = client.eval(_ASK_RIGHTS, 1, keys.account, *COMMANDS)
     except redis.exceptions.NoPermissionError as error:

@@ -8,7 +8,10 @@ OTHERWISE = "`mailer doctor` tells what it misses of this server"
 _REPLICA = "It is a replica: have MAILER_REDIS_URL name the master, or the sentinels that know it"
 _BY_KIND: tuple[tuple[type[exceptions.ResponseError], str], ...] = (
     (exceptions.ReadOnlyError, _REPLICA),
-    (exceptions.NoPermissionError, "Give its user the rights that `mailer doctor` names"),
+    (
+        exceptions.NoPermissionError,
+        "Use a worker's user (README, Settings): a producer's may only enqueue. `mailer doctor` names what one lacks",
+    ),
     (
         exceptions.OutOfMemoryError,
         "Give it more memory, or drop what is not needed: `mailer dead`, `held`, `scheduled`",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import redis
@@ -86,6 +88,13 @@ class Worker:
         """Tell Redis all of it."""
         while self.leases.unsettled:
             self.take(0)
+
+
+def producers_rights(keys: Keys) -> list[str]:
+    """What the README gives to a producer's user."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    rights = readme.split("ACL SETUSER producer on >secret ")[1].split("\n\n")[0].replace("\\\n", " ").replace('"', "")
+    return re.findall(r"\([^)]*\)|\S+", rights.replace("mailer:{default}", keys.prefix[:-1]))
 
 
 class Account:

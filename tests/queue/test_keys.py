@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import kombu
@@ -23,7 +21,7 @@ from mailer.producer import Producer
 from mailer.queue.queue import Entry
 from mailer.settings import load
 from mailer.worker.app import configuration
-from tests.queue.conftest import Account, Worker, envelope
+from tests.queue.conftest import Account, Worker, envelope, producers_rights
 
 
 def control_keys(account: Account) -> set[str]:
@@ -99,12 +97,9 @@ def test_a_binding_that_redis_refuses_stops_no_consumer(account: Account, refusa
 @pytest.fixture
 def producer(account: Account) -> Iterator[Account]:
     """Through a user with no more rights than the README gives to producers."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    rights = readme.split("ACL SETUSER producer on >secret ")[1].split("\n\n")[0].replace("\\\n", " ").replace('"', "")
     user = f"producer-{account.settings.account}"
-    chosen = rights.replace("mailer:{default}", account.keys.prefix[:-1])
-    words = re.findall(r"\([^)]*\)|\S+", chosen)
-    account.client.execute_command("ACL", "SETUSER", user, "reset", "on", ">secret", *words)
+    rights = producers_rights(account.keys)
+    account.client.execute_command("ACL", "SETUSER", user, "reset", "on", ">secret", *rights)
     url = account.settings.redis_url.get_secret_value().replace("redis://", f"redis://{user}:secret@")  # type: ignore[union-attr]
     found = Account(account.settings.model_copy(update={"redis_url": SecretStr(url)}))
     yield found
