@@ -271,8 +271,8 @@ def _if_all_rest(found: Mapping[str, Any], hosts: tuple[RestingHost, ...]) -> Re
 def _forecast(
     at: float, per_second: float, quota: Quota, found: Mapping[str, Any], lanes: tuple[LaneStatus, ...]
 ) -> Forecast:
-    numbers = [_whole(each) for each in found["charged"]]
-    charged, window = dict(zip(numbers[::2], numbers[1::2], strict=True)), int(found["quota"][-1])
+    numbers, window = found["charged"], int(found["quota"][-1])
+    charged = dict(zip(numbers[::2], numbers[1::2], strict=True))
     allowance = Allowance(per_second, quota.per_day, charged, quota.by_others, quota.reserve, window)
     waiting = [0 if lane.paused is not None or lane.unserved_since is not None else lane.waiting for lane in lanes]
     return foresee(at, allowance, urgent=waiting[0], other=sum(waiting[1:]))
