@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mailer.attachment import Attachment
     from mailer.bulk import SendManyResult
     from mailer.errors import (
         InvalidMessage,
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
         SettingsError,
         Unwritable,
     )
-    from mailer.message import Attachment
     from mailer.operating import dead, held, pause, rate, resume, scheduled
     from mailer.producer import Producer, send, send_many
     from mailer.queue.shelf import Filter, Shelf
@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Attachment": "mailer.message",
+    "Attachment": "mailer.attachment",
     "Filter": "mailer.queue.shelf",
     "InvalidMessage": "mailer.errors",
     "InvalidRequest": "mailer.errors",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailer.address import parse
-from mailer.content import Content
+from mailer.content import Structured
 from mailer.envelope import Envelope
 from mailer.errors import InvalidMessage, QueueUnavailable, Unwritable
 from mailer.message_id import MessageIds, new_base, numbered
@@ -53,7 +53,7 @@ class Bulk:
         self,
         queue: Queue,
         lane: str,
-        content: Content,
+        content: Structured,
         timing: Timing,
         progress: Progress | None,
         *,

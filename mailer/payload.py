@@ -29,9 +29,10 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from mailer.address import Address, parse
-from mailer.content import Content, attachment_fields, attachments_from, hash_of
+from mailer.address import parse
+from mailer.content import Structured, hash_of
 from mailer.errors import InvalidMessage, UnknownVersion
+from mailer.fields import FIELDS
 from mailer.header import kind
 from mailer.message import Message
 from mailer.template import MAX_CHARS, MAX_STEPS, Heavy, Meter
@@ -69,12 +70,7 @@ _LIGHT_CHARS = 256 * 1024
 # What is read anew in a few milliseconds.
 _HEAVY_BYTES = 1024 * 1024
 _REFERENCE_KEYS = frozenset({"v", "to", "vars"})
-_INLINE_KEYS = frozenset(
-    {
-        *("v", "to", "sender", "subject", "text", "html", "reply_to", "headers", "attachments"),
-        *("configuration_set", "tags", "list_unsubscribe"),
-    }
-)
+_INLINE_KEYS = frozenset({"v", "to", *FIELDS})
 
 
 def to_json(field: str, value: object) -> str:
@@ -97,21 +93,9 @@ def to_json(field: str, value: object) -> str:
     return encoded
 
 
-def inline(to: str, content: Content) -> dict[str, Any]:
+def inline(to: str, content: Structured) -> dict[str, Any]:
     """The arguments that carry a message whole. ``content`` must be literal, not templates."""
-    fields: dict[str, Any] = {"to": to, "sender": content.sender, "subject": content.subject}
-    optional: dict[str, Any] = {
-        "text": content.text,
-        "html": content.html,
-        "reply_to": list(content.reply_to),
-        "headers": dict(content.headers),
-        "attachments": [attachment_fields(attachment) for attachment in content.attachments],
-        "configuration_set": content.configuration_set,
-        "tags": dict(content.tags),
-        "list_unsubscribe": list(content.list_unsubscribe),
-    }
-    fields.update((name, value) for name, value in optional.items() if value not in (None, [], {}))
-    return fields
+    return {"to": to, **content.as_json()}
 
 
 def decode(
@@ -145,22 +129,12 @@ def decode(
         variables = kwargs.get("vars", {})
         if not isinstance(variables, dict):
             raise InvalidMessage("vars", f"is {kind(variables)}", "Pass a dict of names to values")
-        return _find(content_hash, fetch_content, patient=patient).render(message_id, to, variables, patient=patient)
+        kept = _find(content_hash, fetch_content, patient=patient)
+        return Message(message_id, to, kept.render(variables, patient=patient))
     if not patient and _bytes_of(kwargs) > _HEAVY_BYTES:
         raise Heavy
-    return _inline_content(kwargs).render(message_id, to, {})
-
-
-def _inline_content(kwargs: Mapping[str, Any]) -> Content:
     fields = {name: value for name, value in kwargs.items() if name not in ("v", "to")}
-    for required in ("sender", "subject"):
-        if required not in fields:
-            raise InvalidMessage(required, "is missing", f"Pass {required}=")
-    if fields.get("attachments") is not None:
-        fields["attachments"] = attachments_from(fields["attachments"])
-    else:
-        fields.pop("attachments", None)
-    return Content.of(**fields)
+    return Message(message_id, to, Structured.from_json(fields).render({}))
 
 
 def _bytes_of(kwargs: Mapping[str, Any]) -> int:
@@ -196,20 +170,20 @@ def _is_hash(content_hash: object) -> TypeGuard[str]:
 class _Kept:
     """A content, parsed. ``is_light`` is false once its templates took long: they may do so again."""
 
-    def __init__(self, content: Content, stored: int) -> None:
+    def __init__(self, content: Structured, stored: int) -> None:
         self.content = content
         self.size = stored + content.weight
         self.is_light = stored <= _LIGHT_BYTES
         self.is_heavy = stored > _HEAVY_BYTES
 
-    def render(self, message_id: str, to: Address, variables: Mapping[str, object], *, patient: bool) -> Message:
+    def render(self, variables: Mapping[str, object], *, patient: bool) -> Structured:
         if self.is_heavy and not patient:
             raise Heavy
         if not self.content.templates:
-            return self.content.render(message_id, to, variables)
+            return self.content.render(variables)
         meter = Meter() if patient else Meter(_LIGHT_STEPS, _LIGHT_CHARS, heavy=True)
         try:
-            return self.content.render(message_id, to, variables, meter)
+            return self.content.render(variables, meter)
         finally:
             if patient and (MAX_STEPS - meter.steps > _LIGHT_STEPS or MAX_CHARS - meter.chars > _LIGHT_CHARS):
                 self.is_light, self.is_heavy = False, True
@@ -260,7 +234,7 @@ def _find(digest: object, fetch_content: Callable[[str], bytes | None], *, patie
             raise InvalidMessage("content", f"{digest} is not what is stored under it", "Send the message again")
         if not patient and _is_heavy(stored):
             raise Heavy
-        content = Content.from_bytes(stored)
+        content = Structured.from_bytes(stored)
         kept = _Kept(content, len(stored))
         _cache.put(digest, kept)
     return kept

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import cache, wraps
 from inspect import signature
@@ -12,12 +11,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, cast, overload
 
 from mailer.address import Address, parse
+from mailer.attachment import Attachment
 from mailer.bulk import Bulk, OnInvalidRow, Progress, SendManyResult
-from mailer.content import Content
+from mailer.content import Structured
 from mailer.envelope import Envelope
 from mailer.errors import InvalidMessage
 from mailer.header import kind
-from mailer.message import Attachment
 from mailer.message_id import new_base, numbered
 from mailer.payload import inline, to_json
 from mailer.queue.connection import connect
@@ -32,8 +31,6 @@ MAX_RECIPIENTS = 1000
 
 INLINE_BYTES = 2048
 """A single message below this size travels whole in the queue; a larger one is stored once beside it."""
-
-_PLACEHOLDER = Address("", "recipient", "example.com")
 
 
 class Extras(TypedDict, total=False):
@@ -147,11 +144,12 @@ class Producer:
         recipients = [parse(to)] if isinstance(to, str) else _recipients(to)
         when = self._timing(send_at, expires_at)
         key = check_key(idempotency_key)
-        content = Content.of(
+        content = Structured.of(
             sender=sender, subject=subject, text=text, html=html, templates=variables is not None, **extras
         )
         if variables is not None:
-            content = _rendered(content, variables)
+            # As `send_many` renders the same variables: Python's own kinds of text and numbers may render otherwise.
+            content = content.render(json.loads(variables_json(variables)))
 
         fields = inline("", content)
         stored = len(to_json("message", fields)) >= INLINE_BYTES
@@ -218,7 +216,7 @@ class Producer:
         bulk = Bulk(
             self.queue,
             self._lane(lane, -1),
-            Content.of(sender=sender, subject=subject, text=text, html=html, templates=True, **extras),
+            Structured.of(sender=sender, subject=subject, text=text, html=html, templates=True, **extras),
             self._timing(send_at, expires_at),
             progress,
             durable=durable,
@@ -263,20 +261,6 @@ def _recipients(to: object) -> list[Address]:
         if first != position:
             raise InvalidMessage(f"to[{position}]", f"is the address of to[{first}] again", "Remove it")
     return recipients
-
-
-def _rendered(content: Content, variables: Mapping[str, object]) -> Content:
-    # What `send_many` makes of the same variables: Python's own kinds of text and numbers may render otherwise.
-    message = content.render("", _PLACEHOLDER, json.loads(variables_json(variables)))
-    return replace(
-        content,
-        subject=message.subject,
-        text=message.text,
-        html=message.html,
-        headers=message.headers,
-        templates=False,
-        list_unsubscribe=(),
-    )
 
 
 _default: Producer | None = None

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.address import parse
-from mailer.content import Content
+from mailer.attachment import Attachment
+from mailer.content import Structured
 from mailer.errors import InvalidMessage
 from mailer.header import check_header_value, encode_words
-from mailer.message import Attachment
 
 GOOD: dict[str, Any] = {"sender": "News <news@example.com>", "subject": "Hello", "text": "Hi"}
 
@@ -74,7 +73,7 @@ GOOD: dict[str, Any] = {"sender": "News <news@example.com>", "subject": "Hello",
 )
 def test_a_bad_field_is_refused_by_name(field: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(InvalidMessage) as caught:
-        Content.of(**{**GOOD, **arguments})
+        Structured.of(**{**GOOD, **arguments})
     assert caught.value.field == field
     assert caught.value.remedy
 
@@ -103,7 +102,7 @@ def test_a_bad_field_is_refused_by_name(field: str, arguments: dict[str, Any]) -
 )
 def test_headers_that_have_an_owner_are_refused(name: str) -> None:
     with pytest.raises(InvalidMessage, match=re.escape(name)):
-        Content.of(**GOOD, headers={name: "x"})
+        Structured.of(**GOOD, headers={name: "x"})
 
 
 def test_a_header_that_is_not_ascii_is_encoded() -> None:
@@ -131,10 +130,10 @@ def test_encoded_words_say_the_same_within_75_characters_each(text: str) -> None
     ],
 )
 def test_list_unsubscribe_is_one_click_with_an_https_url(uris: Any, value: str, one_click: bool) -> None:
-    headers = dict(Content.of(**GOOD, list_unsubscribe=uris).render("id", parse("a@example.com"), {}).headers)
+    headers = dict(Structured.of(**GOOD, list_unsubscribe=uris).render({}).headers)
     assert headers["List-Unsubscribe"] == value
     assert headers.get("List-Unsubscribe-Post") == ("List-Unsubscribe=One-Click" if one_click else None)
 
 
 def test_an_attachment_just_under_the_limit_is_taken() -> None:
-    Content.of(**GOOD, attachments=[Attachment("a.bin", bytes(30_000_000))])
+    Structured.of(**GOOD, attachments=[Attachment("a.bin", bytes(30_000_000))])

@@ -11,7 +11,7 @@ from botocore.credentials import ReadOnlyCredentials
 from mailer import Attachment, Filter, InvalidMessage, Recipient
 from mailer.address import parse
 from mailer.bulk import SendManyResult
-from mailer.content import Content
+from mailer.content import Structured
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.errors import MailerError, Rejected, Unreachable
 from mailer.message import Message
@@ -37,8 +37,8 @@ SHELVED = Shelved.on_shelf("dead", b"m-1", b"1", REASON + b"\n" + ENVELOPE)
 
 VALUES = (
     *(parse(f"Jane <{ADDRESS}>"), Attachment("4711.pdf", b"s3cret"), Recipient(ADDRESS, {"code": "s3cret"}, "4711")),
-    Message("m-1", ADDRESS, ADDRESS, "s3cret", BODY, BODY, (ADDRESS,), (("X", "s3cret"),), (), None, (("a", "4711"),)),
-    Content(ADDRESS, "s3cret", BODY, BODY),
+    Message("m-1", parse(ADDRESS), Structured(ADDRESS, "s3cret", BODY, BODY, False, (ADDRESS,), (("X", "s3cret"),))),
+    Structured(ADDRESS, "s3cret", BODY, BODY),
     *(Enveloped(ENVELOPE), SHELVED, Place(ENVELOPE, "dead", "bulk", None, "m-1", "MessageRejected", WORDS)),
     Reason("dead", datetime.now(UTC), "MessageRejected", WORDS, 3),
     *(Filter(to=ADDRESS, text=WORDS), Entry("m-1", ENVELOPE), Outcome(Kind.REJECTED, None, "MessageRejected", WORDS)),

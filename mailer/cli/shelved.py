@@ -11,9 +11,9 @@ from rich.text import Text
 
 from mailer.cli.moments import shown
 from mailer.cli.printed import plain
+from mailer.content import Structured
 from mailer.errors import InvalidMessage
 from mailer.masking import mask_addresses
-from mailer.message import Message
 from mailer.queue.shelved import Reason, Shelved
 
 NOUNS = {
@@ -70,7 +70,7 @@ def details(message: Shelved, fetch_content: FetchContent, *, reveal: bool) -> R
     except InvalidMessage as error:
         row("message", f"cannot be rendered: {_masked(str(error), reveal=reveal)}")
     else:
-        for name, value in _facts_of(mail).items():
+        for name, value in _facts_of(mail.content).items():
             row(name, _masked(value, reveal=reveal))
     row("queued as", f"{len(message.envelope):,} bytes")
     history = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title="before it was requeued")
@@ -109,14 +109,14 @@ def as_json(message: Shelved, *, reveal: bool, fetch_content: FetchContent | Non
     }
     if fetch_content is not None:
         try:
-            facts: dict[str, str] | None = _facts_of(message.message(fetch_content))
+            facts: dict[str, str] | None = _facts_of(message.message(fetch_content).content)
         except InvalidMessage:
             facts = None
         found["message"] = facts and {name: _masked(value, reveal=reveal) for name, value in facts.items()}
     return found
 
 
-def _facts_of(mail: Message) -> dict[str, str]:
+def _facts_of(mail: Structured) -> dict[str, str]:
     sizes = {"text": mail.text, "html": mail.html}
     facts = {
         "sender": mail.sender,

@@ -2,7 +2,7 @@
 
 The header block is written here and not by `email.policy.SMTP`: that one folds a long List-Unsubscribe URL
 into an encoded word, which no mail program follows, and offered longer lines it makes encoded words longer
-than RFC 2047 allows. Addresses and headers of a `Message` are ready for the wire as they are. Everything is
+than RFC 2047 allows. Addresses and headers of a content are ready for the wire as they are. Everything is
 7-bit: SES's server may pass mail on to one that is not 8-bit clean.
 """
 
@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mailer.errors import Rejected
-from mailer.message import ID_TAG, base64_bytes
+from mailer.fields import FIELDS, ID_TAG, base64_bytes
 
 if TYPE_CHECKING:
-    from mailer.message import Attachment, Message
+    from mailer.attachment import Attachment
+    from mailer.content import Structured
+    from mailer.message import Message
 
 # RFC 5322 allows 998 characters in a line besides its end.
 _MAX_LINE_CHARS = 998
@@ -48,37 +50,37 @@ def encode(message: Message) -> bytes:
     The configuration set and the tags travel in the ``X-SES-...`` headers, which SES consumes. SES writes the
     Message-ID. Raises `Rejected` for a header that would break out of its line.
     """
-    tags = ((ID_TAG, message.id), *message.tags)
+    content = message.content
     lines = [
-        _line("From", message.sender),
-        _line("To", message.to),
-        f"Subject: {_subject(message.subject)}\r\n",
+        _line("To", message.recipient.header),
+        f"Subject: {_subject(content.subject)}\r\n",
         _line("Date", formatdate(usegmt=True)),
     ]
-    if message.reply_to:
-        lines.append("Reply-To: " + ",\r\n ".join(_safe("Reply-To", address) for address in message.reply_to) + "\r\n")
-    lines += [_line(name, value) for name, value in message.headers]
-    if message.configuration_set is not None:
-        lines.append(_line("X-SES-CONFIGURATION-SET", message.configuration_set))
-    pairs = (_safe("X-SES-MESSAGE-TAGS", f"{name}={value}") for name, value in tags)
-    lines.append("X-SES-MESSAGE-TAGS: " + ",\r\n ".join(pairs) + "\r\n")
-    mail = "".join(lines).encode("ascii") + _bytes(_content(message))
+    lines += [
+        _line(field.header, *field.words(value))
+        for field in FIELDS.values()
+        if field.header and (value := getattr(content, field.name))
+    ]
+    lines += [_line(name, value) for name, value in content.headers]
+    tags = ((ID_TAG, message.id), *content.tags)
+    lines.append(_line("X-SES-MESSAGE-TAGS", *(f"{name}={value}" for name, value in tags)))
+    mail = "".join(lines).encode("ascii") + _bytes(_content(content))
     # In an unfinished last line SMTP's final dot would be text, and the server would wait for ever.
     return mail if mail.endswith(b"\r\n") else mail + b"\r\n"
 
 
-def _content(message: Message) -> Part:
+def _content(content: Structured) -> Part:
     """multipart/mixed around multipart/related around multipart/alternative, each only where needed."""
     bodies: list[Part] = []
-    if message.text is not None:
-        bodies.append(_text(message.text, "plain"))
-    if message.html is not None:
-        bodies.append(_text(message.html, "html"))
+    if content.text is not None:
+        bodies.append(_text(content.text, "plain"))
+    if content.html is not None:
+        bodies.append(_text(content.html, "html"))
     part = bodies[0] if len(bodies) == 1 else MIMEMultipart("alternative", None, bodies)
-    inline = [_attachment(each) for each in message.attachments if each.content_id is not None]
+    inline = [_attachment(each) for each in content.attachments if each.content_id is not None]
     if inline:
         part = MIMEMultipart("related", None, [part, *inline])
-    attached = [_attachment(each) for each in message.attachments if each.content_id is None]
+    attached = [_attachment(each) for each in content.attachments if each.content_id is None]
     if attached:
         part = MIMEMultipart("mixed", None, [part, *attached])
     if "MIME-Version" not in part:
@@ -143,8 +145,8 @@ def _subject(subject: str) -> str:
     return Header(subject, "utf-8", header_name="Subject").encode(linesep="\r\n")
 
 
-def _line(name: str, value: str) -> str:
-    return f"{_safe('header name', name)}: {_safe(name, value)}\r\n"
+def _line(name: str, *words: str) -> str:
+    return f"{_safe('header name', name)}: " + ",\r\n ".join([_safe(name, word) for word in words]) + "\r\n"
 
 
 def _safe(where: str, value: str) -> str:

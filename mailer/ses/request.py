@@ -10,59 +10,42 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mailer.message import ID_TAG
+from mailer.fields import FIELDS, ID_TAG
 
 if TYPE_CHECKING:
-    from mailer.message import Attachment, Message
+    from mailer.content import Structured
+    from mailer.message import Message
 
 SEND_EMAIL_PATH = "/v2/email/outbound-emails"
 """Appended to the endpoint's URL; the method is POST."""
 
+_MEMBERS = tuple((field.name, field.place, field.member, field.shape) for field in FIELDS.values() if field.member)
+
 
 def send_email_input(message: Message) -> dict[str, Any]:
     """The parameters of boto3's ``sesv2.send_email``. Attachments' ``RawContent`` is bytes."""
-    body: dict[str, Any] = {}
-    if message.text is not None:
-        body["Text"] = {"Data": message.text, "Charset": "UTF-8"}
-    if message.html is not None:
-        body["Html"] = {"Data": message.html, "Charset": "UTF-8"}
-    simple: dict[str, Any] = {"Subject": {"Data": message.subject, "Charset": "UTF-8"}, "Body": body}
-    if message.headers:
-        simple["Headers"] = [{"Name": name, "Value": value} for name, value in message.headers]
-    if message.attachments:
-        simple["Attachments"] = [_attachment(attachment) for attachment in message.attachments]
-    request: dict[str, Any] = {
-        "FromEmailAddress": message.sender,
-        "Destination": {"ToAddresses": [message.to]},
-        "Content": {"Simple": simple},
-        "EmailTags": [
-            {"Name": ID_TAG, "Value": message.id},
-            *({"Name": name, "Value": value} for name, value in message.tags),
-        ],
-    }
-    if message.reply_to:
-        request["ReplyToAddresses"] = list(message.reply_to)
-    if message.configuration_set is not None:
-        request["ConfigurationSetName"] = message.configuration_set
+    content = message.content
+    tags = [{"Name": ID_TAG, "Value": message.id}]
+    tags += [{"Name": name, "Value": value} for name, value in content.tags]
+    request: dict[str, Any] = {"Destination": {"ToAddresses": [message.recipient.header]}, "EmailTags": tags}
+    _write(content, request)
     return request
+
+
+def _write(content: Structured, request: dict[str, Any]) -> None:
+    body: dict[str, Any] = {}
+    simple: dict[str, Any] = {"Body": body}
+    places = {"request": request, "simple": simple, "body": body}
+    for name, place, member, shape in _MEMBERS:
+        value = getattr(content, name)
+        if value is not None and value != ():
+            places[place][member] = shape(value)
+    request["Content"] = {"Simple": simple}
 
 
 def encode(message: Message) -> bytes:
     """The same as the JSON body of the HTTP request. Bytes become base64, as REST-JSON has it."""
     return orjson.dumps(send_email_input(message), default=_base64)
-
-
-def _attachment(attachment: Attachment) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "FileName": attachment.filename,
-        "RawContent": attachment.content,
-        "ContentType": attachment.content_type,
-        "ContentTransferEncoding": "BASE64",
-        "ContentDisposition": "ATTACHMENT" if attachment.content_id is None else "INLINE",
-    }
-    if attachment.content_id is not None:
-        entry["ContentId"] = attachment.content_id
-    return entry
 
 
 def _base64(value: bytes) -> str:

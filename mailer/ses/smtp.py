@@ -71,7 +71,7 @@ class SmtpTransport(Transport):
     def _send(self, message: Message) -> str:
         deadline = time.monotonic() + self._way.connect_timeout + self._way.read_timeout
         content = _DOT_AT_LINE_START.sub(b"..", encode(message))
-        connection = self._begin(_bare(message.sender), _bare(message.to), deadline)
+        connection = self._begin(_bare(message.content.sender), message.recipient.address, deadline)
         try:
             code, text = connection.finish(content, deadline)
         except BaseException:

@@ -6,13 +6,15 @@ from typing import Self
 
 import pytest
 
+from mailer.address import parse
+from mailer.content import Structured
 from mailer.delivery.outcome import Kind, Outcome, deliver
 from mailer.errors import SendError
 from mailer.message import Message
 from mailer.ses.transport import Transport
 
 README = Path(__file__).parents[2] / "README.md"
-MESSAGE = Message(id="m-1", sender="a@example.com", to="b@example.com", subject="s", text="t")
+MESSAGE = Message("m-1", parse("b@example.com"), Structured(sender="a@example.com", subject="s", text="t"))
 
 
 class OneAnswer:

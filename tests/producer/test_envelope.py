@@ -13,7 +13,7 @@ from celery import Celery
 from kombu import Connection, Consumer, Queue
 from kombu.transport import memory
 
-from mailer.content import Content
+from mailer.content import Structured
 from mailer.envelope import Envelope
 from mailer.payload import inline
 
@@ -83,7 +83,7 @@ def test_a_message_by_reference_is_the_same() -> None:
 
 
 def test_an_inline_message_is_the_same() -> None:
-    kwargs = inline("jane@example.com", Content.of(sender="n@example.com", subject="Ünïcode 😀", text='"\\\n\t'))
+    kwargs = inline("jane@example.com", Structured.of(sender="n@example.com", subject="Ünïcode 😀", text='"\\\n\t'))
     written = Envelope("bulk").inline(MESSAGE_ID, kwargs, "j***@example.com")
     assert parsed(json.loads(written)) == parsed(as_celery_writes(kwargs, "j***@example.com"))
 

@@ -206,7 +206,11 @@ def test_rows_cannot_break_out_of_a_header_nor_bring_a_nul(
         result = import_csv(producer, rows, **letter)
     assert (result.sent.accepted, result.bad_rows) == (1, 6)
     [message] = account.messages("bulk")
-    assert (message.to, message.subject, message.text) == ("g@example.com", "Hello {{ 7 * 7 }}", "Hi {{ 7 * 7 }}")
+    assert (message.recipient.header, message.content.subject, message.content.text) == (
+        "g@example.com",
+        "Hello {{ 7 * 7 }}",
+        "Hi {{ 7 * 7 }}",
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.content import Content
+from mailer.address import parse
+from mailer.attachment import Attachment
+from mailer.content import Structured
 from mailer.errors import InvalidMessage, QueueUnavailable
-from mailer.message import Attachment, Message
+from mailer.message import Message
 from mailer.payload import decode, inline
 from mailer.template import Heavy
 
@@ -23,7 +25,7 @@ def nothing_stored(_: str) -> bytes | None:
 
 
 def test_an_inline_message_comes_back_whole() -> None:
-    content = Content.of(
+    content = Structured.of(
         sender="Nëws <n@example.com>",
         subject="Hi",
         text="Hello",
@@ -36,36 +38,39 @@ def test_an_inline_message_comes_back_whole() -> None:
         list_unsubscribe="https://example.com/u",
     )
     assert decode(inline("jane@example.com", content), nothing_stored, message_id="id") == Message(
-        id="id",
-        sender="=?utf-8?b?TsOrd3M=?= <n@example.com>",
-        to="jane@example.com",
-        subject="Hi",
-        text="Hello",
-        html="<p>Hello</p>",
-        reply_to=("help@example.com",),
-        headers=(
-            ("X-A", "=?utf-8?b?w7w=?="),
-            ("List-Unsubscribe", "<https://example.com/u>"),
-            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        "id",
+        parse("jane@example.com"),
+        Structured(
+            sender="=?utf-8?b?TsOrd3M=?= <n@example.com>",
+            subject="Hi",
+            text="Hello",
+            html="<p>Hello</p>",
+            reply_to=("help@example.com",),
+            headers=(
+                ("X-A", "=?utf-8?b?w7w=?="),
+                ("List-Unsubscribe", "<https://example.com/u>"),
+                ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+            ),
+            attachments=(Attachment("a.txt", b"\0\xff", "text/plain", "cid"),),
+            configuration_set="main",
+            tags=(("a", "b"),),
         ),
-        attachments=(Attachment("a.txt", b"\0\xff", "text/plain", "cid"),),
-        configuration_set="main",
-        tags=(("a", "b"),),
     )
 
 
 def test_a_foreign_producer_may_send_plain_arguments() -> None:
     message = decode({**PLAIN, "headers": {"X-A": "1"}, "tags": {"a": "b"}}, nothing_stored, message_id="id")
-    assert (message.to, message.headers, message.tags) == ("jane@example.com", (("X-A", "1"),), (("a", "b"),))
+    assert message.recipient.header == "jane@example.com"
+    assert (message.content.headers, message.content.tags) == ((("X-A", "1"),), (("a", "b"),))
 
 
 def test_a_foreign_producer_may_leave_optional_arguments_empty() -> None:
     empty = dict.fromkeys(["html", "reply_to", "headers", "attachments", "configuration_set", "tags"])
-    assert decode({**PLAIN, **empty}, nothing_stored, message_id="id").text == "Hello"
+    assert decode({**PLAIN, **empty}, nothing_stored, message_id="id").content.text == "Hello"
 
 
 def test_a_referring_message_is_rendered_and_its_content_read_once() -> None:
-    content = Content.of(sender="n@example.com", subject="Hi {{ name }}", text="read once", templates=True)
+    content = Structured.of(sender="n@example.com", subject="Hi {{ name }}", text="read once", templates=True)
     asked = []
 
     def fetch(digest: str) -> bytes:
@@ -74,7 +79,7 @@ def test_a_referring_message_is_rendered_and_its_content_read_once() -> None:
 
     for name in ("Jane", "Joe"):
         kwargs = {"to": "a@example.com", "vars": {"name": name}}
-        assert decode(kwargs, fetch, message_id="id", content_hash=content.hash).subject == f"Hi {name}"
+        assert decode(kwargs, fetch, message_id="id", content_hash=content.hash).content.subject == f"Hi {name}"
     assert asked == [content.hash]
 
 
@@ -159,19 +164,19 @@ def test_whatever_the_queue_holds_becomes_a_clean_message_or_is_refused(kwargs: 
         message = decode({**kwargs, **PLAIN} if sound else {**PLAIN, **kwargs}, nothing_stored, message_id="id")
     except InvalidMessage:
         return
-    lines = [message.sender, message.to, message.subject, *message.reply_to]
-    lines += [part for header in message.headers for part in header]
+    lines = [message.content.sender, message.recipient.header, message.content.subject, *message.content.reply_to]
+    lines += [part for header in message.content.headers for part in header]
     assert not any(character in line for line in lines for character in "\r\n\0")
 
 
 def test_attachments_are_in_base64() -> None:
     attachment = {"filename": "a.txt", "content": base64.b64encode(b"hello").decode()}
     message = decode({**PLAIN, "attachments": [attachment]}, nothing_stored, message_id="id")
-    assert message.attachments == (Attachment("a.txt", b"hello"),)
+    assert message.content.attachments == (Attachment("a.txt", b"hello"),)
 
 
 def test_what_takes_long_is_left_to_those_who_have_patience() -> None:
-    content = Content.of(
+    content = Structured.of(
         sender="n@example.com", subject="Hi", text="{% for i in range(n) %}{% endfor %}{{ n }}", templates=True
     )
 
@@ -179,7 +184,7 @@ def test_what_takes_long_is_left_to_those_who_have_patience() -> None:
         kwargs = {"to": "a@example.com", "vars": {"n": n}}
         return decode(
             kwargs, lambda _: content.encoded, message_id="id", content_hash=content.hash, patient=patient
-        ).text
+        ).content.text
 
     with pytest.raises(Heavy):
         made(1, patient=False)
@@ -195,11 +200,11 @@ def test_a_large_message_is_left_to_those_who_have_patience() -> None:
     large = {**PLAIN, "text": "x" * 2_000_000}
     with pytest.raises(Heavy):
         decode(large, nothing_stored, message_id="id", patient=False)
-    assert decode(large, nothing_stored, message_id="id").text == large["text"]
+    assert decode(large, nothing_stored, message_id="id").content.text == large["text"]
 
 
 def test_a_template_of_a_foreign_producer_is_refused_without_its_values() -> None:
-    content = Content.of(sender="n@example.com", subject="Hi", text="Code:\n{{ code + 1 }}", templates=True)
+    content = Structured.of(sender="n@example.com", subject="Hi", text="Code:\n{{ code + 1 }}", templates=True)
     kwargs = {"to": "a@example.com", "vars": {"code": "4711-secret"}}
     with pytest.raises(InvalidMessage) as caught:
         decode(kwargs, lambda _: content.encoded, message_id="id", content_hash=content.hash)

@@ -17,8 +17,8 @@ import pytest
 from markupsafe import Markup
 
 import mailer.producer
+from mailer.attachment import Attachment
 from mailer.errors import InvalidMessage, MailerError, QueueUnavailable, Unwritable
-from mailer.message import Attachment
 from mailer.producer import Producer
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
@@ -46,14 +46,18 @@ def test_one_recipient_gives_one_id(producer: Producer, account: Account) -> Non
     [message] = account.messages("transactional")
     assert isinstance(message_id, str)
     assert message.id == message_id
-    assert (message.to, message.subject, message.text) == ("=?utf-8?b?SsOkbmU=?= <jane@example.com>", "Hello", "Hi")
+    assert (message.recipient.header, message.content.subject, message.content.text) == (
+        "=?utf-8?b?SsOkbmU=?= <jane@example.com>",
+        "Hello",
+        "Hi",
+    )
 
 
 def test_several_recipients_become_one_message_each(producer: Producer, account: Account) -> None:
     ids = producer.send(to=["a@example.com", "b@example.com"], **LETTER)
     messages = account.messages("transactional")
     assert [message.id for message in messages] == ids
-    assert [message.to for message in messages] == ["a@example.com", "b@example.com"]
+    assert [message.recipient.header for message in messages] == ["a@example.com", "b@example.com"]
 
 
 def test_every_field_arrives(producer: Producer, account: Account) -> None:
@@ -70,15 +74,15 @@ def test_every_field_arrives(producer: Producer, account: Account) -> None:
         list_unsubscribe="https://example.com/u",
     )
     [message] = account.messages("bulk")
-    assert message.reply_to == ("help@example.com",)
-    assert [name for name, _ in message.headers] == ["X-A", "List-Unsubscribe", "List-Unsubscribe-Post"]
-    assert message.attachments[0].filename == "a.bin"
-    assert (message.configuration_set, message.tags) == ("main", (("campaign", "spring"),))
+    assert message.content.reply_to == ("help@example.com",)
+    assert [name for name, _ in message.content.headers] == ["X-A", "List-Unsubscribe", "List-Unsubscribe-Post"]
+    assert message.content.attachments[0].filename == "a.bin"
+    assert (message.content.configuration_set, message.content.tags) == ("main", (("campaign", "spring"),))
 
 
 def test_without_variables_braces_are_just_text(producer: Producer, account: Account) -> None:
     producer.send(to="jane@example.com", **LETTER | {"subject": "{{ name }}"})
-    assert account.messages("transactional")[0].subject == "{{ name }}"
+    assert account.messages("transactional")[0].content.subject == "{{ name }}"
 
 
 def test_with_variables_templates_are_rendered_before_the_queue(producer: Producer, account: Account) -> None:
@@ -89,8 +93,8 @@ def test_with_variables_templates_are_rendered_before_the_queue(producer: Produc
         list_unsubscribe="https://e.com/{{ name | urlencode }}",
     )
     [message] = account.messages("transactional")
-    assert (message.subject, message.html) == ("Hello J & J", "<p>J &amp; J</p>")
-    assert message.headers[0] == ("List-Unsubscribe", "<https://e.com/J%20%26%20J>")
+    assert (message.content.subject, message.content.html) == ("Hello J & J", "<p>J &amp; J</p>")
+    assert message.content.headers[0] == ("List-Unsubscribe", "<https://e.com/J%20%26%20J>")
     assert "name" not in account.envelopes("transactional")[0]["body"]
 
 
@@ -100,7 +104,7 @@ def test_a_large_message_is_stored_once_for_all_its_recipients(producer: Produce
     digest = envelopes[0]["headers"]["mailer_content"]
     assert account.client.hgetall(account.keys.references) == {digest.encode(): b"2"}
     assert all(len(envelope["body"]) < 300 for envelope in envelopes)
-    assert account.messages("transactional")[1].text == "x" * 5000
+    assert account.messages("transactional")[1].content.text == "x" * 5000
 
 
 def test_a_small_message_needs_no_stored_content(producer: Producer, account: Account) -> None:
@@ -187,7 +191,7 @@ def test_each_recipient_gets_their_own_variables(producer: Producer, account: Ac
     result = producer.send_many(rows, **NEWS)
     messages = account.messages("bulk")
     assert [message.id for message in messages] == list(result.ids)
-    assert [(message.to, message.subject, message.html) for message in messages] == [
+    assert [(message.recipient.header, message.content.subject, message.content.html) for message in messages] == [
         ("a@example.com", "Hello A & Co", "<p>A &amp; Co</p>"),
         ("B <b@example.com>", "Hello B", "<p>B</p>"),
     ]
@@ -227,7 +231,7 @@ def test_send_and_send_many_render_alike(producer: Producer, account: Account, n
     letter: Any = {"sender": "me@example.com", "subject": "Hello", "html": "<p>{{ name }}</p>"}
     producer.send_many([Recipient("a@example.com", {"name": name})], lane="bulk", **letter)
     producer.send(to="a@example.com", variables={"name": name}, lane="bulk", **letter)
-    assert [message.html for message in account.messages("bulk")] == [f"<p>{shown}</p>"] * 2
+    assert [message.content.html for message in account.messages("bulk")] == [f"<p>{shown}</p>"] * 2
 
 
 def test_plain_addresses_do_where_there_are_no_variables(producer: Producer, account: Account) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mailer.content import Content
+from mailer.content import Structured
 from mailer.errors import InvalidMessage
 from mailer.template import compiled
 
@@ -95,7 +95,7 @@ def test_the_names_that_are_not_given_are_those_without_a_default() -> None:
     text = (
         "{{ a }}{{ b }}{{ c | default('x') }}{{ d.e | d('y') }}{% if f is defined %}{{ f }}{% endif %}{{ g | upper }}"
     )
-    content = Content.of(sender="a@example.com", subject="-", text=text, templates=True)
+    content = Structured.of(sender="a@example.com", subject="-", text=text, templates=True)
     with pytest.raises(InvalidMessage) as caught:
         content.check({}, "{}")
     assert "(not given: a, b, g)" in caught.value.problem

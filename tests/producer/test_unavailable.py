@@ -102,7 +102,7 @@ def test_a_lost_answer_is_not_known_and_is_asked_for_once(producer: Producer, ac
     assert len(account.envelopes("transactional")) == 2, "it was, and not twice"
     # The connection that an answer may still come on is not used again.
     producer.send(to="next@example.com", **LETTER)
-    assert [message.to for message in account.messages("transactional")] == [
+    assert [message.recipient.header for message in account.messages("transactional")] == [
         "warm@example.com",
         "jane@example.com",
         "next@example.com",
@@ -169,7 +169,7 @@ def test_a_redis_that_kills_connections_all_the_time_never_doubles_nor_lies(
         over.set()
         thread.join()
     enqueued = [
-        message.to
+        message.recipient.header
         for message in Account(connect(load(redis_url=server.url)), account.keys, account.queue).messages(
             "transactional"
         )

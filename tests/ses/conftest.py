@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from mailer.address import Address, parse
+from mailer.content import Structured
 from mailer.message import Message
 from mailer.ses.access import Way
 from mailer.ses.transport import Transport
@@ -100,14 +102,16 @@ def strangers_ca(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def a_message(**changes: Any) -> Message:
+    """A message of structured content, its fields changed as told, and ``id`` and ``to`` (an address) too."""
     given: dict[str, Any] = {
-        "id": str(uuid.uuid4()),
         "sender": "News <news@example.com>",
         "to": "ann@example.com",
         "subject": "Hello",
         "text": "Hello, Ann.\n",
     }
-    return Message(**{**given, **changes})
+    fields = {**given, **changes}
+    message_id, to = fields.pop("id", None) or str(uuid.uuid4()), fields.pop("to")
+    return Message(message_id, to if isinstance(to, Address) else parse(to), Structured(**fields))
 
 
 def in_parallel(times: int, work: Callable[[int], object]) -> None:

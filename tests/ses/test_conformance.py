@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from mailer.attachment import Attachment
 from mailer.delivery.outcome import Kind, Outcome, deliver
 from mailer.errors import HostUnfit
-from mailer.message import Attachment
 from mailer.ses.transport import Transport
 from mailer.settings import TransportKind
 from mailer.simulator.client import Simulator
@@ -55,7 +55,7 @@ def test_content_arrives_intact(transport: Transport, ses: Simulator) -> None:
 
     got = ses.message(ses_id)
     headers = dict(got["headers"])
-    assert got["subject"] == message.subject
+    assert got["subject"] == message.content.subject
     assert got["text"].replace("\r\n", "\n").rstrip("\n") == text
     assert got["html"].replace("\r\n", "\n").rstrip("\n") == html
     assert headers["List-Unsubscribe"] == url

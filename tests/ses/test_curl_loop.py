@@ -11,22 +11,23 @@ from contextlib import contextmanager
 import pytest
 from kombu.asynchronous import Hub
 
+from mailer.address import parse
+from mailer.attachment import Attachment
+from mailer.content import Structured
 from mailer.errors import OutcomeUnknown, TooLate
-from mailer.message import Attachment, Message
+from mailer.message import Message
 from mailer.ses.access import Way
 from mailer.ses.curl.loop import CurlLoop
 from mailer.ses.curl.transport import CurlTransport
 from tests.ses.servers import ACCEPTED, RawServer, read_request
 
-SMALL = Message(id="m", sender="a@example.com", to="b@example.com", subject="Hi", text="Hi")
+FIELDS = {"sender": "a@example.com", "subject": "Hi", "text": "Hi"}
+SMALL = Message("m", parse("b@example.com"), Structured(**FIELDS))
 # More than a socket's buffers hold, so that a helper has to wait for the server to read.
 LARGE = Message(
-    id="m",
-    sender="a@example.com",
-    to="b@example.com",
-    subject="Hi",
-    text="Hi",
-    attachments=(Attachment("a.bin", b"x" * 12_000_000, "application/octet-stream"),),
+    "m",
+    parse("b@example.com"),
+    Structured(**FIELDS, attachments=(Attachment("a.bin", b"x" * 12_000_000, "application/octet-stream"),)),
 )
 
 

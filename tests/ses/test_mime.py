@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailer.address import Address
+from mailer.attachment import Attachment
 from mailer.errors import Rejected
-from mailer.message import Attachment, Message, base64_bytes
+from mailer.fields import base64_bytes
+from mailer.message import Message
 from mailer.ses.mime import encode
 from tests.ses.conftest import a_message
 
@@ -138,8 +141,8 @@ def test_headers_are_the_messages_and_sess_own() -> None:
 
     got = parsed(message)
 
-    assert got["From"] == message.sender
-    assert got["To"] == message.to
+    assert got["From"] == message.content.sender
+    assert got["To"] == message.recipient.header
     assert got["Reply-To"] == "a@example.com, b@example.com"
     assert got["X-A"] == "b"
     assert got["X-SES-CONFIGURATION-SET"] == "set"
@@ -151,14 +154,14 @@ def test_headers_are_the_messages_and_sess_own() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"to": "a@example.com\r\nBcc: b@example.com"},
+        {"to": Address("", "a", "example.com\r\nBcc: b@example.com")},
         {"sender": "a@example.com\nX: y"},
         {"subject": "a\r\nBcc: b@example.com"},
         {"subject": "ü\nBcc: b@example.com"},
         {"headers": (("X", "a\rb"),)},
         {"headers": (("X\r\nY", "a"),)},
         {"tags": (("n", "v\r\nX: y"),)},
-        {"to": "ü@example.com"},
+        {"to": Address("", "ü", "example.com")},
     ],
 )
 def test_nothing_breaks_out_of_its_header(changes: dict[str, object]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from mailer.content import Content, hash_of
+from mailer.content import Structured, hash_of
 from mailer.envelope import Envelope
 from mailer.message_id import new_base, numbered
 from mailer.queue.queue import Entry
@@ -55,7 +55,7 @@ def enqueue(post: Post, fields: dict[str, str], variables: dict[str, Any], name:
 
 def test_what_is_costly_within_the_bounds_passes_the_producer_too() -> None:
     for fields, variables in SENT:
-        content = Content.of(sender=SENDER, subject="Hello", templates=True, **fields)
+        content = Structured.of(sender=SENDER, subject="Hello", templates=True, **fields)
         content.check(variables, json.dumps(variables))
 
 

@@ -15,7 +15,7 @@ import redis
 from kombu.asynchronous import Hub
 
 from mailer import payload
-from mailer.content import Content
+from mailer.content import Structured
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.payload import PERMIT_ENDS, SIZE
 from mailer.queue.keys import Keys
@@ -99,7 +99,7 @@ def open_desk(ses: RawServer) -> Iterator[Callable[[Settings], Desk]]:
 
 def store(client: redis.Redis, settings: Settings, **fields: Any) -> str:
     """Store a content that nobody has seen before; its hash."""
-    content = Content.of(sender="s@example.com", **{"subject": f"{settings.account} {time.time_ns()}", **fields})
+    content = Structured.of(sender="s@example.com", **{"subject": f"{settings.account} {time.time_ns()}", **fields})
     client.hset(Keys.of(settings).content, content.hash, content.encoded)
     return content.hash
 

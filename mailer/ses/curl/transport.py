@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import time
 
+from mailer.address import Address
+from mailer.content import Structured
 from mailer.message import Message
 from mailer.ses.credentials import PATIENCE_SECONDS
 from mailer.ses.curl.exchange import Exchange
 from mailer.ses.curl.loop import CurlLoop
 from mailer.ses.curl.parts import Parts
 
-_SAMPLE = Message(id="", sender="a@example.com", to="a@example.com", subject="-", text="-")
+_SAMPLE = Message("", Address("", "a", "example.com"), Structured(sender="a@example.com", subject="-", text="-"))
 
 
 class CurlTransport(Parts):

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 import botocore.credentials
 
+from mailer.address import parse
+from mailer.content import Structured
 from mailer.message import Message
 from mailer.ses.request import SEND_EMAIL_PATH, encode
 from mailer.ses.signer import Signer
@@ -58,7 +60,10 @@ def main(count: int) -> None:
     credentials = botocore.credentials.ReadOnlyCredentials("AKIDBENCH", "not-a-secret", None)
     head = f"POST {signer.path} HTTP/1.1\r\nHost: {signer.host}\r\n".encode()
     # A hundred different mails, rendered beforehand.
-    messages = [Message(id=str(number), **row) for number, row in enumerate(mail.rendered(100))]  # type: ignore[arg-type]
+    messages = [
+        Message(str(number), parse(row.pop("to")), Structured(**row))  # type: ignore[arg-type]
+        for number, row in enumerate(mail.rendered(100))
+    ]
     clock, cpu = time.monotonic(), time.process_time()
     for number in range(count):
         body = encode(messages[number % 100])

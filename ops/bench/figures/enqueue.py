@@ -10,7 +10,7 @@ from functools import cache
 import redis
 from celery import Celery
 
-from mailer.content import Content
+from mailer.content import Structured
 from mailer.payload import TASK
 from mailer.worker.app import configuration
 from ops.bench import mail
@@ -34,7 +34,9 @@ def run(bench: Bench) -> Figure:
     gated.conf.update(configuration(bench.settings(rate_per_second=1000.0)))
     stock = Celery("enqueue-stock", broker=bench.valkey.url, set_as_current=False)
     # Whether sent as it is by us or by Celery, the same arguments.
-    digest = Content.of(sender=mail.SENDER, subject=mail.SUBJECT, text=mail.TEXT, html=mail.html(), templates=True).hash
+    digest = Structured.of(
+        sender=mail.SENDER, subject=mail.SUBJECT, text=mail.TEXT, html=mail.html(), templates=True
+    ).hash
 
     ways: dict[str, tuple[int, Enqueue]] = {
         "send_many": (many, lambda count: _send_many(bench, count)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+from mailer.address import parse
+from mailer.content import Structured
 from mailer.message import Message
 from mailer.ses.curl.transport import CurlTransport
 from mailer.simulator.certificate import Certificate
@@ -18,7 +20,7 @@ from ops.bench.sinks import Sink, open_sink
 ROUNDS = 2
 CONTENDERS = (OURS, NAIVE, BULLMQ, FLOOR)
 RECONNECTS = 200
-_MAIL = Message(id="x", sender="a@example.com", to="b@example.com", subject="-", text="-")
+_MAIL = Message("x", parse("b@example.com"), Structured(sender="a@example.com", subject="-", text="-"))
 
 
 def run(bench: Bench) -> Figure:

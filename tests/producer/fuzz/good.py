@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from mailer.message import Attachment
+from mailer.attachment import Attachment
 from mailer.recipient import Recipient
 
 INLINE: dict[str, Any] = {

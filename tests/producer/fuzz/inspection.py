@@ -64,9 +64,9 @@ def _inspect_mime(message: Message) -> None:
     if re.search(rb"(?<!\r)\n|\r(?!\n)|\0", raw) or not raw.isascii():
         raise Finding("a bare line end, a NUL or an eighth bit in the mail")
     expected = Counter(["from", "to", "subject", "date", "x-ses-message-tags"])
-    expected += Counter(name.lower() for name, _ in message.headers)
-    expected += Counter(["reply-to"] if message.reply_to else [])
-    expected += Counter(["x-ses-configuration-set"] if message.configuration_set is not None else [])
+    expected += Counter(name.lower() for name, _ in message.content.headers)
+    expected += Counter(["reply-to"] if message.content.reply_to else [])
+    expected += Counter(["x-ses-configuration-set"] if message.content.configuration_set is not None else [])
     written = Counter(line.split(b":")[0].decode().lower() for line in head.split(b"\r\n") if line[:1] not in b" \t")
     if {name: count for name, count in written.items() if name not in _OF_MIME} != dict(expected):
         raise Finding(f"headers {dict(written)}, expected {dict(expected)}")
@@ -75,5 +75,5 @@ def _inspect_mime(message: Message) -> None:
     if len(to) != 1:
         raise Finding(f"To is {to!r}")
     files = [part for part in parsed.walk() if part.get_content_disposition() in {"attachment", "inline"}]
-    if len(files) != len(message.attachments):
-        raise Finding(f"{len(files)} files of {len(message.attachments)}")
+    if len(files) != len(message.content.attachments):
+        raise Finding(f"{len(files)} files of {len(message.content.attachments)}")

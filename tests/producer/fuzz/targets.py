@@ -7,7 +7,7 @@ import reprlib
 from random import Random
 from typing import Any, Protocol
 
-from mailer.content import Content, hash_of
+from mailer.content import Structured, hash_of
 from mailer.delivery.outcome import Kind
 from mailer.errors import InvalidMessage
 from mailer.message import Message
@@ -39,7 +39,7 @@ class Payloads:
     name = "payloads"
 
     def __init__(self) -> None:
-        self._content = Content.of(templates=True, **good.TEMPLATES).encoded
+        self._content = Structured.of(templates=True, **good.TEMPLATES).encoded
 
     def attempt(self, random: Random) -> str:
         digest: object = None

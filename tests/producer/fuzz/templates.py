@@ -11,7 +11,7 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mailer.address import parse
-from mailer.content import Content
+from mailer.content import Structured
 from mailer.errors import InvalidMessage
 from mailer.message import Message
 from mailer.payload import decode
@@ -32,7 +32,7 @@ _OTHERWISE = re.compile(
 
 
 class Templates:
-    """Through `Content` at the producer, and through `mailer.payload.decode` at the worker."""
+    """Through `Structured` at the producer, and through `mailer.payload.decode` at the worker."""
 
     name = "templates"
 
@@ -46,7 +46,7 @@ class Templates:
         shown = f"{fields} {given!r:.2000}"
         began = time.thread_time()
         try:
-            content = Content.of(templates=True, sender="n@example.com", **{"subject": "Hello", **fields})
+            content = Structured.of(templates=True, sender="n@example.com", **{"subject": "Hello", **fields})
             encoded = variables_json(given)
         except InvalidMessage as error:
             _inspect_error(error, shown)
@@ -81,7 +81,7 @@ def _error(act: object) -> str | None:
     return None
 
 
-def _worker(content: Content, given: dict[str, object], *, patient: bool) -> Message | str | None:
+def _worker(content: Structured, given: dict[str, object], *, patient: bool) -> Message | str | None:
     """The message, the error's words, or None where it takes too long to do at once."""
     kwargs = {"to": TO.header, "vars": given}
     try:
@@ -101,7 +101,7 @@ def _inspect_error(error: InvalidMessage, shown: str) -> None:
 
 
 def _inspect_texts(message: Message, shown: str) -> None:
-    for text in (message.subject, message.text or "", message.html or ""):
+    for text in (message.content.subject, message.content.text or "", message.content.html or ""):
         if type(text) is not str or len(text) > MAX_CHARS + 100_000:
             raise Finding(f"{type(text)} of {len(text)} characters: {shown}")
         if any(words in text for words in (" object at 0x", "<built-in", "<bound", "<function", "Undefined")):
@@ -129,7 +129,7 @@ def _compared(message: Message, fields: dict[str, str], given: dict[str, object]
             made = _JINJA[field].from_string(source).render(given)
         except Exception:  # noqa: BLE001 - what Jinja2 refuses is no comparison
             return False
-        ours = getattr(message, field)
+        ours = getattr(message.content, field)
         if ours != made:
             raise Finding(f"Jinja2 makes {made!r:.500} and we {ours!r:.500} of {source!r} {given!r:.1500}")
     return True
