@@ -10,6 +10,7 @@ from dataclasses import fields as dataclass_fields
 from functools import cached_property
 from typing import Any
 
+from mailer.address import parse
 from mailer.attachment import Attachment
 from mailer.errors import InvalidMessage, UnknownVersion
 from mailer.fields import (
@@ -129,6 +130,16 @@ class Structured:
         if not isinstance(templates, bool):
             raise InvalidMessage("content.templates", "is not true or false", "Send the message again")
         return cls.from_json(fields, templates=templates)
+
+    @property
+    def sender_address(self) -> str:
+        """The address of the envelope."""
+        return parse(self.sender, "sender").address
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether a server without 8BITMIME can be given it: the MIME of it is encoded."""
+        return True
 
     @cached_property
     def names(self) -> frozenset[str]:

@@ -34,7 +34,7 @@ from mailer.content import Structured, hash_of
 from mailer.errors import InvalidMessage, UnknownVersion
 from mailer.fields import FIELDS
 from mailer.header import kind
-from mailer.message import Message
+from mailer.message import Content, Message, content_of
 from mailer.template import MAX_CHARS, MAX_STEPS, Heavy, Meter
 
 TASK = "mailer.send"
@@ -170,13 +170,13 @@ def _is_hash(content_hash: object) -> TypeGuard[str]:
 class _Kept:
     """A content, parsed. ``is_light`` is false once its templates took long: they may do so again."""
 
-    def __init__(self, content: Structured, stored: int) -> None:
+    def __init__(self, content: Content, stored: int) -> None:
         self.content = content
         self.size = stored + content.weight
         self.is_light = stored <= _LIGHT_BYTES
         self.is_heavy = stored > _HEAVY_BYTES
 
-    def render(self, variables: Mapping[str, object], *, patient: bool) -> Structured:
+    def render(self, variables: Mapping[str, object], *, patient: bool) -> Content:
         if self.is_heavy and not patient:
             raise Heavy
         if not self.content.templates:
@@ -234,7 +234,7 @@ def _find(digest: object, fetch_content: Callable[[str], bytes | None], *, patie
             raise InvalidMessage("content", f"{digest} is not what is stored under it", "Send the message again")
         if not patient and _is_heavy(stored):
             raise Heavy
-        content = Structured.from_bytes(stored)
+        content = content_of(stored)
         kept = _Kept(content, len(stored))
         _cache.put(digest, kept)
     return kept

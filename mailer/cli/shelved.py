@@ -11,10 +11,11 @@ from rich.text import Text
 
 from mailer.cli.moments import shown
 from mailer.cli.printed import plain
-from mailer.content import Structured
 from mailer.errors import InvalidMessage
 from mailer.masking import mask_addresses
+from mailer.message import Content
 from mailer.queue.shelved import Reason, Shelved
+from mailer.raw import Raw
 
 NOUNS = {
     "dead": ("dead letter", "dead letters"),
@@ -116,7 +117,13 @@ def as_json(message: Shelved, *, reveal: bool, fetch_content: FetchContent | Non
     return found
 
 
-def _facts_of(mail: Structured) -> dict[str, str]:
+def _facts_of(mail: Content) -> dict[str, str]:
+    if isinstance(mail, Raw):
+        return (
+            {"sender": mail.sender_address}
+            | {f"{name}:": value for name, value in mail.headers}
+            | {"size": f"raw {len(mail.data):,} bytes"}
+        )
     sizes = {"text": mail.text, "html": mail.html}
     facts = {
         "sender": mail.sender,

@@ -25,6 +25,7 @@ from urllib.parse import quote
 
 from mailer.errors import Rejected
 from mailer.fields import FIELDS, ID_TAG, base64_bytes
+from mailer.raw import Raw
 
 if TYPE_CHECKING:
     from mailer.attachment import Attachment
@@ -45,12 +46,15 @@ _QUOTED_PRINTABLE.body_encoding = QP
 
 
 def encode(message: Message) -> bytes:
-    """The whole mail in ASCII, every line of it ended by CRLF.
+    """The whole mail, in ASCII where its content is structured, every line of it ended by CRLF.
 
     The configuration set and the tags travel in the ``X-SES-...`` headers, which SES consumes. SES writes the
-    Message-ID. Raises `Rejected` for a header that would break out of its line.
+    Message-ID. Raises `Rejected` for a header that would break out of its line. Raw content stays as it is, its lines
+    ended by CRLF.
     """
     content = message.content
+    if isinstance(content, Raw):
+        return content.mime_lines(message.id)
     lines = [
         _line("To", message.recipient.header),
         f"Subject: {_subject(content.subject)}\r\n",

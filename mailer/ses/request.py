@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from mailer.fields import FIELDS, ID_TAG
+from mailer.raw import Raw
 
 if TYPE_CHECKING:
     from mailer.content import Structured
@@ -23,8 +24,13 @@ _MEMBERS = tuple((field.name, field.place, field.member, field.shape) for field 
 
 
 def send_email_input(message: Message) -> dict[str, Any]:
-    """The parameters of boto3's ``sesv2.send_email``. Attachments' ``RawContent`` is bytes."""
+    """The parameters of boto3's ``sesv2.send_email``. Attachments' ``RawContent`` and raw mail are bytes."""
     content = message.content
+    if isinstance(content, Raw):
+        # Tags travel in its headers: given as parameters they would replace those.
+        raw = {"Raw": {"Data": content.mime(message.id)}}
+        sender = {"FromEmailAddress": content.sender} if content.sender else {}
+        return {**sender, "Destination": {"ToAddresses": [message.recipient.address]}, "Content": raw}
     tags = [{"Name": ID_TAG, "Value": message.id}]
     tags += [{"Name": name, "Value": value} for name, value in content.tags]
     request: dict[str, Any] = {"Destination": {"ToAddresses": [message.recipient.header]}, "EmailTags": tags}

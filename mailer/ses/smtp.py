@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from mailer.ses.access import Way
     from mailer.ses.signer import Credentials
 
-# A quoted local part may hold brackets of its own.
-_BRACKETED = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^"<>])*)>$')
 _DOT_AT_LINE_START = re.compile(rb"^\.", re.MULTILINE)
 
 
@@ -70,10 +68,12 @@ class SmtpTransport(Transport):
 
     def _send(self, message: Message) -> str:
         deadline = time.monotonic() + self._way.connect_timeout + self._way.read_timeout
-        content = _DOT_AT_LINE_START.sub(b"..", encode(message))
-        connection = self._begin(_bare(message.content.sender), message.recipient.address, deadline)
+        data = _DOT_AT_LINE_START.sub(b"..", encode(message))
+        content = message.content
+        envelope = (content.sender_address, message.recipient.address)
+        connection = self._begin(*envelope, deadline, is_ascii=content.is_ascii)
         try:
-            code, text = connection.finish(content, deadline)
+            code, text = connection.finish(data, deadline)
         except BaseException:
             connection.close()
             raise
@@ -99,7 +99,7 @@ class SmtpTransport(Transport):
         self._idle.close()
         self.credentials.close()
 
-    def _begin(self, sender: str, recipient: str, deadline: float) -> Connection:
+    def _begin(self, sender: str, recipient: str, deadline: float, *, is_ascii: bool) -> Connection:
         """A connection that waits for the content. ``deadline`` is `time.monotonic`'s."""
         if self._process != os.getpid():
             # The connections are the parent's. Dropping our copies of their sockets says nothing to the
@@ -112,20 +112,22 @@ class SmtpTransport(Transport):
             reused = self._idle.warm()
         if reused is not None:
             try:
-                return self._offer(reused, sender, recipient, deadline)
+                return self._offer(reused, sender, recipient, deadline, is_ascii=is_ascii)
             except ConnectionLost as lost:
                 # The content was not offered yet, so a new connection repeats nothing.
                 if time.monotonic() >= deadline:
                     raise Unavailable("ConnectionLost", str(lost)) from lost
         fresh = Connection(server, context, self._way.connect_timeout)
         try:
-            return self._offer(fresh, sender, recipient, deadline)
+            return self._offer(fresh, sender, recipient, deadline, is_ascii=is_ascii)
         except ConnectionLost as lost:
             raise Unavailable("ConnectionLost", str(lost)) from lost
 
-    def _offer(self, connection: Connection, sender: str, recipient: str, deadline: float) -> Connection:
+    def _offer(
+        self, connection: Connection, sender: str, recipient: str, deadline: float, *, is_ascii: bool
+    ) -> Connection:
         try:
-            connection.begin(sender, recipient, deadline)
+            connection.begin(sender, recipient, deadline, is_ascii=is_ascii)
         except BaseException:
             connection.close()
             raise
@@ -164,9 +166,3 @@ class SmtpTransport(Transport):
             password = ses_password(credentials.secret_key, region)
             known = self._login = (credentials, server._replace(user=credentials.access_key, password=password))
         return known[1]
-
-
-def _bare(address: str) -> str:
-    """The address for the envelope, without its display name."""
-    bracketed = _BRACKETED.search(address)
-    return bracketed[1] if bracketed else address

@@ -130,14 +130,18 @@ class Connection:
         old = now - self._used > _IDLE_SECONDS or now - self._opened > _LIFETIME_SECONDS
         return old or bool(self._poll.poll(0))
 
-    def begin(self, sender: str, recipient: str, deadline: float) -> None:
+    def begin(self, sender: str, recipient: str, deadline: float, *, is_ascii: bool = True) -> None:
         """MAIL, RCPT and DATA, up to the server's "go ahead". ``deadline`` is `time.monotonic`'s.
 
         Raises `ConnectionLost`, or the error for the server's refusal; after either the connection is of no
-        use.
+        use. Raises `Rejected` for content that is not ASCII where the server takes no other.
         """
+        if not is_ascii and not self._smtp.has_extn("8bitmime"):
+            raise Rejected(
+                "EightBit", "the mail is not ASCII, and the SMTP server offers no 8BITMIME. Encode its parts in base64"
+            )
         for command, go_ahead in (
-            (f"MAIL FROM:<{sender}>", 250),
+            (f"MAIL FROM:<{sender}>" + ("" if is_ascii else " BODY=8BITMIME"), 250),
             (f"RCPT TO:<{recipient}>", 250),
             ("DATA", 354),
         ):

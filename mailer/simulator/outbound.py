@@ -71,7 +71,8 @@ def submission(
             recipients=_counted(recipients or tuple(mailbox(address) for address in envelope.recipients)),
             form="mime",
             data=envelope.data,
-            tags={**envelope.tags, **tags},
+            # SES does not join them.
+            tags=tags or envelope.tags,
             configuration_set=configuration_set or envelope.configuration_set,
             invocation_id=invocation_id,
         )

@@ -265,6 +265,14 @@ def test_what_was_sent_raw_can_be_read_back_without_sess_own_headers(ses: Ses, s
     assert message["text"] == "Hello\r\n"
 
 
+def test_tags_given_as_parameters_replace_those_of_a_raw_message(ses: Ses, simulator: Simulator) -> None:
+    raw = b"From: a@example.com\r\nTo: b@example.com\r\nX-SES-MESSAGE-TAGS: a=b, c=d\r\n\r\nHello\r\n"
+
+    ses.send_email(Content={"Raw": {"Data": raw}}, EmailTags=[{"Name": "c", "Value": "e"}])
+
+    assert simulator.messages()[0]["tags"] == {"c": "e"}
+
+
 def test_the_destination_given_is_the_envelope_of_a_raw_message(ses: Ses, simulator: Simulator) -> None:
     raw = b"From: a@example.com\r\nTo: shown@example.com\r\n\r\nHello\r\n"
 
