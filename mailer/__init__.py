@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         Unwritable,
     )
     from mailer.operating import dead, held, pause, rate, resume, scheduled
-    from mailer.producer import Producer, send, send_many
+    from mailer.producer import Producer, send, send_many, send_raw
     from mailer.queue.shelf import Filter, Shelf
     from mailer.recipient import Recipient
 
@@ -46,6 +46,7 @@ __all__ = [
     "scheduled",
     "send",
     "send_many",
+    "send_raw",
 ]
 
 _HOMES = {
@@ -71,6 +72,7 @@ _HOMES = {
     "scheduled": "mailer.operating",
     "send": "mailer.producer",
     "send_many": "mailer.producer",
+    "send_raw": "mailer.producer",
 }
 
 

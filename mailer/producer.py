@@ -1,4 +1,4 @@
-"""The producer: `send` and `send_many`, which return once the messages are safe in Redis."""
+"""The producer: `send`, `send_raw` and `send_many`, which return once the messages are safe in Redis."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from mailer.content import Structured
 from mailer.envelope import Envelope
 from mailer.errors import InvalidMessage
 from mailer.header import kind
+from mailer.message import Content
 from mailer.message_id import new_base, numbered
 from mailer.payload import inline, to_json
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Entry, Queue
+from mailer.raw import Raw
 from mailer.recipient import Recipient, check_key, digest_of, variables_json
 from mailer.settings import current
 from mailer.timing import NONE, Timing, timing
@@ -141,7 +143,7 @@ class Producer:
         """
         _check_flag("durable", durable)
         lane = self._lane(lane, 0)
-        recipients = [parse(to)] if isinstance(to, str) else _recipients(to)
+        recipients = [parse(to)] if isinstance(to, str) else _recipients(to, "to")
         when = self._timing(send_at, expires_at)
         key = check_key(idempotency_key)
         content = Structured.of(
@@ -154,27 +156,115 @@ class Producer:
         fields = inline("", content)
         stored = len(to_json("message", fields)) >= INLINE_BYTES
         envelope = Envelope(lane, content_hash=content.hash if stored else "", eta=when.eta, expires=when.expires)
+
+        def written(message_id: str, recipient: Address, digest: str) -> bytes:
+            if stored:
+                return envelope.by_reference(message_id, recipient.header, recipient.masked, "{}", digest)
+            return envelope.inline(message_id, fields | {"to": recipient.header}, recipient.masked, digest)
+
+        ids = self._put(lane, recipients, written, when.due_us, key, content if stored else None, durable=durable)
+        return ids[0] if isinstance(to, str) else ids
+
+    @overload
+    def send_raw(
+        self,
+        raw: bytes,
+        *,
+        recipients: str,
+        sender: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        configuration_set: str | None = None,
+        lane: str | None = None,
+        send_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        durable: bool = False,
+    ) -> str: ...
+    @overload
+    def send_raw(
+        self,
+        raw: bytes,
+        *,
+        recipients: list[str] | tuple[str, ...],
+        sender: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        configuration_set: str | None = None,
+        lane: str | None = None,
+        send_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        durable: bool = False,
+    ) -> list[str]: ...
+    def send_raw(
+        self,
+        raw: bytes,
+        *,
+        recipients: str | list[str] | tuple[str, ...],
+        sender: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        configuration_set: str | None = None,
+        lane: str | None = None,
+        send_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        durable: bool = False,
+    ) -> str | list[str]:
+        """Enqueue a mail in MIME, headers and all, to each of at most 1,000 ``recipients``; return its id, or theirs.
+
+        The recipients are the envelope's: ``To`` and ``Cc`` are shown as they are written. Each gets a mail of their
+        own, with the bytes of ``raw`` but for two headers: ``Bcc`` is removed, and the message's id is added to the
+        tags of ``X-SES-MESSAGE-TAGS``. Other ``X-SES-`` headers mean what they mean to SES.
+
+        ``sender`` is the envelope's, by default the address in ``Sender`` or ``From``. ``tags`` and
+        ``configuration_set`` replace the headers that say the same. All else is as for `send`, also what it raises.
+        InvalidMessage names what SES does not take of ``raw``: no ``From``, headers that are broken or not ASCII, a
+        NUL, a CR without LF, a line of more than 998 bytes, more than 40 MB.
+        """
+        _check_flag("durable", durable)
+        lane = self._lane(lane, 0)
+        to = [parse(recipients, "recipients")] if isinstance(recipients, str) else _recipients(recipients, "recipients")
+        when = self._timing(send_at, expires_at)
+        key = check_key(idempotency_key)
+        content = Raw.of(raw, sender=sender, tags=tags, configuration_set=configuration_set)
+        envelope = Envelope(lane, content_hash=content.hash, eta=when.eta, expires=when.expires)
+
+        def written(message_id: str, recipient: Address, digest: str) -> bytes:
+            return envelope.by_reference(message_id, recipient.header, recipient.masked, "{}", digest)
+
+        ids = self._put(lane, to, written, when.due_us, key, content, durable=durable)
+        return ids[0] if isinstance(recipients, str) else ids
+
+    def _put(
+        self,
+        lane: str,
+        recipients: Sequence[Address],
+        written: Callable[[str, Address, str], bytes],
+        due_us: int,
+        key: str | None,
+        stored: Content | None,
+        *,
+        durable: bool,
+    ) -> list[str]:
+        """Enqueue what ``written`` makes for each of ``recipients``, all or none; their ids in force."""
         base = new_base()
         entries = [
             Entry(
                 id=(message_id := numbered(base, number)),
-                envelope=envelope.by_reference(message_id, recipient.header, recipient.masked, "{}", digest)
-                if stored
-                else envelope.inline(message_id, fields | {"to": recipient.header}, recipient.masked, digest),
-                due_us=when.due_us,
+                envelope=written(message_id, recipient, digest),
+                due_us=due_us,
                 idempotency=digest,
             )
             for number, recipient in enumerate(recipients)
             for digest in (digest_of(key, recipient) if key else "",)
         ]
-        shared = (content.hash, content.encoded) if stored else None
+        shared = None if stored is None else (stored.hash, stored.encoded)
         with self.queue.line() as line:
             if durable:
                 self.queue.check_durable(line)
             ids = self.queue.put(lane, entries, content=shared, line=line)
             if durable:
                 self.queue.until_durable(line, ids)
-        return ids[0] if isinstance(to, str) else ids
+        return ids
 
     def send_many(
         self,
@@ -247,19 +337,18 @@ def _check_flag(field: str, value: object) -> None:
         raise InvalidMessage(field, f"is {kind(value)}", "Pass True or False")
 
 
-def _recipients(to: object) -> list[Address]:
+def _recipients(to: object, field: str) -> list[Address]:
     if not isinstance(to, list | tuple):
-        raise InvalidMessage("to", f"is {kind(to)}", "Pass an address or a list of them")
+        raise InvalidMessage(field, f"is {kind(to)}", "Pass an address or a list of them")
     if not 0 < len(to) <= MAX_RECIPIENTS:
-        raise InvalidMessage(
-            "to", f"has {len(to)} recipients", f"Pass 1 to {MAX_RECIPIENTS}; send_many takes any number"
-        )
+        more = "; send_many takes any number" if field == "to" else " at a time"
+        raise InvalidMessage(field, f"has {len(to)} recipients", f"Pass 1 to {MAX_RECIPIENTS}{more}")
     seen: dict[str, int] = {}
-    recipients = [parse(text, f"to[{position}]") for position, text in enumerate(to)]
+    recipients = [parse(text, f"{field}[{position}]") for position, text in enumerate(to)]
     for position, recipient in enumerate(recipients):
         first = seen.setdefault(recipient.address, position)
         if first != position:
-            raise InvalidMessage(f"to[{position}]", f"is the address of to[{first}] again", "Remove it")
+            raise InvalidMessage(f"{field}[{position}]", f"is the address of {field}[{first}] again", "Remove it")
     return recipients
 
 
@@ -267,13 +356,13 @@ _default: Producer | None = None
 
 
 def configure(producer: Producer | None) -> None:
-    """Make ``producer`` the one that `mailer.send` and `mailer.send_many` use."""
+    """Make ``producer`` the one that `mailer.send` and its like use."""
     global _default  # noqa: PLW0603 - one per process, as the functions are
     _default = producer
 
 
 def default() -> Producer:
-    """The producer that `mailer.send` and `mailer.send_many` use: the configured one, else one from the environment.
+    """The producer that `mailer.send` and its like use: the configured one, else one from the environment.
 
     Raises SettingsError that says what to set.
     """
@@ -301,7 +390,9 @@ def _of_default(method: Callable[..., Any]) -> Callable[..., Any]:
 if TYPE_CHECKING:
     _typed = cast("Producer", None)
     send = _typed.send
+    send_raw = _typed.send_raw
     send_many = _typed.send_many
 else:
     send = _of_default(Producer.send)
+    send_raw = _of_default(Producer.send_raw)
     send_many = _of_default(Producer.send_many)

@@ -69,7 +69,7 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
 
 def attachments(paths: Sequence[Path] | None) -> list[Attachment]:
     """The files, with a type guessed by their names."""
-    return [Attachment(path.name, _read("attach", path), _type_of(path.name)) for path in paths or ()]
+    return [Attachment(path.name, read("attach", path), _type_of(path.name)) for path in paths or ()]
 
 
 def _type_of(name: str) -> str:
@@ -85,12 +85,12 @@ def read_text(option: str, path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return io.StringIO(_read(option, path).decode("utf-8-sig"), newline=None).read()
+        return io.StringIO(read(option, path).decode("utf-8-sig"), newline=None).read()
     except UnicodeDecodeError:
         raise InvalidMessage(option, f"{path} is not UTF-8", "Save the file as UTF-8") from None
 
 
-def _read(option: str, path: Path) -> bytes:
+def read(option: str, path: Path) -> bytes:
     """What is in the file, of which no more is read than a mail may have."""
     with path.open("rb") as file:
         found = file.read(MAX_MESSAGE_BYTES + 1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +13,7 @@ from mailer.cli import options
 from mailer.cli.application import new_app
 from mailer.cli.producer import open_producer
 from mailer.errors import InvalidMessage
+from mailer.producer import Producer
 
 app = new_app()
 
@@ -19,8 +21,11 @@ app = new_app()
 @app.command("send")
 def send(
     to: Annotated[list[str], typer.Option(help="To whom. May be repeated: each gets a message of their own.")],
-    sender: options.Sender,
-    subject: options.Subject,
+    sender: Annotated[
+        str | None,
+        typer.Option(help="From whom: user@example.com or `'Name <user@example.com>'`.", show_default=False),
+    ] = None,
+    subject: Annotated[str | None, typer.Option(help="The subject line.", show_default=False)] = None,
     text: Annotated[str | None, typer.Option(help="The plain text.", show_default=False)] = None,
     html: Annotated[str | None, typer.Option(help="The HTML.", show_default=False)] = None,
     text_file: Annotated[
@@ -28,6 +33,15 @@ def send(
     ] = None,
     html_file: Annotated[
         Path | None, typer.Option(help="A file with the HTML.", exists=True, dir_okay=False, show_default=False)
+    ] = None,
+    raw: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with the whole mail in MIME, which is sent as it is.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
     ] = None,
     attach: options.Attach = None,
     lane: options.Lane = None,
@@ -49,30 +63,45 @@ def send(
     Prints their ids. A message is in the queue when this returns, and goes out as soon as the account allows. Without
     --lane it takes the most urgent one.
     """
-    plain, marked_up = _one_of("text", text, text_file), _one_of("html", html, html_file)
-    if not plain and not marked_up:
-        raise InvalidMessage("text", "is missing, and html too", "Give --text, --html or both, or files of them")
+    common: dict[str, Any] = {
+        "lane": lane,
+        "send_at": options.moment("--send-at", send_at),
+        "expires_at": options.moment("--expires-at", expires_at),
+        "idempotency_key": idempotency_key,
+        "configuration_set": configuration_set,
+        "durable": durable,
+    }
+    fields = {
+        "subject": subject,
+        "text": _one_of("text", text, text_file),
+        "html": _one_of("html", html, html_file),
+        "reply_to": reply_to,
+        "headers": options.pairs("header", header),
+        "attachments": options.attachments(attach),
+        "list_unsubscribe": list_unsubscribe,
+    }
+    given = {name: value for name, value in fields.items() if value}
+    tags = options.pairs("tag", tag)
+    if raw is None:
+        _check_complete(given | {"sender": sender, "subject": subject})
+        call = partial(Producer.send, to=to, sender=sender, **({"subject": subject} | given), tags=tags, **common)
+    elif given:
+        raise InvalidMessage(next(iter(given)), "is given beside --raw", "It is in the file: leave one of them out")
+    else:
+        mail = options.read("raw", raw)
+        call = partial(Producer.send_raw, raw=mail, recipients=to, sender=sender, tags=tags or None, **common)
     with open_producer() as producer:
-        ids = producer.send(
-            to=to,
-            sender=sender,
-            subject=subject,
-            text=plain,
-            html=marked_up,
-            lane=lane,
-            send_at=options.moment("--send-at", send_at),
-            expires_at=options.moment("--expires-at", expires_at),
-            idempotency_key=idempotency_key,
-            reply_to=reply_to or (),
-            headers=options.pairs("header", header),
-            attachments=options.attachments(attach),
-            configuration_set=configuration_set,
-            tags=options.pairs("tag", tag),
-            list_unsubscribe=list_unsubscribe,
-            durable=durable,
-        )
+        ids = call(producer)
     for message_id in ids:
         typer.echo(message_id)
+
+
+def _check_complete(given: dict[str, Any]) -> None:
+    for name in ("sender", "subject"):
+        if given[name] is None:
+            raise InvalidMessage(name, "is missing", f"Give --{name}")
+    if "text" not in given and "html" not in given:
+        raise InvalidMessage("text", "is missing, and html too", "Give --text, --html or both, or files of them")
 
 
 _LONGEST_NAME = 255  # bytes; to ask for a longer one is an error

@@ -16,6 +16,7 @@ import redis
 
 from mailer.monitor import read_status
 from mailer.queue.keys import Keys
+from mailer.raw import Raw
 from mailer.settings import Settings
 from tests.cli.conftest import Mailer, command
 from tests.cli.running import eventually
@@ -55,6 +56,35 @@ def test_send_takes_bodies_from_files_and_a_time_to_wait_for(
     state = read_status(client, settings)
     assert (state.scheduled, state.waiting) == (1, 0)
     assert state.next_due_at == 1_896_080_400
+
+
+def test_send_takes_a_whole_mail_from_a_file(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    mail = b"From: me@example.com\r\nTo: list@example.com\r\nSubject: Hello\r\n\r\nGr\xfc\xdfe\r\n"
+    (tmp_path / "mail.eml").write_bytes(mail)
+    done = mailer("send", "--to", "a@example.com", "--to", "b@example.com", "--raw", "mail.eml", "--tag", "a=b")
+    assert done.returncode == 0, done.stderr
+    assert [each["to"] for each in bodies(client, settings, "transactional")] == ["a@example.com", "b@example.com"]
+    [stored] = client.hvals(Keys.of(settings).content)  # type: ignore[misc]
+    assert Raw.from_bytes(stored) == Raw.of(mail, tags={"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        ("sender", ["--subject", "Hello", "--text", "Hi"]),
+        ("subject", ["--sender", "me@example.com", "--text", "Hi"]),
+        ("subject", ["--raw", "mail.eml", "--subject", "Hello"]),
+    ],
+)
+def test_send_says_what_is_missing_or_too_much(
+    mailer: Mailer, tmp_path: Path, missing: str, arguments: list[str]
+) -> None:
+    (tmp_path / "mail.eml").write_bytes(b"From: me@example.com\n\nHi\n")
+    done = mailer("send", "--to", "a@example.com", *arguments)
+    assert done.returncode == 2
+    assert f"{missing}: is" in done.stderr
 
 
 def test_send_takes_a_time_from_now_as_pause_does(mailer: Mailer, client: redis.Redis, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,10 @@ from mailer.errors import InvalidMessage, UnknownVersion
 from mailer.fields import MAX_MESSAGE_BYTES
 from mailer.message import Message, content_of
 from mailer.payload import decode
+from mailer.producer import Producer
 from mailer.raw import Raw
+
+from .conftest import Account
 
 HEAD = b"From: News <news@example.com>\r\nTo: list@example.com\r\nSubject: Hi\r\n"
 MAIL = HEAD + b"\r\nHello\r\n"
@@ -159,3 +163,68 @@ def test_whatever_bytes_come_they_are_refused_or_only_lose_bcc(lines: list[bytes
     assert b"Bcc" not in content.data.partition(b"\r\n\r\n")[0]
     assert Raw.of(content.data) == content
     assert json.loads(content.encoded.partition(b"\n")[0][4:]) == {"v": 1}
+
+
+# send_raw
+
+
+def test_one_recipient_gives_one_id_and_several_give_theirs(producer: Producer, account: Account) -> None:
+    one = producer.send_raw(MAIL, recipients="Jane <jane@example.com>")
+    several = producer.send_raw(MAIL, recipients=["a@example.com", "b@example.com"], lane="bulk")
+
+    [message] = account.messages("transactional")
+    assert (message.id, message.recipient, message.content) == (one, parse("Jane <jane@example.com>"), Raw.of(MAIL))
+    assert [(each.id, each.recipient.header) for each in account.messages("bulk")] == list(
+        zip(several, ["a@example.com", "b@example.com"], strict=True)
+    )
+
+
+def test_a_thousand_recipients_share_one_stored_mail_in_one_put(producer: Producer, account: Account) -> None:
+    mail = MAIL + b"x" * 900 + b"\r\n"
+    producer.send_raw(mail, recipients=[f"user{number}@example.com" for number in range(1000)])
+
+    [digest] = account.client.hkeys(account.keys.content)
+    assert account.client.hget(account.keys.references, digest) == b"1000"
+    assert account.queue.content(digest.decode()) == Raw.of(mail).encoded
+    assert max(len(each) for each in account.client.lrange(account.keys.lane("transactional"), 0, -1)) < 1024
+
+
+def test_times_keys_and_lanes_are_as_for_send(producer: Producer, account: Account) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    given: dict[str, Any] = {"recipients": "jane@example.com", "idempotency_key": "k", "send_at": later}
+    assert producer.send_raw(MAIL, **given) == producer.send_raw(MAIL + b"other\r\n", **given)
+    assert account.client.zcard(account.keys.schedule) == 1
+    assert not account.envelopes("transactional")
+
+
+def test_what_is_given_beside_the_bytes_arrives(producer: Producer, account: Account) -> None:
+    producer.send_raw(MAIL, recipients="a@example.com", sender="N <n@example.com>", tags={}, configuration_set="main")
+    [message] = account.messages("transactional")
+    assert message.content == Raw(MAIL, "n@example.com", (), "main")
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("raw", {"raw": "text"}),
+        ("raw: From", {"raw": b"To: a@example.com\r\n\r\n"}),
+        ("recipients", {"recipients": "nobody"}),
+        ("recipients", {"recipients": []}),
+        ("recipients", {"recipients": ["a@example.com"] * 1001}),
+        ("recipients[1]", {"recipients": ["a@example.com", "a@example.com"]}),
+        ("sender", {"sender": "nobody"}),
+        ("tags['a b']", {"tags": {"a b": "c"}}),
+        ("configuration_set", {"configuration_set": "a b"}),
+        ("lane", {"lane": "no"}),
+        ("idempotency_key", {"idempotency_key": ""}),
+        ("durable", {"durable": 1}),
+    ],
+)
+def test_bad_input_is_refused_by_name_and_nothing_is_enqueued(
+    producer: Producer, account: Account, field: str, changes: dict[str, Any]
+) -> None:
+    given: dict[str, Any] = {"raw": MAIL, "recipients": "a@example.com", **changes}
+    with pytest.raises(InvalidMessage) as caught:
+        producer.send_raw(given.pop("raw"), **given)
+    assert caught.value.field == field
+    assert account.is_untouched()
