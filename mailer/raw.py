@@ -34,7 +34,8 @@ _VERSION = 1
 _HEAD_END = re.compile(rb"^\r?\n", re.MULTILINE)
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _LONG_LINE = re.compile(rb"[^\n]{%d,}" % (MAX_LINE_BYTES + 2))
-_HEADER = re.compile(rb"^([!-9;-~]+)[ \t]*:((?:.*)(?:\n[ \t].*)*)\n?", re.MULTILINE)
+# No space before the colon: at such a line some programs end the headers, and others do not.
+_HEADER = re.compile(rb"^([!-9;-~]+):(.*(?:\n[ \t].*)*)\n?", re.MULTILINE)
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _CONFIGURATION_SET = b"x-ses-configuration-set"

@@ -40,7 +40,7 @@ def test_lines_that_end_with_lf_stay_so_until_smtp_sends_them() -> None:
     assert Raw.of(mail.rstrip()).mime_lines("m-1") == OURS + MAIL
 
 
-@pytest.mark.parametrize("name", [b"Bcc", b"bcc", b"BCC ", b"Resent-Bcc"])
+@pytest.mark.parametrize("name", [b"Bcc", b"bcc", b"BCC", b"Resent-Bcc"])
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
 def test_bcc_is_removed_with_all_of_its_lines(name: bytes, end: bytes) -> None:
     header = name + b": eve@example.com,\r\n\tmallory@example.com\r\nX-Bcc: stays\r\n"
@@ -90,6 +90,7 @@ def test_the_envelopes_sender_is_the_one_given_or_the_mails(header: bytes, sende
         ("raw", b"From news@example.com Tue Dec  1 13:00:00 2026\n" + MAIL),
         ("raw", b" folded: x\r\n" + MAIL),
         ("raw", with_header(b"no colon\r\n")),
+        ("raw", with_header(b"Bcc : eve@example.com\r\n")),
         ("raw", with_header("Subject: Grüße\r\n".encode())),
         ("raw", with_header(b"X: a\0b\r\n")),
         ("raw", MAIL + b"\0"),

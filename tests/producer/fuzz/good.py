@@ -34,6 +34,11 @@ TEMPLATES: dict[str, Any] = {
     "headers": {"X-Name": "{{ name }}"},
     "list_unsubscribe": "https://example.com/u/{{ name }}",
 }
+RAW = (
+    b"From: Shop <shop@example.com>\r\nTo: jane@example.com,\r\n joe@example.com\r\nBcc: eve@example.com\r\n"
+    b"Subject: =?utf-8?b?R3LDvMOfZQ==?=\r\nX-SES-MESSAGE-TAGS: a=b,\r\n c=d\r\nX-SES-CONFIGURATION-SET: main\r\n"
+    b"MIME-Version: 1.0\r\n\r\n.\r\nHello\r\n"
+)
 
 
 def send_arguments(random: Random) -> dict[str, Any]:

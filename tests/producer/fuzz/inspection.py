@@ -7,13 +7,15 @@ import json
 import re
 from collections import Counter
 from email import policy
-from email.parser import BytesParser
+from email.parser import BytesHeaderParser, BytesParser
 from typing import Any
 
 import botocore.session
 from botocore.validate import ParamValidator
 
+from mailer.fields import ID_TAG
 from mailer.message import Message
+from mailer.raw import Raw
 from mailer.ses import mime, request
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -28,10 +30,32 @@ class Finding(Exception):
 def inspect(message: Message) -> None:
     """Raises Finding if the message would not go out as one mail with exactly the headers it has."""
     try:
+        if isinstance(message.content, Raw):
+            _inspect_raw(message)
+            return
         _inspect_request(message)
         _inspect_mime(message)
     except Exception as error:
         raise Finding(f"{type(error).__name__}: {error} for {message!r:.1500}") from error
+
+
+def _inspect_raw(message: Message) -> None:
+    call: dict[str, Any] = json.loads(request.encode(message))
+    if call["Destination"] != {"ToAddresses": [message.recipient.address]}:
+        raise Finding("not one recipient")
+    for raw in (base64.b64decode(call["Content"]["Raw"]["Data"]), mime.encode(message)):
+        if b"\0" in raw or re.search(rb"\r(?!\n)", raw):
+            raise Finding("a NUL or a CR alone in the mail")
+        # As strict a reader as there is: any line that is no header ends them.
+        read = BytesHeaderParser(policy=policy.compat32).parsebytes(raw)
+        names = Counter(name.lower() for name in read)
+        if read.defects or names["bcc"] or names["from"] != 1 or names["x-ses-message-tags"] != 1:
+            raise Finding(f"headers {dict(names)}, {read.defects}")
+        tags = str(read["X-SES-MESSAGE-TAGS"]).replace("\r\n", "").split(",")
+        if [tag.strip() for tag in tags if ID_TAG in tag.partition("=")[0]] != [f"{ID_TAG}={message.id}"]:
+            raise Finding(f"tags {tags}")
+    if re.search(rb"(?<!\r)\n", mime.encode(message)):
+        raise Finding("an LF alone over SMTP")
 
 
 def _inspect_request(message: Message) -> None:

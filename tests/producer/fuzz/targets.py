@@ -14,6 +14,7 @@ from mailer.message import Message
 from mailer.payload import decode
 from mailer.producer import Producer
 from mailer.queue.queue import Queue
+from mailer.raw import Raw
 from mailer.settings import Settings
 from mailer.worker.app import create_app
 from mailer.worker.door import Door
@@ -39,11 +40,15 @@ class Payloads:
     name = "payloads"
 
     def __init__(self) -> None:
-        self._content = Structured.of(templates=True, **good.TEMPLATES).encoded
+        self._contents = [
+            Structured.of(templates=True, **good.TEMPLATES).encoded,
+            Raw.of(good.RAW, tags={"a": "b"}).encoded,
+            Raw.of(good.RAW.replace(b"\r\n", b"\n"), sender="b@example.com").encoded,
+        ]
 
     def attempt(self, random: Random) -> str:
         digest: object = None
-        stored = self._content
+        stored = random.choice(self._contents)
         if random.random() < 0.5:
             kwargs = as_json(spoilt_arguments(random, good.INLINE))
         else:
