@@ -159,7 +159,8 @@ def _header_templates(headers: object) -> tuple[tuple[str, str], ...]:
     return tuple((name, check_text(f"headers[{name}]", value)) for name, value in check_header_names(headers))
 
 
-def _named(pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+def named(pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+    """Pairs as SES's requests have them."""
     return [{"Name": name, "Value": value} for name, value in pairs]
 
 
@@ -167,7 +168,8 @@ def _in_utf8(text: str) -> dict[str, str]:
     return {"Data": text, "Charset": "UTF-8"}
 
 
-def _same(value: Any) -> Any:
+def same(value: Any) -> Any:
+    """``value``, for a form in which a field is what it is."""
     return value
 
 
@@ -183,11 +185,11 @@ class Field:
     name: str
     check: Callable[[Any], Any]
     check_template: Callable[[Any], Any] | None = None
-    to_json: Callable[[Any], Any] = _same
-    from_json: Callable[[Any], Any] = _same
+    to_json: Callable[[Any], Any] = same
+    from_json: Callable[[Any], Any] = same
     place: Literal["request", "simple", "body"] = "request"
     member: str = ""
-    shape: Callable[[Any], Any] = _same
+    shape: Callable[[Any], Any] = same
     header: str = ""
     words: Callable[[Any], Sequence[str]] = lambda value: (value,)
 
@@ -198,9 +200,9 @@ _ROWS = (
     Field("subject", check_subject, _subject_template, place="simple", member="Subject", shape=_in_utf8),
     Field("text", lambda value: _check_body("text", value), place="body", member="Text", shape=_in_utf8),
     Field("html", lambda value: _check_body("html", value), place="body", member="Html", shape=_in_utf8),
-    Field("reply_to", _reply_to, to_json=list, member="ReplyToAddresses", shape=list, header="Reply-To", words=_same),
+    Field("reply_to", _reply_to, to_json=list, member="ReplyToAddresses", shape=list, header="Reply-To", words=same),
     # A line each in MIME.
-    Field("headers", _headers, _header_templates, to_json=dict, place="simple", member="Headers", shape=_named),
+    Field("headers", _headers, _header_templates, to_json=dict, place="simple", member="Headers", shape=named),
     Field(
         "attachments",
         check_attachments,

@@ -56,14 +56,14 @@ def encode(message: Message) -> bytes:
     if isinstance(content, Raw):
         return content.mime_lines(message.id)
     lines = [
-        _line("To", message.recipient.header),
-        f"Subject: {_subject(content.subject)}\r\n",
-        _line("Date", formatdate(usegmt=True)),
-    ]
-    lines += [
         _line(field.header, *field.words(value))
         for field in FIELDS.values()
         if field.header and (value := getattr(content, field.name))
+    ]
+    lines += [
+        _line("To", message.recipient.header),
+        f"Subject: {_subject(content.subject)}\r\n",
+        _line("Date", formatdate(usegmt=True)),
     ]
     lines += [_line(name, value) for name, value in content.headers]
     tags = ((ID_TAG, message.id), *content.tags)

@@ -6,11 +6,12 @@ The shapes are those of botocore's service model ``sesv2/2019-09-27``; a test va
 from __future__ import annotations
 
 from binascii import b2a_base64
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mailer.fields import FIELDS, ID_TAG
+from mailer.fields import FIELDS, ID_TAG, named, same
 from mailer.raw import Raw
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 SEND_EMAIL_PATH = "/v2/email/outbound-emails"
 """Appended to the endpoint's URL; the method is POST."""
 
-_MEMBERS = tuple((field.name, field.place, field.member, field.shape) for field in FIELDS.values() if field.member)
+_FIELDS = tuple(field for field in FIELDS.values() if field.member)
+_values = attrgetter(*(field.name for field in _FIELDS))
+_MEMBERS = tuple(
+    (("request", "simple", "body").index(field.place), field.member, None if field.shape is same else field.shape)
+    for field in _FIELDS
+)
 
 
 def send_email_input(message: Message) -> dict[str, Any]:
@@ -32,7 +38,8 @@ def send_email_input(message: Message) -> dict[str, Any]:
         sender = {"FromEmailAddress": content.sender} if content.sender else {}
         return {**sender, "Destination": {"ToAddresses": [message.recipient.address]}, "Content": raw}
     tags = [{"Name": ID_TAG, "Value": message.id}]
-    tags += [{"Name": name, "Value": value} for name, value in content.tags]
+    if content.tags:
+        tags += named(content.tags)
     request: dict[str, Any] = {"Destination": {"ToAddresses": [message.recipient.header]}, "EmailTags": tags}
     _write(content, request)
     return request
@@ -41,11 +48,10 @@ def send_email_input(message: Message) -> dict[str, Any]:
 def _write(content: Structured, request: dict[str, Any]) -> None:
     body: dict[str, Any] = {}
     simple: dict[str, Any] = {"Body": body}
-    places = {"request": request, "simple": simple, "body": body}
-    for name, place, member, shape in _MEMBERS:
-        value = getattr(content, name)
-        if value is not None and value != ():
-            places[place][member] = shape(value)
+    places = (request, simple, body)
+    for value, (place, member, shape) in zip(_values(content), _MEMBERS, strict=True):
+        if value or value == "":
+            places[place][member] = value if shape is None else shape(value)
     request["Content"] = {"Simple": simple}
 
 
