@@ -5,8 +5,8 @@ Two forms. *By reference*, which `send_many` writes::
     {"to": "Jane <jane@example.com>", "vars": {"name": "Jane"}}
 
 with the hash of the stored content in the envelope's header ``mailer_content`` (there, and only there, so that the
-broker's scripts can count it and the envelope stays small). And *inline*, which is also what a foreign producer may
-send with stock Celery::
+broker's scripts can count it and the envelope stays small). That is fields or templates, or raw MIME, which needs no
+``vars``. And *inline*, which is also what a foreign producer may send with stock Celery::
 
     {"to": ..., "sender": ..., "subject": ..., "text": ..., "html": ..., "reply_to": [...], "headers": {...},
      "attachments": [{"filename": ..., "content": "<base64>", "content_type": ..., "content_id": ...}],

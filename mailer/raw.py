@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import getaddresses
 from functools import cached_property
 from typing import Any, ClassVar
@@ -21,7 +21,6 @@ from mailer.content import hash_of
 from mailer.errors import InvalidMessage, UnknownVersion
 from mailer.fields import ID_TAG, MAX_MESSAGE_BYTES, MAX_TAGS, check_configuration_set, check_tags
 from mailer.header import kind
-from mailer.masking import mask
 from mailer.template import Meter
 
 MARK = b"raw "
@@ -55,16 +54,16 @@ class Raw:
     SES's parameters do. All other ``X-SES-`` headers are left for SES to read.
     """
 
-    data: bytes = field(repr=False)
     templates: ClassVar[bool] = False
     weight: ClassVar[int] = 0
 
+    data: bytes
     sender: str = ""
     tags: tuple[tuple[str, str], ...] | None = None
     configuration_set: str | None = None
 
     def __repr__(self) -> str:
-        return f"Raw({len(self.data):,} bytes, from {mask(self.sender_address)})"
+        return f"Raw({len(self.data):,} bytes)"
 
     @classmethod
     def of(cls, data: object, *, sender: object = None, tags: object = None, configuration_set: object = None) -> Raw:

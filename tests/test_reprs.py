@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
+from mailer.queue.whereabouts import Found as Place
 
 from mailer import Attachment, Filter, InvalidMessage, Recipient
 from mailer.address import parse
@@ -20,6 +21,7 @@ from mailer.queue.enveloped import Enveloped
 from mailer.queue.queue import Entry
 from mailer.queue.search import Found as Place
 from mailer.queue.shelved import Reason, Shelved
+from mailer.raw import Raw
 from mailer.ses.access import Access, Way
 from mailer.ses.credentials import Found as Credentials
 from mailer.ses.smtp_connection import parse_url
@@ -39,6 +41,7 @@ VALUES = (
     *(parse(f"Jane <{ADDRESS}>"), Attachment("4711.pdf", b"s3cret"), Recipient(ADDRESS, {"code": "s3cret"}, "4711")),
     Message("m-1", parse(ADDRESS), Structured(ADDRESS, "s3cret", BODY, BODY, False, (ADDRESS,), (("X", "s3cret"),))),
     Structured(ADDRESS, "s3cret", BODY, BODY),
+    Raw(BODY.encode(), ADDRESS, (("a", "4711"),)),
     *(Enveloped(ENVELOPE), SHELVED, Place(ENVELOPE, "dead", "bulk", None, "m-1", "MessageRejected", WORDS)),
     Reason("dead", datetime.now(UTC), "MessageRejected", WORDS, 3),
     *(Filter(to=ADDRESS, text=WORDS), Entry("m-1", ENVELOPE), Outcome(Kind.REJECTED, None, "MessageRejected", WORDS)),

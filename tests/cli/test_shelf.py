@@ -78,6 +78,18 @@ def test_list_masks_addresses_unless_told_otherwise(mailer: Mailer, jane: str) -
     assert (line["name"], line["lane"], line["to"]) == (jane, "transactional", "Jane Doe <jane.doe@example.com>")
 
 
+def test_raw_mail_is_shown_by_its_headers(mailer: Mailer, producer: Producer, worker: Worker) -> None:
+    raw = b"From: Shop <shop@example.com>\nSubject: Your\n code\nX-Mailer: vi\n\nIt is 4711.\n"
+    message_id = producer.send_raw(raw, recipients="jane.doe@example.com")
+    set_aside(worker)
+    shown = mailer("dead", "show", message_id)
+    assert shown.returncode == 0, shown.stderr
+    for row in (r"sender +s\*\*\*@example\.com", r"Subject: +Your code", r"X-Mailer: +vi", r"size +raw 76 bytes"):
+        assert re.search(row, shown.stdout), shown.stdout
+    assert "4711" not in shown.stdout
+    assert "jane" not in shown.stdout
+
+
 @pytest.mark.parametrize("width", [80, 160])
 def test_ids_and_reasons_are_whole_however_narrow_the_terminal(account: Account, jane: str, width: int) -> None:
     console = Console(width=width, file=io.StringIO())
