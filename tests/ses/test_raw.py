@@ -87,7 +87,9 @@ def test_every_shape_arrives_byte_for_byte(
         if got["raw"] != over(kind, left(mail)) or got["tags"].get("mailer-id") != f"m-{number}":
             changed.append(name)
     assert changed == []
-    assert len(accepted) - len(refused) >= SHAPES, refused
+    # An author in the old form, with the name in brackets behind the address, SES does not take.
+    assert all("Domain contains control or whitespace" in detail for detail in refused.values()), refused
+    assert len(accepted) - len(refused) >= SHAPES
 
 
 def test_the_envelope_is_not_what_the_headers_say(transport: Transport, ses: Simulator) -> None:
