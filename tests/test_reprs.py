@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
-from mailer.queue.whereabouts import Found as Place
 
 from mailer import Attachment, Filter, InvalidMessage, Recipient
 from mailer.address import parse
