@@ -85,7 +85,9 @@ def test_a_data_directory_that_cannot_be_one_is_named(mailer: Mailer, tmp_path: 
     (tmp_path / "file").touch()
     done = mailer("valkey", MAILER_DATA_DIR="file")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith(f"mailer: MAILER_DATA_DIR: nothing can be kept in {tmp_path / 'file'} (Not a directory)")
+    assert done.stderr.startswith(
+        f"mailer: MAILER_DATA_DIR: nothing can be kept in {tmp_path / 'file'} (Not a directory)"
+    )
 
 
 def test_an_empty_address_of_redis_is_called_empty(mailer: Mailer) -> None:
