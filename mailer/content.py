@@ -24,7 +24,7 @@ from mailer.fields import (
 )
 from mailer.header import MAX_HEADERS, check_header_value
 from mailer.masking import mask
-from mailer.template import GROWTH, MAX_CHARS, MAX_TOKENS, Meter, Template, compiled
+from mailer.template import GROWTH, MAX_CHARS, MAX_SOURCE_CHARS, MAX_TOKENS, Meter, Template, compiled
 from mailer.unsubscribe import unsubscribe_headers
 
 _VERSION = 1
@@ -239,7 +239,7 @@ class _Templates:
     """The compiled templates of one content."""
 
     def __init__(self, content: Structured) -> None:
-        self.tokens = 0
+        self.tokens = self.chars = 0
         self.subject = self._compiled(content.subject, "subject")
         self.text = None if content.text is None else self._compiled(content.text, "text")
         self.html = None if content.html is None else self._compiled(content.html, "html")
@@ -259,6 +259,13 @@ class _Templates:
     def _compiled(self, source: str, field: str) -> Template:
         template = compiled(source, field)
         self.tokens += template.tokens
+        self.chars += template.chars
+        if self.chars > MAX_SOURCE_CHARS:
+            raise InvalidMessage(
+                field,
+                f"and the other templates have more than {MAX_SOURCE_CHARS:,} characters",
+                "Attach images and other data to the mail",
+            )
         if self.tokens > MAX_TOKENS:
             raise InvalidMessage(
                 field, f"and the other templates have more than {MAX_TOKENS:,} words and signs in tags", "Simplify them"

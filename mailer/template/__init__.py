@@ -13,13 +13,23 @@ from functools import lru_cache
 from typing import Any
 
 from mailer.errors import InvalidMessage
-from mailer.template.bounds import MAX_CHARS, MAX_STEPS, MAX_TOKENS, Heavy, Lacking, Meter, Refused
+from mailer.template.bounds import MAX_CHARS, MAX_SOURCE_CHARS, MAX_STEPS, MAX_TOKENS, Heavy, Lacking, Meter, Refused
 from mailer.template.program import Program
 from mailer.template.statements import Piece, body
 from mailer.template.syntax import Source, has_tags
 from mailer.template.values import Frame
 
-__all__ = ["GROWTH", "MAX_CHARS", "MAX_STEPS", "MAX_TOKENS", "Heavy", "Meter", "Template", "compiled"]
+__all__ = [
+    "GROWTH",
+    "MAX_CHARS",
+    "MAX_SOURCE_CHARS",
+    "MAX_STEPS",
+    "MAX_TOKENS",
+    "Heavy",
+    "Meter",
+    "Template",
+    "compiled",
+]
 
 GROWTH = 12
 """Bytes that one character of a value becomes at most in a total template: an emoji, percent-encoded."""
@@ -34,26 +44,27 @@ class Template:
     ``names`` are the variables it may ask for, and ``uses`` how often it does; ``needed`` are those of them for which
     it has neither a default nor a test whether they are given. ``total`` says that rendering cannot
     fail where each of them is a text, a number or a boolean, and makes at most `GROWTH` bytes of each character of the
-    source and of each value put in. ``tokens`` is how many words and signs there are in its tags. A source without
-    ``{{``, ``{%`` and ``{#`` is plain text.
+    source and of each value put in. ``tokens`` is how many words and signs there are in its tags, ``chars`` how many
+    characters there are to read: none of a source without ``{{``, ``{%`` and ``{#``, which is plain text.
     """
 
-    __slots__ = ("_run", "_source", "_weight", "field", "names", "needed", "source", "tokens", "total", "uses")
+    __slots__ = ("_run", "_source", "_weight", "chars", "field", "names", "needed", "source", "tokens", "total", "uses")
 
     def __init__(self, source: str, field: str) -> None:
         self.field = field
         self.names: frozenset[str] = frozenset()
         self.needed: frozenset[str] = frozenset()
         self.total = True
-        self.uses = self.tokens = self._weight = 0
+        self.uses = self.tokens = self.chars = self._weight = 0
         self.source = source
         self._run: Piece | None = None
         if has_tags(source):
-            self._source = Source(source)
+            self.chars = len(source)
             self._compile()
 
     def _compile(self) -> None:
         try:
+            self._source = Source(self.source)
             tree = self._source.parse()
             program = Program(tree, autoescape=self.field == "html")
             self._run = body(tree.body, program)

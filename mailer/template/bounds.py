@@ -16,6 +16,10 @@ MAX_CHARS = 4 * 1024 * 1024
 MAX_TOKENS = 10_000
 """Names, numbers, texts and signs within the tags of one message's templates: a tenth of a second to read."""
 
+MAX_SOURCE_CHARS = 512 * 1024
+"""Characters of one message's templates, those without tags not counted: a tenth of a second to read, and some 70 bytes
+for each of a text full of backslashes."""
+
 MAX_DEPTH = 60
 """How deep the syntax tree may be."""
 

@@ -13,7 +13,7 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.lexer import TokenStream
 from jinja2.parser import Parser
 
-from mailer.template.bounds import MAX_BRACKETS, MAX_TOKENS, Refused
+from mailer.template.bounds import MAX_BRACKETS, MAX_SOURCE_CHARS, MAX_TOKENS, Refused
 
 _NEWLINE = re.compile("\r\n|\r")
 _LONGEST_NUMBER_CHARS = 40
@@ -37,9 +37,16 @@ def has_tags(source: str) -> bool:
 
 
 class Source:
-    """The source of a template: its ``text`` with Jinja2's line breaks, and how many ``tokens`` are in its tags."""
+    """The source of a template: its ``text`` with Jinja2's line breaks, and how many ``tokens`` are in its tags.
+
+    Raises Refused for one that is too long.
+    """
 
     def __init__(self, text: str) -> None:
+        if len(text) > MAX_SOURCE_CHARS:
+            raise Refused(
+                f"it has more than {MAX_SOURCE_CHARS:,} characters", "Attach images and other data to the mail"
+            )
         self.text = _NEWLINE.sub("\n", text)
         self.tokens = 0
 

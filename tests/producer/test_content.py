@@ -51,6 +51,13 @@ def test_any_accepted_content_comes_back_from_its_bytes(sender: str, subject: st
     assert Structured.from_bytes(content.encoded) == content
 
 
+def test_the_templates_of_a_message_have_an_end_to_their_length_together() -> None:
+    long = "x" * 300_000
+    assert full(text=long, html=long + "{{ name }}").html
+    with pytest.raises(InvalidMessage, match="html: and the other templates have more than 524,288 characters"):
+        full(text=long + "{{ name }}", html=long + "{{ name }}")
+
+
 def test_the_hash_depends_on_the_content_alone() -> None:
     assert full().hash == full().hash
     assert full().hash != full(subject="Bye").hash

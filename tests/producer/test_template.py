@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mailer.errors import InvalidMessage
-from mailer.template import Heavy, Meter, compiled
+from mailer.template import MAX_SOURCE_CHARS, Heavy, Meter, compiled
 
 NESTED = "{% set ns = namespace(t=[1]) %}{% for i in range(99) %}{% set ns.t = [ns.t, ns.t] %}{% endfor %}"
 
@@ -283,6 +283,13 @@ def test_the_bounds_hold_for_all_templates_of_a_message_together() -> None:
     template.render({}, meter)
     with pytest.raises(InvalidMessage, match="more than 100,000 steps"):
         [template.render({}, meter) for _ in range(5)]
+
+
+def test_a_template_has_an_end_to_its_length_and_a_plain_text_has_not() -> None:
+    long = "x" * MAX_SOURCE_CHARS
+    assert refusal(long + "{{ 1 }}").problem.endswith("it has more than 524,288 characters")
+    assert render(long[7:] + "{{ 1 }}").endswith("x1")
+    assert render(long + long) == long + long
 
 
 def test_no_count_gives_steps_or_characters_back() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mailer.template import MAX_CHARS, MAX_STEPS, MAX_TOKENS, compiled
+from mailer.template import MAX_CHARS, MAX_SOURCE_CHARS, MAX_STEPS, MAX_TOKENS, compiled
 from mailer.template.bounds import MAX_BRACKETS, MAX_DEPTH, MAX_INT_BITS
 from mailer.template.filters import FILTERS
 from mailer.template.tests import TESTS
@@ -33,7 +33,7 @@ def test_the_page_names_every_filter_and_test_and_no_other() -> None:
 
 
 def test_the_page_has_the_limits() -> None:
-    for limit in (MAX_STEPS, MAX_CHARS, MAX_TOKENS, MAX_INT_BITS, MAX_DEPTH, MAX_BRACKETS):
+    for limit in (MAX_STEPS, MAX_CHARS, MAX_SOURCE_CHARS, MAX_TOKENS, MAX_INT_BITS, MAX_DEPTH, MAX_BRACKETS):
         assert f"{limit:,}" in PAGE
 
 

@@ -28,6 +28,8 @@ SENT: list[tuple[dict[str, str], dict[str, Any]]] = [
     ({"html": "{{ x }}" * 15}, {"x": "'<" * 25_000}),
     ({"text": "{{ x | wordcount }} {{ x[:100] }}"}, BIG),
     ({"text": "{{ 1 }}" * 3_000}, {}),
+    ({"html": "\n" * 500_000 + "{{ 1 }}" * 2_000}, {}),
+    ({"html": "{{ '" + "\\" * 500_000 + "' | length }}"}, {}),
     ({"text": "{% for i in range(n) %}{% endfor %}x"}, {"n": 2}),
     ({"text": "{% for i in range(n) %}{% endfor %}x"}, {"n": 30_000}),
 ]
@@ -36,6 +38,8 @@ REFUSED: list[tuple[dict[str, str], dict[str, Any]]] = [
     ({"text": "{% for i in range(99999) %}{{ x | upper | length }}{% endfor %}"}, BIG),
     ({"text": "{{ range(100000) | random }}"}, {}),
     ({"text": "{{ 1 }}" * 20_000}, {}),
+    ({"html": "\n" * 2_000_000 + "{{ 1 }}" * 2_000}, {}),
+    ({"html": "{{ '" + "\\" * 2_000_000 + "' | length }}"}, {}),
     ({"text": "{{ secret + 1 }}"}, {"secret": "4711-token"}),
     ({"text": "{{ secret.upper() }}"}, {"secret": "4711-token"}),
     ({"text": "{{ order.items }}"}, {"order": {"items": ["4711-token"]}}),
