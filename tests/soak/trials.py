@@ -50,4 +50,5 @@ def passes(fault: Fault, size: Size) -> None:
     if report.skipped:
         pytest.skip(report.skipped)
     assert not report.error, report.error
-    assert [str(verdict) for verdict in report.verdicts if not verdict.met] == [], report.notes
+    broken = [str(verdict) for verdict in report.verdicts if not verdict.met]
+    assert not broken, (broken, report.notes)
