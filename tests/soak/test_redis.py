@@ -8,7 +8,7 @@ import pytest
 
 from ops.soak.faults import FAULTS, sentinel
 from ops.soak.trial import Size, Trial
-from tests.soak.trials import QUICK, kept, passes
+from tests.soak.trials import kept, passes
 
 # A machine that is busy with other tests may take its time.
 pytestmark = pytest.mark.timeout(400)
@@ -29,5 +29,5 @@ def test_failovers_by_sentinels_lose_nothing_and_send_nothing_twice() -> None:
         trial.enough()
 
     fault = FAULTS["sentinel"]
-    quick = replace(fault.set, rate=100, workers=2, settings={**fault.set.settings, **QUICK})
+    quick = replace(fault.set, rate=100, workers=2)
     passes(replace(fault, run=each, set=quick), Size(10**6, 1, pause=1.0))
