@@ -30,4 +30,4 @@ def test_failovers_by_sentinels_lose_nothing_and_send_nothing_twice() -> None:
 
     fault = FAULTS["sentinel"]
     quick = replace(fault.set, rate=100, workers=2)
-    passes(replace(fault, run=each, set=quick), Size(10**6, 1, pause=1.0))
+    passes(replace(fault, run=each, set=quick), Size(10**6, 1, pause=fault.long.pause))
