@@ -4,6 +4,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 # The version of uv that wrote uv.lock, so that the lock reads the same everywhere.
 UV_VERSION := 0.13.9
+# Hundreds of interpreters are started here. Where none may keep bytecode, each compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install up demo test check soak bench
