@@ -1,7 +1,8 @@
-"""Flower, kept from other web pages: the same program with a guard before every path.
+"""Flower, kept from other web pages and users: the same program with guards before every path.
 
 Flower itself asks nobody for the name by which it was called, so a page that rebinds its own name reads all it shows;
-and with FLOWER_UNAUTHENTICATED_API it lets every page stop workers. ``celery -A mailer.worker flower`` is that one.
+and with FLOWER_UNAUTHENTICATED_API it lets every page stop workers. Without a password it answers every user of the
+host. ``celery -A mailer.worker flower`` is that one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from tornado.web import OutputTransform, RequestHandler
 
 from mailer import worker
 from mailer.errors import SettingsError
-from mailer.guard import Guard
+from mailer.guard import Guard, is_loopback
+from mailer.user_guard import UserGuard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +35,13 @@ _PAGES = re.compile(r"/?|/tasks|/task/[^/]+|/login")
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Serve until a signal. ``arguments`` are those of Flower; --allow_host names a name that it is reached by."""
+    """Serve until a signal. ``arguments`` are those of Flower; --allow_host names a name that it is reached by, and
+    --allow_user another user of this host who may do all that its own user may."""
     define("allow_host", type=str, default=[], multiple=True, help="names by which it is reached, besides loopback's")
+    define(
+        "allow_user", type=str, default=[], multiple=True, help="users of this host who are answered without a password"
+    )
+    options.address = "127.0.0.1"  # unless another is named: Flower's own default is every network
     # Flower runs the flowerconfig.py of the current folder, which may be anybody's: here one that is named.
     options.conf = os.devnull
     command.apply_env_options()
@@ -54,7 +61,8 @@ def run(arguments: Sequence[str]) -> None:
 
 
 class GuardedFlower(Flower):
-    """Flower's application. Behind a password it may have any name: a page that rebinds one does not know the word."""
+    """Flower's application. Behind a password it may have any name, and any user of the host may ask: neither they nor
+    a page that rebinds a name know the word."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -64,7 +72,15 @@ class GuardedFlower(Flower):
             self._guard = Guard(filter(None, self.options.allow_host), _ANY_NAME if has_password else None)
         except ValueError as error:
             raise SettingsError(f"--allow_host: {error}") from None
+        is_of_this_host = bool(self.options.unix_socket) or is_loopback(self.options.address)
+        self._users = self._user_guard() if is_of_this_host and not has_password else None
         self._prefix = f"/{self.options.url_prefix.strip('/')}" if self.options.url_prefix else ""
+
+    def _user_guard(self) -> UserGuard:
+        try:
+            return UserGuard(self.options.allow_user, everybody="set FLOWER_BASIC_AUTH=user:password")
+        except ValueError as error:
+            raise SettingsError(f"--allow_user: {error}") from None
 
     def find_handler(self, request: HTTPServerRequest, **given: Any) -> Any:
         opens = (
@@ -72,8 +88,10 @@ class GuardedFlower(Flower):
             and not request.query
             and _PAGES.fullmatch(request.path.removeprefix(self._prefix)) is not None
         )
-        refusal = self._guard.refusal(
-            lambda name: request.headers.get(name, ""), address=_own_address(request), opens=opens
+        own = _socket_of(request)
+        refusal = self._users.refusal(own) if self._users is not None else None
+        refusal = refusal or self._guard.refusal(
+            lambda name: request.headers.get(name, ""), address=_address_of(own), opens=opens
         )
         if refusal is None:
             return super().find_handler(request, **given)
@@ -112,10 +130,14 @@ class _Headers(OutputTransform):
         return status_code, headers, chunk
 
 
-def _own_address(request: HTTPServerRequest) -> str:
-    """To which the request came."""
+def _socket_of(request: HTTPServerRequest) -> socket.socket | None:
+    """By which the request came; None where it is closed."""
     stream = getattr(request.connection, "stream", None)
-    own = getattr(stream, "socket", None)
+    own: socket.socket | None = getattr(stream, "socket", None)
+    return own
+
+
+def _address_of(own: socket.socket | None) -> str:
     if own is None or own.family not in {socket.AF_INET, socket.AF_INET6}:
         return ""
     return str(own.getsockname()[0])

@@ -64,6 +64,12 @@ class Guard:
         return self._elsewhere is not None and self._elsewhere.fullmatch(name) is not None
 
 
+def is_loopback(host: str) -> bool:
+    """Whether who listens there is reached from this host only."""
+    number = _address(host)
+    return host == "localhost" if number is None else number.is_loopback
+
+
 def checked_name(text: str) -> str:
     """The name of a host or an address, as a browser writes it. ValueError for anything else."""
     name = text.strip().lower().removesuffix(".").strip("[]")

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mailer.errors import NotOurs
+from mailer.user import name_of
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _MOST_LINKS = 40
@@ -77,7 +78,7 @@ def take_from_others(place: Path) -> None:
     that another user made; OSError."""
     found = place.lstat()
     if found.st_uid not in _believed():
-        raise NotOurs(f"{place} is not believed: it belongs to {_name(found.st_uid)}")
+        raise NotOurs(f"{place} is not believed: it belongs to {name_of(found.st_uid)}")
     if not stat.S_ISLNK(found.st_mode) and found.st_mode & _OTHERS:
         place.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
 
@@ -89,7 +90,7 @@ def _believed() -> tuple[int, int]:
 def _fault(found: os.stat_result, place: Path) -> str:
     """Why ``place`` may be somebody else's trap; empty if it is none."""
     if found.st_uid not in _believed():
-        return f"{place} belongs to {_name(found.st_uid)}, not to {_name(os.geteuid())}"
+        return f"{place} belongs to {name_of(found.st_uid)}, not to {name_of(os.geteuid())}"
     if stat.S_ISLNK(found.st_mode):
         return ""
     if found.st_mode & stat.S_IWOTH:
@@ -112,14 +113,7 @@ def _is_private(gid: int, place: Path) -> bool:
     except KeyError:
         members = set()
     members |= {user.pw_name for user in pwd.getpwall() if user.pw_gid == gid}
-    return members <= {_name(uid) for uid in _believed()}
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
+    return members <= {name_of(uid) for uid in _believed()}
 
 
 def _way_to(path: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -13,19 +13,21 @@ from pathlib import Path
 import pytest
 
 NOBODY = 65534
+THIRD = 1
+"""A user who is neither root nor nobody; some systems have a name for it."""
 
 needs_two_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 
 
-def as_another(act: Callable[[], object]) -> str:
+def as_another(act: Callable[[], object], uid: int = NOBODY) -> str:
     """What ``act`` returns, as text, or the name of the error that it raises, in a process of another user."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
+            os.setgid(uid)
+            os.setuid(uid)
             said = str(act())
         except BaseException as error:  # noqa: BLE001 - the child must not go on as the test
             traceback.print_exc()

@@ -18,9 +18,10 @@ app = new_app()
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
 )
 def flower(arguments: Annotated[list[str] | None, typer.Argument(help="Flower's own options.")] = None) -> None:
-    """Run Flower alone, kept from other web pages.
+    """Run Flower alone, kept from other web pages and from other users of this host.
 
-    It takes Flower's own options and variables. --allow_host=NAME (FLOWER_ALLOW_HOST) names a name by which it is
-    reached, where it is reached by another than this host's own without a password.
+    It takes Flower's own options and variables, and listens on 127.0.0.1 without --address (FLOWER_ADDRESS). Without a
+    password, --allow_host=NAME (FLOWER_ALLOW_HOST) names a name by which it is reached, besides this host's own, and
+    --allow_user=NAME (FLOWER_ALLOW_USER) another user of this host who is answered.
     """
     run(arguments or [])

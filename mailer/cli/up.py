@@ -40,11 +40,19 @@ def up(
     ] = None,
     simulator_port: Annotated[int | None, typer.Option(help="(default: 9025 if free, or any)", **_PORT)] = None,
     flower_port: Annotated[int | None, typer.Option(help="(default: 5555 if free, or any)", **_PORT)] = None,
+    allow_user: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another user of this host who may do with the simulator and Flower what you may. May be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Run everything on this host: Redis, simulator, workers and Flower, as far as they are needed.
 
     An embedded Valkey (data in MAILER_DATA_DIR) runs if MAILER_REDIS_URL is unset, and the SES simulator if there are
-    no AWS credentials. Everything listens on 127.0.0.1. Ctrl-C stops it all; what is queued stays for the next time.
+    no AWS credentials. Everything listens on 127.0.0.1, and answers no other user of this host but root. Ctrl-C stops
+    it all; what is queued stays for the next time.
     """
     settings = current()
     stop_seconds = stop_time(settings)
@@ -56,6 +64,7 @@ def up(
         simulator=simulator,
         simulator_rate=simulator_rate,
         flower=flower,
+        allowed_users=allow_user or (),
         # The supervisor itself waits so long for its processes, and then ends them.
         stop_seconds=stop_seconds + 5,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -15,12 +15,14 @@ import botocore.exceptions
 import botocore.session
 
 from mailer.errors import SettingsError
+from mailer.guard import is_loopback
 from mailer.host.foreman import Service, procfile
 from mailer.host.port import LOOPBACK, answers, free_port
 from mailer.masking import mask_logins, without_login
 from mailer.queue.connection import connect
 from mailer.queue.embedded import address_file
 from mailer.settings import Settings
+from mailer.user import uid_of
 
 FLOWER_PORT = 5555
 SIMULATOR_PORT = 9025
@@ -54,9 +56,11 @@ def everything(
     simulator: bool | None = None,
     simulator_rate: float = 14.0,
     flower: bool = True,
+    allowed_users: Sequence[str] = (),
     stop_seconds: float,
 ) -> Everything:
-    """Decide what to run, and where. ``simulator`` None: if there are no AWS credentials.
+    """Decide what to run, and where. ``simulator`` None: if there are no AWS credentials. ``allowed_users`` of this
+    host may do with the simulator and Flower what this user may.
 
     Raises SettingsError when something that is needed cannot run here.
     """
@@ -69,6 +73,13 @@ def everything(
         "WORKER_PROCESSES": str(processes),
         "WORKER_THREADS": str(threads),
     }
+    for user in allowed_users:
+        try:
+            uid_of(user)
+        except ValueError as error:
+            raise SettingsError(f"--allow-user: {error}") from None
+    if allowed_users:
+        environment |= dict.fromkeys(("SIMULATOR_ALLOW_USER", "FLOWER_ALLOW_USER"), ",".join(allowed_users))
     services: list[Service] = []
     places: dict[str, str] = {}
 
@@ -151,7 +162,7 @@ def has_aws_credentials() -> bool:
 
 
 def _check_flower() -> None:
-    if _flower_address() not in (LOOPBACK, "localhost", "::1") and not os.environ.get("FLOWER_BASIC_AUTH"):
+    if not is_loopback(_flower_address()) and not os.environ.get("FLOWER_BASIC_AUTH"):
         raise SettingsError(
             f"FLOWER_ADDRESS={_flower_address()} lets others reach Flower, which can stop workers: set "
             "FLOWER_BASIC_AUTH=user:password too"

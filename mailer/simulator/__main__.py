@@ -88,6 +88,7 @@ def _options(given: argparse.Namespace) -> Options:
         stop_with_stdin=given.stop_with_stdin,
         allow_remote=given.allow_remote,
         allow_host=tuple(given.allow_host),
+        allow_user=tuple(user for text in given.allow_user for user in text.split(",") if user),
         allow_webhook=tuple(given.allow_webhook),
         connections=given.connections,
         http_idle_seconds=given.http_idle_seconds,
@@ -126,13 +127,20 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--smtp-idle-seconds", type=float, default=10.0, help="an idle SMTP connection is closed after so long")
     add("--smtp-insecure", action="store_true", help="SMTP without TLS and AUTH, which SES never allows")
     add("--tls", action="store_true", help="HTTPS, with a certificate made at start")
-    add("--allow-remote", action="store_true", help="listen on other than loopback: anyone there can read the mail")
+    add("--allow-remote", action="store_true", help="listen on other than loopback: anyone can read the mail")
     add(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
         help="a name under which it is reached, besides loopback's and the address it listens on; no other is answered",
+    )
+    add(
+        "--allow-user",
+        action="append",
+        default=[],
+        metavar="NAME[,NAME...]",
+        help="users of this host who may read and change all of it, besides the one who runs it and root",
     )
     add("--connections", type=int, default=2000, help="open at once over HTTP, and as many over SMTP")
     add(

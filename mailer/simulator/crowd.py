@@ -27,12 +27,15 @@ class Guest(Protocol):
 
 
 class Crowd:
-    """At most ``most`` connections of one kind. The one that waited for longest makes room for the next."""
+    """At most ``most`` connections of one kind. The one that waited for longest makes room for the next.
 
-    def __init__(self, most: int) -> None:
+    ``tells``: the log says so once.
+    """
+
+    def __init__(self, most: int, *, tells: bool = True) -> None:
         self.most = most
         self._guests: set[Guest] = set()
-        self._told = False
+        self._told = not tells
 
     def __len__(self) -> int:
         return len(self._guests)

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from mailer.simulator.exchange import Reply, Request
     from mailer.simulator.reading import Budget
     from mailer.simulator.service import Service
+    from mailer.simulator.strangers import Strangers
 
 
 class Guarding(Protocol):
     """Answers in place of what is behind it where a request may not come in; None where it may."""
 
-    def __call__(self, request: Request, address: str, *, for_control: bool) -> Reply | None: ...
+    def __call__(self, request: Request, address: str, stranger: str | None, *, for_control: bool) -> Reply | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Doors:
     guard: Guarding
     api: Callable[[Request], Reply]
     control: ASGIApp
+    strangers: Strangers
     crowd: Crowd
     budget: Budget
     idle_seconds: float = 60.0

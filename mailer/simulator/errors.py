@@ -186,7 +186,7 @@ ACCESS_DENIED = SesError(
     "access-denied", 403, "AccessDeniedException", _DENIED_TEXT, f"554 Access denied: {_DENIED_TEXT}", v1="AccessDenied"
 )
 FOREIGN = SesError("foreign", 403, "AccessDeniedException", "", "554 Access denied", v1="AccessDenied")
-"""Not SES's: another web page made the request, or a name that is not ours was asked."""
+"""Not SES's: another web page or user made the request, or a name that is not ours was asked."""
 MISSING_TOKEN = SesError(
     "credentials",
     403,

@@ -1,4 +1,4 @@
-"""Keeps other web pages out, before every path of the HTTP side: SES's APIs, the queues and the control API."""
+"""Keeps other web pages and users out, before every path of the HTTP side: SES's APIs, the queues, the control API."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ class SimulatorGuard:
         self._guard = Guard(names, _ENDPOINTS_OF_AWS)
         self._told: set[str] = set()
 
-    def __call__(self, request: Request, address: str, *, for_control: bool) -> Reply | None:
+    def __call__(self, request: Request, address: str, stranger: str | None, *, for_control: bool) -> Reply | None:
+        """``stranger`` is why the user is refused who asks, if that is so."""
+
         def header(name: str) -> str:
             return request.headers.get(name.encode(), b"").decode("latin-1")
 
         opens = request.method == "GET" and request.path in _PAGES and not request.query
-        refusal = self._guard.refusal(header, address=address, opens=opens)
+        refusal = stranger or self._guard.refusal(header, address=address, opens=opens)
         if refusal is None:
             return None
         if refusal not in self._told and len(self._told) < _MOST_TOLD:

@@ -18,8 +18,8 @@ from urllib.parse import unquote
 
 from mailer.simulator import answers
 from mailer.simulator.asgi import AsgiResponse
+from mailer.simulator.control_paths import begins_for_control, is_control
 from mailer.simulator.errors import INTERNAL
-from mailer.simulator.events.sqs import TARGET
 from mailer.simulator.exchange import Ending, Reply
 from mailer.simulator.reading import RequestReader
 from mailer.simulator.trickle import Trickle
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from mailer.simulator.exchange import Request
 
 _log = logging.getLogger(__name__)
-
-CONTROL = "/_sim"
 
 _MOST_WAITING = 64
 _MOST_BYTES_WAITING = 1024 * 1024
@@ -48,6 +46,8 @@ class HttpProtocol(asyncio.Protocol):
         self._service = doors.service
         self._loop = asyncio.get_running_loop()
         self._reader = RequestReader(doors.budget, self._whole, self._continue)
+        self._crowd = doors.crowd
+        self._stranger: str | None = "it is not known yet who asks"
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._bytes_waiting = 0
         self._busy = False
@@ -64,16 +64,20 @@ class HttpProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._is_made = True
         self._address = str((transport.get_extra_info("sockname") or ("",))[0])
+        self._stranger = self._doors.strangers.refusal(transport)
+        if self._stranger is not None:
+            self._crowd = self._doors.strangers.crowd
+            self._reader = RequestReader(self._doors.strangers.budget, self._whole, self._continue)
         self._service.connections_opened["http"] += 1
         self._service.connections_open["http"] += 1
         if self._is_dropped:
             self._transport.close()
-        elif not self._doors.crowd.admit(self):
+        elif not self._crowd.admit(self):
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._service.connections_open["http"] -= 1
-        self._doors.crowd.gone(self)
+        self._crowd.gone(self)
         self._reader.close()
         self._waiting.clear()
         if self._task is not None:
@@ -98,7 +102,7 @@ class HttpProtocol(asyncio.Protocol):
         in_request = self._reader.in_request
         if not in_request:
             self._began_at = self._heard_at
-        if self._slow_read is None and not in_request and not _begins_for_control(data):
+        if self._slow_read is None and not (in_request or self._stranger or begins_for_control(data)):
             self._slow_read = self._reads_slowly(data)
         if self._slow_read is not None:
             self._transport.pause_reading()
@@ -188,8 +192,8 @@ class HttpProtocol(asyncio.Protocol):
     def _begin(self, request: Request, keep: bool) -> None:
         self._busy = True
         self._reader.release(request.body)
-        self._is_controls = _is_control(request)
-        refused = self._doors.guard(request, self._address, for_control=self._is_controls)
+        self._is_controls = is_control(request)
+        refused = self._doors.guard(request, self._address, self._stranger, for_control=self._is_controls)
         if refused is not None:
             self._answer(refused, keep=False)
             return
@@ -275,21 +279,8 @@ class HttpProtocol(asyncio.Protocol):
         """A request that cannot be read. What comes behind it on this connection cannot be told apart either."""
         # What came before it is answered first.
         if not (self._busy or self._transport.is_closing()):
-            self._transport.write(answers.refusal(status))
+            self._transport.write(answers.refusal(403 if self._stranger else status))
             self._transport.close()
-
-
-def _is_control(request: Request) -> bool:
-    """Whether a request is for the simulator itself, or for a queue of events, and not for SES."""
-    return (
-        request.path.startswith(CONTROL)
-        or (request.path == "/" and request.method in {"GET", "HEAD"} and not request.query)
-        or TARGET in request.headers
-    )
-
-
-def _begins_for_control(data: bytes) -> bool:
-    return data[:32].partition(b" ")[2].startswith(CONTROL.encode())
 
 
 def reset(transport: asyncio.BaseTransport) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import os
 import resource
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from mailer.guard import checked_name
+from mailer.guard import checked_name, is_loopback
 from mailer.simulator import log, snapshot
 from mailer.simulator.account import Terms
 from mailer.simulator.api import Api
@@ -34,7 +33,9 @@ from mailer.simulator.listener import Listener, keep_outages
 from mailer.simulator.reading import Budget
 from mailer.simulator.service import Service
 from mailer.simulator.smtp import SmtpDoor
+from mailer.simulator.strangers import Strangers
 from mailer.simulator.whole_file import writing
+from mailer.user import uid_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +54,7 @@ class Options:
 
     ``terms`` is what every Region's account starts with. ``secrets`` maps access key ids to secrets: given any,
     signatures and SMTP passwords are checked. ``allow_remote`` permits a ``host`` that is not loopback: whoever
-    reaches the port may read all mail and change the account.
+    reaches the port, every user of this host too, may read all mail and change the account.
     """
 
     host: str = "127.0.0.1"
@@ -95,6 +96,8 @@ class Options:
     allow_remote: bool = False
     allow_host: tuple[str, ...] = ()
     """Names under which it may be reached, besides loopback's and the address that it listens on."""
+    allow_user: tuple[str, ...] = ()
+    """Users of this host, by name or number, who may do all that its own user may."""
     allow_webhook: tuple[str, ...] = ()
     """Hosts that webhooks may lead to, besides loopback and those of ``destinations``."""
     connections: int = 2000
@@ -111,7 +114,9 @@ class Options:
             raise ValueError("connections must be at least 1, and http-idle-seconds above 0")
         for name in self.allow_host:
             checked_name(name)
-        if not self.allow_remote and not _is_loopback(self.host):
+        for user in self.allow_user:
+            uid_of(user)
+        if not self.allow_remote and not is_loopback(self.host):
             raise ValueError(
                 f"{self.host} is not a loopback address: anyone there could read the mail. "
                 "Pass --allow-remote if that is meant."
@@ -186,11 +191,13 @@ async def _listen(
 
     api = Api(service, options.region)
     budget = Budget()
+    strangers = Strangers(options.allow_user, everybody=options.allow_remote)
     doors = Doors(
         service,
         guard=SimulatorGuard(api.refuse, options.allow_host),
         api=api.handle,
         control=Control(service, options.region).application(),
+        strangers=strangers,
         crowd=crowd,
         budget=budget,
         idle_seconds=options.http_idle_seconds,
@@ -209,6 +216,7 @@ async def _listen(
             SmtpLogins(service.secrets, options.region),
             options.region,
             certificate.context(),
+            strangers,
             Crowd(crowd.most),
             budget,
             insecure=options.smtp_insecure,
@@ -266,12 +274,3 @@ def _announce(ready: dict[str, str], ready_file: Path | None) -> None:
             file.write(f"{line}\n")
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mailer.simulator.faults import Fault
     from mailer.simulator.reading import Budget
     from mailer.simulator.service import Service
+    from mailer.simulator.strangers import Strangers
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class SmtpDoor:
         logins: SmtpLogins,
         default_region: str,
         context: ssl.SSLContext,
+        strangers: Strangers,
         crowd: Crowd,
         budget: Budget,
         *,
@@ -65,6 +67,7 @@ class SmtpDoor:
         self._logins = logins
         self._default_region = default_region
         self._context = context
+        self.strangers = strangers
         self.crowd = crowd
         self.budget = budget
         self._insecure = insecure

@@ -21,6 +21,7 @@ _MOST_LINES = 1_000_000
 _BYTES_OF_A_LINE = 70  # that it costs to keep one apart, besides what is in it
 _SMALL = 64 * 1024
 _TIMEOUT = b"451 4.4.2 Timeout waiting for data from client.\r\n"
+_STRANGER = b"554 %s\r\n"
 _TOO_MANY = b"421 Too many concurrent SMTP connections\r\n"
 _TOO_LONG = b"552 Message is too long.\r\n"
 _NO_ROOM = b"452 4.3.1 Insufficient system storage\r\n"
@@ -69,16 +70,23 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # STARTTLS makes the connection a second time.
+        stranger = None
         if not self._counted:
             self._counted = True
+            stranger = self._door.strangers.refusal(transport)
             self._service.connections_opened["smtp"] += 1
             self._service.connections_open["smtp"] += 1
         super().connection_made(transport)
         if self._is_dropped:
             self.end()
+        elif stranger is not None:
+            self._turn_away(_STRANGER % stranger.encode("ascii", "replace"))
         elif not self._door.crowd.admit(self):
-            transport.write(_TOO_MANY)  # type: ignore[attr-defined]
-            self.end()
+            self._turn_away(_TOO_MANY)
+
+    def _turn_away(self, reply: bytes) -> None:
+        self.transport.write(reply)
+        self.end()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._counted:
