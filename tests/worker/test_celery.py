@@ -45,7 +45,7 @@ def arguments(to: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("pool", ["custom", "threads", "solo", "prefork"])
 def test_mail_is_sent_under_the_pool(post: Post, pool: str) -> None:
-    post.worker("-P", pool, "-c", "2")
+    post.worker("-P", pool, "-c", "2", fork=False)
     for i in range(20):
         post.send(f"{pool}-{i}@example.com", lane="bulk")
     until(lambda: len(post.arrivals()) == 20, "all mail arrives")

@@ -85,6 +85,6 @@ def test_workers_of_mailer_worker_are_given_none_of_celery_s_variables() -> None
 
 
 def test_a_worker_logs_which_variables_are_no_settings(post: Post) -> None:
-    worker = post.worker(MAILER_RATE="3")
+    worker = post.worker(MAILER_RATE="3", fork=False)
     assert worker.text.count("MAILER_RATE is not a setting, so nothing reads it") == 1
     assert worker.text.count("is not a setting") == 1
