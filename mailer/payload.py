@@ -25,6 +25,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import copy
 from typing import Any, TypeGuard
 
 import orjson
@@ -62,6 +63,7 @@ VERSION = 1
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _PLAIN = frozenset({str, int, bool, type(None)})
 _CACHED_BYTES = 64 * 1024 * 1024
+_REFUSAL_BYTES = 2048
 # A mail of so much is rendered, encoded, hashed and signed in about a millisecond.
 _LIGHT_BYTES = 256 * 1024
 # Some two milliseconds of a template.
@@ -189,26 +191,40 @@ class _Kept:
                 self.is_light, self.is_heavy = False, True
 
 
+class _Refused:
+    """A content of which no message can be made: why, so that it is not fetched and read again for each of them."""
+
+    is_light = True
+
+    def __init__(self, error: InvalidMessage, stored: int) -> None:
+        self.size = stored + _REFUSAL_BYTES
+        # Without its traceback, which holds what was read.
+        self._error = copy(error)
+
+    def render(self, _: Mapping[str, object], *, patient: bool) -> Content:  # noqa: ARG002 - as the others'
+        raise copy(self._error)
+
+
 class _Cache:
     """Parsed contents by hash, the most recently used ones up to a number of stored bytes. Thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._contents: OrderedDict[str, _Kept] = OrderedDict()
+        self._contents: OrderedDict[str, _Kept | _Refused] = OrderedDict()
         self._lock = threading.Lock()
 
-    def peek(self, digest: str) -> _Kept | None:
+    def peek(self, digest: str) -> _Kept | _Refused | None:
         return self._contents.get(digest)
 
-    def get(self, digest: str) -> _Kept | None:
+    def get(self, digest: str) -> _Kept | _Refused | None:
         with self._lock:
             found = self._contents.get(digest)
             if found is not None:
                 self._contents.move_to_end(digest)
             return found
 
-    def put(self, digest: str, kept: _Kept) -> None:
+    def put(self, digest: str, kept: _Kept | _Refused) -> None:
         with self._lock:
             if kept.size > self._max_bytes or digest in self._contents:
                 return
@@ -222,7 +238,7 @@ class _Cache:
 _cache = _Cache(_CACHED_BYTES)
 
 
-def _find(digest: object, fetch_content: Callable[[str], bytes | None], *, patient: bool) -> _Kept:
+def _find(digest: object, fetch_content: Callable[[str], bytes | None], *, patient: bool) -> _Kept | _Refused:
     if not _is_hash(digest):
         raise InvalidMessage("content", "is not the hash of a stored content", "Pass the fields of the message instead")
     kept = _cache.get(digest)
@@ -234,8 +250,10 @@ def _find(digest: object, fetch_content: Callable[[str], bytes | None], *, patie
             raise InvalidMessage("content", f"{digest} is not what is stored under it", "Send the message again")
         if not patient and _is_heavy(stored):
             raise Heavy
-        content = content_of(stored)
-        kept = _Kept(content, len(stored))
+        try:
+            kept = _Kept(content_of(stored), len(stored))
+        except InvalidMessage as error:
+            kept = _Refused(error, len(stored))
         _cache.put(digest, kept)
     return kept
 

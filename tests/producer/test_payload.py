@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailer import payload
 from mailer.address import parse
 from mailer.attachment import Attachment
-from mailer.content import Structured
+from mailer.content import Structured, hash_of
 from mailer.errors import InvalidMessage, QueueUnavailable
 from mailer.message import Message
 from mailer.payload import decode, inline
@@ -81,6 +83,26 @@ def test_a_referring_message_is_rendered_and_its_content_read_once() -> None:
         kwargs = {"to": "a@example.com", "vars": {"name": name}}
         assert decode(kwargs, fetch, message_id="id", content_hash=content.hash).content.subject == f"Hi {name}"
     assert asked == [content.hash]
+
+
+@pytest.mark.parametrize("text", ["{{ x", "{{ x.upper() }}", "{{ " + "(" * 5000])
+def test_a_content_that_makes_no_mail_is_fetched_and_read_once_for_all_of_its_messages(text: str) -> None:
+    fields = {"v": 1, "sender": "n@example.com", "subject": "Hi", "text": text, "templates": True}
+    stored = json.dumps(fields).encode()
+    fetched = []
+
+    def fetch(digest: str) -> bytes:
+        fetched.append(digest)
+        return stored
+
+    kwargs = {"to": "jane@example.com", "vars": {}}
+    said = set()
+    for _ in range(3):
+        with pytest.raises(InvalidMessage, match="text") as refused:
+            decode(kwargs, fetch, message_id="id", content_hash=hash_of(stored))
+        said.add(str(refused.value))
+    assert (len(fetched), len(said)) == (1, 1)
+    assert payload.is_light(kwargs, hash_of(stored), 100)
 
 
 def test_content_that_is_gone_or_changed_is_refused() -> None:
