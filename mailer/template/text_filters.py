@@ -219,7 +219,8 @@ def format_text(frame: Frame, value: Any, *values: Any) -> str:
 
 
 def to_int(_: Frame, value: Any, default: Any = _NO_DEFAULT, base: int = 10) -> Any:
-    """A whole number; of a number what stands before its point."""
+    """A whole number; of a number what stands before its point. ``default`` is for what is no number: of 12.50 it would
+    drop even more."""
     if isinstance(value, str):
         if len(value) <= _LONGEST_NUMBER_CHARS:
             try:
@@ -227,10 +228,10 @@ def to_int(_: Frame, value: Any, default: Any = _NO_DEFAULT, base: int = 10) -> 
             except ValueError:
                 pass
         number = _float_of(value)
-        if number is not None and (number.is_integer() or default is not _NO_DEFAULT):
-            return int(number)
         if number is None:
             return _otherwise(default, "the text is no number", "int")
+        if number.is_integer():
+            return int(number)
         raise Refused("int would drop what the text has after the point", "Write | float, or | float | int to drop it")
     try:
         return number_of(int(number_of(value)))

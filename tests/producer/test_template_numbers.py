@@ -39,12 +39,15 @@ def test_a_text_that_is_a_number_is_read() -> None:
     assert render("{{ Points | int + 1 }}, {{ '12.0' | int }}, {{ 'ff' | int(0, 16) }}", Points="41") == "42, 12, 255"
 
 
-def test_int_drops_no_cents_of_a_text_unless_a_default_is_given() -> None:
-    error = refusal("{{ Price | int }}", Price="12.50")
+@pytest.mark.parametrize(
+    "source", ["{{ Price | int }}", "{{ Price | int(0) }}", "{{ [Price] | map('int', 0) | join }}"]
+)
+def test_int_drops_no_cents_of_a_text(source: str) -> None:
+    error = refusal(source, Price="12.50")
     assert "after the point" in error.problem
     assert "| float" in error.remedy
     assert "| int(0)" not in error.remedy, "which would drop them too"
-    assert render("{{ Price | int(0) }}, {{ Price | float | int }}, {{ 12.5 | int }}", Price="12.50") == "12, 12, 12"
+    assert render("{{ Price | float | int }}, {{ 12.5 | int }}, {{ '12.00' | int(0) }}", Price="12.50") == "12, 12, 12"
 
 
 @pytest.mark.parametrize("source", ["{{ x | float }}", "{{ x | int }}", "{{ [x] | map('float') | join }}"])
