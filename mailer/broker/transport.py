@@ -321,7 +321,10 @@ class Channel(stock.Channel):
 
     def _size(self, queue: str) -> int:
         size: int = super()._size(queue)
-        return size + int(self.plain_client().llen(self.keys.suspects(queue))) if queue in self.lanes else size
+        if queue in self.lanes:
+            client, keys = self.plain_client(), self.keys
+            size += int(client.llen(keys.suspects(queue))) + int(client.llen(keys.large(queue)))
+        return size
 
 
 class SentinelChannel(Channel, stock.SentinelChannel):

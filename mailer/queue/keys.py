@@ -35,6 +35,10 @@ class Keys:
         """List of envelopes of that lane whose worker was lost: each worker is handed one of them at a time."""
         return f"{self._control}suspects:{lane}"
 
+    def large(self, lane: str) -> str:
+        """List of envelopes of that lane which are large: what waits behind them passes."""
+        return f"{self._control}large:{lane}"
+
     @property
     def _control(self) -> str:
         return self.prefix[:-1] + "@"

@@ -34,9 +34,11 @@ def lanes_of(names: Sequence[str], unknown: Mapping[str, str]) -> list[Lane]:
 
 
 def lists_of(keys: Keys, lane: str) -> list[str]:
-    """Where the lane's messages wait: suspects, the others, and what stock Celery sent with a lower priority."""
+    """Where the lane's messages wait: suspects, the others, large ones, and what stock Celery sent with a lower
+    priority."""
     key = keys.lane(lane)
-    return [keys.suspects(lane), key, *(f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES)]
+    low = [f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES]
+    return [keys.suspects(lane), key, keys.large(lane), *low]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +86,22 @@ class Take:
             *(keys.aside("dead"), keys.aside_index("dead"), keys.aside("held"), keys.aside_index("held")),
             *(keys.records, keys.schedule_number, keys.hosts),
         ]
-        self._lane_prefix, self._suspects_prefix = keys.prefix, keys.suspects("")
+        self._prefixes = keys.prefix, keys.suspects(""), keys.large("")
         for lane in lanes:
             names += lists_of(keys, lane.name)
         self._keys = names
 
     def arguments(self, leases: Leases, call: Call, served: Collection[str]) -> list[Any]:
         """The script's ARGV."""
+        lane_prefix, suspects_prefix, large_prefix = self._prefixes
         arguments: list[Any] = [
             *(leases.owner, call.number, call.wanted),
             *(int(self.lease_seconds * 1e6), int(IDLE_SECONDS * 1e6)),
             *("" if call.latest_us is None else call.latest_us, len(self._lanes)),
-            *(int(not leases.holds_suspect), *self._records, self._lane_prefix),
-            *("" if call.earliest_us is None else call.earliest_us, self._suspects_prefix),
+            *(int(not leases.holds_suspect), *self._records, lane_prefix),
+            *("" if call.earliest_us is None else call.earliest_us, suspects_prefix),
             *(int(leases.fitness.may_ask), max(0, IN_FLIGHT_BYTES - leases.large_bytes), int(not leases.large_bytes)),
+            large_prefix,
         ]
         for lane in self._lanes:
             arguments += (lane.name, lane.unknown, int(lane.reserve), int(lane.name in served))

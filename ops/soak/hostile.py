@@ -109,6 +109,11 @@ MESSAGES: Sequence[Hostile] = (
         lambda: (mail(f"six-{i}", to="nobody", html="x" * 6 * _MB) for i in range(8)),
         "transactional",
     ),
+    Hostile("60 of 9 MB", lambda: (mail(f"nine-{i}", to="nobody", text="x" * 9 * _MB) for i in range(60)), quick=False),
+    Hostile(
+        "9 MB of what is looked for in it",
+        one(lambda: mail("letters", to="nobody", text="i" * 4 * _MB + '"' * _MB + "m" * 4 * _MB)),
+    ),
     Hostile("a body of 60 MB", one(lambda: mail("60", text="x" * 60 * _MB)), quick=False),
     Hostile("a body of 300 MB", one(lambda: mail("300", text="x" * 300 * _MB)), quick=False),
     Hostile("1,000 in a queue that is no lane", lambda: (mail(f"stray-{i}") for i in range(1000)), "no-lane"),

@@ -71,12 +71,13 @@ def look(client: redis.Redis, keys: Keys, lanes: Iterable[str]) -> Places:
         for lane in lanes:
             pipe.lrange(keys.lane(lane), 0, -1)
             pipe.lrange(keys.suspects(lane), 0, -1)
+            pipe.lrange(keys.large(lane), 0, -1)
         pipe.hvals(keys.leased)
         pipe.zrange(keys.schedule, 0, -1)
         for shelf in SHELVES:
             pipe.hvals(keys.aside(shelf))
         found = pipe.execute()
-    waiting = [name for lane in lanes for name in (lane, f"suspects of {lane}")]
+    waiting = [name for lane in lanes for name in (lane, f"suspects of {lane}", f"large ones of {lane}")]
     names = [*waiting, "leased", "schedule", *SHELVES]
     return Places({name: Counter(map(_id, raw)) for name, raw in zip(names, found, strict=True)})
 

@@ -149,7 +149,8 @@ class Account:
         return self.queue.put(lane, entries, content=content)
 
     def length(self, lane: str) -> int:
-        return sum(int(self.client.llen(key)) for key in (self.keys.lane(lane), self.keys.suspects(lane)))  # type: ignore[arg-type]
+        keys = self.keys
+        return sum(int(self.client.llen(key)) for key in (keys.lane(lane), keys.suspects(lane), keys.large(lane)))  # type: ignore[arg-type]
 
     def field(self, name: str) -> str | None:
         value = self.client.hget(self.keys.account, name)
@@ -168,7 +169,7 @@ class Account:
     def whereabouts(self) -> list[str]:
         """The id of every message, once for each place it lies in."""
         keys = self.keys
-        lists = (*map(keys.lane, LANES), *map(keys.suspects, LANES))
+        lists = (*map(keys.lane, LANES), *map(keys.suspects, LANES), *map(keys.large, LANES))
         places = [*lists, keys.leased, keys.schedule, keys.aside("dead"), keys.aside("held")]
         return [found for place in places for found in self.whereabouts_of(place)]
 

@@ -16,6 +16,7 @@ import redis
 from pydantic import SecretStr
 
 import mailer.queue.script
+from mailer.bounds import LARGE_BYTES
 from mailer.errors import QueueUnavailable
 from mailer.monitor import read_status
 from mailer.queue.keys import Keys
@@ -74,8 +75,9 @@ def keys_of(keys: Keys) -> dict[str, str]:
     low = {"low": f"{keys.lane('bulk')}{PRIORITY_SEPARATOR}{LOWER_PRIORITIES[0]}"}
     bells = {f"doorbell-{lane}": keys.doorbell(lane) for lane in LANES}
     suspects = {f"suspects-{lane}": keys.suspects(lane) for lane in LANES}
+    large = {f"large-{lane}": keys.large(lane) for lane in LANES}
     del named["pattern"], named["_control"], named["doorbells"]
-    return named | bells | suspects | lanes | shelves | indexes | low
+    return named | bells | suspects | large | lanes | shelves | indexes | low
 
 
 class User:
@@ -168,6 +170,7 @@ class Load:
         self._put("transactional", 3, due_in=1)
         self._put("bulk", 3, due_in=40)
         self._low(2)
+        self._large(2)
         self._hold(first, 6)
         self._hold(second, 6)
 
@@ -183,6 +186,7 @@ class Load:
             self._put(lane, 2, keyed=True, due_in=1)
         self._put("bulk", 3, keyed=True, content=True, mixed=True)
         self._low(2)
+        self._large(2)
         with suppress(QueueUnavailable):
             self.ended.update(self._let_go("held"))
         with suppress(QueueUnavailable, redis.exceptions.RedisError):
@@ -216,7 +220,7 @@ class Load:
         keys = keys_of(self.admin.keys)
         return {
             place: self.admin.raw(keys[place])
-            for place in (*LANES, "suspects-transactional", "low", "schedule", "leased", "leases")
+            for place in (*LANES, "suspects-transactional", "large-bulk", "low", "schedule", "leased", "leases")
         }
 
     def check(self) -> None:
@@ -272,6 +276,15 @@ class Load:
             for name in (str(uuid.uuid4()) for _ in range(count)):
                 with suppress(redis.exceptions.ResponseError):
                     self.admin.client.lpush(key, envelope(name))
+                    self.accepted.add(name)
+
+    def _large(self, count: int) -> None:
+        """As a foreign producer puts them."""
+        key = self.admin.keys.lane("bulk")
+        if self.admin.client.type(key) in (b"list", b"none"):
+            for name in (str(uuid.uuid4()) for _ in range(count)):
+                with suppress(redis.exceptions.ResponseError):
+                    self.admin.client.rpush(key, envelope(name) + b" " * LARGE_BYTES)
                     self.accepted.add(name)
 
     def _hold(self, worker: Worker, count: int) -> None:
@@ -330,7 +343,7 @@ class Load:
             read_status(client, self._operator.settings)
         with suppress(QueueUnavailable, redis.exceptions.RedisError):
             resume(client, keys, LANES)
-        lists = keys.suspects("bulk"), keys.lane("bulk")
+        lists = keys.suspects("bulk"), keys.lane("bulk"), keys.large("bulk")
         before = Counter(chain(*map(self.admin.raw, lists)))
         with suppress(redis.exceptions.RedisError):
             purge(client, keys, "bulk", 2)

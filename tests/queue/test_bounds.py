@@ -11,12 +11,14 @@ from celery import Celery
 
 from mailer.bounds import IN_FLIGHT_BYTES
 from mailer.errors import InvalidMessage
+from mailer.monitor import read_status
 from mailer.queue.pull import purge
 from mailer.queue.records import Records
 from mailer.queue.search import Whereabouts
 from mailer.queue.shelf import Filter, Shelf
 from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from mailer.worker.app import configuration
+from tests.queue.clock import Still
 from tests.queue.conftest import LANES, SENT, Account, Worker
 
 MB = 1_000_000
@@ -36,10 +38,15 @@ def push(account: Account, *envelopes: bytes, lane: str = "bulk") -> None:
 
 def take_all(worker: Worker, most: int = 32) -> list[str]:
     """The ids of what is handed out, until nothing more is."""
-    found: list[str] = []
+    return list(take_tags(worker, most).values())
+
+
+def take_tags(worker: Worker, most: int = 32) -> dict[str, str]:
+    """The same, by the tags."""
+    found: dict[str, str] = {}
     for _ in range(100):
         taken = worker.take(most)
-        found += taken.values()
+        found |= taken
         assert worker.answer is not None
         if not taken and worker.answer.wait_seconds != pytest.approx(1e-6):
             break
@@ -68,8 +75,8 @@ def test_a_message_that_is_too_large_is_a_dead_letter_that_no_worker_is_given(
     assert dead.drop("large").dropped == 1
 
 
-def test_of_what_could_never_be_sent_only_the_beginning_is_kept(account: Account, worker: Worker, dead: Shelf) -> None:
-    push(account, envelope("huge", 68 * MB), envelope("behind"))
+def test_of_what_has_more_than_16_mib_only_the_beginning_is_kept(account: Account, worker: Worker, dead: Shelf) -> None:
+    push(account, envelope("huge", 17 * MB), envelope("behind"))
     assert take_all(worker) == ["behind"]
     (letter,) = dead
     assert "Only its beginning is kept" in letter.detail
@@ -77,20 +84,85 @@ def test_of_what_could_never_be_sent_only_the_beginning_is_kept(account: Account
     assert dead.drop(letter.name).dropped == 1
 
 
-def test_a_call_hands_out_no_more_bytes_than_a_worker_may_hold(account: Account, worker: Worker) -> None:
+def test_small_messages_pass_large_ones_which_are_handed_out_one_by_one(
+    account: Account, worker: Worker, still: Still
+) -> None:
     push(account, *(envelope(f"six-{number}", 6 * MB) for number in range(4)), envelope("small"))
-    first = worker.take(32)
-    assert list(first.values()) == ["six-0", "six-1"]
+    assert take_all(worker) == ["six-0", "small"]
+    assert worker.answer is not None
+    assert (worker.answer.is_short, worker.answer.listen) == (False, True)
+    assert worker.answer.wait_seconds is not None
+    still.advance(worker.answer.wait_seconds - 0.01)
+    assert take_all(worker) == []
+    still.advance(0.02)
+    assert take_all(worker) == ["six-1"]
+    assert account.length("bulk") == 2
+
+
+def test_a_worker_is_handed_no_more_bytes_than_it_may_hold(account: Account, worker: Worker, still: Still) -> None:
+    push(account, *(envelope(f"six-{number}", 6 * MB) for number in range(4)))
+    large = {}
+    for _ in range(4):
+        large |= take_tags(worker)
+        still.advance(1)
+    assert list(large.values()) == ["six-0", "six-1"]
     assert worker.leases.large_bytes < IN_FLIGHT_BYTES
     assert worker.answer is not None
     assert (worker.answer.is_short, worker.answer.listen) == (True, True)
     push(account, envelope("urgent"), lane="transactional")
-    assert list(worker.take(32).values()) == ["urgent"]
+    assert take_all(worker) == ["urgent"]
     assert not worker.leases.makes_room
-    for tag in first:
+    assert list(take_tags(Worker(account)).values()) == ["six-2"]
+    for tag in large:
         worker.leases.settle(tag, SENT)
     assert worker.leases.makes_room
-    assert list(worker.take(32).values()) == ["six-2", "six-3", "small"]
+    still.advance(1)
+    assert take_all(worker) == ["six-3"]
+
+
+def test_large_messages_that_were_passed_are_seen_and_let_go_of(account: Account, worker: Worker, still: Still) -> None:
+    push(account, *(envelope(f"six-{number}", 6 * MB) for number in range(3)))
+    assert take_all(worker) == ["six-0"]
+    assert account.client.llen(account.keys.large("bulk")) == 2
+    assert [lane.waiting for lane in read_status(account.client, account.settings).lanes] == [0, 2]
+    found = Whereabouts(account.client, account.keys, LANES).of("six-2")
+    assert found is not None
+    assert (found.place, found.lane) == ("waiting", "bulk")
+    assert purge(account.client, account.keys, "bulk") == 2
+
+
+def test_a_large_message_that_comes_back_is_the_next_of_its_kind(
+    account: Account, worker: Worker, still: Still
+) -> None:
+    push(account, *(envelope(f"six-{number}", 6 * MB) for number in range(2)))
+    ((tag, name),) = take_tags(worker).items()
+    worker.settle(tag, "back")
+    still.advance(1)
+    assert take_all(worker) == [name]
+
+
+def test_large_messages_have_their_turn_beside_small_ones(account: Account, worker: Worker, still: Still) -> None:
+    push(account, envelope("large", MB), *(envelope(f"{number}") for number in range(6)))
+    found: list[str] = []
+    for _ in range(4):
+        found += worker.take(1).values()
+        still.advance(1)
+    assert "large" in found
+    assert len(found) >= 3
+
+
+@pytest.mark.parametrize("first", ["body", "headers", "properties"])
+def test_what_a_large_message_refers_to_is_found_wherever_its_headers_stand(
+    account: Account, worker: Worker, first: str
+) -> None:
+    content = "c" * 64
+    account.client.hset(account.keys.content, content, b"shared")
+    account.client.hset(account.keys.references, content, 1)
+    message = json.loads(envelope("large", MB, mailer_content=content))
+    push(account, json.dumps({first: message[first], **message}).encode())
+    for tag in take_tags(worker):
+        worker.settle(tag, "sent", "large")
+    assert not account.client.exists(account.keys.content, account.keys.references)
 
 
 def test_what_is_not_looked_at_because_of_its_bytes_is_asked_for_at_once(account: Account, worker: Worker) -> None:
@@ -127,7 +199,8 @@ def test_an_id_that_is_none_names_no_dead_letter_and_no_record(
     account: Account, worker: Worker, dead: Shelf, bad: Any
 ) -> None:
     push(account, envelope(bad))
-    (tag,) = worker.take_raw(1)
+    # A large one is taken out of the others' way first.
+    (tag,) = worker.take_raw(1) or worker.take_raw(1)
     worker.settle(tag, "dead", "Undecodable", "header id")
     (letter,) = dead
     assert (len(letter.name), letter.name.isalnum()) == (40, True)
@@ -135,16 +208,16 @@ def test_an_id_that_is_none_names_no_dead_letter_and_no_record(
     assert dead.drop(Filter()).dropped == 1
 
 
-def test_long_ids_put_no_record_out(account: Account, worker: Worker) -> None:
+def test_long_ids_put_no_record_out(account: Account, worker: Worker, still: Still) -> None:
     (ours,) = account.put("bulk")
     (tag,) = worker.take(1)
     worker.settle(tag, "sent", note=f"{ours}\tbulk\t\t\t1\t\tses-id\t")
     push(account, *(envelope("x" * 6 * MB + str(number)) for number in range(16)))
-    for _ in range(16):
+    for _ in range(40):
         for tag in worker.take_raw(16):
             worker.settle(tag, "dead", "Undecodable", "header id")
-    account.end_leases()
-    worker.take(0)
+        still.advance(0.5)
+    assert account.client.hlen(account.keys.aside("dead")) == 16
     assert [line.verb for line in Records(account.client, account.keys).of(ours)] == ["sent"]
     lines = sum(account.client.memory_usage(key) or 0 for key in account.client.scan_iter(f"{account.keys.records}:*"))
     assert lines < 20_000

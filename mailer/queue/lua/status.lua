@@ -2,7 +2,7 @@
 -- status: what the account may send, what keeps it from sending, and how much lies where, as take.lua would find it.
 --
 -- KEYS  1 account  2 quota  3 wishes  4 hosts  5 leases  6 schedule  7 dead  8 held
---       then per lane: the list of its suspects, its list, and the three of a lower priority
+--       then per lane: the list of its suspects, its list, that of its large ones, and the three of a lower priority
 -- ARGV  1 lease, microseconds  then the lanes' names
 -- Returns names and values by turns, which the end of this file has. Moments are epoch microseconds, numbers are text, and
 --         what is not known is empty.
@@ -74,8 +74,8 @@ end
 
 local lanes = {}
 for i = 2, #ARGV do
-  local first, messages = 9 + 5 * (i - 2), 0
-  for key = first, first + 4 do messages = messages + waiting.length(KEYS[key]) end
+  local first, messages = 9 + 6 * (i - 2), 0
+  for key = first, first + 5 do messages = messages + waiting.length(KEYS[key]) end
   local leaves_next = waiting.head(KEYS[first + 1], 1)[1]
   lanes[i - 1] = row(ARGV[i], messages, waiting.length(KEYS[first]), unserved_since(ARGV[i]),
     leaves_next and envelope().member(leaves_next, 'mailer_accepted', '^ ?(%d+)', 20), pause(ARGV[i]))

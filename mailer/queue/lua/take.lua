@@ -5,8 +5,8 @@
 --       9 dead  10 dead-index  11 held  12 held-index  13 records
 --      14 the schedule's number  15 hosts
 --       (6 is what stands before a lane's name in its doorbell's key)
---       then per lane: the list of its suspects, its list, and the three lists on which stock Celery puts messages of a lower
---       priority
+--       then per lane: the list of its suspects, its list, the list of its large ones, and the three lists on which stock
+--       Celery puts messages of a lower priority
 -- ARGV  1 owner (the worker process)  2 number of this call  3 messages wanted (0 = only settle)
 --       4 lease, microseconds  5 idle wait, microseconds
 --       6 latest: epoch microseconds after which this call hands out nothing, as nobody waits for it ('' = whenever)
@@ -19,6 +19,7 @@
 --      13 what stands before a lane's name in the key of its suspects
 --      14 '1' if this worker may be told to ask SES for the limits: SES answered it, when it was told so last
 --      15 how many more bytes of large messages this worker may hold  16 '1' if it holds none
+--      17 what stands before a lane's name in the key of its large ones
 --       then per lane, most urgent first: name, 'resend' or 'hold' when a lease runs out, '1' if it may use the
 --       quota's reserve, '1' if this worker serves it
 --       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
@@ -58,11 +59,17 @@ local RECLAIM_AT_ONCE, DUE_AT_ONCE, SORTED_AT_ONCE = 64, 256, 1000
 -- The most that one call hands out, or moves into a lane: they become arguments of one command, of which Lua's stack
 -- holds 8,000.
 local MOST_AT_ONCE = 3500
--- What has more, with its stored content, is large.
+-- What has more, with its stored content, is large. A large envelope leaves its lane for a list of its own: what waits behind
+-- it passes, and it is looked at when there is room.
 local LARGE_BYTES = 262144
+-- While large envelopes are copied from one place to another, everybody waits. So one call copies so many bytes of them, or
+-- one; and so many a microsecond are handed out by all calls.
+local COPIED_AT_ONCE, HANDED_OUT_A_US, LONGEST_REST = 4194304, 32, 2e6
+-- For so long after one was handed out, what is next in a lane is looked at by itself.
+local LARGE_ARE_ABOUT = 60e6
 local REFRESH_PATIENCE, SEEN_STEP = 10e6, 0.25e6
 -- Why a worker is not given a message; or it is too large for any, then in words.
-local SUSPECT, NO_ROOM = 1, 2
+local SUSPECT, LARGE, NO_ROOM = 1, 2, 3
 
 local owner, call, wanted, lease, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local latest, suspects = tonumber(ARGV[6]) or math.huge, tonumber(ARGV[8])
@@ -71,7 +78,8 @@ local keep_records, most_record_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
 local account_key, quota_key, leases_key, leased_key, schedule_key, doorbells, content_key, references_key =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local schedule_number_key, hosts_key, lane_prefix, suspects_prefix = KEYS[14], KEYS[15], ARGV[11], ARGV[13]
+local schedule_number_key, hosts_key = KEYS[14], KEYS[15]
+local lane_prefix, suspects_prefix, large_prefix = ARGV[11], ARGV[13], ARGV[17]
 local idempotency_prefix = string.sub(account_key, 1, -8) .. 'idempotency:'
 
 local looks = false -- it writes
@@ -106,30 +114,41 @@ local is_ahead = moment.put_back(tonumber(ARGV[12]) or 0) > 0
 wanted = (now > latest or is_ahead) and 0 or math.min(wanted, MOST_AT_ONCE)
 
 local lanes, lane_named, seldom = {}, {}, {} -- seldom: lists that seldom are there
-local next_key, next_arg = 16, 17
+local next_key, next_arg = 16, 18
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
     name = ARGV[next_arg], suspects = KEYS[next_key], key = KEYS[next_key + 1], policy = ARGV[next_arg + 1],
-    reserve = ARGV[next_arg + 2] == '1', served = ARGV[next_arg + 3] == '1', first_low = next_key + 2,
+    reserve = ARGV[next_arg + 2] == '1', served = ARGV[next_arg + 3] == '1', large = KEYS[next_key + 2],
+    first_low = next_key + 3,
   }
   lanes[i], lane_named[lane.name] = lane, lane
-  for key = next_key, next_key + 4 do
+  for key = next_key, next_key + 5 do
     if key ~= next_key + 1 then seldom[#seldom + 1] = KEYS[key] end
   end
-  next_key, next_arg = next_key + 5, next_arg + 4
+  next_key, next_arg = next_key + 6, next_arg + 4
 end
 
 local said, lines = {}, {} -- why something waits; what is to be recorded
 local joined = {} -- lanes into which this call has put something
+local copied = 0 -- bytes of large envelopes
 
 local function say(why) said[#said + 1] = why end
 
 local function record(verb, note) lines[#lines + 1], lines[#lines + 2] = verb, note end
 
+local function copy(message)
+  if #message > LARGE_BYTES then copied = copied + #message end
+end
+
+local function can_copy(message)
+  return #message <= LARGE_BYTES or copied == 0 or copied + #message <= COPIED_AT_ONCE
+end
+
 -- Push it to a lane's head or tail; also of one that this worker's settings no longer name. Suspects have a list of their
--- own: whatever waits in the lane passes them.
+-- own, and so have large ones: whatever waits in the lane passes them.
 local function join(push, lane, message)
-  push((envelope().is_suspect(message) and suspects_prefix or lane_prefix) .. lane, message)
+  local prefix = #message > LARGE_BYTES and large_prefix or lane_prefix
+  push((envelope().is_suspect(message) and suspects_prefix or prefix) .. lane, message)
   joined[lane] = true
 end
 
@@ -236,6 +255,7 @@ local function end_leases()
       -- With it the message is gone, and its content.
       local lets_go = verb == 'sent' or verb == 'forget'
       local message = verb == 'sent' and text or string.sub(text, at)
+      if not lets_go then copy(message) end
       if lane == '' and not lets_go then
         verb, first, second = 'dead', 'Undecodable', 'Its lease cannot be read.'
       end
@@ -276,6 +296,7 @@ local function end_leases()
     if lane then
       local message = string.sub(text, at)
       reclaimed_bytes = reclaimed_bytes + #message
+      copy(message)
       local verb, code, words = 'hold', 'LeaseExpired', 'Its worker was lost while it held the message.'
       if lane_named[lane] and lane_named[lane].policy == 'resend' then
         if envelope().is_suspect(message) then
@@ -313,6 +334,7 @@ if not over or #over > 0 then end_leases() end
 local looked, has_come_due = attempt(due, DUE_AT_ONCE)
 if looked and #has_come_due > 0 then
   looked, has_come_due = attempt(schedule().take_out, has_come_due, function(lane, message)
+    copy(message)
     local too_large = bounds().words(message)
     if too_large then
       refuse(lane, message, too_large)
@@ -325,13 +347,14 @@ if looked and #has_come_due > 0 then
 end
 if not looked then say('scheduled messages do not come due: ' .. has_come_due) end
 
-local are_suspects = redis.call('EXISTS', unpack(seldom)) > 0 -- there may be
-if are_suspects then
+local are_others = redis.call('EXISTS', unpack(seldom)) > 0 -- suspects, or large ones, or of a lower priority
+if are_others then
   -- Whether more is left there.
   local function take_low(lane, low)
     local first_out = waiting.head(low, MOST_AT_ONCE)
     if #first_out == 0 then return false end
     waiting.can_leave(low)
+    for _, message in ipairs(first_out) do copy(message) end
     waiting.push_tail(lane.key, unpack(first_out))
     joined[lane.name] = true
     waiting.leave(low, #first_out)
@@ -371,85 +394,126 @@ local function hand_out_all()
   local backlog = {} -- names of lanes
   local starved = false -- something waits, and only for a permit
   local unsorted = false -- not all was looked at: a suspect lies in a lane, or what is large
+  local large_wait = false -- large ones, for their turn
+  local large_at = account.moment('large_at', LONGEST_REST)
+  local is_large_s_turn = now >= large_at
+  local are_large_about = now - large_at < LARGE_ARE_ABOUT
+  local handed_out_bytes = 0 -- of large envelopes
   local is_short = false -- something waits, and only for room
-  -- Of a single place: the last was given to what waits in a lane though a suspect waited too.
-  local suspect_is_next = stored.suspect_is_next
+  -- Of a single place: the last was given to what waits in a lane though a suspect waited too, or a large one.
+  local other_is_next = stored.suspect_is_next
+
+  local function has_room(weight)
+    local has = weight <= LARGE_BYTES or holds_none or weight <= large_room
+    is_short = is_short or not has
+    return has
+  end
 
   -- Whether this worker can hold that one too. Small ones it always can.
   local function fits(message)
     local weight = bounds().weight(message)
-    if weight > LARGE_BYTES then
-      if not holds_none and weight > large_room then
-        is_short = true
-        return false
-      end
-      large_room, holds_none = large_room - weight, false
-    end
+    if not has_room(weight) then return false end
+    if weight > LARGE_BYTES then large_room, holds_none = large_room - weight, false end
     return true
   end
 
-  -- Why this worker is not to have it.
+  -- Why this worker is not to have it, where it waits in the lane itself.
   local function against(message)
-    return envelope().is_suspect(message) and SUSPECT or bounds().words(message) or not fits(message) and NO_ROOM
+    return envelope().is_suspect(message) and SUSPECT or bounds().words(message) or #message > LARGE_BYTES and LARGE
+      or not fits(message) and NO_ROOM
   end
 
   -- Up to `want` messages at the head of a lane; they stay there until commit. A suspect that somebody put there goes to the
-  -- others first, and what is too large for any worker to the dead letters.
+  -- others first, and so does a large one; what is too large for any worker goes to the dead letters.
   local function choose(lane, want)
     for _ = 1, SORTED_AT_ONCE do
-      local chosen, why, message = waiting.head(lane.key, want, against)
+      local chosen, why, message = waiting.head(lane.key, want, against, are_large_about)
       if not why or why == NO_ROOM then return chosen end
       unsorted = true
-      if #chosen > 0 or why == waiting.READ_ENOUGH then return chosen end
-      if why ~= SUSPECT then
+      if #chosen > 0 or why == waiting.READ_ENOUGH or not can_copy(message) then return chosen end
+      copy(message)
+      if why == SUSPECT or why == LARGE then
+        waiting.move(lane.key, why == SUSPECT and lane.suspects or lane.large)
+        are_others = true
+      else
         waiting.can_leave(lane.key)
         refuse(lane.name, message, why)
         waiting.leave(lane.key, 1)
         return chosen
       end
-      waiting.move(lane.key, lane.suspects)
-      are_suspects = true
     end
     return {}
   end
 
-  -- Up to `want` messages of a lane, and one suspect among them at the most. Where there is one place only, what waits in
-  -- the lane comes first, and then, by turns, a suspect.
+  -- The large one of a lane that is next, if it is their turn and there is room. What it takes is written down where there is
+  -- none, so that it is not read in vain.
+  local function choose_large(lane)
+    local field = 'large:' .. lane.name
+    if copied > 0 or not is_large_s_turn or not has_room(number_or(0, stored[field])) then return {} end
+    local large = waiting.head(lane.large, 1)
+    local words = large[1] and bounds().words(large[1])
+    if words then
+      waiting.can_leave(lane.large)
+      copy(large[1])
+      refuse(lane.name, large[1], words)
+      waiting.leave(lane.large, 1)
+    elseif large[1] and not fits(large[1]) then
+      account.set(field, bounds().weight(large[1]))
+    else
+      if stored[field] then account.forget(field) end
+      return large
+    end
+    unsorted = unsorted or words
+    return {}
+  end
+
+  -- Of those that wait outside the lane itself, one at the most; and where it lies.
+  local function choose_other(lane)
+    if not are_others then return {} end
+    local other, key = suspects > 0 and waiting.head(lane.suspects, 1) or {}, lane.suspects
+    if not other[1] or not can_copy(other[1]) or not fits(other[1]) then other, key = choose_large(lane), lane.large end
+    if other[1] then copy(other[1]) end
+    return other, key
+  end
+
+  -- Up to `want` messages of a lane, among them one at the most of those that wait outside it. Where there is one place only,
+  -- what waits in the lane comes first, and then, by turns, another.
   local function choose_both(lane, want)
-    local suspect = are_suspects and suspects > 0 and waiting.head(lane.suspects, 1) or {}
-    if suspect[1] and not fits(suspect[1]) then suspect = {} end
-    if #suspect == 0 then return suspect, choose(lane, want) end
+    local other, key = choose_other(lane)
+    if #other == 0 then return other, key, choose(lane, want) end
     local chosen = choose(lane, math.max(1, want - 1))
-    local yields = #chosen == want and not suspect_is_next
+    local yields = #chosen == want and not other_is_next
     if yields then
-      suspect = {}
+      other = {}
       account.set('suspect_is_next', 1)
     else
       if #chosen == want then chosen = {} end
-      if suspect_is_next then account.forget('suspect_is_next') end
+      if other_is_next then account.forget('suspect_is_next') end
     end
-    suspect_is_next = yields
-    return suspect, chosen
+    other_is_next = yields
+    return other, key, chosen
   end
 
   local function hand_out(lane)
     local room = quota.room(lane.reserve)
     local want = math.min(wanted - granted, permits - granted, room - granted)
-    local left = { [lane.key] = 0, [lane.suspects] = 0 }
+    local left = { [lane.key] = 0, [lane.suspects] = 0, [lane.large] = 0 }
     if want > 0 then
-      local suspect, chosen = choose_both(lane, want)
-      for key, some in pairs({ [lane.suspects] = suspect, [lane.key] = chosen }) do
+      local other, other_key, chosen = choose_both(lane, want)
+      left[lane.key] = #chosen
+      if other_key then left[other_key] = #other end
+      for key, count in pairs(left) do
         -- Whether they can be taken out, before they are leased.
-        if #some > 0 then waiting.can_leave(key) end
-        left[key] = #some
+        if count > 0 then waiting.can_leave(key) end
       end
-      suspects = suspects - #suspect
-      for _, some in ipairs({ suspect, chosen }) do
+      suspects = suspects - left[lane.suspects]
+      for _, some in ipairs({ other, chosen }) do
         -- As text once, not for each: that costs a microsecond.
         local minute = #some > 0 and string.format('%.0f', quota.minute)
         for _, message in ipairs(some) do
           granted = granted + 1
           leases().give(owner .. ':' .. call .. ':' .. granted, now + lease, lane.name, minute, message)
+          if #message > LARGE_BYTES then handed_out_bytes = handed_out_bytes + #message end
           reply[#reply + 1] = lane.name
           reply[#reply + 1] = message
           reply[#reply + 1] = bounds().weight(message)
@@ -459,9 +523,11 @@ local function hand_out_all()
         if count > 0 then picked[key] = count end
       end
     end
+    local larger_wait = are_others and waiting.length(lane.large) > left[lane.large]
+    large_wait = large_wait or larger_wait
     if (granted == wanted or granted >= permits) and room > granted then
-      local waits = waiting.length(lane.key) > left[lane.key]
-      local suspect_waits = are_suspects and not waits and waiting.length(lane.suspects) > left[lane.suspects]
+      local waits = waiting.length(lane.key) > left[lane.key] or (larger_wait and is_large_s_turn)
+      local suspect_waits = are_others and not waits and waiting.length(lane.suspects) > left[lane.suspects]
       if waits or suspect_waits then backlog[#backlog + 1] = lane.name end
       starved = starved or (granted < wanted and (waits or (suspect_waits and suspects > 0)))
     end
@@ -489,6 +555,10 @@ local function hand_out_all()
     bucket.spend(rate.permits, granted)
     if is_probe then stop.probe_with(owner .. ':' .. call .. ':1') end
   end
+  if handed_out_bytes > 0 then
+    large_at = now + math.min(LONGEST_REST, handed_out_bytes / HANDED_OUT_A_US)
+    account.set_time('large_at', large_at)
+  end
 
   -- 7. When should this worker ask again?
   if granted == wanted then
@@ -504,6 +574,7 @@ local function hand_out_all()
     return
   end
   reply[1], reply[2] = idle, is_short and 3 or 1
+  if large_wait and not is_short then reply[1] = math.max(1, math.min(idle, math.ceil(large_at - now))) end
   local answered = {}
   for _, lane in ipairs(lanes) do
     if lane.served then answered[#answered + 1] = doorbells .. lane.name end
@@ -516,7 +587,7 @@ local function hand_out_all()
   local told, by = string.match(stored.wake or '', '^(%S+) (%S+)$')
   if told ~= at or by == owner then
     account.set('wake', at .. ' ' .. owner)
-    reply[1] = math.max(1, math.ceil(tonumber(at) - now))
+    reply[1] = math.max(1, math.min(reply[1], math.ceil(tonumber(at) - now)))
   end
 end
 

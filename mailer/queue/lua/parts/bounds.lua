@@ -7,8 +7,10 @@ return function()
   offers = {}
   -- An envelope has at most 10 MiB when it is enqueued, and a little more once it was tried, or lay on a shelf.
   local ENVELOPE_BYTES = 10485760 + 65536
-  -- SES takes 40 MB: what has more can never be sent, and is not kept.
-  local SENDABLE_BYTES, HEAD_BYTES = 67108864, 4096
+  -- Of what has more only the beginning is kept: Redis would stand still while it is written.
+  local KEPT_BYTES, HEAD_BYTES = 16777216, 4096
+  -- SES takes 40 MB: what has more can never be sent.
+  local SENDABLE_BYTES = 67108864
   local contents, weights = {}, {} -- bytes, by hash and by envelope
 
   local function content_bytes(hash)
@@ -31,7 +33,7 @@ return function()
   function offers.words(envelope)
     if #envelope > ENVELOPE_BYTES then
       return string.format('It has %.1f MB, and a message may have 10 MiB. Enqueue it with mailer, which stores what is '
-        .. 'large beside the queue.%s', #envelope / 1e6, #envelope > SENDABLE_BYTES and ' Only its beginning is kept.' or '')
+        .. 'large beside the queue.%s', #envelope / 1e6, #envelope > KEPT_BYTES and ' Only its beginning is kept.' or '')
     elseif weight(envelope) - #envelope > SENDABLE_BYTES then
       return 'Its stored content is larger than all that SES takes.'
     end
@@ -39,7 +41,7 @@ return function()
 
   -- What is kept of it.
   function offers.kept(envelope)
-    return #envelope > SENDABLE_BYTES and string.sub(envelope, 1, HEAD_BYTES) or envelope
+    return #envelope > KEPT_BYTES and string.sub(envelope, 1, HEAD_BYTES) or envelope
   end
   return offers
 end

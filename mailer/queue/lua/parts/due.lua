@@ -2,18 +2,19 @@
 -- for the next call.
 --
 -- Needs now, schedule_key.
--- Nobody knows how large what is due next is.
-local STEP, READ_BYTES = 4, 16777216
+-- Nobody knows how large what is due next is: behind a large one it is looked at one by one.
+local STEP, LARGE_BYTES, READ_BYTES = 4, 262144, 4194304
 
 return function(most)
-  local found, bytes = {}, 0
+  local found, bytes, step = {}, 0, 1
   while #found < most and bytes < READ_BYTES do
-    local some = redis.call('ZRANGEBYSCORE', schedule_key, '-inf', now, 'LIMIT', #found, STEP)
+    local some = redis.call('ZRANGEBYSCORE', schedule_key, '-inf', now, 'LIMIT', #found, step)
     for _, entry in ipairs(some) do
       found[#found + 1] = entry
       bytes = bytes + #entry
     end
-    if #some < STEP then break end
+    if #some < step then break end
+    step = bytes > LARGE_BYTES and 1 or STEP
   end
   return found
 end

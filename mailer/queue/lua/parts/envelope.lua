@@ -10,10 +10,21 @@ return function()
   local MARK, HEAD_BYTES = '{"mailer_lost"', 4096
   -- So many places are looked at which have a member's name and something else behind it.
   local TRIES = 8
+  -- Of a large one the ends are looked at: its headers stand before its body or behind it.
+  local WHOLE_BYTES, END_BYTES = 131072, 65536
+  local large, ends -- the one that was looked at last, and its ends
+
+  local function ends_of(envelope)
+    if large ~= envelope then
+      large, ends = envelope, string.sub(envelope, 1, END_BYTES) .. '\n' .. string.sub(envelope, -END_BYTES)
+    end
+    return ends
+  end
 
   -- What stands behind the first '"name":' that is followed by `form`, a pattern with one capture, within `most` characters;
   -- nil where nothing does. A quote in a text is escaped, so that no text has it.
   local function member(envelope, name, form, most)
+    if #envelope > WHOLE_BYTES then envelope = ends_of(envelope) end
     -- There is a quote everywhere: without the first one it is found in a tenth of the time that there is none.
     if not string.find(envelope, name .. '":', 1, true) then return nil end
     local mark, from = '"' .. name .. '":', 1

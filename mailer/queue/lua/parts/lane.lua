@@ -1,20 +1,20 @@
--- lane: a list of messages that wait: who joins it at the tail, its left end, leaves it last. Its suspects, and what stock
--- Celery sent with a lower priority, wait in lists of their own, of the same kind.
+-- lane: a list of messages that wait: who joins it at the tail, its left end, leaves it last. Its suspects, its large ones,
+-- and what stock Celery sent with a lower priority, wait in lists of their own, of the same kind.
 --
 -- A message is looked at, written to where it goes, and then leaves: nothing takes it out before it is anywhere else.
 
 -- Nobody knows how large what comes next is: behind a large one it is looked at one by one.
 local STEP, LARGE_BYTES = 4, 262144
 -- Once so many bytes are read of one place, the rest of it is for the next call.
-local READ_BYTES, READ_ENOUGH = 16777216, 'read enough'
+local READ_BYTES, READ_ENOUGH = 4194304, 'read enough'
 
 -- The last of them comes to lie farthest outside.
 local function push_tail(key, ...) redis.call('LPUSH', key, ...) end
 local function push_head(key, ...) redis.call('RPUSH', key, ...) end
 
 -- Up to `want` messages, the next to leave first; they stay there. Where `against` gives a reason against one, that is the
--- end: then also the reason, and this one. READ_ENOUGH is one, too.
-local function head(key, want, against)
+-- end: then also the reason, and this one. READ_ENOUGH is one, too. With `singly` they are all looked at one by one.
+local function head(key, want, against, singly)
   local found, bytes, step = {}, 0, 1
   while #found < want do
     if bytes >= READ_BYTES then return found, READ_ENOUGH end
@@ -27,7 +27,7 @@ local function head(key, want, against)
       bytes = bytes + #some[i]
     end
     if #some < step then break end
-    step = bytes > LARGE_BYTES and 1 or STEP
+    step = (singly or bytes > LARGE_BYTES) and 1 or STEP
   end
   return found
 end
