@@ -85,10 +85,10 @@ def test_of_what_has_more_than_16_mib_only_the_beginning_is_kept(account: Accoun
 
 
 def test_small_messages_pass_large_ones_which_are_handed_out_one_by_one(
-    account: Account, worker: Worker, still: Still
+    still: Still, account: Account, worker: Worker
 ) -> None:
     push(account, *(envelope(f"six-{number}", 6 * MB) for number in range(4)), envelope("small"))
-    assert take_all(worker) == ["six-0", "small"]
+    assert take_all(worker) == ["small", "six-0"]
     assert worker.answer is not None
     assert (worker.answer.is_short, worker.answer.listen) == (False, True)
     assert worker.answer.wait_seconds is not None
@@ -99,7 +99,7 @@ def test_small_messages_pass_large_ones_which_are_handed_out_one_by_one(
     assert account.length("bulk") == 2
 
 
-def test_a_worker_is_handed_no_more_bytes_than_it_may_hold(account: Account, worker: Worker, still: Still) -> None:
+def test_a_worker_is_handed_no_more_bytes_than_it_may_hold(still: Still, account: Account, worker: Worker) -> None:
     push(account, *(envelope(f"six-{number}", 6 * MB) for number in range(4)))
     large = {}
     for _ in range(4):
@@ -120,7 +120,7 @@ def test_a_worker_is_handed_no_more_bytes_than_it_may_hold(account: Account, wor
     assert take_all(worker) == ["six-3"]
 
 
-def test_large_messages_that_were_passed_are_seen_and_let_go_of(account: Account, worker: Worker, still: Still) -> None:
+def test_large_messages_that_were_passed_are_seen_and_let_go_of(still: Still, account: Account, worker: Worker) -> None:
     push(account, *(envelope(f"six-{number}", 6 * MB) for number in range(3)))
     assert take_all(worker) == ["six-0"]
     assert account.client.llen(account.keys.large("bulk")) == 2
@@ -132,7 +132,7 @@ def test_large_messages_that_were_passed_are_seen_and_let_go_of(account: Account
 
 
 def test_a_large_message_that_comes_back_is_the_next_of_its_kind(
-    account: Account, worker: Worker, still: Still
+    still: Still, account: Account, worker: Worker
 ) -> None:
     push(account, *(envelope(f"six-{number}", 6 * MB) for number in range(2)))
     ((tag, name),) = take_tags(worker).items()
@@ -141,7 +141,7 @@ def test_a_large_message_that_comes_back_is_the_next_of_its_kind(
     assert take_all(worker) == [name]
 
 
-def test_large_messages_have_their_turn_beside_small_ones(account: Account, worker: Worker, still: Still) -> None:
+def test_large_messages_have_their_turn_beside_small_ones(still: Still, account: Account, worker: Worker) -> None:
     push(account, envelope("large", MB), *(envelope(f"{number}") for number in range(6)))
     found: list[str] = []
     for _ in range(4):
@@ -208,7 +208,7 @@ def test_an_id_that_is_none_names_no_dead_letter_and_no_record(
     assert dead.drop(Filter()).dropped == 1
 
 
-def test_long_ids_put_no_record_out(account: Account, worker: Worker, still: Still) -> None:
+def test_long_ids_put_no_record_out(still: Still, account: Account, worker: Worker) -> None:
     (ours,) = account.put("bulk")
     (tag,) = worker.take(1)
     worker.settle(tag, "sent", note=f"{ours}\tbulk\t\t\t1\t\tses-id\t")

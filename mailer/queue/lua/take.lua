@@ -62,8 +62,8 @@ local MOST_AT_ONCE = 3500
 -- What has more, with its stored content, is large. A large envelope leaves its lane for a list of its own: what waits behind
 -- it passes, and it is looked at when there is room.
 local LARGE_BYTES = 262144
--- While large envelopes are copied from one place to another, everybody waits. So one call copies so many bytes of them, or
--- one; and so many a microsecond are handed out by all calls.
+-- While large envelopes are copied from one place to another, everybody waits, and permits come to their end. So one call
+-- copies so many bytes of them, or one, and hands out nothing else; and so many a microsecond are handed out by all calls.
 local COPIED_AT_ONCE, HANDED_OUT_A_US, LONGEST_REST = 4194304, 32, 2e6
 -- For so long after one was handed out, what is next in a lane is looked at by itself.
 local LARGE_ARE_ABOUT = 60e6
@@ -391,17 +391,18 @@ local function hand_out_all()
   local is_shut = paused or not rate.is_known or (stop.words and not is_probe)
   if is_probe then wanted = math.min(wanted, 1) end
   local permits = is_shut and 0 or bucket.permits(rate.permits)
+  local open = {} -- lanes out of which may be handed out
   local backlog = {} -- names of lanes
   local starved = false -- something waits, and only for a permit
   local unsorted = false -- not all was looked at: a suspect lies in a lane, or what is large
-  local large_wait = false -- large ones, for their turn
+  local is_short = false -- something waits, and only for room
   local large_at = account.moment('large_at', LONGEST_REST)
   local is_large_s_turn = now >= large_at
   local are_large_about = now - large_at < LARGE_ARE_ABOUT
   local handed_out_bytes = 0 -- of large envelopes
-  local is_short = false -- something waits, and only for room
-  -- Of a single place: the last was given to what waits in a lane though a suspect waited too, or a large one.
-  local other_is_next = stored.suspect_is_next
+  local is_in_the_way = false -- a large one lies in a lane, for the next call
+  -- Of a single place: the last was given to what waits in a lane though a suspect waited too.
+  local suspect_is_next = stored.suspect_is_next
 
   local function has_room(weight)
     local has = weight <= LARGE_BYTES or holds_none or weight <= large_room
@@ -417,97 +418,117 @@ local function hand_out_all()
     return true
   end
 
-  -- Why this worker is not to have it, where it waits in the lane itself.
-  local function against(message)
+  -- Why it is not to wait in the lane itself.
+  local function misplaced(message)
     return envelope().is_suspect(message) and SUSPECT or bounds().words(message) or #message > LARGE_BYTES and LARGE
-      or not fits(message) and NO_ROOM
+  end
+
+  -- Why this worker is not to have it.
+  local function against(message) return misplaced(message) or not fits(message) and NO_ROOM end
+
+  -- Take a large one out of the way of what lies behind it: to the others, or if no worker can have it to the dead letters.
+  local function clear(lane, list, why, message)
+    copy(message)
+    if why == LARGE then
+      waiting.move(list, lane.large)
+      are_others = true
+    else
+      waiting.can_leave(list)
+      refuse(lane.name, message, why)
+      waiting.leave(list, 1)
+    end
+  end
+
+  -- Nothing; but large ones leave the head of the lane.
+  local function choose_none(lane)
+    while copied < COPIED_AT_ONCE do
+      local _, why, message = waiting.head(lane.key, 1, misplaced)
+      if not why or why == SUSPECT or not can_copy(message) then break end
+      clear(lane, lane.key, why, message)
+    end
+    return {}, lane.key, {}
   end
 
   -- Up to `want` messages at the head of a lane; they stay there until commit. A suspect that somebody put there goes to the
-  -- others first, and so does a large one; what is too large for any worker goes to the dead letters.
+  -- others first. So does a large one, where this call has nothing else to do.
   local function choose(lane, want)
     for _ = 1, SORTED_AT_ONCE do
       local chosen, why, message = waiting.head(lane.key, want, against, are_large_about)
       if not why or why == NO_ROOM then return chosen end
       unsorted = true
-      if #chosen > 0 or why == waiting.READ_ENOUGH or not can_copy(message) then return chosen end
-      copy(message)
-      if why == SUSPECT or why == LARGE then
-        waiting.move(lane.key, why == SUSPECT and lane.suspects or lane.large)
-        are_others = true
-      else
-        waiting.can_leave(lane.key)
-        refuse(lane.name, message, why)
-        waiting.leave(lane.key, 1)
-        return chosen
+      if why == waiting.READ_ENOUGH then return chosen end
+      is_in_the_way = is_in_the_way or why ~= SUSPECT
+      if #chosen > 0 or (why ~= SUSPECT and granted > 0) then return chosen end
+      if why ~= SUSPECT then
+        clear(lane, lane.key, why, message)
+        choose_none(lane)
+        return {}
       end
+      waiting.move(lane.key, lane.suspects)
+      are_others = true
     end
     return {}
   end
 
-  -- The large one of a lane that is next, if it is their turn and there is room. What it takes is written down where there is
-  -- none, so that it is not read in vain.
-  local function choose_large(lane)
-    local field = 'large:' .. lane.name
-    if copied > 0 or not is_large_s_turn or not has_room(number_or(0, stored[field])) then return {} end
-    local large = waiting.head(lane.large, 1)
-    local words = large[1] and bounds().words(large[1])
-    if words then
-      waiting.can_leave(lane.large)
-      copy(large[1])
-      refuse(lane.name, large[1], words)
-      waiting.leave(lane.large, 1)
-    elseif large[1] and not fits(large[1]) then
-      account.set(field, bounds().weight(large[1]))
-    else
-      if stored[field] then account.forget(field) end
-      return large
-    end
-    unsorted = unsorted or words
-    return {}
-  end
-
-  -- Of those that wait outside the lane itself, one at the most; and where it lies.
-  local function choose_other(lane)
-    if not are_others then return {} end
-    local other, key = suspects > 0 and waiting.head(lane.suspects, 1) or {}, lane.suspects
-    if not other[1] or not can_copy(other[1]) or not fits(other[1]) then other, key = choose_large(lane), lane.large end
-    if other[1] then copy(other[1]) end
-    return other, key
-  end
-
-  -- Up to `want` messages of a lane, among them one at the most of those that wait outside it. Where there is one place only,
-  -- what waits in the lane comes first, and then, by turns, another.
-  local function choose_both(lane, want)
-    local other, key = choose_other(lane)
-    if #other == 0 then return other, key, choose(lane, want) end
+  -- Up to `want` messages of a lane, and one suspect among them at the most. Where there is one place only, what waits in
+  -- the lane comes first, and then, by turns, a suspect.
+  local function choose_small(lane, want)
+    local suspect = are_others and suspects > 0 and waiting.head(lane.suspects, 1) or {}
+    if suspect[1] and not fits(suspect[1]) then suspect = {} end
+    if #suspect == 0 then return suspect, lane.suspects, choose(lane, want) end
     local chosen = choose(lane, math.max(1, want - 1))
-    local yields = #chosen == want and not other_is_next
+    local yields = #chosen == want and not suspect_is_next
     if yields then
-      other = {}
+      suspect = {}
       account.set('suspect_is_next', 1)
     else
       if #chosen == want then chosen = {} end
-      if other_is_next then account.forget('suspect_is_next') end
+      if suspect_is_next then account.forget('suspect_is_next') end
     end
-    other_is_next = yields
-    return other, key, chosen
+    suspect_is_next = yields
+    return suspect, lane.suspects, chosen
   end
 
-  local function hand_out(lane)
+  -- The bytes of the large one that is next, where a worker had no room for it: so it is not read in vain.
+  local function known_weight(lane) return number_or(0, stored['large:' .. lane.name]) end
+
+  -- Up to `want` of the large ones of a lane.
+  local function choose_large(lane, want)
+    local field, bytes = 'large:' .. lane.name, 0
+    if not are_others or not has_room(known_weight(lane)) then return {}, lane.large, {} end
+    local chosen, why, message = waiting.head(lane.large, want, function(message)
+      if bytes > 0 and bytes + #message > COPIED_AT_ONCE then return LARGE end
+      bytes = bytes + #message
+      return bounds().words(message) or not fits(message) and NO_ROOM
+    end, true)
+    if #chosen > 0 then
+      if stored[field] then account.forget(field) end
+    elseif why == NO_ROOM then
+      account.set(field, bounds().weight(message))
+    elseif why then
+      clear(lane, lane.large, why, message)
+    end
+    return chosen, lane.large, {}
+  end
+
+  -- And this worker has room for it.
+  local function large_waits(lane)
+    return are_others and waiting.length(lane.large) > (picked[lane.large] or 0) and has_room(known_weight(lane))
+  end
+
+  local function hand_out(lane, choose_of)
     local room = quota.room(lane.reserve)
     local want = math.min(wanted - granted, permits - granted, room - granted)
-    local left = { [lane.key] = 0, [lane.suspects] = 0, [lane.large] = 0 }
+    local left = { [lane.key] = 0, [lane.suspects] = 0 }
     if want > 0 then
-      local other, other_key, chosen = choose_both(lane, want)
-      left[lane.key] = #chosen
-      if other_key then left[other_key] = #other end
+      local others, their_key, chosen = choose_of(lane, want)
+      left[lane.key], left[their_key] = #chosen, #others
       for key, count in pairs(left) do
         -- Whether they can be taken out, before they are leased.
         if count > 0 then waiting.can_leave(key) end
       end
       suspects = suspects - left[lane.suspects]
-      for _, some in ipairs({ other, chosen }) do
+      for _, some in ipairs({ others, chosen }) do
         -- As text once, not for each: that costs a microsecond.
         local minute = #some > 0 and string.format('%.0f', quota.minute)
         for _, message in ipairs(some) do
@@ -523,13 +544,21 @@ local function hand_out_all()
         if count > 0 then picked[key] = count end
       end
     end
-    local larger_wait = are_others and waiting.length(lane.large) > left[lane.large]
-    large_wait = large_wait or larger_wait
     if (granted == wanted or granted >= permits) and room > granted then
-      local waits = waiting.length(lane.key) > left[lane.key] or (larger_wait and is_large_s_turn)
+      local waits = waiting.length(lane.key) > left[lane.key] or (is_large_s_turn and large_waits(lane))
       local suspect_waits = are_others and not waits and waiting.length(lane.suspects) > left[lane.suspects]
       if waits or suspect_waits then backlog[#backlog + 1] = lane.name end
       starved = starved or (granted < wanted and (waits or (suspect_waits and suspects > 0)))
+    end
+  end
+
+  -- Until a large one is dealt with.
+  local function hand_out_of_each(choose_of)
+    for _, lane in ipairs(open) do
+      if copied == 0 and handed_out_bytes == 0 then
+        local handed, why = attempt(hand_out, lane, choose_of)
+        if not handed then say('lane ' .. lane.name .. ' is refused: ' .. why) end
+      end
     end
   end
 
@@ -539,25 +568,41 @@ local function hand_out_all()
     say('SES has stopped the account: ' .. stop.words)
   end
   for _, lane in ipairs(lanes) do
-    if lane.served then
-      local name = lane.name
-      local pause = pause_of(name)
-      if pause then
-        say('lane ' .. name .. ' is paused: ' .. pause)
-      elseif not is_shut then
-        local handed, why = attempt(hand_out, lane)
-        if not handed then say('lane ' .. name .. ' is refused: ' .. why) end
-      end
+    local pause = lane.served and pause_of(lane.name)
+    if pause then
+      say('lane ' .. lane.name .. ' is paused: ' .. pause)
+    elseif lane.served and not is_shut then
+      open[#open + 1] = lane
     end
   end
+
+  -- Large and small ones have calls of their own, by turns.
+  if stored.large_is_next then
+    account.forget('large_is_next')
+    hand_out_of_each(choose_none)
+    if is_large_s_turn then hand_out_of_each(choose_large) end
+  end
+  if granted == 0 then hand_out_of_each(choose_small) end
+  if granted == 0 and is_large_s_turn then hand_out_of_each(choose_large) end
+
+  local large_wait = false
+  for _, lane in ipairs(open) do large_wait = large_wait or large_waits(lane) end
+  if handed_out_bytes > 0 then
+    large_at = now + math.min(LONGEST_REST, handed_out_bytes / HANDED_OUT_A_US)
+    account.set_time('large_at', large_at)
+    -- What is small was not looked at.
+    for _, lane in ipairs(open) do
+      if waiting.length(lane.key) > 0 then backlog[#backlog + 1] = lane.name end
+    end
+  elseif granted > 0 and (is_in_the_way or (large_wait and is_large_s_turn)) then
+    account.set('large_is_next', 1)
+    unsorted = true
+  end
+  unsorted = unsorted or copied > 0 or handed_out_bytes > 0
   if granted > 0 then
     quota.spend(granted)
     bucket.spend(rate.permits, granted)
     if is_probe then stop.probe_with(owner .. ':' .. call .. ':1') end
-  end
-  if handed_out_bytes > 0 then
-    large_at = now + math.min(LONGEST_REST, handed_out_bytes / HANDED_OUT_A_US)
-    account.set_time('large_at', large_at)
   end
 
   -- 7. When should this worker ask again?
@@ -574,7 +619,7 @@ local function hand_out_all()
     return
   end
   reply[1], reply[2] = idle, is_short and 3 or 1
-  if large_wait and not is_short then reply[1] = math.max(1, math.min(idle, math.ceil(large_at - now))) end
+  if large_wait and now < large_at then reply[1] = math.max(1, math.min(idle, math.ceil(large_at - now))) end
   local answered = {}
   for _, lane in ipairs(lanes) do
     if lane.served then answered[#answered + 1] = doorbells .. lane.name end
