@@ -318,8 +318,13 @@ class Faults:
         if strike.armed.left is not None:
             strike.armed.left += 1
 
-    def slow_read(self, operation: Operation | None, transport: Transport) -> float | None:
-        """Bytes per second at which to read what is just beginning to arrive; None: as fast as it comes."""
+    def slow_read(
+        self, operation: Operation | None, transport: Transport, is_refused: Callable[[], bool] = lambda: False
+    ) -> float | None:
+        """Bytes per second at which to read what is just beginning to arrive; None: as fast as it comes.
+
+        What ``is_refused`` anyhow uses up no fault.
+        """
         if not self._armed:
             return None
         now = self._clock()
@@ -327,6 +332,8 @@ class Faults:
             fault = armed.fault
             if fault.kind != "slow-read" or not _matches(fault, operation, transport, ()):
                 continue
+            if is_refused():
+                return None
             if self._strikes(armed, now):
                 self.struck["slow-read"] += 1
                 return fault.bytes_per_second

@@ -21,7 +21,7 @@ from mailer.simulator.asgi import AsgiResponse
 from mailer.simulator.control_paths import begins_for_control, is_control
 from mailer.simulator.errors import INTERNAL
 from mailer.simulator.exchange import Ending, Reply
-from mailer.simulator.reading import RequestReader
+from mailer.simulator.reading import RequestReader, head_of
 from mailer.simulator.trickle import Trickle
 
 if TYPE_CHECKING:
@@ -146,7 +146,12 @@ class HttpProtocol(asyncio.Protocol):
 
     def _reads_slowly(self, data: bytes) -> Trickle | None:
         """For a request that is beginning with ``data``: what reads it slowly, if a fault says so."""
-        pace = self._service.faults.slow_read("send" if data.startswith(b"POST ") else None, "http")
+
+        def is_refused() -> bool:
+            head = head_of(data)
+            return head is not None and self._refusal(head) is not None
+
+        pace = self._service.faults.slow_read("send" if data.startswith(b"POST ") else None, "http", is_refused)
         if pace is None:
             return None
         self._service.slow_readers.add(self)
@@ -193,7 +198,7 @@ class HttpProtocol(asyncio.Protocol):
         self._busy = True
         self._reader.release(request.body)
         self._is_controls = is_control(request)
-        refused = self._doors.guard(request, self._address, self._stranger, for_control=self._is_controls)
+        refused = self._refusal(request)
         if refused is not None:
             self._answer(refused, keep=False)
             return
@@ -211,6 +216,9 @@ class HttpProtocol(asyncio.Protocol):
             self._late = self._loop.call_later(reply.delay, self._answer, reply, keep)
         else:
             self._answer(reply, keep)
+
+    def _refusal(self, request: Request) -> Reply | None:
+        return self._doors.guard(request, self._address, self._stranger, for_control=self._is_controls)
 
     def _answer(self, reply: Reply, keep: bool) -> None:
         transport = self._transport

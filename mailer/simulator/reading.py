@@ -79,6 +79,13 @@ class RequestReader:
                         self._refuse(431)
                 return
 
+    @property
+    def request(self) -> Request:
+        """The one that is being read, as far as it has come."""
+        path, _, query = self._url.partition(b"?")
+        method = self._parser.get_method().decode()
+        return Request(method, path.decode("latin-1"), query, self._headers, bytes(self._body))
+
     def release(self, body: bytes) -> None:
         """The request with that body is being answered, and no longer waits."""
         self._held -= len(body)
@@ -161,13 +168,16 @@ class RequestReader:
         self.in_request = False
         if self.refusal is not None:
             return
-        path, _, query = self._url.partition(b"?")
-        request = Request(
-            self._parser.get_method().decode(),
-            path.decode("latin-1"),
-            query,
-            self._headers,
-            bytes(self._body),
-        )
+        request = self.request
         self._body = b""
         self._whole(request, self._parser.should_keep_alive())
+
+
+def head_of(data: bytes) -> Request | None:
+    """What a request asks that begins with ``data``, as far as it has come; None where not even its head is whole."""
+    found: list[Request] = []
+    reader = RequestReader(Budget(), lambda request, _: found.append(request), lambda: None)
+    reader.feed(data)
+    if not found and reader.in_request and not reader.in_head and reader.refusal is None:
+        found.append(reader.request)
+    return found[0] if found else None

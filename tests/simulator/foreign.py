@@ -13,7 +13,7 @@ from tests.simulator.browser import Page
 
 NAME = "evil.example"
 _ADDRESS = "127.0.0.2"
-FLAG = f"--host-resolver-rules=MAP {NAME} {_ADDRESS}"
+FLAG = f"--host-resolver-rules=MAP {NAME} {_ADDRESS}, MAP simulator 127.0.0.1"
 _PAGE = b"<!doctype html><title>evil</title><body></body>"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -84,7 +85,7 @@ def test_a_rebound_name_reads_and_changes_nothing(page: Page, simulator: Simulat
 @pytest.mark.parametrize("simulator", [{}, REMOTE], indirect=True, ids=["loopback", "remote"])
 def test_another_page_reads_and_changes_nothing(page: Page, simulator: Simulator) -> None:
     port = urlsplit(simulator.url).port or 0
-    for base in (f"http://localhost:{port}", f"http://127.0.0.1:{port}"):
+    for base in (f"http://localhost:{port}", f"http://127.0.0.1:{port}", f"http://simulator:{port}"):
         with Foreign(free_port()) as foreign:
             page.go(foreign.url)
             page.wait("document.title === 'evil'")
@@ -94,6 +95,37 @@ def test_another_page_reads_and_changes_nothing(page: Page, simulator: Simulator
         assert len(read) >= 20
         assert all(each.endswith(("kept from it", " 0 ")) for each in read)
         assert untouched(simulator)
+
+
+def test_another_page_uses_up_no_fault(page: Page, simulator: Simulator) -> None:
+    simulator.add_fault("slow-read", bytes_per_second=1000, count=1)
+    before = simulator.faults()
+    with Foreign(free_port()) as foreign:
+        page.go(foreign.url)
+        page.wait("document.title === 'evil'")
+        asked(page, simulator.url, REQUESTS)
+        page.go("about:blank")
+    assert simulator.faults() == before
+
+
+def test_another_page_says_nothing_over_smtp(page: Page) -> None:
+    """A form of plain text is a whole session to whoever overhears its heads."""
+    session = (
+        "EHLO x\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
+        "From: a@example.com\r\n\r\nHi.\r\n.\r\nQUIT\r\n"
+    )
+    with Simulator(smtp_insecure=True) as simulator, Foreign(free_port()) as foreign:
+        host, port = simulator.smtp
+        with socket.create_connection((host, port)) as ours:
+            ours.sendall(session.encode())
+            assert b"250 Ok " in b"".join(iter(lambda: ours.recv(1 << 16), b""))
+        page.go(foreign.url)
+        page.wait("document.title === 'evil'")
+        asked(page, f"http://{host}:{port}", [("POST", "/", session)])
+        submitted(page, f"http://{host}:{port}", [("/", {f"\r\n{session}": ""})])
+        page.go("about:blank")
+        assert len(simulator.messages()) == 1
+        assert simulator.stats()["connections"]["smtp"]["opened"] > 1, "it did try"
 
 
 def test_our_own_page_goes_on_working(page: Page, simulator: Simulator) -> None:
