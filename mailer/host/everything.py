@@ -17,7 +17,7 @@ import botocore.session
 from mailer.errors import SettingsError
 from mailer.guard import is_loopback
 from mailer.host.foreman import Service, procfile
-from mailer.host.port import LOOPBACK, answers, free_port
+from mailer.host.port import LOOPBACK, answers, free_port, is_ours
 from mailer.masking import mask_logins, without_login
 from mailer.queue.connection import connect
 from mailer.queue.embedded import address_file
@@ -103,7 +103,7 @@ def everything(
         url = f"http://{LOOPBACK}:{port}"
         environment = simulated_aws(url, environment)
         environment |= {"SIMULATOR_PORT": str(port), "SIMULATOR_RATE": f"{simulator_rate:g}"}
-        services.append(Service("simulator", commands["simulator"], environment, is_ready=partial(answers, port)))
+        services.append(Service("simulator", commands["simulator"], environment, is_ready=partial(is_ours, port)))
         places["SES"] = f"simulator at {url}, {simulator_rate:g} per second; what was sent: {url}/"
     else:
         named = os.environ.get("AWS_ENDPOINT_URL_SESV2")
@@ -129,7 +129,7 @@ def everything(
         environment["FLOWER_PORT"] = str(port)
         prefix = os.environ.get("FLOWER_URL_PREFIX", "").strip("/")
         places["Flower"] = f"http://{_flower_address()}:{port}/{f'{prefix}/' if prefix else ''}"
-        ready = partial(answers, port)
+        ready = partial(is_ours, port)
         # After the workers, which it asks about themselves at its start.
         services.append(Service("flower", commands["flower"], environment, 2, ready, essential=False))
     return Everything(tuple(services), places)

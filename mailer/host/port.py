@@ -9,6 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from mailer.peer import find_teller, user_of_peer
+
 LOOPBACK = "127.0.0.1"
 
 
@@ -61,10 +63,29 @@ def answers(port: int, host: str = LOOPBACK) -> bool:
     return True
 
 
+def is_ours(port: int) -> bool:
+    """Whether a server of this user answers on ``port``. Where the system does not tell, any server will do.
+
+    Another user may have been faster than what was to listen there, and would be told what is meant for it.
+    """
+    teller = find_teller()
+    if teller is None:
+        return answers(port)
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+            deadline = time.monotonic() + 1
+            # Until the server has taken the connection, nobody holds the other end.
+            while (uid := user_of_peer(connection, teller)) is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            return uid == os.geteuid()
+    except OSError:
+        return False
+
+
 def wait_for(port: int, seconds: float) -> bool:
-    """Wait until something listens on ``port``; False if nothing did in time."""
+    """Wait until a server of this user listens on ``port``; False if none did in time."""
     deadline = time.monotonic() + seconds
-    while not answers(port):
+    while not is_ours(port):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)

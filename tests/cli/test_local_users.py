@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import socket
 import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from mailer.errors import NotOurs
-from mailer.host.port import free_port
+from mailer.host.port import LOOPBACK, answers, free_port, is_ours
 from mailer.host.valkey import EmbeddedValkey
 from mailer.producer import Producer
 from mailer.queue.connection import connect
@@ -25,7 +28,7 @@ from mailer.queue.embedded import embedded_url
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
-from tests.another_user import as_another, common_folder, needs_two_users
+from tests.another_user import NOBODY, as_another, common_folder, needs_two_users
 from tests.cli.conftest import command, environment
 from tests.cli.running import running
 from tests.conftest import Valkey
@@ -180,6 +183,42 @@ def test_who_looks_for_it_does_not_keep_it_from_starting(tmp_path: Path) -> None
         with EmbeddedValkey(tmp_path) as server:
             assert embedded_url(tmp_path) == server.url
         looked.wait()
+
+
+@needs_two_users
+def test_a_server_of_another_user_on_our_port_is_not_taken_for_ours() -> None:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    listener.accept()[0].recv(1)
+
+        def serve_as(uid: int) -> int:
+            child = os.fork()
+            if child == 0:
+                os.setuid(uid)
+                serve()
+                os._exit(0)
+            return child
+
+        def ended(child: int) -> None:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+        theirs = serve_as(NOBODY)
+        try:
+            assert answers(port)
+            assert not is_ours(port)
+        finally:
+            ended(theirs)
+        ours = serve_as(os.getuid())
+        try:
+            assert is_ours(port)
+        finally:
+            ended(ours)
+    assert not is_ours(port)
 
 
 @needs_two_users
