@@ -16,8 +16,10 @@ local minute = math.floor(now / 60e6)
 local is_known = quota ~= nil and quota >= 0
 local given_back -- by minute
 
--- Minute -> count, of what can be read; the rest is dropped, unless the script only looks.
+-- Minute -> count, of what can be read; the rest is dropped, unless the script only looks: then it reads once.
+local looked
 local function charges()
+  if looked then return looked end
   local counts, found = redis.call('HGETALL', quota_key), {}
   for i = 1, #counts, 2 do
     local at, count = number_or(nil, counts[i]), number_or(nil, counts[i + 1])
@@ -27,6 +29,7 @@ local function charges()
       redis.call('HDEL', quota_key, counts[i])
     end
   end
+  looked = looks and found or nil
   return found
 end
 
