@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from mailer.simulator import fault_file
-from mailer.simulator.account import ENFORCEMENT, Terms
 from mailer.simulator.events.destination import Destination
 from mailer.simulator.events.outcomes import Outcomes
 from mailer.simulator.faults import KINDS, Fault
 from mailer.simulator.latency import Latency
 from mailer.simulator.server import Options, run
+from mailer.simulator.terms import ENFORCEMENT, Terms
 
 _LAST_PORT = 65_535
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from mailer.simulator import errors
 from mailer.simulator.address import is_mailbox_simulator
@@ -19,58 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mailer.simulator.clock import Clock
-
-Enforcement = Literal["HEALTHY", "PROBATION", "SHUTDOWN"]
-ENFORCEMENT: tuple[Enforcement, ...] = ("HEALTHY", "PROBATION", "SHUTDOWN")
+    from mailer.simulator.terms import Terms
 
 _REGION = re.compile(r"[A-Za-z0-9-]{1,40}")
 _MOST_REGIONS = 100
 # Every other call of the control plane may come ``Terms.control_rate`` times a second.
 _CONTROL_RATES = {"GetEmailTemplate": 50.0}
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What AWS grants an account.
-
-    ``rate`` is recipients per second, ``quota`` recipients per rolling 24 hours (-1: none), ``bucket`` the burst in
-    recipients (None: the larger of 1 and the rate), ``control_rate`` how often a second each call that is not a send
-    may be made, GetAccount for one (0: no limit). ``verified`` are the addresses and domains that are verified
-    identities from the start, besides those made over the API (None: every sender counts as verified; in the sandbox
-    recipients must be identities or belong to the mailbox simulator).
-    """
-
-    rate: float = 14.0
-    quota: float = 50_000.0
-    bucket: float | None = None
-    control_rate: float = 1.0
-    sending_enabled: bool = True
-    enforcement: Enforcement = "HEALTHY"
-    sandbox: bool = False
-    verified: frozenset[str] | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.rate < math.inf:
-            raise ValueError("rate must be a number of recipients per second above 0")
-        if not (0 <= self.quota < math.inf or self.quota == -1):
-            raise ValueError("quota must be a number of recipients per 24 hours, or -1 for no quota")
-        if self.bucket is not None and not 1 <= self.bucket < math.inf:
-            raise ValueError("bucket must be at least 1 recipient: nothing could ever be sent from a smaller one")
-        if not 0 <= self.control_rate < math.inf:
-            raise ValueError("control_rate must be a number of calls per second, or 0 for no limit")
-        if self.enforcement not in ENFORCEMENT:
-            raise ValueError(f"enforcement must be one of {', '.join(ENFORCEMENT)}")
-        if self.verified is not None:
-            object.__setattr__(self, "verified", frozenset(map(_name_of_identity, self.verified)))
-
-    @property
-    def capacity(self) -> float:
-        return max(1.0, self.rate) if self.bucket is None else self.bucket
-
-
-def _name_of_identity(name: str) -> str:
-    local, at, domain = name.rpartition("@")
-    return local + at + domain.lower()
 
 
 class Account:

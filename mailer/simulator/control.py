@@ -18,7 +18,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mailer.simulator import content
-from mailer.simulator.account import Terms
 from mailer.simulator.control_json import (
     MOST_PER_PAGE,
     Json,
@@ -30,11 +29,12 @@ from mailer.simulator.control_json import (
     say_wrong,
 )
 from mailer.simulator.errors import Refused
-from mailer.simulator.events.control import EventsControl
 from mailer.simulator.events.sqs import SqsRoute
+from mailer.simulator.events_control import EventsControl
 from mailer.simulator.faults import Fault
 from mailer.simulator.inbox_control import InboxControl
 from mailer.simulator.latency import Latency
+from mailer.simulator.terms import Terms
 from mailer.simulator.web import pages
 
 if TYPE_CHECKING:

@@ -54,6 +54,10 @@ class Door(ABC):
                 self.service.faults.take_back(strike)
                 reply = self.refusal(refused.error)
         if fault is not None:
-            reply = self.refusal(fault.answer) if fault.kind == "error" else reply.ending_as(fault)
+            reply = (
+                self.refusal(fault.answer)
+                if fault.kind == "error"
+                else reply.ending_as(fault.kind, fault.bytes_per_second)
+            )
             reply = replace(reply, taken=taken)
         return replace(reply, delay=strike.delay) if strike.delay else reply

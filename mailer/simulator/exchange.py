@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mailer.simulator.errors import SesError
-    from mailer.simulator.faults import Fault
 
 
 _LONGEST_INVOCATION_ID = 200  # it is kept; an SDK's has 36 characters
@@ -79,9 +78,9 @@ class Reply:
         field = "Message" if error.status == 403 else "message"
         return cls(error.status, json.dumps({field: error.text}).encode(), error.code)
 
-    def ending_as(self, fault: Fault) -> Reply:
-        """This reply under a fault of the wire."""
-        return replace(self, ending=_ENDINGS[fault.kind], bytes_per_second=fault.bytes_per_second)
+    def ending_as(self, kind: str, bytes_per_second: float) -> Reply:
+        """This reply under a fault of the wire, by the fault's kind."""
+        return replace(self, ending=_ENDINGS[kind], bytes_per_second=bytes_per_second)
 
 
 _ENDINGS = {

@@ -19,7 +19,6 @@ import uvloop
 
 from mailer.guard import checked_name, is_loopback
 from mailer.simulator import log, snapshot
-from mailer.simulator.account import Terms
 from mailer.simulator.api import Api
 from mailer.simulator.control import Control
 from mailer.simulator.credentials import SmtpLogins
@@ -34,6 +33,7 @@ from mailer.simulator.reading import Budget
 from mailer.simulator.service import Service
 from mailer.simulator.smtp import SmtpDoor
 from mailer.simulator.strangers import Strangers
+from mailer.simulator.terms import Terms
 from mailer.simulator.whole_file import writing
 from mailer.user import uid_of
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-from mailer.simulator.account import Accounts, Terms
+from mailer.simulator.account import Accounts
 from mailer.simulator.attempts import Attempts
 from mailer.simulator.clock import Clock
 from mailer.simulator.events.outcomes import Outcomes
@@ -18,6 +18,7 @@ from mailer.simulator.faults import Fault, Faults
 from mailer.simulator.inbox import Inbox, Submission
 from mailer.simulator.latency import Latency
 from mailer.simulator.reputation import Reputation
+from mailer.simulator.terms import Terms
 from mailer.simulator.traffic import Traffic
 
 if TYPE_CHECKING:

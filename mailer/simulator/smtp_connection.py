@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any, AnyStr
+from typing import TYPE_CHECKING, Any, AnyStr, Protocol
 
 from aiosmtpd.smtp import SMTP
 
@@ -13,8 +13,10 @@ from mailer.simulator.service import MAX_MESSAGE_BYTES
 from mailer.simulator.trickle import Trickle
 
 if TYPE_CHECKING:
+    from mailer.simulator.crowd import Crowd
+    from mailer.simulator.reading import Budget
     from mailer.simulator.service import Service
-    from mailer.simulator.smtp import SmtpDoor
+    from mailer.simulator.strangers import Strangers
 
 _LONGEST_MESSAGE_SECONDS = 600.0
 _MOST_LINES = 1_000_000
@@ -46,13 +48,21 @@ def _in_ses_words(reply: str, address: str) -> str:
     return _IN_SES_WORDS.get(reply, _NOT_IN_A_REPLY.sub("?", reply))
 
 
+class Handler(Protocol):
+    """The door that the connection came through: whom it lets in, and how much all connections together may hold."""
+
+    strangers: Strangers
+    crowd: Crowd
+    budget: Budget
+
+
 class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read, see pyproject.toml
     """One connection, in SES's words."""
 
     AuthLoginUsernameChallenge = "Username:"
     AuthLoginPasswordChallenge = "Password:"
 
-    def __init__(self, handler: SmtpDoor, *, service: Service, **options: Any) -> None:
+    def __init__(self, handler: Handler, *, service: Service, **options: Any) -> None:
         super().__init__(handler, **options)
         self._door = handler
         self._service = service

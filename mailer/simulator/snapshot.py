@@ -13,8 +13,8 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from mailer.simulator.account import Terms
 from mailer.simulator.inbox import RenderingFailure, Submission
+from mailer.simulator.terms import Terms
 from mailer.simulator.whole_file import writing
 
 if TYPE_CHECKING:

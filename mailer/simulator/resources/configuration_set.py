@@ -22,7 +22,7 @@ from mailer.simulator.resources.route import Route
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mailer.simulator.account import Account
+    from mailer.simulator.resources.route import Account
 
 _MOST = 10_000
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

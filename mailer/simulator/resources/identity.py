@@ -20,7 +20,7 @@ from mailer.simulator.resources.route import Route
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mailer.simulator.account import Account
+    from mailer.simulator.resources.route import Account
 
 _MOST = 10_000
 _DOMAIN = re.compile(r"(?=.{1,253}$)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}")

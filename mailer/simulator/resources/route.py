@@ -5,14 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from mailer.simulator.account import Account
+    from mailer.simulator.resources import Resources
+    from mailer.simulator.terms import Terms
 
-Operation: TypeAlias = "Callable[[Account, Mapping[str, Any]], dict[str, Any]]"
-"""From a call (members of body, path and query by the model's names) to the members of the answer."""
+
+class Account(Protocol):
+    """What an operation on a resource needs of the account that it is called on."""
+
+    resources: Resources
+
+    @property
+    def terms(self) -> Terms: ...
+
+    def change(self, terms: Terms) -> None: ...
+
+    def now(self) -> float: ...
+
+
+Operation: TypeAlias = "Callable[[Any, Mapping[str, Any]], dict[str, Any]]"
+"""From an account and a call (members of body, path and query by the model's names) to the members of the answer."""
 
 
 @dataclass(frozen=True, slots=True)

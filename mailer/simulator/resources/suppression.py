@@ -15,7 +15,7 @@ from mailer.simulator.resources.route import Route
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mailer.simulator.account import Account
+    from mailer.simulator.resources.route import Account
 
 Reason = Literal["BOUNCE", "COMPLAINT"]
 REASONS: tuple[Reason, ...] = ("BOUNCE", "COMPLAINT")

@@ -28,7 +28,7 @@ from mailer.simulator.resources.route import Route
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mailer.simulator.account import Account
+    from mailer.simulator.resources.route import Account
 
 MOST_DATA_CHARACTERS = 262_144
 _MOST = 20_000

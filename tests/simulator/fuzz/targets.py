@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mailer.simulator import content, preview
-from mailer.simulator.account import Terms
 from mailer.simulator.api import Api
 from mailer.simulator.client import Simulator
 from mailer.simulator.errors import Refused
@@ -22,6 +21,7 @@ from mailer.simulator.latency import Latency
 from mailer.simulator.mime import read
 from mailer.simulator.service import Service
 from mailer.simulator.summaries import Summaries, duplicates
+from mailer.simulator.terms import Terms
 from tests.simulator.fuzz.mutation import MIME, head, spoilt, spoilt_value, v1_call, v2_call
 
 _TERMS = Terms(rate=1e9, quota=-1, control_rate=0)
