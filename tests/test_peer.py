@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ from mailer.peer import Ends, Teller, ask_kernel, find_teller, read_table, user_
 from mailer.user import name_of
 from mailer.user_guard import UserGuard
 from tests.another_user import NOBODY, THIRD, as_another, needs_two_users
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
 
 ADDRESSES = [
     ("127.0.0.1", "127.0.0.1"),
