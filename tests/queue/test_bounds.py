@@ -151,6 +151,18 @@ def test_large_messages_have_their_turn_beside_small_ones(still: Still, account:
     assert len(found) >= 3
 
 
+def test_where_large_ones_cannot_lie_small_ones_go_out_all_the_same(account: Account, worker: Worker) -> None:
+    account.client.set(account.keys.large("bulk"), "somebody else's")
+    push(account, envelope("one"), envelope("large", MB), envelope("behind"))
+    push(account, envelope("urgent"), lane="transactional")
+    assert take_all(worker) == ["urgent", "one"]
+    assert worker.answer is not None
+    assert worker.answer.stopped.count("lane bulk is refused") == 1
+    assert worker.answer.wait_seconds == 1.0
+    account.client.delete(account.keys.large("bulk"))
+    assert sorted(take_all(worker)) == ["behind", "large"]
+
+
 @pytest.mark.parametrize("first", ["body", "headers", "properties"])
 def test_what_a_large_message_refers_to_is_found_wherever_its_headers_stand(
     account: Account, worker: Worker, first: str

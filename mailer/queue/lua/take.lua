@@ -392,6 +392,7 @@ local function hand_out_all()
   if is_probe then wanted = math.min(wanted, 1) end
   local permits = is_shut and 0 or bucket.permits(rate.permits)
   local open = {} -- lanes out of which may be handed out
+  local refused = {} -- by lane
   local backlog = {} -- names of lanes
   local starved = false -- something waits, and only for a permit
   local unsorted = false -- not all was looked at: a suspect lies in a lane, or what is large
@@ -428,7 +429,6 @@ local function hand_out_all()
 
   -- Take a large one out of the way of what lies behind it: to the others, or if no worker can have it to the dead letters.
   local function clear(lane, list, why, message)
-    copy(message)
     if why == LARGE then
       waiting.move(list, lane.large)
       are_others = true
@@ -437,6 +437,8 @@ local function hand_out_all()
       refuse(lane.name, message, why)
       waiting.leave(list, 1)
     end
+    copy(message)
+    unsorted = true
   end
 
   -- Nothing; but large ones leave the head of the lane.
@@ -455,11 +457,12 @@ local function hand_out_all()
     for _ = 1, SORTED_AT_ONCE do
       local chosen, why, message = waiting.head(lane.key, want, against, are_large_about)
       if not why or why == NO_ROOM then return chosen end
-      unsorted = true
-      if why == waiting.READ_ENOUGH then return chosen end
-      is_in_the_way = is_in_the_way or why ~= SUSPECT
-      if #chosen > 0 or (why ~= SUSPECT and granted > 0) then return chosen end
-      if why ~= SUSPECT then
+      local is_large = why ~= SUSPECT and why ~= waiting.READ_ENOUGH
+      is_in_the_way = is_in_the_way or is_large
+      if #chosen > 0 or (is_large and granted > 0) then
+        unsorted = true
+        return chosen
+      elseif is_large then
         clear(lane, lane.key, why, message)
         choose_none(lane)
         return {}
@@ -467,6 +470,7 @@ local function hand_out_all()
       waiting.move(lane.key, lane.suspects)
       are_others = true
     end
+    unsorted = true
     return {}
   end
 
@@ -513,7 +517,9 @@ local function hand_out_all()
 
   -- And this worker has room for it.
   local function large_waits(lane)
-    return are_others and waiting.length(lane.large) > (picked[lane.large] or 0) and has_room(known_weight(lane))
+    if not are_others then return false end
+    local read, length = attempt(waiting.length, lane.large)
+    return read and length > (picked[lane.large] or 0) and has_room(known_weight(lane))
   end
 
   local function hand_out(lane, choose_of)
@@ -557,7 +563,8 @@ local function hand_out_all()
     for _, lane in ipairs(open) do
       if copied == 0 and handed_out_bytes == 0 then
         local handed, why = attempt(hand_out, lane, choose_of)
-        if not handed then say('lane ' .. lane.name .. ' is refused: ' .. why) end
+        if not handed and not refused[lane.name] then say('lane ' .. lane.name .. ' is refused: ' .. why) end
+        refused[lane.name] = refused[lane.name] or not handed
       end
     end
   end
