@@ -1,5 +1,8 @@
-"""A TCP proxy that brings every answer late, and whose connections can go half open: nothing comes through any more,
-and nobody is told."""
+"""A TCP proxy that brings every answer late.
+
+Its connections can go half open: nothing comes through any more, and nobody is told. And it can be cut: its connections
+end, and new ones are refused.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +27,28 @@ class Proxy:
         self._pairs: list[_Pair] = []
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listen()
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Closing alone would leave the thread in accept().
-        self._listener.shutdown(socket.SHUT_RDWR)
+        self.cut()
+
+    def cut(self) -> None:
+        """End all connections, and refuse new ones."""
+        with suppress(OSError):  # it is cut
+            # Closing alone would leave the thread in accept().
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for pair in self._pairs:
             pair.close()
+
+    def mend(self) -> None:
+        """Take connections again, on the same port."""
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._listen()
+
+    def _listen(self) -> None:
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def freeze(self) -> int:
         """Drop, from now on, all that is sent on the open connections; returns how many. New ones work."""
@@ -41,10 +57,10 @@ class Proxy:
             pair.frozen = True
         return len(frozen)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                near, _ = self._listener.accept()
+                near, _ = listener.accept()
             except OSError:
                 return  # the listener is closed
             self._pairs = [pair for pair in self._pairs if pair.open]

@@ -19,6 +19,7 @@ from ops.soak.faults import (
     stall,
     stop,
     suspects,
+    unreachable,
 )
 from ops.soak.trial import Fault
 
@@ -38,6 +39,7 @@ FAULTS: dict[str, Fault] = {
         hostile.FAULT,
         clock.FAULT,
         host.FAULT,
+        unreachable.FAULT,
         credentials.ROTATED,
         credentials.SHORT_LIVED,
         ses.FAULT,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
-from statistics import median
 
 from mailer.doctor import queue
 from mailer.monitor import RestingHost, read_status
 from ops.bench.processes import free_port
+from ops.soak.pace import per_second
 from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial
 
@@ -68,10 +66,12 @@ def _compared(trial: Trial, code: str, used: list[float]) -> Iterator[None]:
 
     What a machine that stands still for a moment costs is not what is looked for: hence by the second.
     """
-    could = min(_per_second(trial), trial.stage.wanted.rate)
+    could = min(
+        per_second(trial.stage, _SECONDS if trial.size == FAULT.long else _SHORT_SECONDS), trial.stage.wanted.rate
+    )
     yield
     trial.pull()
-    sent = _per_second(trial)
+    sent = per_second(trial.stage, _SECONDS if trial.size == FAULT.long else _SHORT_SECONDS)
     used.append(100 * sent / could)
     with trial.stage.client() as client:
         status = read_status(client, trial.stage.settings)
@@ -86,19 +86,6 @@ def _is_named(trial: Trial, code: str) -> None:
     trial.stage.until(
         lambda: any(each.worker == worker and code in each.why for each in _resting(trial)), f"it is named for {code}"
     )
-
-
-def _per_second(trial: Trial) -> float:
-    """What is sent in the median of some seconds, the better of two."""
-    return max(_median_second(trial) for _ in range(2))
-
-
-def _median_second(trial: Trial) -> float:
-    seen = [(time.monotonic(), trial.stage.sent())]
-    for _ in range(_SECONDS if trial.size == FAULT.long else _SHORT_SECONDS):
-        time.sleep(1)
-        seen.append((time.monotonic(), trial.stage.sent()))
-    return median((more - sent) / (end - begin) for (begin, sent), (end, more) in pairwise(seen))
 
 
 def _resting(trial: Trial) -> tuple[RestingHost, ...]:

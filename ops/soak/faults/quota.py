@@ -9,10 +9,9 @@ import time
 from dataclasses import dataclass, field
 
 from mailer.monitor import read_status
-from mailer.queue.queue import ring
 from ops.bench.competitor import ADDRESS, Competitor
 from ops.soak.load import SENDER
-from ops.soak.passage import pass_time
+from ops.soak.passage import hold, let_pass
 from ops.soak.stage import NotInTime, Set
 from ops.soak.trial import Fault, Size, Trial
 
@@ -46,7 +45,7 @@ def run(trial: Trial) -> None:
     stage, simulator = trial.stage, trial.stage.simulator
     quota = int(trial.size.messages / _QUOTAS)
     simulator.set_account(quota=quota)
-    _hold(trial)
+    hold(stage)
     trial.ledger.doubt([ADDRESS])
     with stage.producer() as producer:
         for first in range(0, trial.size.messages, _BATCH):
@@ -67,29 +66,14 @@ def run(trial: Trial) -> None:
             theirs += competitor.refused
             trial.pull()
         _look(trial, seen, theirs)
-        _hold(trial)
+        hold(stage)
         _pass(trial, step)
         seen.minutes += step
     _report(trial, seen, quota)
 
 
-def _hold(trial: Trial) -> None:
-    """Nothing is in flight while the two clocks are moved: a message would be older for one of them, and an answer of
-    GetAccount that lags by milliseconds would lag by minutes."""
-    stage = trial.stage
-    with stage.client() as client:
-        client.hset(stage.keys.account, "paused", "the clocks are being moved")
-        stage.until(lambda: not client.zcard(stage.keys.leases), "no message is in flight")
-        stage.until(lambda: not client.hexists(stage.keys.account, "refreshing"), "GetAccount has been answered")
-
-
 def _pass(trial: Trial, minutes: int) -> None:
-    stage = trial.stage
-    with stage.client() as client:
-        pass_time(client, stage.keys, minutes)
-        stage.simulator.advance_clock(60 * minutes)
-        client.hdel(stage.keys.account, "paused")
-        ring(client, [stage.keys.doorbell(lane) for lane in stage.settings.lanes])
+    let_pass(trial.stage, minutes)
     time.sleep(_STEP_SECONDS)
 
 
