@@ -203,6 +203,15 @@ def test_a_content_that_ses_never_takes_is_not_fetched(account: Account, worker:
     assert [letter.code for letter in dead] == ["TooLarge"]
 
 
+def test_a_campaign_whose_content_ses_never_takes_is_refused_bit_by_bit(account: Account, worker: Worker) -> None:
+    content = "c" * 64
+    account.client.hset(account.keys.content, content, b"x" * 70 * MB)
+    push(account, *(envelope(f"{number}", mailer_content=content) for number in range(200)), envelope("behind"))
+    worker.take(32)
+    assert 0 < account.client.hlen(account.keys.aside("dead")) < 200
+    assert take_all(worker) == ["behind"]
+
+
 BAD_IDS = ["", "x" * 129, "x" * 6 * MB, "two words", "two\nlines", "umläut", 7, None, ["a"]]
 
 

@@ -55,7 +55,7 @@
 -- Its parts lie in parts/, each with what it knows of its own keys: the rate, the quota, a stop by SES, the records and
 -- the places where messages lie. The clock is Redis's. attempt.lua says how it outlives what Redis refuses: a message
 -- that cannot be moved waits where it is, and the others go on.
-local RECLAIM_AT_ONCE, DUE_AT_ONCE, SORTED_AT_ONCE = 64, 256, 1000
+local RECLAIM_AT_ONCE, DUE_AT_ONCE, SORTED_AT_ONCE, CLEARED_AT_ONCE = 64, 256, 1000, 64
 -- The most that one call hands out, or moves into a lane: they become arguments of one command, of which Lua's stack
 -- holds 8,000.
 local MOST_AT_ONCE = 3500
@@ -443,7 +443,8 @@ local function hand_out_all()
 
   -- Nothing; but large ones leave the head of the lane.
   local function choose_none(lane)
-    while copied < COPIED_AT_ONCE do
+    for _ = 1, CLEARED_AT_ONCE do
+      if copied >= COPIED_AT_ONCE then break end
       local _, why, message = waiting.head(lane.key, 1, misplaced)
       if not why or why == SUSPECT or not can_copy(message) then break end
       clear(lane, lane.key, why, message)
