@@ -119,6 +119,9 @@ class Leases:
         """Why Redis refuses this process, from when that was told until a call is answered; it outlives connections."""
         self._held: dict[str, Lease] = {}
         self._large: dict[str, int] = {}
+        # Tags whose settlement copies a large message, and whether it has let a call pass that asks for others.
+        self._heavy: set[str] = set()
+        self._has_waited = False
         self._is_short = False
         self._suspects: set[str] = set()
         self._outbox: deque[tuple[str, Settlement]] = deque()
@@ -179,6 +182,8 @@ class Leases:
             settlements: list[tuple[str, Settlement]] = []
             while self._outbox and len(settlements) < SETTLEMENTS_AT_ONCE:
                 settlements.append(self._outbox.popleft())
+            if self._heavy:
+                settlements = self._one_heavy(settlements, wanted)
             earliest_us = latest_us = None
             if self._offset is not None:
                 earliest_us = math.floor((now + self._least_offset) * 1e6)
@@ -187,6 +192,17 @@ class Leases:
             call = Call(next(self._numbers), wanted, now, earliest_us, latest_us, settlements, doubts)
             self._unanswered[call.number] = call
             return call
+
+    def _one_heavy(self, settlements: list[tuple[str, Settlement]], wanted: int) -> list[tuple[str, Settlement]]:
+        """These without those that copy a large message, but for one: whatever is asked for with it comes late. So that
+        one waits until others were asked for."""
+        heavy = [pair for pair in settlements if pair[0] in self._heavy]
+        if not heavy:
+            return settlements
+        self._has_waited = bool(wanted) and not self._has_waited
+        going = 0 if self._has_waited else 1
+        self._outbox.extendleft(reversed(heavy[going:]))
+        return [pair for pair in settlements if pair[0] not in self._heavy] + heavy[:going]
 
     def answered(
         self,
@@ -212,6 +228,8 @@ class Leases:
                 self._refused += [pair for pair in call.verdicts if pair[0] in again]
                 self._repeat_at = min(self._repeat_at, self._clock() + REPEAT_SECONDS)
             self._unanswered.pop(call.number, None)
+            if self._heavy:
+                self._heavy -= {tag for tag, _ in call.settlements} - set(refused)
             self._offset = redis_us / 1e6 - call.sent_at
             self._least_offset = redis_us / 1e6 - self._clock()
             for doubt in call.doubts:
@@ -285,8 +303,10 @@ class Leases:
         lease = self._held.pop(tag, None)
         if lease is not None:
             settlement = lease.decision or otherwise
-            self._outbox.append((tag, settlement))
             was_large = self._large.pop(tag, None) is not None
+            if was_large and settlement.verb not in ("sent", "forget"):
+                self._heavy.add(tag)
+            self._outbox.append((tag, settlement))
             if settlement.permit_back or tag in self._suspects or (was_large and self._is_short):
                 self._suspects.discard(tag)
                 self.makes_room = True

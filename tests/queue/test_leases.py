@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from mailer.bounds import LARGE_BYTES
 from mailer.queue.leases import REPEAT_SECONDS, Leases
 from mailer.queue.settlement import Settlement
 from tests.queue.clock import Still
@@ -153,3 +154,27 @@ def test_two_threads_may_make_calls_while_others_settle() -> None:
         carried += [tag for tag, _ in leases.call(0).settlements]
     assert errors == []
     assert sorted(carried) == sorted(tags)
+
+
+def test_what_copies_a_large_message_goes_one_by_one_and_after_a_call_that_asks_for_others() -> None:
+    clock = Clock()
+    leases = leases_with(clock)
+
+    def next_call(wanted: int, *sizes: int) -> tuple[list[str], list[str]]:
+        """What it settles; the tags of what it brings."""
+        call = leases.call(wanted)
+        tags = leases.answered(call, ["bulk"] * len(sizes), 60, clock.redis_us, sizes=sizes)
+        return [settlement.verb for _, settlement in call.verdicts], tags
+
+    _, (large, other, sent, small) = next_call(4, LARGE_BYTES + 1, LARGE_BYTES + 1, LARGE_BYTES + 1, 100)
+    for tag, verb in ((large, "dead"), (other, "hold"), (sent, "sent"), (small, "dead")):
+        leases.settle(tag, Settlement(verb))
+    assert next_call(4) == (["sent", "dead"], [])
+    assert leases.unsettled
+    assert next_call(4) == (["dead"], [])
+    assert next_call(4) == ([], [])
+    lost = leases.call(0)
+    assert [settlement.verb for _, settlement in lost.verdicts] == ["hold"]
+    leases.abandon(lost)
+    assert [next_call(4)[0] for _ in range(3)] == [[], ["hold"], []]
+    assert not leases.unsettled
