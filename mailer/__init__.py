@@ -16,10 +16,11 @@ if TYPE_CHECKING:
         NotOnDisk,
         QueueUnavailable,
         SettingsError,
+        UnknownLane,
         Unwritable,
     )
     from mailer.operating import dead, held, pause, rate, resume, scheduled
-    from mailer.producer import Producer, send, send_many, send_raw
+    from mailer.producer import Producer, configure, send, send_many, send_raw
     from mailer.queue.shelf import Filter, Shelf
     from mailer.recipient import Recipient
 
@@ -37,7 +38,9 @@ __all__ = [
     "SendManyResult",
     "SettingsError",
     "Shelf",
+    "UnknownLane",
     "Unwritable",
+    "configure",
     "dead",
     "held",
     "pause",
@@ -63,7 +66,9 @@ _HOMES = {
     "SendManyResult": "mailer.bulk",
     "SettingsError": "mailer.errors",
     "Shelf": "mailer.queue.shelf",
+    "UnknownLane": "mailer.errors",
     "Unwritable": "mailer.errors",
+    "configure": "mailer.producer",
     "dead": "mailer.operating",
     "held": "mailer.operating",
     "pause": "mailer.operating",

@@ -4,7 +4,8 @@ MailerError
 ├── SettingsError          a setting is missing or wrong: fix it and start again
 │   └── NotOurs            another user of this host owns or may write a file or folder: it is not believed
 ├── InvalidMessage         the caller's input is wrong: fix the field it names; nothing was enqueued
-│   └── UnknownVersion     a newer producer wrote it: upgrade the workers, then requeue it
+│   ├── UnknownVersion     a newer producer wrote it: upgrade the workers, then requeue it
+│   └── UnknownLane        also an InvalidRequest: name a lane that there is
 ├── InvalidRequest         an operator asked for what cannot be done: the text says why; nothing was changed
 ├── NotFound               no such message lies there (any more)
 ├── QueueUnavailable       Redis did not answer: try again
@@ -75,11 +76,11 @@ class InvalidMessage(MailerError, ValueError):
         return f"{type(self).__name__}({told + remedy!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_invalid_message, (self.field, self.problem, self.remedy, self.row))
+        return (_again, (type(self), self.field, self.problem, self.remedy, self.row))
 
 
-def _invalid_message(field: str, problem: str, remedy: str, row: int | None) -> InvalidMessage:
-    return InvalidMessage(field, problem, remedy, row=row)
+def _again(error: type[InvalidMessage], field: str, problem: str, remedy: str, row: int | None) -> InvalidMessage:
+    return error(field, problem, remedy, row=row)
 
 
 class UnknownVersion(InvalidMessage):
@@ -100,6 +101,10 @@ class UnknownVersion(InvalidMessage):
 
 class InvalidRequest(MailerError, ValueError):
     """What an operator asked for cannot be done. The text says why, and what to do instead; nothing was changed."""
+
+
+class UnknownLane(InvalidMessage, InvalidRequest):
+    """There is no such lane, for a message or for an operator. The text names those that there are."""
 
 
 class NotFound(MailerError, LookupError):

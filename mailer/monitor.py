@@ -176,7 +176,7 @@ class AccountStatus:
 
 def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     """Take the snapshot. Raises redis-py's errors, and QueueUnavailable that names a key that is of another type."""
-    found = status(client, Keys.of(settings), settings.lanes, settings.lease_seconds)
+    found = status(client, Keys.of(settings), settings)
     at = float(found["now"]) / 1e6
     rate, quota, stop, hosts = _rate(found), _quota(found["quota"]), _stop(found["stop"]), _hosts(found["hosts"])
     lanes = tuple(map(_lane, found["lanes"]))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from mailer.errors import InvalidRequest
 from mailer.producer import default
 from mailer.queue import limits
 from mailer.queue import pause as pausing
@@ -75,7 +74,4 @@ def _shelf(name: ShelfName) -> Shelf:
 
 
 def _known(lane: str | None) -> str | None:
-    lanes = default().lanes
-    if lane is not None and lane not in lanes:
-        raise InvalidRequest(f"lane: {lane!r} is not one. Use one of {', '.join(lanes)}")
-    return lane
+    return None if lane is None else default().lanes.check(lane)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache, wraps
+from functools import wraps
 from inspect import signature
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypedDict, Unpack, cast, overload
 
 from mailer.address import Address, parse
 from mailer.attachment import Attachment
@@ -20,12 +20,11 @@ from mailer.header import kind
 from mailer.message import Content
 from mailer.message_id import new_base, numbered
 from mailer.payload import inline, to_json
-from mailer.queue.connection import connect
-from mailer.queue.keys import Keys
 from mailer.queue.queue import Entry, Queue
 from mailer.raw import Raw
 from mailer.recipient import Recipient, check_key, digest_of, variables_json
-from mailer.settings import current
+from mailer.rules import Lanes
+from mailer.settings import Settings, load
 from mailer.timing import NONE, Timing, timing
 
 MAX_RECIPIENTS = 1000
@@ -52,6 +51,36 @@ class Extras(TypedDict, total=False):
     """An ``https:`` URL that takes a POST (RFC 8058), a ``mailto:`` URL, or one of each."""
 
 
+class Options(TypedDict, total=False):
+    """What becomes of a message in the queue."""
+
+    lane: str | None
+    """One of the account's lanes."""
+    send_at: datetime | None
+    """Aware: it is sent no earlier."""
+    expires_at: datetime | None
+    """Aware: it is not sent at all if its turn comes later."""
+    idempotency_key: str | None
+    """Under one key a recipient is sent one message in 24 hours."""
+    durable: bool
+    """Whether Redis has it on its disk, and each replica in memory, before the call returns."""
+
+
+class SendOptions(Extras, Options):
+    """What `send` takes besides."""
+
+
+class _Order(NamedTuple):
+    """Checked `Options`, but for the times, which only Redis can check; ``extras`` are the others."""
+
+    lane: str
+    send_at: datetime | None
+    expires_at: datetime | None
+    key: str | None
+    durable: bool
+    extras: dict[str, Any]
+
+
 class Producer:
     """Puts messages into one account's queue. Thread-safe; use it as a context manager or `close` it.
 
@@ -60,7 +89,12 @@ class Producer:
 
     def __init__(self, queue: Queue, lanes: Sequence[str] = ("transactional", "bulk")) -> None:
         self.queue = queue
-        self.lanes = tuple(lanes)
+        self.lanes = Lanes(lanes)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Producer:
+        """One of the account of these settings. A process may have several, of several accounts."""
+        return cls(Queue.of(settings), settings.lanes)
 
     def __enter__(self) -> Self:
         return self
@@ -84,12 +118,7 @@ class Producer:
         text: str | None = None,
         html: str | None = None,
         variables: Mapping[str, object] | None = None,
-        lane: str | None = None,
-        send_at: datetime | None = None,
-        expires_at: datetime | None = None,
-        idempotency_key: str | None = None,
-        durable: bool = False,
-        **extras: Unpack[Extras],
+        **options: Unpack[SendOptions],
     ) -> str: ...
     @overload
     def send(
@@ -101,12 +130,7 @@ class Producer:
         text: str | None = None,
         html: str | None = None,
         variables: Mapping[str, object] | None = None,
-        lane: str | None = None,
-        send_at: datetime | None = None,
-        expires_at: datetime | None = None,
-        idempotency_key: str | None = None,
-        durable: bool = False,
-        **extras: Unpack[Extras],
+        **options: Unpack[SendOptions],
     ) -> list[str]: ...
     def send(
         self,
@@ -117,12 +141,7 @@ class Producer:
         text: str | None = None,
         html: str | None = None,
         variables: Mapping[str, object] | None = None,
-        lane: str | None = None,
-        send_at: datetime | None = None,
-        expires_at: datetime | None = None,
-        idempotency_key: str | None = None,
-        durable: bool = False,
-        **extras: Unpack[Extras],
+        **options: Unpack[SendOptions],
     ) -> str | list[str]:
         """Enqueue one message to ``to``, or one to each of a list of at most 1,000; return its id, or theirs.
 
@@ -141,13 +160,11 @@ class Producer:
         Raises InvalidMessage (nothing was enqueued), QueueUnavailable (whose ``enqueued`` says whether anything may
         have been; with an ``idempotency_key`` repeating the call is safe) and, with ``durable``, NotOnDisk.
         """
-        _check_flag("durable", durable)
-        lane = self._lane(lane, 0)
+        order = self._order(**options)
         recipients = [parse(to)] if isinstance(to, str) else _recipients(to, "to")
-        when = self._timing(send_at, expires_at)
-        key = check_key(idempotency_key)
+        when = self._timing(order.send_at, order.expires_at)
         content = Structured.of(
-            sender=sender, subject=subject, text=text, html=html, templates=variables is not None, **extras
+            sender=sender, subject=subject, text=text, html=html, templates=variables is not None, **order.extras
         )
         if variables is not None:
             # As `send_many` renders the same variables: Python's own kinds of text and numbers may render otherwise.
@@ -155,14 +172,14 @@ class Producer:
 
         fields = inline("", content)
         stored = len(to_json("message", fields)) >= INLINE_BYTES
-        envelope = Envelope(lane, content_hash=content.hash if stored else "", eta=when.eta, expires=when.expires)
+        envelope = Envelope(order.lane, content_hash=content.hash if stored else "", eta=when.eta, expires=when.expires)
 
         def written(message_id: str, recipient: Address, digest: str) -> bytes:
             if stored:
                 return envelope.by_reference(message_id, recipient.header, recipient.masked, "{}", digest)
             return envelope.inline(message_id, fields | {"to": recipient.header}, recipient.masked, digest)
 
-        ids = self._put(lane, recipients, written, when.due_us, key, content if stored else None, durable=durable)
+        ids = self._put(order, recipients, written, when.due_us, content if stored else None)
         return ids[0] if isinstance(to, str) else ids
 
     @overload
@@ -174,11 +191,7 @@ class Producer:
         sender: str | None = None,
         tags: Mapping[str, str] | None = None,
         configuration_set: str | None = None,
-        lane: str | None = None,
-        send_at: datetime | None = None,
-        expires_at: datetime | None = None,
-        idempotency_key: str | None = None,
-        durable: bool = False,
+        **options: Unpack[Options],
     ) -> str: ...
     @overload
     def send_raw(
@@ -189,11 +202,7 @@ class Producer:
         sender: str | None = None,
         tags: Mapping[str, str] | None = None,
         configuration_set: str | None = None,
-        lane: str | None = None,
-        send_at: datetime | None = None,
-        expires_at: datetime | None = None,
-        idempotency_key: str | None = None,
-        durable: bool = False,
+        **options: Unpack[Options],
     ) -> list[str]: ...
     def send_raw(
         self,
@@ -203,11 +212,7 @@ class Producer:
         sender: str | None = None,
         tags: Mapping[str, str] | None = None,
         configuration_set: str | None = None,
-        lane: str | None = None,
-        send_at: datetime | None = None,
-        expires_at: datetime | None = None,
-        idempotency_key: str | None = None,
-        durable: bool = False,
+        **options: Unpack[Options],
     ) -> str | list[str]:
         """Enqueue a mail in MIME, headers and all, to each of at most 1,000 ``recipients``; return its id, or theirs.
 
@@ -220,30 +225,27 @@ class Producer:
         InvalidMessage names what SES does not take of ``raw``: no ``From``, headers that are broken or not ASCII, a
         NUL, a CR without LF, a line of more than 998 bytes, more than 40 MB.
         """
-        _check_flag("durable", durable)
-        lane = self._lane(lane, 0)
+        order = self._order(**options)
+        if order.extras:
+            raise TypeError(f"send_raw() got an unexpected keyword argument {next(iter(order.extras))!r}")
         to = [parse(recipients, "recipients")] if isinstance(recipients, str) else _recipients(recipients, "recipients")
-        when = self._timing(send_at, expires_at)
-        key = check_key(idempotency_key)
+        when = self._timing(order.send_at, order.expires_at)
         content = Raw.of(raw, sender=sender, tags=tags, configuration_set=configuration_set)
-        envelope = Envelope(lane, content_hash=content.hash, eta=when.eta, expires=when.expires)
+        envelope = Envelope(order.lane, content_hash=content.hash, eta=when.eta, expires=when.expires)
 
         def written(message_id: str, recipient: Address, digest: str) -> bytes:
             return envelope.by_reference(message_id, recipient.header, recipient.masked, "{}", digest)
 
-        ids = self._put(lane, to, written, when.due_us, key, content, durable=durable)
+        ids = self._put(order, to, written, when.due_us, content)
         return ids[0] if isinstance(recipients, str) else ids
 
     def _put(
         self,
-        lane: str,
+        order: _Order,
         recipients: Sequence[Address],
         written: Callable[[str, Address, str], bytes],
         due_us: int,
-        key: str | None,
         stored: Content | None,
-        *,
-        durable: bool,
     ) -> list[str]:
         """Enqueue what ``written`` makes for each of ``recipients``, all or none; their ids in force."""
         base = new_base()
@@ -255,14 +257,14 @@ class Producer:
                 idempotency=digest,
             )
             for number, recipient in enumerate(recipients)
-            for digest in (digest_of(key, recipient) if key else "",)
+            for digest in (digest_of(order.key, recipient) if order.key else "",)
         ]
         shared = None if stored is None else (stored.hash, stored.encoded)
         with self.queue.line() as line:
-            if durable:
+            if order.durable:
                 self.queue.check_durable(line)
-            ids = self.queue.put(lane, entries, content=shared, line=line)
-            if durable:
+            ids = self.queue.put(order.lane, entries, content=shared, line=line)
+            if order.durable:
                 self.queue.until_durable(line, ids)
         return ids
 
@@ -305,7 +307,7 @@ class Producer:
             raise InvalidMessage("recipients", f"is {kind(recipients)}", "Pass an iterable of mailer.Recipient")
         bulk = Bulk(
             self.queue,
-            self._lane(lane, -1),
+            self.lanes.least_urgent if lane is None else self.lanes.check(lane),
             Structured.of(sender=sender, subject=subject, text=text, html=html, templates=True, **extras),
             self._timing(send_at, expires_at),
             progress,
@@ -320,16 +322,19 @@ class Producer:
             return NONE
         return timing(send_at, expires_at, self.queue.now())
 
-    def _lane(self, lane: str | None, default: int) -> str:
-        if lane is None:
-            return self.lanes[default]
-        if not isinstance(lane, str):
-            raise InvalidMessage("lane", f"is {kind(lane)}", f"Use one of {', '.join(self.lanes)}")
-        if lane not in self.lanes:
-            raise InvalidMessage(
-                "lane", f"{lane!r:.80} is not one", f"Use one of {', '.join(self.lanes)}, or add it to MAILER_LANES"
-            )
-        return lane
+    def _order(
+        self,
+        *,
+        lane: str | None = None,
+        send_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        durable: bool = False,
+        **extras: Any,
+    ) -> _Order:
+        _check_flag("durable", durable)
+        lane = self.lanes.most_urgent if lane is None else self.lanes.check(lane)
+        return _Order(lane, send_at, expires_at, check_key(idempotency_key), durable, extras)
 
 
 def _check_flag(field: str, value: object) -> None:
@@ -355,24 +360,20 @@ def _recipients(to: object, field: str) -> list[Address]:
 _default: Producer | None = None
 
 
-def configure(producer: Producer | None) -> None:
-    """Make ``producer`` the one that `mailer.send` and its like use."""
+def configure(**settings: Any) -> Producer:
+    """Have `mailer.send` and its like use these settings, by their names in `mailer.settings.Settings`, and those of
+    the environment for the rest; returns the producer that they use.
+
+    Without it they use the environment's. Raises SettingsError that says what to set.
+    """
     global _default  # noqa: PLW0603 - one per process, as the functions are
-    _default = producer
+    _default = Producer.of(load(**settings))
+    return _default
 
 
 def default() -> Producer:
-    """The producer that `mailer.send` and its like use: the configured one, else one from the environment.
-
-    Raises SettingsError that says what to set.
-    """
-    return _default if _default is not None else _from_environment()
-
-
-@cache
-def _from_environment() -> Producer:
-    settings = current()
-    return Producer(Queue(connect(settings), Keys.of(settings), settings.redis_replicas), settings.lanes)
+    """The producer that `mailer.send` and its like use. Raises SettingsError that says what to set."""
+    return _default or configure()
 
 
 def _of_default(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from mailer.errors import SettingsError
 from mailer.host.everything import simulated_aws
-from mailer.ses.access import find_access
+from mailer.ses.access import FOR_QUESTIONS, find_access
 from mailer.ses.account import read_account
+from mailer.settings import current
 from mailer.simulator.client import Simulator, SimulatorError
 
 RECIPIENT = "success@simulator.amazonses.com"
@@ -103,8 +105,9 @@ class Ses:
                 "success+label@simulator.amazonses.com"
             )
         self.sender, self.recipient = sender, recipient
-        access = find_access()
-        account = read_account()
+        way = replace(FOR_QUESTIONS, account=current())
+        access = find_access(way)
+        account = read_account(way)
         self.allowed: float | None = min(rate or account.max_send_rate, account.max_send_rate)
         self.name = f"SES in {access.region} ({access.place}), at most {self.allowed:g} per second"
 

@@ -21,7 +21,7 @@ from mailer.host.supervisor import workers
 from mailer.producer import Producer
 from mailer.queue.connection import connect, redis_url
 from mailer.queue.keys import Keys
-from mailer.queue.queue import Queue, ring
+from mailer.queue.queue import ring
 from mailer.settings import Settings
 
 LANE = "bulk"
@@ -164,8 +164,7 @@ class Stages:
         return self._folder / "workers.log"
 
     def _enqueue(self, amount: int) -> None:
-        producer = Producer(Queue(connect(self._settings), self._keys), self._settings.lanes)
-        with producer:
+        with Producer.of(self._settings) as producer:
             producer.send_many(
                 ({"to": self._place.recipient, "variables": {"name": f"number {number}"}} for number in range(amount)),
                 sender=self._place.sender,

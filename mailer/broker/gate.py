@@ -40,26 +40,25 @@ CALLS_A_LEASE = 4
 class Gate:
     """One channel's side of the gate. Used by the thread that runs the event loop only."""
 
-    def __init__(self, channel: Channel, take: Take, leases: Leases, answer_seconds: float) -> None:
+    def __init__(self, channel: Channel, take: Take, leases: Leases) -> None:
         self.channel = channel
         self.leases = leases
         self._take = take
-        self.replicas = take.replicas
+        self.replicas = take.rules.redis_replicas
         """How many must know of a call before what it brought is sent."""
-        self._answer_seconds = answer_seconds
+        self._answer_seconds = take.rules.answer_seconds
         self._call: Call | None = None
         self._asked = 0  # how many must know of the call under way
         self._reply: Sequence[Any] | None = None
         self._stale = False
         self._arguments: list[Any] = []
-        self._by_text = False
         self._ask_at = 0.0
         self._listen = False
         self._listening_since: float | None = None
         self._wake_at: float | None = None
         self._stopped = ""
         self._refusal = ""
-        self._most_silence = take.lease_seconds / CALLS_A_LEASE
+        self._most_silence = take.rules.lease_seconds / CALLS_A_LEASE
         self._called_at = -math.inf
         # The connection before this one may have been lost in the middle of a call.
         leases.abandon_all()
@@ -136,7 +135,7 @@ class Gate:
             self._plan(answer)
             self._say_what_stopped(answer.stopped)
         if answer.refresh_limits:
-            self.channel.announce_stale_limits()
+            self.leases.ask_ses()
         self._deliver_all(answer, tags, call.sent_at + answer.good_seconds)
         if self._ask_at > 0.0:
             self._wake_at_last(self._ask_at)

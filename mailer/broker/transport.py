@@ -5,9 +5,8 @@ What is overridden, and only for queues that are lanes of the account: receiving
 by their age, which leases replace. Everything else (fanout, pidbox, replies, events, other queues) is kombu's own. The
 contract test in ``tests/broker/test_contract.py`` pins each kombu internal that this file touches.
 
-Transport options, all plain values so that ``celery inspect`` can print them: ``global_keyprefix`` (the account's),
-``lanes`` (names, most urgent first), ``unknown`` (lane -> ``resend`` or ``hold``), ``lease_seconds``,
-``answer_seconds``, ``record_hours``, ``record_megabytes`` and ``replicas``.
+Transport options, all plain values so that ``celery inspect`` can print them: ``global_keyprefix`` (the account's) and
+``rules``, those of `mailer.rules.Rules` as JSON.
 """
 
 from __future__ import annotations
@@ -17,11 +16,10 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 import redis
-from celery.utils.dispatch import Signal
 from kombu.exceptions import ChannelError, DecodeError
 from kombu.log import get_logger
 from kombu.transport import TRANSPORT_ALIASES
@@ -33,13 +31,14 @@ from mailer.broker.gate import CALLS_A_LEASE, Gate
 from mailer.envelope import due_us
 from mailer.errors import InvalidMessage, SettingsError
 from mailer.queue.keys import Keys
-from mailer.queue.leases import Leases, leases_of
+from mailer.queue.leases import Leases
 from mailer.queue.pull import purge
 from mailer.queue.queue import Entry, put, ring
 from mailer.queue.replicas import online
 from mailer.queue.sentinels import Sentinels, Watch
 from mailer.queue.settlement import Settlement
-from mailer.queue.take import Take, lanes_of
+from mailer.queue.take import Take
+from mailer.rules import Rules
 
 logger = get_logger(__name__)
 
@@ -48,9 +47,6 @@ _LONG_NUMBER = b"0" * 19
 _DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
 """Turns every digit into 0, and all else into spaces."""
 REFUSED = Settlement.dead("RefusedByCelery", "Celery could not run it; the worker's log says why.")
-
-limits_are_stale = Signal(name="limits_are_stale", providing_args=set())
-"""Sent (in the event loop's thread, so do not block) when Redis tells this worker to refresh the account's limits."""
 
 
 class QoS(stock.QoS):
@@ -145,31 +141,15 @@ class Channel(stock.Channel):
     # Celery's body is JSON: as text in the envelope it takes a quarter less room than as base64.
     body_encoding = None
 
-    lanes: Sequence[str] = ()
-    unknown: ClassVar[dict[str, str]] = {}
-    lease_seconds = 60.0
-    answer_seconds = 10.0
-    record_hours = 0.0
-    record_megabytes = 0.0
-    replicas = 0
-
-    from_transport_options = (
-        *stock.Channel.from_transport_options,
-        "lanes",
-        "unknown",
-        "lease_seconds",
-        "answer_seconds",
-        "record_hours",
-        "record_megabytes",
-        "replicas",
-    )
-
     def __init__(self, connection: Any, **kwargs: Any) -> None:
-        if not connection.client.transport_options.get("lanes"):
+        rules = connection.client.transport_options.get("rules")
+        if not rules:
             raise SettingsError(
                 "The gated transport was not told the account's lanes, and would read them as kombu reads any queue. "
                 "Give Celery what mailer.worker.app.configuration returns"
             )
+        self.rules = Rules.model_validate(rules)
+        self.lanes = self.rules.lanes
         super().__init__(connection, **kwargs)
         self.handlers[TAKE] = self._read_take
         self.handlers[BELL] = self._read_bell
@@ -178,8 +158,9 @@ class Channel(stock.Channel):
 
     @cached_property
     def leases(self) -> Leases:
-        """This process's leases on the account; they outlive the channel."""
-        return leases_of(self.global_keyprefix)
+        """Those of its application, which outlive the connection; without one, the connection has its own."""
+        leases: Leases = vars(self.connection.client).setdefault("leases", Leases())
+        return leases
 
     @cached_property
     def keys(self) -> Keys:
@@ -187,15 +168,7 @@ class Channel(stock.Channel):
 
     @cached_property
     def gate(self) -> Gate:
-        take = Take(
-            self.keys,
-            lanes_of(self.lanes, self.unknown),
-            self.lease_seconds,
-            record_hours=self.record_hours,
-            record_megabytes=self.record_megabytes,
-            replicas=self.replicas,
-        )
-        gate = Gate(self, take, self.leases, self.answer_seconds)
+        gate = Gate(self, Take(self.keys, self.rules), self.leases)
         hub = self.connection.hub
         if hub is not None:
             self.leases.wake = lambda: hub.call_soon(_nothing)
@@ -233,9 +206,6 @@ class Channel(stock.Channel):
         hub = self.connection.hub if self.connection is not None else None
         if hub is not None:
             hub.call_later(max(0.0, seconds), _nothing)
-
-    def announce_stale_limits(self) -> None:
-        limits_are_stale.send(sender=self)
 
     def ring(self, doorbell: bytes) -> None:
         """Wake another worker. One that is not woken looks by itself, within a second."""
@@ -307,7 +277,12 @@ class Channel(stock.Channel):
             raise InvalidMessage("message", size, "Use mailer.send, which stores what is large beside the queue")
         entry = Entry(task_id, envelope, due_us(message["headers"]))
         client = self.plain_client()
-        put(lambda script, *rest: script.run(client, *rest, replicas=self.replicas), self.keys, queue, [entry])
+        put(
+            lambda script, *rest: script.run(client, *rest, replicas=self.rules.redis_replicas),
+            self.keys,
+            queue,
+            [entry],
+        )
 
     def _get(self, queue: str) -> Any:
         if queue in self.lanes:
@@ -341,7 +316,7 @@ class SentinelChannel(Channel, stock.SentinelChannel):
     def keep_gate_registered(self, poller: Poller) -> None:
         super().keep_gate_registered(poller)
         if self._watch is None:
-            if self.replicas:
+            if self.rules.redis_replicas:
                 connection = self.take_client.connection
                 connection.send_command("INFO", "replication", check_health=False)
                 self._count(self.take_client.parse_response(connection, "INFO"))
@@ -359,7 +334,7 @@ class SentinelChannel(Channel, stock.SentinelChannel):
         self.gate.replicas = max(self.gate.replicas, online(info))
 
     def _look_for_replicas(self) -> None:
-        if self.replicas:
+        if self.rules.redis_replicas:
             self._count(self.plain_client().info("replication"))
 
     def _connected_to(self) -> tuple[str, int] | None:
@@ -380,7 +355,7 @@ class SentinelChannel(Channel, stock.SentinelChannel):
         options = self._connparams(asynchronous)
         only = (options.pop("host"), options.pop("port"))
         named = tuple((host, int(port)) for host, port in self.sentinels or [only])
-        sentinels = Sentinels(named, options["socket_timeout"], majority=self.replicas > 0, **options)
+        sentinels = Sentinels(named, options["socket_timeout"], majority=self.rules.redis_replicas > 0, **options)
         # Under these names kombu closes them.
         if asynchronous:
             self._async_sentinel_manager = sentinels
@@ -415,7 +390,7 @@ class Transport(stock.Transport):
         on_tick.of_gate = True  # type: ignore[attr-defined]
         loop.on_tick = ticks | {on_tick}
         # Twice for each call that is due without an event.
-        lease = connection.client.transport_options.get("lease_seconds", Channel.lease_seconds)
+        lease = connection.client.transport_options["rules"]["lease_seconds"]
         loop.call_repeatedly(lease / CALLS_A_LEASE / 2, _nothing)
 
 

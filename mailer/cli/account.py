@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import redis
 
-from mailer.errors import SettingsError
 from mailer.queue.connection import connect
 from mailer.settings import Settings, current
 
@@ -23,12 +22,6 @@ def open_redis() -> Iterator[tuple[redis.Redis, Settings]]:
         yield client, settings
     finally:
         client.close()
-
-
-def check_lane(lane: str, settings: Settings) -> str:
-    if lane not in settings.lanes:
-        raise SettingsError(f"--lane {lane}: there is no such lane. Use one of {', '.join(settings.lanes)}")
-    return lane
 
 
 def who() -> str:

@@ -14,11 +14,11 @@ from mailer.bulk import SendManyResult
 from mailer.cli import options
 from mailer.cli.application import new_app
 from mailer.cli.printed import echo
-from mailer.cli.producer import open_producer
 from mailer.errors import InvalidMessage
 from mailer.importing import CsvRecipients, import_csv
 from mailer.producer import Producer
 from mailer.recipient import Recipient
+from mailer.settings import current
 
 app = new_app()
 
@@ -87,7 +87,7 @@ def import_(
     }
     console = Console(stderr=True)
     with (
-        open_producer() as producer,
+        Producer.of(current()) as producer,
         CsvRecipients(file, report) as rows,
         _bar(console) as bar,
     ):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mailer.cli import moments
-from mailer.cli.account import check_lane, open_redis, who
+from mailer.cli.account import open_redis, who
 from mailer.cli.application import new_app
 from mailer.queue import pause as pausing
 from mailer.queue.keys import Keys
@@ -37,7 +37,7 @@ def pause(
             client,
             Keys.of(settings),
             reason=reason,
-            lane=None if lane is None else check_lane(lane, settings),
+            lane=None if lane is None else settings.lanes.check(lane),
             until=None if until is None else moments.ahead("--until", until),
             by=who(),
         )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mailer.cli.account import check_lane, open_redis
+from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
 from mailer.monitor import read_status
 from mailer.queue import pause as pausing
@@ -23,7 +23,7 @@ def resume(lane: Annotated[str | None, typer.Option(help="Only this lane.", show
     was paused by itself stays so: resume it with --lane.
     """
     with open_redis() as (client, settings):
-        checked = None if lane is None else check_lane(lane, settings)
+        checked = None if lane is None else settings.lanes.check(lane)
         changed = pausing.resume(client, Keys.of(settings), settings.lanes, lane=checked)
         waiting = [one.name for one in read_status(client, settings).lanes if one.paused] if lane is None else []
     what = f"Account {settings.account}" if lane is None else f"Lane {lane} of account {settings.account}"

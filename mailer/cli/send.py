@@ -11,9 +11,9 @@ import typer
 
 from mailer.cli import options
 from mailer.cli.application import new_app
-from mailer.cli.producer import open_producer
 from mailer.errors import InvalidMessage
 from mailer.producer import Producer
+from mailer.settings import current
 
 app = new_app()
 
@@ -90,7 +90,7 @@ def send(
     else:
         mail = options.read("raw", raw)
         call = partial(Producer.send_raw, raw=mail, recipients=to, sender=sender, tags=tags or None, **common)
-    with open_producer() as producer:
+    with Producer.of(current()) as producer:
         ids = call(producer)
     for message_id in ids:
         typer.echo(message_id)

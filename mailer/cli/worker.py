@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from mailer.cli.account import check_lane
 from mailer.cli.application import new_app
 from mailer.errors import NotOurs, SettingsError
 from mailer.host.supervisor import Supervisor, workers
@@ -60,7 +59,7 @@ def worker(
     """
     settings = current()
     # Most urgent first, in whatever order they were named.
-    wanted = {check_lane(one, settings) for one in lane} if lane else set(settings.lanes)
+    wanted = set(map(settings.lanes.check, lane)) if lane else set(settings.lanes)
     lanes = [one for one in settings.lanes if one in wanted]
     _await_redis(settings)
     contradictions = list(environment.contradictions(settings, os.environ))

@@ -17,7 +17,7 @@ from mailer.masking import mask_addresses
 from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LOCAL_HEADERS, LOST
 from mailer.queue.records import note
 from mailer.queue.settlement import Settlement
-from mailer.settings import Settings
+from mailer.rules import Rules
 
 _DENIED_FIRST_SECONDS, _DENIED_MOST_SECONDS = 60.0, 900.0
 """When a message that its key may not send is tried again: each time after twice as long."""
@@ -25,23 +25,6 @@ _DENIED_FIRST_SECONDS, _DENIED_MOST_SECONDS = 60.0, 900.0
 
 MOST_PERHAPS_SENT = 12
 """So many attempts of one message may have been sent, each of which its recipient may have got."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the settings say of messages that were taken. ``resends``: whether an unknown outcome is sent again."""
-
-    resends: bool
-    retry: Retry
-    records: bool
-
-    @classmethod
-    def of(cls, settings: Settings, lane: str) -> Rules:
-        return cls(
-            resends=settings.unknown_policy(lane) == "resend",
-            retry=Retry(settings.retry_hours * 3600),
-            records=settings.record_hours > 0,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +65,7 @@ class Taken:
 
     def note(self, rules: Rules, answer: str, words: str = "") -> str:
         """What the record of this attempt says; empty where none is kept."""
-        if not rules.records:
+        if not rules.record_hours:
             return ""
         return note(
             self.id,
@@ -131,7 +114,7 @@ def settle(
             denied = taken.count(DENIED_HEADER)
             seconds = min(_DENIED_MOST_SECONDS, _DENIED_FIRST_SECONDS * 2.0 ** min(denied, 10)) * (3 + random()) / 4
             return Settlement.defer(int((now + seconds) * 1e6), taken.again({DENIED_HEADER: denied + 1}), told)
-        case "resend" if not rules.resends:
+        case "resend" if rules.unknown_policy(taken.lane) == "hold":
             return Settlement.hold(code, words, told)
         case verb:
             return _again(verb, code, words, taken, rules, random)
@@ -143,7 +126,7 @@ def settle_lost(
     """The process that sent it is gone, and it alone: it is what ended it, or somebody did. It may have been sent."""
     if taken.was_lost:
         code, words = "WorkerLostTwice", f"{code}, for the second time in a row: {words}"
-    if taken.was_lost or not rules.resends:
+    if taken.was_lost or rules.unknown_policy(taken.lane) == "hold":
         return Settlement.hold(code, words, taken.note(rules, code, words))
     return _again("resend", code, words, taken, rules, random, lost=True)
 
@@ -163,7 +146,7 @@ def _again(
     Only the time between its attempts counts, not the time in its lane.
     """
     waited = taken.count(FAILING_HEADER) / 1000
-    seconds = rules.retry.after(taken.attempt, waited, random)
+    seconds = Retry(rules.retry_hours * 3600).after(taken.attempt, waited, random)
     perhaps_sent = verb == "resend"
     if seconds is None or (perhaps_sent and taken.attempt >= MOST_PERHAPS_SENT):
         words = f"given up after {taken.attempt} attempts in {timedelta(seconds=round(waited))}: {words}"

@@ -24,8 +24,6 @@ from mailer.demo.stage import Stage
 from mailer.monitor import read_status
 from mailer.producer import Producer
 from mailer.queue.connection import connect
-from mailer.queue.keys import Keys
-from mailer.queue.queue import Queue
 
 _LOOK_SECONDS = 0.25
 _STUCK_SECONDS = 20.0
@@ -98,9 +96,7 @@ class _Play:
         self._settings = stage.settings
         self._client = connect(self._settings)
         self._ledger = Ledger(stage.simulator)
-        queue = Queue(connect(self._settings), Keys.of(self._settings))
-        producer = Producer(queue, self._settings.lanes)
-        self._producer = producer
+        self._producer = producer = Producer.of(self._settings)
         self._urgent = Urgent(producer, script.urgent_every)
         self._bulk: tuple[SendManyResult, int] | None = None
         self._failure: Exception | None = None

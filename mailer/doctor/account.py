@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from botocore import xform_name
 
+from mailer.account import Account
 from mailer.address import parse
 from mailer.doctor import wire
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.doctor.server import apart
 from mailer.errors import HostUnfit, Misdated, RateExceeded, SendError, SettingsError, Unreachable
 from mailer.ses import remedies
-from mailer.ses.access import Access, Way, find_access, open_client
+from mailer.ses.access import FOR_QUESTIONS, Access, Way, find_access, open_client
 from mailer.ses.account import NO_RATE_REMEDY, AccountLimits, read_account
 from mailer.ses.credentials import look_up
 from mailer.ses.curl.connection import CurlConnection, tls_sessions
@@ -27,11 +29,11 @@ _NEARLY = 0.9
 _TRIES, _TRY_AGAIN_SECONDS = 4, 1.1
 
 
-def credentials() -> tuple[Access | None, list[Finding]]:
+def credentials(settings: Settings) -> tuple[Access | None, list[Finding]]:
     """How this host would reach SES, and who it would be there."""
     try:
-        access = find_access()
-        found = _credentials()
+        access = find_access(Way.of(settings))
+        found = _credentials(settings)
     except SendError as error:
         remedy = (
             "Set AWS_REGION and AWS_PROFILE (or the keys), or give the host a role; --no-ses for mailer up's simulator"
@@ -42,9 +44,9 @@ def credentials() -> tuple[Access | None, list[Finding]]:
     return access, [ok("credentials", f"{key[:4]}...{key[-4:]} ({kind}), Region {access.region}")]
 
 
-def _credentials() -> Credentials:
+def _credentials(account: Account) -> Credentials:
     try:
-        return look_up().credentials
+        return look_up(account).credentials
     except Exception as error:
         raise credentials_error(error) from error
 
@@ -62,7 +64,7 @@ def endpoint(access: Access, settings: Settings) -> Iterator[Finding]:
         )
         return
     text = f"{access.place}, connected in {(time.monotonic() - start) * 1000:.0f} ms"
-    yield wire.ses(access.endpoint_url, _credentials().access_key, text)
+    yield wire.ses(access.endpoint_url, _credentials(settings).access_key, text)
 
 
 def smtp(settings: Settings) -> Iterator[Finding]:
@@ -79,7 +81,7 @@ def smtp(settings: Settings) -> Iterator[Finding]:
 def limits(settings: Settings) -> tuple[AccountLimits | None, list[Finding]]:
     """GetAccount, which the workers ask as well unless both limits are set."""
     try:
-        account = read_account()
+        account = read_account(_way(settings))
     except (HostUnfit, Unreachable, Misdated) as error:
         return None, [problem("GetAccount", f"this host cannot ask SES: {error}", remedies.remedy(str(error)))]
     except SendError as error:
@@ -159,7 +161,7 @@ def clock(account: AccountLimits) -> Iterator[Finding]:
         yield apart("AWS's clock", -account.ahead, "AWS's")
 
 
-def sender(address: str) -> Iterator[Finding]:
+def sender(address: str, settings: Settings) -> Iterator[Finding]:
     """Whether this account may send from ``address``: verified itself, or its domain."""
     bare = parse(address, "--from").address
     domain = bare.rpartition("@")[2]
@@ -168,7 +170,7 @@ def sender(address: str) -> Iterator[Finding]:
     unverified = []
     for name in candidates:
         try:
-            found = _asked("GetEmailIdentity", EmailIdentity=name)
+            found = _asked(settings, "GetEmailIdentity", EmailIdentity=name)
         except SendError as error:
             if error.code == "NotFoundException":
                 continue
@@ -192,10 +194,10 @@ def _dkim(name: str, dkim: dict[str, Any]) -> Iterator[Finding]:
         yield note("DKIM", f"{name}: {dkim.get('Status')}", "Publish the three CNAME records that the console shows")
 
 
-def configuration_set(name: str) -> Iterator[Finding]:
+def configuration_set(name: str, settings: Settings) -> Iterator[Finding]:
     """Whether it is there and sends."""
     try:
-        found = _asked("GetConfigurationSet", ConfigurationSetName=name)
+        found = _asked(settings, "GetConfigurationSet", ConfigurationSetName=name)
     except SendError as error:
         if error.code == "NotFoundException":
             yield problem("configuration set", f"there is no {name} in this Region", "Create it, or correct its name")
@@ -208,20 +210,20 @@ def configuration_set(name: str) -> Iterator[Finding]:
         yield problem("configuration set", f"sending with {name} is disabled", "Enable it in the SES console")
 
 
-def _asked(operation: str, **call: str) -> dict[str, Any]:
+def _asked(settings: Settings, operation: str, **call: str) -> dict[str, Any]:
     """SES's answer. Raises a `SendError`."""
     for _ in range(_TRIES - 1):
         try:
-            return _ask(operation, call)
+            return _ask(settings, operation, call)
         except RateExceeded:
             # SES answers one call a second besides sends.
             time.sleep(_TRY_AGAIN_SECONDS)
-    return _ask(operation, call)
+    return _ask(settings, operation, call)
 
 
-def _ask(operation: str, call: Mapping[str, str]) -> dict[str, Any]:
+def _ask(settings: Settings, operation: str, call: Mapping[str, str]) -> dict[str, Any]:
     try:
-        client = open_client()
+        client = open_client(_way(settings))
         try:
             answer: dict[str, Any] = getattr(client, xform_name(operation))(**call)
             return answer
@@ -229,3 +231,8 @@ def _ask(operation: str, call: Mapping[str, str]) -> dict[str, Any]:
             client.close()
     except Exception as error:
         raise boto_error(error, operation=operation) from error
+
+
+def _way(settings: Settings) -> Way:
+    """For calls that send nothing."""
+    return replace(FOR_QUESTIONS, account=settings)

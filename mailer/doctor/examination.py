@@ -90,7 +90,7 @@ def _account(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
 
 def _ses(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> Iterator[Finding]:
     say("the AWS credentials")
-    access, found = account.credentials()
+    access, found = account.credentials(settings)
     yield from found
     if settings.transport == "smtp":
         yield from account.smtp(settings)
@@ -106,9 +106,9 @@ def _ses(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> It
         yield from account.allowance(limits, settings)
         yield from account.clock(limits)
     if wanted.sender is not None:
-        yield from account.sender(wanted.sender)
+        yield from account.sender(wanted.sender, settings)
     if wanted.configuration_set is not None:
-        yield from account.configuration_set(wanted.configuration_set)
+        yield from account.configuration_set(wanted.configuration_set, settings)
 
 
 def _guarded(about: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from mailer.queue.foreign import foreign_keys
 from mailer.queue.keys import Keys
 from mailer.queue.take import PRIORITY_SEPARATOR
 from mailer.settings import Settings
-from mailer.worker.app import open_app
+from mailer.worker.app import Application
 
 
 def state(status: AccountStatus) -> Iterator[Finding]:
@@ -128,6 +128,6 @@ def _served(settings: Settings, seconds: float) -> dict[str, set[str]]:
     """Worker -> the queues it consumes, of all that answer in time."""
     # Celery's remote control warns of workers of the same name, which is no concern here.
     logging.getLogger("celery.app.control").setLevel(logging.CRITICAL)
-    with open_app(settings) as app:
+    with Application(settings) as app:
         found = app.control.inspect(timeout=seconds).active_queues() or {}
     return {worker: {queue["name"] for queue in queues} for worker, queues in found.items()}

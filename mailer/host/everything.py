@@ -14,6 +14,7 @@ from pathlib import Path
 import botocore.exceptions
 import botocore.session
 
+from mailer.account import Account
 from mailer.errors import SettingsError
 from mailer.guard import is_loopback
 from mailer.host.foreman import Service, procfile
@@ -21,6 +22,7 @@ from mailer.host.port import LOOPBACK, answers, free_port, is_ours
 from mailer.masking import mask_logins, without_login
 from mailer.queue.connection import connect
 from mailer.queue.embedded import address_file
+from mailer.ses.credentials import open_session
 from mailer.settings import Settings
 from mailer.user import uid_of
 
@@ -97,7 +99,7 @@ def everything(
         places["Redis"] = "MAILER_REDIS_URL"
 
     if simulator is None:
-        simulator = not has_aws_credentials() and "AWS_ENDPOINT_URL_SESV2" not in os.environ
+        simulator = not has_aws_credentials(settings) and "AWS_ENDPOINT_URL_SESV2" not in os.environ
     if simulator:
         port = _port(ports.simulator, SIMULATOR_PORT, "--simulator-port")
         url = f"http://{LOOPBACK}:{port}"
@@ -135,9 +137,12 @@ def everything(
     return Everything(tuple(services), places)
 
 
+_OF_AN_ACCOUNT = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "MAILER_AWS_PROFILE", "MAILER_AWS_REGION")
+
+
 def simulated_aws(url: str, environment: Mapping[str, str]) -> dict[str, str]:
     """``environment`` for processes that are to send to the simulator at ``url``, with credentials that are none."""
-    kept = {name: value for name, value in environment.items() if name not in ("AWS_PROFILE", "AWS_SESSION_TOKEN")}
+    kept = {name: value for name, value in environment.items() if name not in _OF_AN_ACCOUNT}
     return {
         **kept,
         "AWS_ENDPOINT_URL_SESV2": url,
@@ -148,9 +153,9 @@ def simulated_aws(url: str, environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def has_aws_credentials() -> bool:
+def has_aws_credentials(account: Account) -> bool:
     """Whether botocore finds credentials on this host. Asks the instance metadata once, for at most a second."""
-    session = botocore.session.Session()
+    session = open_session(account)
     session.set_config_variable("metadata_service_timeout", 1)
     session.set_config_variable("metadata_service_num_attempts", 1)
     try:

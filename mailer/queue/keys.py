@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mailer.settings import Settings
+from mailer.account import Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Keys:
             raise ValueError(f"global_keyprefix {self.prefix!r}: does not end with }}: as that of an account does")
 
     @classmethod
-    def of(cls, settings: Settings) -> Keys:
-        return cls(f"{settings.key_prefix}{{{settings.account}}}:")
+    def of(cls, account: Account) -> Keys:
+        return cls(f"{account.key_prefix}{{{account.account}}}:")
 
     def lane(self, lane: str) -> str:
         """List of envelopes; producers push left, take pops right."""
@@ -46,7 +46,7 @@ class Keys:
     @property
     def pattern(self) -> str:
         """Matches every key of the account, and no other, where Redis takes a glob."""
-        return self.prefix[:-1] + "[:@]*"  # Settings allow nothing in it that a glob would read
+        return self.prefix[:-1] + "[:@]*"  # an Account allows nothing in it that a glob would read
 
     @property
     def account(self) -> str:

@@ -110,6 +110,8 @@ class Leases:
         self.owner = os.urandom(6).hex()
         self.wake: Callable[[], None] = lambda: None
         """Called from any thread when the outbox has something to flush, once until the next call takes it."""
+        self.ask_ses: Callable[[], None] = lambda: None
+        """Called, in the event loop's thread, when Redis has this process ask SES for the account's limits."""
         self._clock = clock
         self._woken = False
         self.makes_room = False
@@ -318,18 +320,3 @@ class Leases:
         """Return every message whose task has not begun to the head of its lane."""
         for tag in [tag for tag, lease in list(self._held.items()) if not lease.started]:
             self.settle(tag, Settlement.back())
-
-
-_by_prefix: dict[str, Leases] = {}
-
-
-def leases_of(prefix: str) -> Leases:
-    """The leases of this process on the account whose keys start with ``prefix``."""
-    found = _by_prefix.get(prefix)
-    if found is None:
-        found = _by_prefix.setdefault(prefix, Leases())
-    return found
-
-
-# A forked child holds none of its parent's leases.
-os.register_at_fork(after_in_child=_by_prefix.clear)

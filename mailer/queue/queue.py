@@ -11,10 +11,12 @@ from typing import Any
 import redis
 
 from mailer.errors import NotOnDisk, QueueUnavailable
+from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.line import Line, all_in_use
 from mailer.queue.replicas import Replicas
 from mailer.queue.script import Script, script
+from mailer.settings import Settings
 
 IDEMPOTENCY_MILLISECONDS = 24 * 60 * 60 * 1000
 DISK_SECONDS = 5.0
@@ -49,6 +51,11 @@ class Queue:
         # Replaced whole, never changed: threads, forks and signals meet no half of a change. What one of them loses of
         # another's costs an upload.
         self._known: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Queue:
+        """The one of these settings, with a client of its own."""
+        return cls(connect(settings), Keys.of(settings), settings.redis_replicas)
 
     def line(self) -> Line:
         """A connection for `put` and `until_durable`, as a context manager."""

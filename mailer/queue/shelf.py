@@ -31,6 +31,7 @@ from mailer.queue.scan import scan
 from mailer.queue.script import script
 from mailer.queue.search import Addressee
 from mailer.queue.shelved import Shelved
+from mailer.rules import Lanes
 
 ShelfName = Literal["dead", "held", "scheduled"]
 
@@ -125,13 +126,13 @@ class Shelf:
     and doing it again does the rest.
     """
 
-    def __init__(self, queue: Queue, name: ShelfName, lanes: Sequence[str]) -> None:
+    def __init__(self, queue: Queue, name: ShelfName, lanes: Lanes) -> None:
         self.name = name
         self._queue = queue
         self._client: redis.Redis = queue.client
         self._keys: Keys = queue.keys
         self._stored, self._index = queue.keys.set_apart(name)
-        self._lanes = tuple(lanes)
+        self._lanes = lanes
 
     # -- looking
 
@@ -191,8 +192,8 @@ class Shelf:
 
         What comes to lie there while this runs is left alone: a message that fails again is not tried again.
         """
-        if lane is not None and lane not in self._lanes:
-            raise InvalidRequest(f"lane: {lane!r} is not one. Use one of {', '.join(self._lanes)}")
+        if lane is not None:
+            self._lanes.check(lane)
         if expires_at is not None and (expires_at.tzinfo is None or expires_at <= datetime.now(UTC)):
             raise InvalidRequest("expires_at: has passed or has no time zone. Pass an aware datetime that is to come")
         done = Requeued()
@@ -361,7 +362,7 @@ class Shelf:
         now = datetime.now(UTC)
         for message in batch:
             try:
-                into = self._lane_of(lane or message.lane)
+                into = self._lanes.check(lane or message.lane)
                 envelope = message.requeued(expires_at, now)
             except InvalidMessage as why:
                 done.refused[str(why)] = done.refused.get(str(why), 0) + 1
@@ -381,11 +382,6 @@ class Shelf:
         if why:
             raise QueueUnavailable(f"Redis refused: {why}. {pulled} of {len(pulls)} were changed")
         return pulled
-
-    def _lane_of(self, lane: str) -> str:
-        if lane not in self._lanes:
-            raise InvalidMessage("lane", f"{lane or 'none'} is not in MAILER_LANES", "Name another one for it")
-        return lane
 
 
 def _within(which: Filter, span: Filter) -> Filter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -12,21 +11,22 @@ from mailer.queue.foreign import foreign_keys
 from mailer.queue.keys import Keys
 from mailer.queue.script import script
 from mailer.queue.take import lists_of
+from mailer.rules import Rules
 
 
-def status(client: redis.Redis, keys: Keys, lanes: Sequence[str], lease_seconds: float) -> dict[str, Any]:
+def status(client: redis.Redis, keys: Keys, rules: Rules) -> dict[str, Any]:
     """The names and values of the script's reply, one round trip. Text is text, whatever its bytes are.
 
     Raises redis-py's errors, and QueueUnavailable that names a key that is of another type.
     """
     names = [keys.account, keys.quota, keys.wishes, keys.hosts, keys.leases, keys.schedule]
     names += [keys.aside("dead"), keys.aside("held")]
-    for lane in lanes:
+    for lane in rules.lanes:
         names += lists_of(keys, lane)
     try:
-        reply = _text(script("status").run(client, names, [int(lease_seconds * 1e6), *lanes]))
+        reply = _text(script("status").run(client, names, [int(rules.lease_seconds * 1e6), *rules.lanes]))
     except redis.exceptions.ResponseError as error:
-        if foreign := foreign_keys(client, keys, lanes):
+        if foreign := foreign_keys(client, keys, rules.lanes):
             raise QueueUnavailable("; ".join(foreign)) from error
         raise
     return dict(zip(reply[::2], reply[1::2], strict=True))

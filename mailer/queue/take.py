@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,25 +12,12 @@ from mailer.bounds import IN_FLIGHT_BYTES
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Call, Leases
 from mailer.queue.script import script
+from mailer.rules import Rules
 
 PRIORITY_SEPARATOR = "\x06\x16"
 LOWER_PRIORITIES = (3, 6, 9)  # kombu's default steps below 0, its most urgent
 
 IDLE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A lane as the script needs to know it. ``unknown`` is ``resend`` or ``hold``: what becomes of expired leases."""
-
-    name: str
-    unknown: str
-    reserve: bool
-
-
-def lanes_of(names: Sequence[str], unknown: Mapping[str, str]) -> list[Lane]:
-    """Lanes from their names, most urgent first. Only the first may use the quota's reserve."""
-    return [Lane(name, unknown.get(name, "hold"), reserve=position == 0) for position, name in enumerate(names)]
 
 
 def lists_of(keys: Keys, lane: str) -> list[str]:
@@ -65,20 +52,8 @@ class Answer:
 class Take:
     """Builds the command for one account and reads its answer."""
 
-    def __init__(
-        self,
-        keys: Keys,
-        lanes: Sequence[Lane],
-        lease_seconds: float,
-        *,
-        record_hours: float = 0.0,
-        record_megabytes: float = 0.0,
-        replicas: int = 0,
-    ) -> None:
-        self.replicas = replicas
-        self.lease_seconds = lease_seconds
-        self._records = (int(record_hours * 3_600_000), int(record_megabytes * 1_000_000))
-        self._lanes = lanes
+    def __init__(self, keys: Keys, rules: Rules) -> None:
+        self.rules = rules
         self._script = script("take")
         names = [
             *(keys.account, keys.quota, keys.leases, keys.leased, keys.schedule, keys.doorbells),
@@ -87,24 +62,25 @@ class Take:
             *(keys.records, keys.schedule_number, keys.hosts),
         ]
         self._prefixes = keys.prefix, keys.suspects(""), keys.large("")
-        for lane in lanes:
-            names += lists_of(keys, lane.name)
+        for lane in rules.lanes:
+            names += lists_of(keys, lane)
         self._keys = names
 
     def arguments(self, leases: Leases, call: Call, served: Collection[str]) -> list[Any]:
         """The script's ARGV."""
-        lane_prefix, suspects_prefix, large_prefix = self._prefixes
+        rules, (lane_prefix, suspects_prefix, large_prefix) = self.rules, self._prefixes
         arguments: list[Any] = [
             *(leases.owner, call.number, call.wanted),
-            *(int(self.lease_seconds * 1e6), int(IDLE_SECONDS * 1e6)),
-            *("" if call.latest_us is None else call.latest_us, len(self._lanes)),
-            *(int(not leases.holds_suspect), *self._records, lane_prefix),
-            *("" if call.earliest_us is None else call.earliest_us, suspects_prefix),
+            *(int(rules.lease_seconds * 1e6), int(IDLE_SECONDS * 1e6)),
+            *("" if call.latest_us is None else call.latest_us, len(rules.lanes)),
+            *(int(not leases.holds_suspect), int(rules.record_hours * 3.6e6), int(rules.record_megabytes * 1e6)),
+            *(lane_prefix, "" if call.earliest_us is None else call.earliest_us, suspects_prefix),
             *(int(leases.fitness.may_ask), max(0, IN_FLIGHT_BYTES - leases.large_bytes), int(not leases.large_bytes)),
             large_prefix,
         ]
-        for lane in self._lanes:
-            arguments += (lane.name, lane.unknown, int(lane.reserve), int(lane.name in served))
+        for lane in rules.lanes:
+            # Only the most urgent one may use the quota's reserve.
+            arguments += (lane, rules.unknown_policy(lane), int(lane == rules.lanes.most_urgent), int(lane in served))
         for tag, (verb, first, second, note) in call.verdicts:
             arguments += (verb, tag, _encoded(first), _encoded(second), _encoded(note))
         return arguments
@@ -120,7 +96,9 @@ class Take:
         """Ask and wait for the answer; returns it with the tags of its messages. Raises redis-py's errors."""
         call = leases.call(wanted)
         try:
-            reply = self._script.run(client, self._keys, self.arguments(leases, call, served), replicas=self.replicas)
+            reply = self._script.run(
+                client, self._keys, self.arguments(leases, call, served), replicas=self.rules.redis_replicas
+            )
         except BaseException:
             leases.abandon(call)
             raise
@@ -130,7 +108,7 @@ class Take:
     def answered(self, leases: Leases, call: Call, answer: Answer) -> list[str]:
         """Have ``leases`` know of it; the tags of its messages."""
         return leases.answered(
-            *(call, answer.lanes, self.lease_seconds, answer.redis_us, answer.refused),
+            *(call, answer.lanes, self.rules.lease_seconds, answer.redis_us, answer.refused),
             sizes=answer.sizes,
             is_short=answer.is_short,
         )

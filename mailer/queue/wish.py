@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailer.queue.number import number_or
+from mailer.rules import Rules
 from mailer.settings import Settings
 
 _DECIDED = {
@@ -21,8 +22,7 @@ _DECIDED = {
     "burst": "the lowest holds",
     "quota_reserve": "the largest holds",
 }
-_EACH_ITS_OWN = ("lanes", "on_unknown", "lease_seconds", "record_hours", "record_megabytes", "redis_replicas")
-_NAMES = (*_DECIDED, *_EACH_ITS_OWN)
+_NAMES = (*_DECIDED, *Rules.model_fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from botocore.config import Config
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
+from mailer.account import DEFAULT, Account
 from mailer.errors import HostUnfit
 from mailer.masking import mask_logins, without_login
 from mailer.ses.clock import AWS
@@ -37,8 +38,8 @@ _MOST_KEPT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The way to SES that is asked for. What is None comes from the AWS environment and profile, as the Region and the
-    credentials always do.
+    """The way to SES that is asked for, with the Region and the profile of ``account``. What is None comes from the AWS
+    environment and profile.
 
     ``endpoint_url`` is API v2's, ``smtp_url`` SMTP's (see `mailer.ses.smtp`), ``ca_bundle`` a PEM file's path. The
     timeouts are seconds.
@@ -49,6 +50,7 @@ class Way:
     ca_bundle: str | None = None
     connect_timeout: float = 3.0
     read_timeout: float = 30.0
+    account: Account = field(default=DEFAULT, repr=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Way:
@@ -57,6 +59,7 @@ class Way:
             smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else None,
             connect_timeout=settings.connect_timeout_seconds,
             read_timeout=settings.read_timeout_seconds,
+            account=settings,
         )
 
 
@@ -109,7 +112,7 @@ def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
     twice. ``session`` is a `CredentialSource`'s, else the credentials are looked up now. Raises botocore's exceptions,
     OSError as `find_ca_bundle` does, and `HostUnfit` for a proxy or an endpoint that is no URL.
     """
-    session = session or open_session()
+    session = session or open_session(way.account)
     ca_bundle = find_ca_bundle(session, way)
     _check_url(way.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_SESV2"), "AWS_ENDPOINT_URL_SESV2")
     config = Config(
@@ -139,7 +142,7 @@ def find_access(way: Way = USUAL) -> Access:
     """
     try:
         # Its credentials are never asked for.
-        session = CredentialSource().session()
+        session = CredentialSource(way.account).session()
         with closing(open_client(way, session)) as client:
             url = str(client.meta.endpoint_url)
             return Access(

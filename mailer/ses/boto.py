@@ -34,7 +34,7 @@ class BotoTransport(Transport):
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._client: Any = None
-        self.credentials = CredentialSource()
+        self.credentials = CredentialSource(self._way.account)
 
     def send(self, message: Message) -> str:
         client = self._open()

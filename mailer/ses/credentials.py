@@ -20,6 +20,7 @@ import botocore.credentials
 import botocore.session
 from botocore.exceptions import NoCredentialsError
 
+from mailer.account import DEFAULT, Account
 from mailer.errors import HostUnfit, SendError
 from mailer.ses.clock import AWS
 from mailer.ses.errors import credentials_error
@@ -55,17 +56,20 @@ class Found:
     stamp: _Stamp = ()
 
 
-def open_session() -> Any:
-    """A botocore session that also reads ``AWS_REGION``, as all AWS tools but boto3 do; there it outranks
-    ``AWS_DEFAULT_REGION``, and so it does here.
+def open_session(account: Account = DEFAULT) -> Any:
+    """A botocore session for the account, which also reads ``AWS_REGION``, as all AWS tools but boto3 do; there it
+    outranks ``AWS_DEFAULT_REGION``, and so it does here.
     """
     region = ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)
-    return botocore.session.Session(session_vars={"region": region})
+    session = botocore.session.Session(session_vars={"region": region}, profile=account.aws_profile)
+    if account.aws_region:
+        session.set_config_variable("region", account.aws_region)
+    return session
 
 
-def look_up() -> Found:
+def look_up(account: Account = DEFAULT) -> Found:
     """Ask all that AWS's tools ask for credentials, from the beginning. Raises botocore's exceptions."""
-    session = open_session()
+    session = open_session(account)
     names = (session.get_config_variable("credentials_file"), session.get_config_variable("config_file"))
     files = tuple(Path(name).expanduser() for name in names if name)
     stamp = _stamp(files)
@@ -88,7 +92,14 @@ class CredentialSource:
     look-up that fails leaves in force stays so until it expires. ``now`` is Unix time in seconds.
     """
 
-    def __init__(self, look_up: Callable[[], Found] = look_up, now: Callable[[], float] = AWS.now) -> None:
+    def __init__(
+        self,
+        account: Account = DEFAULT,
+        *,
+        look_up: Callable[[Account], Found] = look_up,
+        now: Callable[[], float] = AWS.now,
+    ) -> None:
+        self._account = account
         self._look_up = look_up
         self._now = now
         self._condition = threading.Condition()
@@ -123,7 +134,7 @@ class CredentialSource:
 
     def session(self) -> Any:
         """A botocore session whose clients sign with what is in force at each call."""
-        session = open_session()
+        session = open_session(self._account)
         session.register_component("credential_provider", _Provider(self))
         return session
 
@@ -161,7 +172,7 @@ class CredentialSource:
         while not stopped.is_set():
             found, error = None, None
             try:
-                found = self._look_up()
+                found = self._look_up(self._account)
             except Exception as caught:  # noqa: BLE001 - whatever it is, the next look-up may do better
                 error = credentials_error(caught)
             with self._condition:

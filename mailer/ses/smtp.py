@@ -57,7 +57,7 @@ class SmtpTransport(Transport):
         # Of these credentials, kept as it takes some HMACs.
         self._login: tuple[Credentials, Server] | None = None
         self._idle = Idle[Connection]()
-        self.credentials = CredentialSource()
+        self.credentials = CredentialSource(self._way.account)
 
     def send(self, message: Message) -> str:
         try:
@@ -147,7 +147,7 @@ class SmtpTransport(Transport):
                     region = find_access(self._way).region
                     server = server._replace(host=server.host or f"email-smtp.{region}.amazonaws.com")
                 try:
-                    bundle = find_ca_bundle(open_session(), self._way)
+                    bundle = find_ca_bundle(open_session(self._way.account), self._way)
                     context = ssl.create_default_context(cafile=bundle)
                 except Exception as error:
                     raise credentials_error(error) from error

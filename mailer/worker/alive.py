@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from celery import signals
 from celery.utils.nodenames import nodesplit
 
 from mailer.errors import SettingsError
@@ -43,23 +42,10 @@ def begin(folder: Path, files: Iterable[Path]) -> None:
         ) from error
 
 
-def show(folder: Path | None) -> None:
-    """Have workers in this process touch their file there."""
-    if folder is None:
-        return
-    timers: list[Any] = []
-
-    def started(sender: Any, **_: Any) -> None:
-        """``sender`` is the worker's consumer, whose loop begins anew with each connection."""
-        if sender.hub is None:
-            return
-        file = file_of(folder, sender.hostname)
-        for timer in timers:
-            timer.cancel()
-        timers[:] = [sender.hub.timer.call_repeatedly(_EVERY_SECONDS, _touch, (file,))]
-        _touch(file)
-
-    signals.worker_ready.connect(started, weak=False, dispatch_uid="mailer-alive")
+def show(file: Path, loop: Any) -> None:
+    """Have a worker touch its file for as long as this loop turns."""
+    loop.timer.call_repeatedly(_EVERY_SECONDS, _touch, (file,))
+    _touch(file)
 
 
 def _touch(file: Path) -> None:

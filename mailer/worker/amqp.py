@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import kombu
@@ -11,20 +12,26 @@ from celery.app import amqp as stock
 from mailer.broker.transport import Transport
 from mailer.errors import SettingsError
 from mailer.masking import mask_logins
+from mailer.queue.leases import Leases
 
 
 class Connection(kombu.Connection):
     """A connection over the gated transport, and never over another: kombu's own would take mail from its lanes past
     the account's rate. Flower picks its broker page by the scheme of `as_uri`."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, leases: Leases, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.leases = leases
         if self.alt:
             # After a lost connection kombu goes on to the next URL, by the transport that its scheme names.
             raise SettingsError(
                 "Celery was given more than one broker URL. Give it none: mailer reads MAILER_REDIS_URL, which may "
                 "name several sentinels"
             )
+
+    def clone(self, **kwargs: Any) -> Connection:
+        found: Connection = super().clone(leases=self.leases, **kwargs)
+        return found
 
     def get_transport_cls(self) -> Any:
         found = super().get_transport_cls()
@@ -52,4 +59,6 @@ class Connection(kombu.Connection):
 class AMQP(stock.AMQP):
     """Celery's messaging, over those connections."""
 
-    Connection = Connection
+    @property
+    def Connection(self) -> Any:  # noqa: N802 - Celery's name
+        return partial(Connection, leases=self.app.leases)

@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import Any
 
 from celery import Celery
+from celery.loaders.app import AppLoader
 from kombu import Exchange, Queue
 
+from mailer import payload
 from mailer.broker import transport  # noqa: F401 - registers the transport with kombu
 from mailer.queue.connection import redis_url
 from mailer.queue.keys import Keys
+from mailer.queue.leases import Leases
 from mailer.queue.sentinels import Place
-from mailer.ses.transports import check_host
 from mailer.settings import Settings
-from mailer.worker import alive, control, lifecycle, limits, masking
 from mailer.worker.door import Door
+from mailer.worker.lifecycle import Lifecycle
 
 DEFAULT_THREADS = 32
 
 
-class Application(Celery):
-    """Celery, sure of where mail is, and of its time zone.
+class Loader(AppLoader):
+    """Celery's, which says when a forked child begins."""
 
-    Celery lets its own variables and ``celery -b`` outrank what an application is given, which our producers read
-    nothing of. The time zone it asks for at every message, through several layers of settings.
+    def on_worker_process_init(self) -> None:
+        self.app.tasks[payload.TASK].prepare()
+
+
+class Application(Celery):
+    """Celery over one account's lanes, with no task: to ask workers, and to command them. Opens no connection.
+
+    It is sure of where mail is, and of its time zone: Celery lets its own variables and ``celery -b`` outrank what an
+    application is given, which our producers read nothing of. The time zone it asks for at every message, through
+    several layers of settings.
+
+    Raises SettingsError when Redis is not configured.
     """
 
     amqp_cls = "mailer.worker.amqp:AMQP"
     events_cls = "mailer.worker.events:Events"
+    log_cls = "mailer.worker.masking:Logging"
     registry_cls = "mailer.worker.registry:Registry"
     # Results are the records. Celery would open the one of CELERY_RESULT_BACKEND.
     backend_cls = "disabled"
+
+    def __init__(self, settings: Settings) -> None:
+        # Neither the loader that CELERY_LOADER names nor what Celery does where it meets a DJANGO_SETTINGS_MODULE.
+        super().__init__("mailer", set_as_current=False, loader=Loader, fixups=())
+        self.settings = settings
+        self._leases = (os.getpid(), Leases())
+        self.conf.update(configuration(settings))
+
+    @property
+    def leases(self) -> Leases:
+        """What this process has taken with this application; a forked child holds none of its parent's."""
+        if self._leases[0] != os.getpid():
+            self._leases = (os.getpid(), Leases())
+        return self._leases[1]
 
     def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
         return super().connection_for_read(url or self.conf["broker_url"], **options)
@@ -47,36 +73,14 @@ class Application(Celery):
         return True
 
 
-def open_app(settings: Settings) -> Celery:
-    """A Celery application over the account's lanes, with no task: to ask workers, and to command them.
-
-    Raises SettingsError when Redis is not configured. Opens no connection.
-    """
-    # Neither the loader that CELERY_LOADER names nor what Celery does where it meets a DJANGO_SETTINGS_MODULE.
-    app = Application("mailer", set_as_current=False, loader="celery.loaders.app:AppLoader", fixups=())
-    app.conf.update(configuration(settings))
-    return app
-
-
-def create_app(settings: Settings) -> Celery:
-    """The same with the task ``mailer.send``, and with what a worker does beside it: this connects to Celery's signals
-    and to the log, so a process makes one.
+def create_app(settings: Settings) -> Application:
+    """The same with the task ``mailer.send``, and with what a worker does beside it. A process may have several.
 
     Raises SettingsError also when the way to SES cannot be used.
     """
-    app = open_app(settings)
-    door = app.register_task(Door(settings))
-    lifecycle.start_only_if(lambda: check_host(door.transport))
-    lifecycle.serve_only(settings.lanes)
-    lifecycle.tell_strangers(os.environ)
-    lifecycle.prepare_before_the_first_message(door.prepare)
-    masking.install()
-    control.install()
-    # Each minute's GetAccount would have it say twice where it found credentials.
-    logging.getLogger("botocore").setLevel(logging.WARNING)
-    limits.keep_fresh(settings, door.transport.credentials)
-    lifecycle.settle_to_the_last(settings)
-    alive.show(settings.alive_dir)
+    app = Application(settings)
+    app.register_task(Door(settings))
+    app.steps["worker"].add(Lifecycle)
     return app
 
 
@@ -93,13 +97,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         "broker_transport_options": {
             "global_keyprefix": Keys.of(settings).prefix,
-            "lanes": list(settings.lanes),
-            "unknown": {lane: settings.unknown_policy(lane) for lane in settings.lanes},
-            "lease_seconds": settings.lease_seconds,
-            "answer_seconds": settings.answer_seconds,
-            "record_hours": settings.record_hours,
-            "record_megabytes": settings.record_megabytes,
-            "replicas": settings.redis_replicas,
+            "rules": settings.as_json(),
             "socket_timeout": settings.redis_timeout_seconds,
             "socket_connect_timeout": settings.redis_timeout_seconds,
             "socket_keepalive": True,
@@ -108,7 +106,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
             **_sentinels(settings),
         },
         "task_queues": [Queue(lane, Exchange(lane), routing_key=lane) for lane in settings.lanes],
-        "task_default_queue": settings.lanes[0],
+        "task_default_queue": settings.lanes.most_urgent,
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_acks_late": True,

@@ -9,26 +9,23 @@ from functools import partial
 from typing import Any
 
 from celery.exceptions import CPendingDeprecationWarning
-from celery.utils.dispatch import Signal
 from celery.utils.log import get_logger
 from celery.worker import consumer as stock
+from celery.worker.consumer.control import Control
 from celery.worker.state import maybe_shutdown
 from kombu.common import ignore_errors
 from redis.exceptions import ResponseError
 
 from mailer.bounds import shortened
 from mailer.queue.admission import NOT_SUPPORTED, UNDECODABLE
-from mailer.queue.leases import leases_of
 from mailer.queue.settlement import Settlement
+from mailer.rules import Rules
+from mailer.worker import control
+from mailer.worker.lifecycle import Lifecycle
 from mailer.worker.refusals import OTHERWISE, remedy
 from mailer.worker.request import Followed
 
 logger = get_logger(__name__)
-
-consumer_ended = Signal(name="consumer_ended", providing_args=set())
-"""Sent once, when a worker's pool and its connection to the broker have ended: after a warm shutdown and a cold one.
-(Celery's ``worker_shutdown`` comes after a warm one only.)"""
-
 
 # Seconds between tries to connect. Celery's own grow to 30; five connections in a second it calls critical.
 _FIRST, _STEP, _MOST = 0.3, 0.4, 3.0
@@ -45,9 +42,13 @@ class Consumer(stock.Consumer):
     _connected_at = -math.inf
     _short_lived = 0
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.blueprint[Control.name].box.node.handlers = control.commands()
+
     def shutdown(self) -> None:
         super().shutdown()
-        consumer_ended.send(sender=self)
+        self.controller.blueprint[Lifecycle.name].ended(self.hostname)
 
     def ensure_connected(self, conn: Any) -> Any:
         conn.ensure_connection = partial(
@@ -89,7 +90,7 @@ class Consumer(stock.Consumer):
         refused = error if isinstance(error, ResponseError) else error.__context__
         if isinstance(refused, ResponseError):
             words, what_to_do = str(refused), remedy(refused)
-            leases = leases_of(self.app.conf.broker_transport_options["global_keyprefix"])
+            leases = self.app.leases
             if leases.refusal != (what_to_do or words):
                 leases.refusal = what_to_do or words
                 logger.warning(
@@ -101,8 +102,8 @@ class Consumer(stock.Consumer):
     @property
     def _longest_pause(self) -> float:
         """Seconds between two tries to connect, at most."""
-        lease: float = self.app.conf.broker_transport_options["lease_seconds"]
-        return min(_MOST, max(_FIRST, _MOST_OF_A_LEASE * lease))
+        rules: Rules = self.app.settings
+        return min(_MOST, max(_FIRST, _MOST_OF_A_LEASE * rules.lease_seconds))
 
     def _pause(self) -> None:
         """A Redis that is there and refuses every write lets everybody connect: that too is tried at intervals."""

@@ -23,7 +23,6 @@ _REFUSED = {
     "revoke_by_stamped_headers": "Stamps of a message are not read. `mailer pause` stops a lane",
     "election": "Workers decide nothing among them: Redis does",
 }
-_stock = dict(stock.Panel.data)
 
 
 def _refusing(name: str, why: str) -> Callable[..., dict[str, str]]:
@@ -44,7 +43,7 @@ def revoke(state: Any, task_id: Any, terminate: bool = False, signal: Any = None
     ids = [each for each in maybe_list(task_id) or [] if isinstance(each, str)]
     # Only the pool of forked children has a process to end.
     if terminate and state.consumer.pool.uses_semaphore:
-        answer: dict[str, str] = _stock["revoke"](state, ids, terminate=True, signal=signal)
+        answer: dict[str, str] = stock.revoke(state, ids, terminate=True, signal=signal)
         return answer
     worker_state.revoked.update(ids)
     being_sent = [each.id for each in worker_state.active_requests if each.id in set(ids)]
@@ -62,14 +61,14 @@ def terminate(state: Any, signal: Any, task_id: Any, **_: Any) -> dict[str, str]
 
 def add_consumer(state: Any, queue: Any, **options: Any) -> dict[str, str]:
     """Serve a lane again, and nothing but a lane: all else would be sent past the account's rate."""
-    lanes = state.app.conf.broker_transport_options["lanes"]
+    lanes = state.app.settings.lanes
     if queue not in lanes:
         return refused("add_consumer", f"{queue!r:.80} is no lane of MAILER_LANES={','.join(lanes)}")
-    answer: dict[str, str] = _stock["add_consumer"](state, queue, **options)
+    answer: dict[str, str] = stock.add_consumer(state, queue, **options)
     return answer
 
 
-def install() -> None:
-    """Have this process's worker answer so."""
+def commands() -> dict[str, Callable[..., Any]]:
+    """All that a worker of ours answers, by name."""
     ours = {name: _refusing(name, why) for name, why in _REFUSED.items()}
-    stock.Panel.data.update(ours, revoke=revoke, terminate=terminate, add_consumer=add_consumer)
+    return {**stock.Panel.data, **ours, "revoke": revoke, "terminate": terminate, "add_consumer": add_consumer}

@@ -16,8 +16,6 @@ from mailer.delivery.outcome import Kind, Outcome, deliver, outcome_of
 from mailer.errors import InvalidMessage, QueueUnavailable, SendError
 from mailer.message import Message
 from mailer.payload import LEASE_ENDS, PERMIT_ENDS, SIZE
-from mailer.queue.connection import connect
-from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.ses.transport import Sender
 from mailer.ses.transports import configured
@@ -70,7 +68,7 @@ class Door(Task):
     @cached_property
     def contents(self) -> Queue:
         """Where stored contents are read. (Celery gives a task's ``queue`` a meaning of its own.)"""
-        return Queue(connect(self.settings), Keys.of(self.settings))
+        return Queue.of(self.settings)
 
     def run(self, *args: Any, **kwargs: Any) -> Report:
         """Send and wait for the answer: what Celery's pools call."""

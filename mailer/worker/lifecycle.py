@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import redis
-from celery import signals
+from celery import bootsteps
 from celery.utils.log import get_logger
+from kombu.asynchronous import set_event_loop
 
+from mailer import payload
 from mailer.errors import SettingsError
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
-from mailer.queue.leases import Leases, leases_of
-from mailer.queue.take import Take, lanes_of
+from mailer.queue.leases import Leases
+from mailer.queue.take import Take
+from mailer.ses.transports import check_host
 from mailer.settings import Settings, strangers
-from mailer.worker.consumer import consumer_ended
+from mailer.worker import alive
+from mailer.worker.limits import Keeper
 
 logger = get_logger(__name__)
 
@@ -29,89 +34,84 @@ _PATIENCE_SECONDS = 5.0
 _LONGER_THAN_A_STOP_SECONDS = 86_400.0
 
 
-def start_only_if(fit: Callable[[], None]) -> None:
-    """Have ``fit`` called when a worker starts; where it raises SettingsError the worker ends with its text."""
+class Lifecycle(bootsteps.StartStopStep):
+    """What one worker does beside taking and sending. Celery makes one for each worker of its application."""
 
-    def check(**_: Any) -> None:
-        try:
-            fit()
-        except SettingsError as error:
-            # Celery would only log an Exception out of a signal's receiver, and start.
-            sys.exit(f"mailer: {error}")
+    requires = ("celery.worker.components:Pool",)
 
-    signals.celeryd_after_setup.connect(check, weak=False, dispatch_uid="mailer-fit")
-
-
-def serve_only(lanes: Sequence[str]) -> None:
-    """Have a worker end that was told to serve another queue (``-Q``): its mail would go past the account's rate."""
-
-    def check(instance: Any, **_: Any) -> None:
-        others = sorted(set(instance.app.amqp.queues.consume_from).difference(lanes))
+    def __init__(self, worker: Any, **_: Any) -> None:
+        """Before there is a pool. Ends the process where this worker could send nothing, or would send something past
+        the account's rate."""
+        app = worker.app
+        door, settings = app.tasks[payload.TASK], app.settings
+        others = sorted(set(app.amqp.queues.consume_from).difference(settings.lanes))
         if others:
-            sys.exit(f"mailer: {', '.join(others)}: no lane of MAILER_LANES. Serve {', '.join(lanes)}, or add it there")
-
-    signals.celeryd_after_setup.connect(check, weak=False, dispatch_uid="mailer-lanes")
-
-
-def tell_strangers(environment: Mapping[str, str]) -> None:
-    """Have a worker log at its start which variables look like settings and are none."""
-
-    def tell(**_: Any) -> None:
-        for name in strangers(environment):
+            served = ", ".join(settings.lanes)
+            sys.exit(f"mailer: {', '.join(others)}: no lane of MAILER_LANES. Serve {served}, or add it there")
+        try:
+            check_host(door.transport)
+        except SettingsError as error:
+            sys.exit(f"mailer: {error}")
+        for name in strangers(os.environ):
             logger.warning("%s is not a setting, so nothing reads it: correct its name, or remove it", name)
+        # At the level debug it writes the arguments of each task, so bodies.
+        logging.getLogger("celery.pool").setLevel(logging.INFO)
+        # Each minute's GetAccount would have it say twice where it found credentials.
+        logging.getLogger("botocore").setLevel(logging.WARNING)
+        # Celery has a worker run on the loop that is there, be it another worker's.
+        set_event_loop(None)
+        # Only the pool of forked children counts its places with a semaphore. Each child prepares for itself.
+        if not worker.pool_cls.uses_semaphore:
+            door.prepare()
+        self._flush = LastFlush(settings, app.leases)
+        self._keeper = Keeper(settings, door.transport.credentials, app.leases)
 
-    signals.celeryd_after_setup.connect(tell, weak=False, dispatch_uid="mailer-strangers")
+    def start(self, worker: Any) -> None:
+        # Celery finds an application by the thread, where it is not told which one.
+        worker.app.set_current()
+        self._keeper.begin(worker.hostname)
 
+    def register_with_event_loop(self, worker: Any, loop: Any) -> None:
+        """With each connection the loop begins anew."""
+        if folder := worker.app.settings.alive_dir:
+            alive.show(alive.file_of(folder, worker.hostname), loop)
 
-def prepare_before_the_first_message(prepare: Callable[[], None]) -> None:
-    """Have ``prepare`` called where messages will be sent: in the worker's process, or in each child of prefork."""
+    def close(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """The worker stops, and its event loop has ended."""
+        self._flush.start()
 
-    def in_worker(instance: Any, **_: Any) -> None:
-        # Only the pool of forked children counts its places with a semaphore.
-        if not instance.pool_cls.uses_semaphore:
-            prepare()
-
-    def in_child(**_: Any) -> None:
-        prepare()
-
-    signals.celeryd_after_setup.connect(in_worker, weak=False, dispatch_uid="mailer-prepare")
-    signals.worker_process_init.connect(in_child, weak=False, dispatch_uid="mailer-prepare-child")
+    def ended(self, hostname: str) -> None:
+        """The pool and the connection to the broker have ended, after a warm shutdown or a cold one."""
+        self._flush.stop(hostname)
+        self._keeper.end()
 
 
 class LastFlush:
-    """Settles on a connection of its own what no event loop settles any more."""
+    """From the moment a worker stops it settles each send as it ends; at the end it gives back what never began. It
+    does so on a connection of its own, as no event loop runs any more.
 
-    def __init__(self, settings: Settings) -> None:
+    Without this the settlements of a warm shutdown would wait for the slowest send, and be lost to a SIGKILL.
+    """
+
+    def __init__(self, settings: Settings, leases: Leases) -> None:
         keys = Keys.of(settings)
-        unknown = {lane: settings.unknown_policy(lane) for lane in settings.lanes}
         # Made before the end: an embedded server that is stopped with us takes its address away first.
         self._client = connect(settings)
-        self._prefix, self._hosts_key = keys.prefix, keys.hosts
-        self._take = Take(
-            keys,
-            lanes_of(settings.lanes, unknown),
-            settings.lease_seconds,
-            record_hours=settings.record_hours,
-            record_megabytes=settings.record_megabytes,
-            replicas=settings.redis_replicas,
-        )
+        self._hosts_key = keys.hosts
+        self._take = Take(keys, settings)
+        self.leases = leases
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._failing = False
 
-    @property
-    def leases(self) -> Leases:
-        return leases_of(self._prefix)
-
-    def start(self, **_: Any) -> None:
+    def start(self) -> None:
         # An answer of Redis's that is still on its way brings nothing to begin.
         self.leases.fitness.rest(_LONGER_THAN_A_STOP_SECONDS)
-        if self._thread is None:  # a second signal may follow the first
-            self._thread = threading.Thread(target=self._until_stopped, name="last-flush", daemon=True)
-            self._thread.start()
+        self._thread = threading.Thread(target=self._until_stopped, name="last-flush", daemon=True)
+        self._thread.start()
 
-    def stop(self, sender: Any, **_: Any) -> None:
-        """``sender`` is the worker's consumer."""
+    def stop(self, hostname: str) -> None:
+        """``hostname`` is the worker's name."""
         self._stopped.set()
         self.leases.hand_back_unstarted()
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -125,7 +125,7 @@ class LastFlush:
         elif self.leases.fitness.is_doubted:
             # Nobody of this name will send, and so end what is said of it.
             with suppress(redis.exceptions.RedisError):
-                self._client.hdel(self._hosts_key, sender.hostname)
+                self._client.hdel(self._hosts_key, hostname)
 
     def _until_stopped(self) -> None:
         while not self._stopped.wait(_EVERY_SECONDS):
@@ -146,13 +146,3 @@ class LastFlush:
     @property
     def _is_done(self) -> bool:
         return not self.leases.unsettled and self.leases.repeats_in == math.inf
-
-
-def settle_to_the_last(settings: Settings) -> None:
-    """From the moment a worker is told to stop, settle each send as it ends; at the end give back what never began.
-
-    Without this the settlements of a warm shutdown would wait for the slowest send, and be lost to a SIGKILL.
-    """
-    flush = LastFlush(settings)
-    signals.worker_shutting_down.connect(flush.start, weak=False, dispatch_uid="mailer-stopping")
-    consumer_ended.connect(flush.stop, weak=False, dispatch_uid="mailer-stopped")

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
-from typing import Any
 
 import redis
-from celery import signals
 from celery.utils.log import get_logger
 from celery.utils.nodenames import nodesplit
 
-from mailer.broker.transport import limits_are_stale
 from mailer.errors import MailerError, SendError
 from mailer.masking import mask_addresses
 from mailer.queue import limits
 from mailer.queue.connection import connect
-from mailer.queue.fitness import Fitness
-from mailer.queue.keys import Keys
-from mailer.queue.leases import leases_of
+from mailer.queue.leases import Leases
 from mailer.queue.limits import SesLimits
 from mailer.queue.wish import new_process
 from mailer.ses.account import NO_RATE_REMEDY, read_account
 from mailer.ses.credentials import CredentialSource
 from mailer.settings import Settings
-from mailer.worker.consumer import consumer_ended
 
 logger = get_logger(__name__)
 
@@ -63,32 +57,31 @@ def refresh(settings: Settings, process: str, credentials: CredentialSource, *, 
 class Keeper:
     """One worker process's part in it: a thread that sleeps until there is something to say or to ask."""
 
-    def __init__(self, settings: Settings, credentials: CredentialSource) -> None:
+    def __init__(self, settings: Settings, credentials: CredentialSource, leases: Leases) -> None:
         self._settings = settings
         self._credentials = credentials
+        self._fitness = leases.fitness
+        leases.ask_ses = self.ask
         self._process = ""
         self._woken = threading.Event()
         self._asks = self._ends = False
         self._thread: threading.Thread | None = None
 
-    def begin(self, sender: Any, **_: Any) -> None:
-        """The same host's name as in the worker's own, by which a host that cannot send is named."""
-        self._process = new_process(nodesplit(sender.hostname)[1])
-        self.start()
+    def begin(self, worker: str) -> None:
+        """Say what the settings are, now and every minute: a change holds from the first worker that starts with it.
 
-    def start(self) -> None:
-        """Say what the settings are, now and every minute: a change holds from the first worker that starts with it."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._until_the_end, name="limits", daemon=True)
-            self._thread.start()
+        The host is called as in the worker's own name, by which a host that cannot send is named.
+        """
+        self._process = new_process(nodesplit(worker)[1])
+        self._thread = threading.Thread(target=self._until_the_end, name="limits", daemon=True)
+        self._thread.start()
 
-    def ask(self, **_: Any) -> None:
+    def ask(self) -> None:
         """Ask SES, soon."""
         self._asks = True
         self._woken.set()
-        self.start()
 
-    def end(self, **_: Any) -> None:
+    def end(self) -> None:
         """What was said is taken back: settings of a host that stops hold nobody down."""
         self._ends = True
         self._woken.set()
@@ -129,21 +122,9 @@ class Keeper:
         except Exception:
             logger.exception("The account's limits could not be refreshed")
 
-    @property
-    def _fitness(self) -> Fitness:
-        return leases_of(Keys.of(self._settings).prefix).fitness
-
     def _give_up_the_turn(self, why: str) -> None:
         try:
             with closing(connect(self._settings)) as client:
                 limits.unanswered(client, self._settings, self._process, why)
         except (MailerError, redis.exceptions.RedisError, OSError) as error:
             logger.warning("That SES did not answer could not be told: %s", error)
-
-
-def keep_fresh(settings: Settings, credentials: CredentialSource) -> None:
-    """Have this process's workers say what its settings are, and ask SES whenever Redis tells them to."""
-    keeper = Keeper(settings, credentials)
-    limits_are_stale.connect(keeper.ask, weak=False, dispatch_uid="mailer-limits")
-    signals.worker_init.connect(keeper.begin, weak=False, dispatch_uid="mailer-limits-start")
-    consumer_ended.connect(keeper.end, weak=False, dispatch_uid="mailer-limits-end")

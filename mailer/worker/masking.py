@@ -6,7 +6,7 @@ import logging
 import re
 from typing import Any
 
-from celery import signals
+from celery.app import log as stock
 
 from mailer.masking import mask_addresses
 
@@ -41,14 +41,13 @@ def _shown(text: str) -> str:
     return mask_addresses(_OBEYED.sub(lambda found: repr(found[0])[1:-1], text))
 
 
-def _mask_handlers(logger: logging.Logger | None = None, **_: Any) -> None:
-    for handler in logger.handlers if logger is not None else ():
-        handler.addFilter(MaskAddresses())
+class Logging(stock.Logging):
+    """Celery's, which masks in every handler that it sets up."""
 
+    _masks = MaskAddresses()
 
-def install() -> None:
-    """Mask in every handler that Celery sets up."""
-    # At the level debug it writes the arguments of each task, so bodies.
-    logging.getLogger("celery.pool").setLevel(logging.INFO)
-    signals.after_setup_logger.connect(_mask_handlers, weak=False, dispatch_uid="mailer-mask")
-    signals.after_setup_task_logger.connect(_mask_handlers, weak=False, dispatch_uid="mailer-mask-task")
+    def setup_handlers(self, logger: logging.Logger, *args: Any, **options: Any) -> logging.Logger:
+        found: logging.Logger = super().setup_handlers(logger, *args, **options)
+        for handler in found.handlers:
+            handler.addFilter(self._masks)
+        return found

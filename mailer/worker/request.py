@@ -17,14 +17,14 @@ from celery.worker import request as stock
 from celery.worker import state
 
 from mailer.delivery.outcome import Kind, Outcome
-from mailer.delivery.settling import Rules, Taken, settle, settle_lost
+from mailer.delivery.settling import Taken, settle, settle_lost
 from mailer.masking import mask, mask_addresses
 from mailer.payload import CONTENT_HEADER, LOCAL_HEADERS
 from mailer.queue.fitness import MOST_DENIED_SECONDS, MOST_SECONDS
 from mailer.queue.leases import Lease, Leases
 from mailer.queue.settlement import Settlement
+from mailer.rules import Rules
 from mailer.ses.remedies import remedy
-from mailer.settings import Settings
 from mailer.worker import report
 
 logger = get_logger(__name__)
@@ -129,9 +129,9 @@ class Request(stock.Request):
         return leases
 
     @property
-    def settings(self) -> Settings:
-        settings: Settings = self._task.settings
-        return settings
+    def rules(self) -> Rules:
+        rules: Rules = self._task.settings
+        return rules
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         self.leases.start(self.tag)
@@ -143,8 +143,7 @@ class Request(stock.Request):
         if lease is not None:
             now = self.leases.redis_time() or time.time()
             outcome, ends_doubt = self._of_this_host(outcome, lease)
-            rules = Rules.of(self.settings, lease.lane)
-            self._decide(settle(outcome, self._taken(lease), rules, now=now, ends_doubt=ends_doubt))
+            self._decide(settle(outcome, self._taken(lease), self.rules, now=now, ends_doubt=ends_doubt))
 
     def _decide(self, settlement: Settlement) -> None:
         self.leases.decide(self.tag, settlement)
@@ -214,11 +213,11 @@ class Request(stock.Request):
             code = "Expired" if expired else "Revoked"
             lease = self.leases.lease(self.tag)
             if lease is not None:
-                self._decide(Settlement.forget(self._taken(lease).note(Rules.of(self.settings, lease.lane), code)))
+                self._decide(Settlement.forget(self._taken(lease).note(self.rules, code)))
         return super()._announce_revoked(reason, terminated, signum, expired)
 
     def _lost(self, code: str, words: str) -> None:
         """The process that held it is gone."""
         lease = self.leases.lease(self.tag)
         if lease is not None:
-            self._decide(settle_lost(code, words, self._taken(lease), Rules.of(self.settings, lease.lane)))
+            self._decide(settle_lost(code, words, self._taken(lease), self.rules))

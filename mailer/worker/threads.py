@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 from celery.concurrency import thread as stock
 
 from mailer.worker.stopping import EndsAfterTheLoop
@@ -11,3 +14,8 @@ from mailer.worker.stopping import EndsAfterTheLoop
 class TaskPool(EndsAfterTheLoop, stock.TaskPool):
     """Celery's own would wait in SIGQUIT's handler for the executor's lock; where the handler has interrupted the
     handing of a task to the executor, the very thread that waits holds it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Celery finds an application by the thread.
+        self.executor = ThreadPoolExecutor(self.limit, initializer=self.app.set_current)

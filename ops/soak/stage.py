@@ -15,9 +15,7 @@ from typing import Any
 import redis
 
 from mailer.producer import Producer
-from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
-from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
 from ops.soak import clock
@@ -129,7 +127,7 @@ class Stage:
 
     def producer(self) -> Producer:
         """A new one, with a connection of its own."""
-        return Producer(Queue(connect(self.settings), self.keys, self.settings.redis_replicas), self.settings.lanes)
+        return Producer.of(self.settings)
 
     def client(self) -> redis.Redis:
         """The verifier's own connection, which tries again where the product would not."""

@@ -174,7 +174,7 @@ def test_a_lane_that_is_not_there_is_refused_before_anything_starts(mailer: Mail
     done = mailer("worker", "--lane", "bulk", "--lane", "blk")
     assert (done.returncode, done.stderr) == (
         2,
-        "mailer: --lane blk: there is no such lane. Use one of transactional, bulk\n",
+        "mailer: lane: 'blk' is not one. Use one of transactional, bulk, or add it to MAILER_LANES\n",
     )
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from mailer.delivery.outcome import Kind, Outcome
-from mailer.delivery.retry import Retry
-from mailer.delivery.settling import MOST_PERHAPS_SENT, Rules, Taken, settle, settle_lost
+from mailer.delivery.settling import MOST_PERHAPS_SENT, Taken, settle, settle_lost
 from mailer.payload import DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LEASE_ENDS, LOST, PERMIT_ENDS
 from mailer.queue.settlement import VERBS, Settlement
+from mailer.rules import Rules
 
 NOW = 1_700_000_000.0
-HOLDS = Rules(resends=False, retry=Retry(3600.0), records=False)
-RESENDS = Rules(resends=True, retry=HOLDS.retry, records=False)
+HOLDS = Rules(retry_hours=1, record_hours=0)
+RESENDS = Rules(on_unknown={"bulk": "resend"}, retry_hours=1, record_hours=0)
 
 
 def taken(*, lost: bool = False, **headers: Any) -> Taken:
@@ -95,7 +95,7 @@ def test_what_failed_for_too_long_is_a_dead_letter_with_ses_s_words() -> None:
 
 
 def test_without_time_for_retries_there_is_one_attempt() -> None:
-    once = Rules(resends=True, retry=Retry(0.0), records=False)
+    once = Rules(on_unknown={"bulk": "resend"}, retry_hours=0, record_hours=0)
     assert settled(Kind.FAILED, taken(), once).verb == "dead"
     assert settled(Kind.UNKNOWN, taken(), once).verb == "hold"
 
@@ -136,7 +136,7 @@ def test_a_message_whose_worker_was_lost_is_resent_as_a_suspect_or_held_and_held
 
 
 def test_a_record_s_note_has_no_address() -> None:
-    rules = Rules(resends=False, retry=HOLDS.retry, records=True)
+    rules = Rules(retry_hours=1)
     outcome = Outcome(Kind.REJECTED, None, "MessageRejected", "jane@example.com is not verified")
     note = settle(outcome, taken(), rules, now=NOW).note
     assert "MessageRejected" in note

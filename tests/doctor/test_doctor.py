@@ -420,7 +420,7 @@ def test_an_account_that_may_not_send(
 
 def test_senders_and_sets(ses: Simulator) -> None:
     def levels(address: str) -> list[str]:
-        return [str(each.level) for each in account.sender(address)]
+        return [str(each.level) for each in account.sender(address, load())]
 
     assert levels("Shop <shop@news.example.com>") == ["problem"]
     client = open_client()
@@ -428,14 +428,14 @@ def test_senders_and_sets(ses: Simulator) -> None:
     assert levels("Shop <shop@news.example.com>") == ["ok"]
     assert levels("shop@example.org") == ["problem"]
     client.put_configuration_set_sending_options(ConfigurationSetName="main", SendingEnabled=False)
-    assert "disabled" in next(account.configuration_set("main")).text
-    assert "there is no other" in next(account.configuration_set("other")).text
+    assert "disabled" in next(account.configuration_set("main", load())).text
+    assert "there is no other" in next(account.configuration_set("other", load())).text
 
 
 def test_a_busy_control_plane_is_waited_for(ses: Simulator) -> None:
     ses.request("PUT", "/_sim/account", body={"control_rate": 1})
     account.limits(load())
-    assert [each.level for each in account.sender("shop@news.example.com")] == [Level.PROBLEM]
+    assert [each.level for each in account.sender("shop@news.example.com", load())] == [Level.PROBLEM]
 
 
 def test_refusals_are_told_in_aws_s_words(ses: Simulator, settings: Settings) -> None:
@@ -471,11 +471,11 @@ def test_a_clock_that_aws_would_refuse(ses: Simulator, settings: Settings) -> No
 
 def test_ses_out_of_reach_and_no_credentials(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{free_port()}")
-    access, _ = account.credentials()
+    access, _ = account.credentials(settings)
     assert access is not None
     assert [each.level for each in account.endpoint(access, settings)] == [Level.PROBLEM]
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    access, (finding,) = account.credentials()
+    access, (finding,) = account.credentials(settings)
     assert access is None
     assert finding.level is Level.PROBLEM
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from markupsafe import Markup
 
-import mailer.producer
+import mailer
 from mailer.attachment import Attachment
 from mailer.errors import InvalidMessage, MailerError, QueueUnavailable, Unwritable
 from mailer.producer import Producer
@@ -24,7 +24,7 @@ from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.recipient import Recipient
-from mailer.settings import load
+from mailer.settings import Settings, load
 
 from .conftest import Account
 
@@ -408,13 +408,10 @@ def test_a_queue_that_is_away_is_an_error_that_says_so() -> None:
 # the default producer
 
 
-def test_the_functions_use_the_configured_producer(producer: Producer, account: Account) -> None:
-    mailer.producer.configure(producer)
-    try:
-        mailer.producer.send(to="jane@example.com", **LETTER)
-        mailer.producer.send_many(people(2), **NEWS)
-    finally:
-        mailer.producer.configure(None)
+def test_the_functions_use_the_settings_they_are_configured_with(account: Account, settings: Settings) -> None:
+    with mailer.configure(**settings.model_dump()):
+        mailer.send(to="jane@example.com", **LETTER)
+        mailer.send_many(people(2), **NEWS)
     assert len(account.messages("transactional")) == 1
     assert len(account.messages("bulk")) == 2
 

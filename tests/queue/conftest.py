@@ -20,7 +20,8 @@ from mailer.queue.leases import Leases
 from mailer.queue.limits import SesLimits
 from mailer.queue.queue import Entry, Queue
 from mailer.queue.settlement import Settlement
-from mailer.queue.take import Answer, Take, lanes_of
+from mailer.queue.take import Answer, Take
+from mailer.rules import Rules
 from mailer.settings import Settings
 from ops.soak.passage import pass_time
 from tests.queue.clock import Still, monotonic, now_us
@@ -46,9 +47,7 @@ class Worker:
         self, account: Account, lease_seconds: float = 60.0, lanes: tuple[str, ...] = LANES, **records: float
     ) -> None:
         self._client = account.client
-        unknown = {"transactional": "resend", "bulk": "hold"}
-        kept = {"record_hours": 72.0, "record_megabytes": 64.0, **records}
-        self._take = Take(account.keys, lanes_of(LANES, unknown), lease_seconds, **kept)
+        self._take = Take(account.keys, Rules(lanes=LANES, lease_seconds=lease_seconds, **records))
         self._served = lanes
         self.leases = Leases(monotonic)
         self.answer: Answer | None = None

@@ -30,7 +30,8 @@ from mailer.queue.pull import purge
 from mailer.queue.queue import Entry, Queue
 from mailer.queue.settlement import Settlement
 from mailer.queue.shelf import Filter, Shelf, ShelfName
-from mailer.queue.take import Take, lanes_of, read
+from mailer.queue.take import Take, read
+from mailer.rules import Rules
 from mailer.settings import load
 from ops.soak.passage import pass_time
 from tests.conftest import Valkey
@@ -81,7 +82,7 @@ class AccountMachine(RuleBasedStateMachine):
         self.keys = Keys.of(self.settings)
         self.client = redis.Redis.from_url(self.url)
         self.queue = Queue(self.client, self.keys)
-        self.take = Take(self.keys, lanes_of(LANES, POLICIES), LEASE_SECONDS, record_hours=72, record_megabytes=64)
+        self.take = Take(self.keys, Rules(lanes=LANES, on_unknown=POLICIES, lease_seconds=LEASE_SECONDS))
         self.model = Model(POLICIES, Limits(RATES[0], 50))
         self.names = itertools.count(1)
         self.workers = [Worker(), Worker()]

@@ -245,7 +245,7 @@ def test_without_any_credentials_this_host_is_unfit(files: Path, source: Credent
 def test_what_this_hosts_clock_takes_for_expired_is_tried(files: Path) -> None:
     write_key(files, "A1", "s")
     found = look_up()
-    source = CredentialSource(lambda: Found(found.credentials, expires=1000.0), now=lambda: 2000.0)
+    source = CredentialSource(look_up=lambda _: Found(found.credentials, expires=1000.0), now=lambda: 2000.0)
     assert source.current(60).access_key == "A1"
     source.close()
 

@@ -144,7 +144,7 @@ def test_inspect_answers(shared: Post, app: Celery) -> None:
     inspect = app.control.inspect(timeout=60, limit=1)
     assert [reply["ok"] for reply in inspect.ping().values()] == ["pong"]
     (stats,) = inspect.stats().values()
-    assert stats["broker"]["transport_options"]["lanes"] == ["transactional", "bulk"]
+    assert stats["broker"]["transport_options"]["rules"]["lanes"] == ["transactional", "bulk"]
     (queues,) = inspect.active_queues().values()
     assert sorted(queue["name"] for queue in queues) == ["bulk", "transactional"]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import socket
 import threading
-from types import SimpleNamespace
 
 from pydantic import SecretStr
 
-from mailer.queue.leases import leases_of
+from mailer.queue.leases import Leases
 from mailer.queue.settlement import Settlement
-from mailer.queue.take import Take, lanes_of
+from mailer.queue.take import Take
 from mailer.settings import Settings
 from mailer.worker.lifecycle import LastFlush
 from tests.conftest import Valkey
@@ -19,7 +18,7 @@ from tests.queue.conftest import SENT, Account
 from tests.ses.servers import RawServer
 from tests.worker.conftest import until
 
-CONSUMER = SimpleNamespace(hostname="w1@web-3")
+WORKER = "w1@web-3"
 
 
 def test_it_waits_for_the_flush_under_way_and_repeats_it(settings: Settings, valkey: Valkey) -> None:
@@ -27,8 +26,8 @@ def test_it_waits_for_the_flush_under_way_and_repeats_it(settings: Settings, val
     account = Account(settings)
     account.allow(rate=1000)
     account.put("transactional")
-    leases = leases_of(account.keys.prefix)
-    take = Take(account.keys, lanes_of(settings.lanes, {}), settings.lease_seconds)
+    leases = Leases()
+    take = Take(account.keys, settings)
     _, (tag,) = take.run(account.client, leases, 1, settings.lanes)
     leases.start(tag)
 
@@ -46,11 +45,11 @@ def test_it_waits_for_the_flush_under_way_and_repeats_it(settings: Settings, val
 
     with RawServer(serve) as nowhere:
         url = SecretStr(f"redis://127.0.0.1:{nowhere.port}/0")
-        flush = LastFlush(settings.model_copy(update={"redis_url": url, "redis_timeout_seconds": 1.0}))
+        flush = LastFlush(settings.model_copy(update={"redis_url": url, "redis_timeout_seconds": 1.0}), leases)
         leases.settle(tag, SENT)
         flush.start()
         until(first.is_set, "the flush is under way")
-        flush.stop(CONSUMER)
+        flush.stop(WORKER)
         assert account.client.zcard(account.keys.leases) == 0
     account.client.close()
 
@@ -59,16 +58,16 @@ def test_a_worker_that_ends_is_named_no_more_as_one_that_cannot_send(settings: S
     account = Account(settings)
     account.allow(rate=1000)
     account.put("transactional")
-    leases = leases_of(account.keys.prefix)
-    take = Take(account.keys, lanes_of(settings.lanes, {}), settings.lease_seconds)
+    leases = Leases()
+    take = Take(account.keys, settings)
     _, (tag,) = take.run(account.client, leases, 1, settings.lanes)
-    flush = LastFlush(settings)
+    flush = LastFlush(settings, leases)
     flush.start()
     # Its last try ends while it stops.
     assert leases.fitness.failed(math.inf)
-    leases.settle(tag, Settlement("unfit", CONSUMER.hostname, "ExpiredTokenException: expired"))
-    until(lambda: account.client.hexists(account.keys.hosts, CONSUMER.hostname), "it is named")
-    flush.stop(CONSUMER)
+    leases.settle(tag, Settlement("unfit", WORKER, "ExpiredTokenException: expired"))
+    until(lambda: account.client.hexists(account.keys.hosts, WORKER), "it is named")
+    flush.stop(WORKER)
     assert not account.client.exists(account.keys.hosts)
     assert account.length("transactional") == 1
     account.client.close()

@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 
 import mailer
-from mailer import producer
 from mailer.monitor import read_status
 from mailer.simulator.client import Simulator
 from ops.soak.passage import pass_time
@@ -19,9 +18,7 @@ from tests.worker.conftest import Post, until
 @pytest.fixture(autouse=True)
 def _ours(post: Post) -> object:
     """`mailer.dead()` and the others work on the test's account."""
-    producer.configure(post.producer)
-    yield
-    producer.configure(None)
+    mailer.configure(**post.settings.model_dump())
 
 
 def test_a_pause_outlives_its_workers_and_a_resume_wakes_the_idle_ones(post: Post) -> None:

@@ -18,7 +18,7 @@ from mailer.host.foreman import procfile
 from mailer.host.port import wait_for
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
-from mailer.worker.app import open_app
+from mailer.worker.app import Application
 from tests.conftest import Valkey, free_port
 from tests.worker.conftest import PATIENT, Post, environment, until
 
@@ -40,7 +40,7 @@ SECRETS = (PASSWORD, "pass@w0rd", "k3yword")
 )
 def test_no_form_of_url_shows_its_password(url: str) -> None:
     settings = load(redis_url=url, redis_sentinel_master="post")
-    with open_app(settings) as app:
+    with Application(settings) as app:
         connection = app.connection_for_read()
         info = connection.info()
         assert info.pop("password") in (None, "pass@w0rd"), "Celery takes this out itself"
@@ -84,7 +84,7 @@ def test_a_worker_over_a_socket_keeps_its_password_from_inspect_and_flower(
         post.send("jane@example.com", text=BODY)
         until(lambda: post.arrivals("jane@example.com"), "the mail is sent")
         said = [worker.text]
-        with open_app(settings) as app:
+        with Application(settings) as app:
             inspect = app.control.inspect(timeout=60, limit=1)
             said += [json.dumps(asked()) for asked in (inspect.stats, inspect.conf, inspect.active_queues)]
         assert '"hostname": "gated+socket://***@/' in said[1]

@@ -38,7 +38,7 @@ class Parts(Transport):
         self._route: tuple[Access, Signer, bytes] | None = None
         self.idle = Idle[CurlConnection]()
         self._sessions = tls_sessions()
-        self.credentials = CredentialSource()
+        self.credentials = CredentialSource(self._way.account)
 
     def leave_parents_behind(self) -> None:
         if self._process != os.getpid():
