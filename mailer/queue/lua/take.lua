@@ -73,13 +73,14 @@ local SUSPECT, LARGE, NO_ROOM = 1, 2, 3
 
 local owner, call, wanted, lease, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local latest, suspects = tonumber(ARGV[6]) or math.huge, tonumber(ARGV[8])
-local large_room, holds_none = tonumber(ARGV[15]), ARGV[16] == '1'
 local keep_records, most_record_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
+local large_room, holds_none = tonumber(ARGV[15]), ARGV[16] == '1'
 local account_key, quota_key, leases_key, leased_key, schedule_key, doorbells, content_key, references_key =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local dead, dead_index, held, held_index, records_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local schedule_number_key, hosts_key = KEYS[14], KEYS[15]
 local lane_prefix, suspects_prefix, large_prefix = ARGV[11], ARGV[13], ARGV[17]
+local next_key, next_arg = 16, 18
 local idempotency_prefix = string.sub(account_key, 1, -8) .. 'idempotency:'
 
 local looks = false -- it writes
@@ -114,7 +115,6 @@ local is_ahead = moment.put_back(tonumber(ARGV[12]) or 0) > 0
 wanted = (now > latest or is_ahead) and 0 or math.min(wanted, MOST_AT_ONCE)
 
 local lanes, lane_named, seldom = {}, {}, {} -- seldom: lists that seldom are there
-local next_key, next_arg = 16, 18
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
     name = ARGV[next_arg], suspects = KEYS[next_key], key = KEYS[next_key + 1], policy = ARGV[next_arg + 1],
