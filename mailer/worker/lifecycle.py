@@ -69,6 +69,8 @@ class Lifecycle(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         # Celery finds an application by the thread, where it is not told which one.
         worker.app.set_current()
+        # The application's worker before this one may have left its leases at rest.
+        worker.app.leases.fitness.rest(0)
         self._keeper.begin(worker.hostname)
 
     def register_with_event_loop(self, worker: Any, loop: Any) -> None:
@@ -126,6 +128,7 @@ class LastFlush:
             # Nobody of this name will send, and so end what is said of it.
             with suppress(redis.exceptions.RedisError):
                 self._client.hdel(self._hosts_key, hostname)
+        self._client.close()
 
     def _until_stopped(self) -> None:
         while not self._stopped.wait(_EVERY_SECONDS):

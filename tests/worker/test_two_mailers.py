@@ -35,9 +35,16 @@ class Mailer:
         self.client, self.keys = connect(settings), Keys.of(settings)
         self.producer = Producer.of(settings)
         self.app = create_app(settings)
-        options = {"without_gossip": True, "without_mingle": True}
+        self._pool = pool
+        self.start()
+
+    def start(self) -> None:
         self.worker = self.app.WorkController(
-            hostname=f"{settings.account}@host", pool_cls=pool, concurrency=4, **options
+            hostname=f"{self.settings.account}@host",
+            pool_cls=self._pool,
+            concurrency=4,
+            without_gossip=True,
+            without_mingle=True,
         )
         self._thread = threading.Thread(target=self.worker.start, daemon=True)
         self._thread.start()
@@ -115,6 +122,10 @@ def test_each_sends_its_own_by_its_own_limits_and_ends_by_itself(pair: tuple[Mai
     assert not first.client.hlen(first.keys.wishes), "and nobody obeys its settings any more"
     sent, waiting = len(first.arrivals()) - 1, int(first.client.llen(first.keys.lane("transactional")))  # type: ignore[arg-type]
     assert sent + waiting == 20
+
+    first.start()
+    until(lambda: len(first.arrivals()) == 21, "its next worker sends what waits")
+    first.stop()
 
     second.producer.send(to="later@example.com", **LETTER)
     until(lambda: second.arrivals() == ["later@example.com", "second@example.com"], "the other goes on")
