@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+from celery.loaders.app import AppLoader
 
 from mailer.producer import Producer
 from mailer.queue.keys import Keys
@@ -40,7 +41,7 @@ def test_no_other_variable_of_celery_s_takes_part(settings: Settings, monkeypatc
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "there.is.none")
     with create_app(settings) as app:
         assert type(app.backend).__name__ == "DisabledBackend"
-        assert type(app.loader).__name__ == "AppLoader"
+        assert isinstance(app.loader, AppLoader)
         assert list(app.fixups) == []
 
 
