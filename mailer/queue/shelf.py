@@ -126,13 +126,13 @@ class Shelf:
     and doing it again does the rest.
     """
 
-    def __init__(self, queue: Queue, name: ShelfName, lanes: Lanes) -> None:
+    def __init__(self, queue: Queue, name: ShelfName, lanes: Sequence[str]) -> None:
         self.name = name
         self._queue = queue
         self._client: redis.Redis = queue.client
         self._keys: Keys = queue.keys
         self._stored, self._index = queue.keys.set_apart(name)
-        self._lanes = lanes
+        self._lanes = Lanes(lanes)
 
     # -- looking
 
