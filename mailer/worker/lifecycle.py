@@ -42,6 +42,10 @@ class Lifecycle(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **_: Any) -> None:
         """Before there is a pool. Ends the process where this worker could send nothing, or would send something past
         the account's rate."""
+        # At the level debug it writes the arguments of each task, so bodies.
+        logging.getLogger("celery.pool").setLevel(logging.INFO)
+        # Each minute's GetAccount would have it say twice where it found credentials.
+        logging.getLogger("botocore").setLevel(logging.WARNING)
         app = worker.app
         door, settings = app.tasks[payload.TASK], app.settings
         others = sorted(set(app.amqp.queues.consume_from).difference(settings.lanes))
@@ -54,10 +58,6 @@ class Lifecycle(bootsteps.StartStopStep):
             sys.exit(f"mailer: {error}")
         for name in strangers(os.environ):
             logger.warning("%s is not a setting, so nothing reads it: correct its name, or remove it", name)
-        # At the level debug it writes the arguments of each task, so bodies.
-        logging.getLogger("celery.pool").setLevel(logging.INFO)
-        # Each minute's GetAccount would have it say twice where it found credentials.
-        logging.getLogger("botocore").setLevel(logging.WARNING)
         # Celery has a worker run on the loop that is there, be it another worker's.
         set_event_loop(None)
         # Only the pool of forked children counts its places with a semaphore. Each child prepares for itself.

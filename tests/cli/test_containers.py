@@ -146,6 +146,8 @@ def test_the_simulator_env_leads_every_service_to_the_simulator() -> None:
 def test_every_setting_reaches_the_containers() -> None:
     # Where Redis is they are told; these go with a Redis of one's own and with `mailer up`.
     elsewhere = {"MAILER_REDIS_SENTINEL_MASTER", "MAILER_REDIS_REPLICAS", "MAILER_DATA_DIR", "MAILER_ON_UNKNOWN"}
+    # A container has none of the host's AWS files; its Region is AWS_REGION.
+    elsewhere |= {"MAILER_AWS_PROFILE", "MAILER_AWS_REGION"}
     settings = {f"MAILER_{name.upper()}" for name in Settings.model_fields} - elsewhere
     assert settings <= SERVICES["worker"]["environment"].keys()
 

@@ -19,6 +19,7 @@ from mailer.monitor import read_status
 from mailer.queue import limits
 from mailer.queue.keys import Keys
 from mailer.queue.limits import SesLimits
+from mailer.rules import Lanes
 from mailer.settings import Settings
 from tests.cli.conftest import Mailer
 from tests.queue.conftest import allow
@@ -245,7 +246,7 @@ def test_what_each_host_goes_by_itself_is_told_too(client: redis.Redis, settings
     limits.write(client, settings, "a:2")
     limits.write(client, settings, "b:1")
     assert read_status(client, settings).differences == ()
-    limits.write(client, settings.model_copy(update={"lanes": ("bulk", "transactional")}), "b:1")
+    limits.write(client, settings.model_copy(update={"lanes": Lanes(("bulk", "transactional"))}), "b:1")
     lanes, unknown = read_status(client, settings).differences
     assert str(lanes) == "MAILER_LANES is bulk,transactional on b, transactional,bulk on a: each host goes by its own"
     assert str(unknown).startswith(
