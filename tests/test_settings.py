@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import json
+
 import pytest
 
-from mailer.errors import SettingsError
+from mailer.errors import InvalidMessage, InvalidRequest, SettingsError, UnknownLane
 from mailer.queue.connection import connect
+from mailer.rules import Rules
 from mailer.settings import Settings, load
 
 FLOATS = [name for name, field in Settings.model_fields.items() if field.annotation in (float, float | None)]
@@ -46,3 +50,20 @@ def test_a_lease_outlasts_the_time_in_which_a_worker_notices_that_its_connection
     assert "MAILER_REDIS_TIMEOUT_SECONDS=5" in words
     assert "Set the first to 11 or more" in words
     assert load(**quick, lease_seconds=11).answer_seconds == 10
+
+
+def test_what_the_transport_is_given_as_json_are_the_rules_and_no_more() -> None:
+    given = load(lanes="urgent,post-box,bulk", on_unknown={"post_box": "resend"}, redis_url="redis://:s3cret@host")
+    rules = Rules.model_validate_json(json.dumps(given.as_json()))
+    assert rules == Rules(**{name: getattr(given, name) for name in Rules.model_fields})
+    assert [rules.unknown_policy(lane) for lane in rules.lanes] == ["resend", "resend", "hold"]
+    assert "s3cret" not in json.dumps(given.as_json())
+
+
+@pytest.mark.parametrize("lane", ["urgent", "", 5, None])
+def test_a_lane_that_there_is_not_is_one_error_for_senders_and_operators(lane: object) -> None:
+    with pytest.raises(UnknownLane, match="Use one of transactional, bulk, or add it to MAILER_LANES") as refused:
+        Rules().lanes.check(lane)
+    assert isinstance(refused.value, InvalidMessage)
+    assert isinstance(refused.value, InvalidRequest)
+    assert type(copy.copy(refused.value)) is UnknownLane

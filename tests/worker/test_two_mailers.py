@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -57,6 +58,7 @@ class Mailer:
         return dict(answer[self.worker.hostname])
 
     def stop(self) -> None:
+        until(lambda: self.app.control.ping(destination=[self.worker.hostname]), "it listens to commands")
         self.app.control.shutdown(destination=[self.worker.hostname])
         self._thread.join(60)
         assert not self._thread.is_alive()
@@ -131,3 +133,12 @@ def test_each_sends_its_own_by_its_own_limits_and_ends_by_itself(pair: tuple[Mai
     until(lambda: second.arrivals() == ["later@example.com", "second@example.com"], "the other goes on")
     second.stop()
     assert not second.client.zcard(second.keys.leases)
+
+
+def test_a_forked_child_holds_none_of_its_parent_s_leases(settings: Settings) -> None:
+    app = create_app(settings)
+    owner = app.leases.owner
+    if (child := os.fork()) == 0:
+        os._exit(app.leases.owner == owner)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert app.leases.owner == owner
