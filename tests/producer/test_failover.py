@@ -16,7 +16,7 @@ from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.settings import load
-from ops.soak.watched import NAME, Watched
+from ops.soak.watched import NAME, Watched, order
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -51,8 +51,7 @@ def start(watched: Watched, request: pytest.FixtureRequest) -> Iterator[Start]:
         if not server.running:
             server.start()
         server.signal(signal.SIGCONT)
-        with redis.Redis.from_url(server.local_url) as client:
-            client.config_set("min-replicas-to-write", 0)
+        order(server, "CONFIG", "SET", "min-replicas-to-write", "0")
     watched.until_whole(hasten=True)
 
 

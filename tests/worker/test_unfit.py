@@ -141,15 +141,17 @@ def test_an_ses_that_is_not_reached_costs_no_attempt_and_is_used_when_it_is_back
     post.settings = post.settings.model_copy(update={"retry_hours": 0})
     worker = post.worker("-n", "w@web-3")
     post.send("first@example.com")
-    until(post.arrivals, "it sends")
+    until(lambda: post.arrivals() and post.idle(), "it sends, and has its answer")
     simulator = post.simulator
     simulator.stop()
-    to = [f"u{number}@example.com" for number in range(30)]
-    post.producer.send(to=to, sender="a@example.com", subject="Hi", text="Hi")
-    until(lambda: worker.text.count("unreachable COULDNT_CONNECT") > 9, "it has tried several times")
-    until(lambda: read_status(post.client, post.settings).state == "resting", "that is said")
-    assert post.aside("dead") == post.aside("held") == {}
-    simulator.start()
+    try:
+        to = [f"u{number}@example.com" for number in range(30)]
+        post.producer.send(to=to, sender="a@example.com", subject="Hi", text="Hi")
+        until(lambda: worker.text.count("unreachable COULDNT_CONNECT") > 9, "it has tried several times")
+        until(lambda: read_status(post.client, post.settings).state == "resting", "that is said")
+        assert post.aside("dead") == post.aside("held") == {}
+    finally:
+        simulator.start()
     until(lambda: sorted(post.arrivals()) == sorted(to), "all of it is sent once it is back")
     assert post.aside("dead") == post.aside("held") == {}
     until(lambda: read_status(post.client, post.settings).hosts == (), "and the host is no longer named")
