@@ -29,6 +29,17 @@ hypothesis.settings.load_profile("busy")
 
 _accounts = itertools.count(1)
 
+# One process has all of a file. Those that take longest begin first, so that all end at about the same time; the soaks,
+# which load the machine, are not all under way at once.
+_FIRST = (
+    *("tests/soak/test_credentials.py", "tests/soak/test_redis.py", "tests/ses/test_conformance.py"),
+    *("tests/soak/", "tests/doctor/", "tests/test_demo.py", "tests/cli/", "tests/worker/", "tests/simulator/"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((n for n, path in enumerate(_FIRST) if item.nodeid.startswith(path)), len(_FIRST)))
+
 
 def free_port() -> int:
     """Below those that connections get for their own end, so that no client takes it while its server is away."""
