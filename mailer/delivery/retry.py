@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import random as _random
 from collections.abc import Callable
-from dataclasses import dataclass
 
 _FIRST_SECONDS, _MOST_SECONDS = 2.0, 900.0
 """The first wait, which doubles each time, and the longest. Both are shorter where there is little time in all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Attempts until those between which a message waited for ``most_seconds``, all together."""
-
-    most_seconds: float
-
-    def after(self, attempt: int, waited: float, random: Callable[[], float] = _random.random) -> float | None:
-        """Seconds until the next try, after ``attempt`` failed ones between which it waited so long; None: no more."""
-        seconds = backoff(
-            attempt,
-            base=min(_FIRST_SECONDS, self.most_seconds / 100),
-            cap=min(_MOST_SECONDS, self.most_seconds / 10),
-            random=random,
-        )
-        return None if waited + seconds >= self.most_seconds else seconds
+def wait_after(attempt: int, waited: float, most: float, random: Callable[[], float] = _random.random) -> float | None:
+    """Seconds until the next try, after ``attempt`` failed ones between which it waited so long; None: no more, as it
+    would have waited for ``most`` seconds, all together."""
+    base, cap = min(_FIRST_SECONDS, most / 100), min(_MOST_SECONDS, most / 10)
+    seconds = backoff(attempt, base=base, cap=cap, random=random)
+    return None if waited + seconds >= most else seconds
 
 
 def backoff(attempt: int, *, base: float, cap: float, random: Callable[[], float] = _random.random) -> float:

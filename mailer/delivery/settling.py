@@ -12,7 +12,7 @@ import orjson
 
 from mailer.bounds import shortened
 from mailer.delivery.outcome import Kind, Outcome
-from mailer.delivery.retry import Retry
+from mailer.delivery.retry import wait_after
 from mailer.masking import mask_addresses
 from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LOCAL_HEADERS, LOST
 from mailer.queue.records import note
@@ -146,7 +146,7 @@ def _again(
     Only the time between its attempts counts, not the time in its lane.
     """
     waited = taken.count(FAILING_HEADER) / 1000
-    seconds = Retry(rules.retry_hours * 3600).after(taken.attempt, waited, random)
+    seconds = wait_after(taken.attempt, waited, rules.retry_hours * 3600, random)
     perhaps_sent = verb == "resend"
     if seconds is None or (perhaps_sent and taken.attempt >= MOST_PERHAPS_SENT):
         words = f"given up after {taken.attempt} attempts in {timedelta(seconds=round(waited))}: {words}"

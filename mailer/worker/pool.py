@@ -15,6 +15,7 @@ from typing import Any
 from celery.concurrency.base import apply_target
 from celery.utils.log import get_logger
 
+from mailer import payload
 from mailer.delivery.outcome import Outcome
 from mailer.masking import mask_addresses
 from mailer.ses.transport import Sender, Transport
@@ -38,9 +39,8 @@ class TaskPool(EndsAfterTheLoop):
         self._door: Door | None = None
 
     def on_start(self) -> None:
-        for task in self.app.tasks.values():
-            if isinstance(task, Door):
-                self._door, self._sender = task, self.sender_of(task.transport)
+        self._door = self.app.tasks[payload.TASK]
+        self._sender = self.sender_of(self._door.transport)
 
     def sender_of(self, transport: Transport) -> Sender | None:
         return transport.sender()
