@@ -30,7 +30,7 @@ COMMANDS = {
     "resume": "Send again what was paused, and try again what SES has stopped.",
     "rate": "Show the account's rate, or set it for all hosts at run time.",
     "simulate": "Run the SES simulator alone.",
-    "flower": "Run Flower alone, kept from other web pages.",
+    "flower": "Run Flower alone, kept from other web pages and from other users of this host.",
     "valkey": "Run the embedded Valkey alone.",
     "bench": "Find out how fast this host can send, what limits it, and how many processes and threads a rate takes.",
     "demo": "Watch a few thousand messages flow through all of it in half a minute.",
