@@ -1,8 +1,7 @@
 """How this host reaches SES: endpoint, Region, proxy and certificates, all decided by botocore.
 
-Asking botocore keeps the standard AWS settings' meaning (``AWS_PROFILE``, ``AWS_ENDPOINT_URL_SESV2``,
-``AWS_CA_BUNDLE``, instance roles, SSO, ``HTTPS_PROXY`` ...) for the transports that do not send through
-botocore.
+The transports that do not send through botocore ask it too. So the standard AWS settings keep their meaning for them:
+``AWS_PROFILE``, ``AWS_ENDPOINT_URL_SESV2``, ``AWS_CA_BUNDLE``, instance roles, SSO, ``HTTPS_PROXY`` and so on.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ from mailer.ses.errors import credentials_error
 if TYPE_CHECKING:
     from mailer.settings import Settings
 
-# botocore opens connections as they are needed and throws away what is above this: more than anybody sends at once.
+# botocore opens connections as needed and closes the idle ones above this number. Nobody has this many sends in flight.
 _MOST_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The way to SES that is asked for, with the Region and the profile of ``account``. What is None comes from the AWS
-    environment and profile.
+    """The requested way to SES, with the Region and the profile of ``account``. The AWS environment and profile give
+    every value that is None.
 
-    ``endpoint_url`` is API v2's, ``smtp_url`` SMTP's (see `mailer.ses.smtp`), ``ca_bundle`` a PEM file's path. The
-    timeouts are seconds.
+    ``endpoint_url`` is the endpoint of API v2, ``smtp_url`` that of SMTP (see `mailer.ses.smtp`), ``ca_bundle`` the
+    path of a PEM file. The timeouts are in seconds.
     """
 
     endpoint_url: str | None = field(default=None, repr=False)
@@ -54,7 +53,7 @@ class Way:
 
     @classmethod
     def of(cls, settings: Settings) -> Way:
-        """The one that the settings ask for."""
+        """The way that the settings ask for."""
         return cls(
             smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else None,
             connect_timeout=settings.connect_timeout_seconds,
@@ -70,8 +69,9 @@ FOR_QUESTIONS = Way(read_timeout=10.0)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What botocore makes of a `Way`. ``proxy`` is a URL or None; ``ca_bundle`` a PEM file's path. Endpoint and proxy
-    may hold a password."""
+    """A `Way` as botocore resolves it. ``proxy`` is a URL or None, ``ca_bundle`` the path of a PEM file. Endpoint and
+    proxy may contain a password.
+    """
 
     endpoint_url: str = field(repr=False)
     region: str
@@ -80,19 +80,21 @@ class Access:
 
     @property
     def place(self) -> str:
-        """Where it leads, for people: without logins."""
+        """Endpoint and proxy, without logins, for display."""
         through = f" through the proxy {self.proxy.rpartition('@')[2]}" if self.proxy else ""
         return f"{without_login(self.endpoint_url)}{through}"
 
     def without_logins(self, text: str) -> str:
-        """What others say of the way there, as libcurl, which quotes a proxy whole that it cannot read."""
+        """``text`` without the logins of proxy and endpoint. libcurl, for one, quotes a proxy URL whole if it cannot
+        parse it.
+        """
         for url in (self.proxy, self.endpoint_url):
             text = text.replace(url, without_login(url)) if url else text
         return mask_logins(text)
 
 
 class _DatedByAws(botocore.auth.SigV4Auth):  # type: ignore[misc]
-    """botocore's signer, which corrects no clock, with one that is."""
+    """botocore's SigV4 signer, dated by AWS's clock. botocore itself does not correct for a wrong host clock."""
 
     def _modify_request_before_signing(self, request: Any) -> None:
         request.context["timestamp"] = datetime.fromtimestamp(AWS.now(), UTC).strftime(botocore.auth.SIGV4_TIMESTAMP)
@@ -100,24 +102,23 @@ class _DatedByAws(botocore.auth.SigV4Auth):  # type: ignore[misc]
 
 
 _SIGNATURE_VERSION = "mailer-v4"
-# Where botocore looks up signers by name; this name is ours.
+# botocore looks up signers in this table by name. The name is ours.
 botocore.auth.AUTH_TYPE_MAPS[_SIGNATURE_VERSION] = _DatedByAws
 
 
 def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
-    """A new boto3 ``sesv2`` client that makes one HTTP attempt per call, whatever the environment says about
-    retries.
+    """A new boto3 ``sesv2`` client. It makes one HTTP attempt per call, whatever the environment says about retries.
 
-    SES's send operations have no idempotency token, so an attempt that botocore repeats by itself may send
-    twice. ``session`` is a `CredentialSource`'s, else the credentials are looked up now. Raises botocore's exceptions,
-    OSError as `find_ca_bundle` does, and `HostUnfit` for a proxy or an endpoint that is no URL.
+    SES's send operations have no idempotency token: if botocore repeats an attempt by itself, it may send twice.
+    ``session`` comes from a `CredentialSource`. Without one, the credentials are looked up now. Raises botocore's
+    exceptions, OSError (see `find_ca_bundle`), and `HostUnfit` if the URL of the proxy or the endpoint is malformed.
     """
     session = session or open_session(way.account)
     ca_bundle = find_ca_bundle(session, way)
     _check_url(way.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_SESV2"), "AWS_ENDPOINT_URL_SESV2")
     config = Config(
         signature_version=_SIGNATURE_VERSION,
-        # "max_attempts" would count retries; this counts attempts, and outranks AWS_MAX_ATTEMPTS.
+        # "max_attempts" counts retries. "total_max_attempts" counts attempts and overrides AWS_MAX_ATTEMPTS.
         retries={"mode": "standard", "total_max_attempts": 1},
         connect_timeout=way.connect_timeout,
         read_timeout=way.read_timeout,
@@ -136,12 +137,13 @@ def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
 
 
 def find_access(way: Way = USUAL) -> Access:
-    """What botocore would use for a call to SES API v2, but for the credentials. Takes about 0.1 s: keep the result.
+    """The settings that botocore would use for a call to SES API v2, without credentials. Takes about 0.1 s: keep the
+    result.
 
-    Raises `HostUnfit` where the Region or a file that is named are missing.
+    Raises `HostUnfit` if there is no Region, or if a configured file does not exist.
     """
     try:
-        # Its credentials are never asked for.
+        # Nothing asks this source for credentials.
         session = CredentialSource(way.account).session()
         with closing(open_client(way, session)) as client:
             url = str(client.meta.endpoint_url)
@@ -156,7 +158,7 @@ def find_access(way: Way = USUAL) -> Access:
 
 
 def answer_date(error: Exception) -> str | None:
-    """The ``Date`` of the answer that a client's exception stands for, if it is one."""
+    """The ``Date`` header of the response in a client's exception, if there is one."""
     if not isinstance(error, botocore.exceptions.ClientError):
         return None
     headers: dict[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -164,7 +166,9 @@ def answer_date(error: Exception) -> str | None:
 
 
 def find_proxy(url: str) -> str | None:
-    """The URL of the proxy on the way to ``url``; None if it is reached directly. Raises `HostUnfit` if it is none."""
+    """The URL of the proxy on the way to ``url``, or None for a direct connection. Raises `HostUnfit` if it is
+    malformed.
+    """
     scheme = urlsplit(url).scheme
     proxy: str | None = get_environ_proxies(url).get(scheme)
     _check_url(proxy, f"{scheme.upper()}_PROXY")
@@ -172,7 +176,9 @@ def find_proxy(url: str) -> str | None:
 
 
 def _check_url(url: str | None, name: str) -> None:
-    """Raise HostUnfit for what is no URL, quoting nothing of it: those who would use it quote half a password."""
+    """Raise HostUnfit if ``url`` is malformed. The error quotes nothing of it: libraries that parse such a URL quote
+    half a password.
+    """
     if not url:
         return
     try:
@@ -180,7 +186,7 @@ def _check_url(url: str | None, name: str) -> None:
         _ = parts.port
     except ValueError:
         parts = urlsplit("")
-    # With a / in the password, the rest of it and the host are taken for a path.
+    # If the password contains a /, urlsplit takes the rest of it and the host for a path.
     if not parts.hostname or "@" in f"{parts.path}{parts.query}{parts.fragment}" or any(map(str.isspace, url)):
         raise HostUnfit(
             "UnreadableUrl",
@@ -190,12 +196,12 @@ def _check_url(url: str | None, name: str) -> None:
 
 
 def find_ca_bundle(session: Any, way: Way = USUAL) -> str:
-    """The file that servers are verified with: the way's, else the profile's, ``AWS_CA_BUNDLE``'s,
-    ``REQUESTS_CA_BUNDLE``'s, or botocore's own.
+    """The path of the CA file that verifies servers. Sources, in order: the way, the profile, ``AWS_CA_BUNDLE``,
+    ``REQUESTS_CA_BUNDLE``, botocore's own file.
 
-    Raises OSError if it cannot be read: no connection would come about, as if SES were away.
+    Raises OSError if the file cannot be read. Without this check every connection would fail, as if SES were down.
     """
-    # botocore reads the last one from the environment by itself, outside its configuration.
+    # botocore reads REQUESTS_CA_BUNDLE from the environment, outside its configuration.
     named = way.ca_bundle or session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     path = Path(get_cert_path(named or True))
     path.open("rb").close()

@@ -1,4 +1,4 @@
-"""What SES says about the account: its limits, what it used of them, and whether it may send."""
+"""The account as SES reports it: limits, usage, and whether it may send."""
 
 from __future__ import annotations
 
@@ -37,21 +37,22 @@ class AccountLimits:
     enforcement_status: str
     """``HEALTHY``, ``PROBATION`` or ``SHUTDOWN``."""
     ahead: float | None = None
-    """Seconds that AWS's clock is ahead of this host's, to about a second; None if its answer had no date."""
+    """Seconds that AWS's clock is ahead of this host's, accurate to about a second. None if the response had no date.
+    """
 
     @property
     def no_rate(self) -> str:
-        """How one says that SES allows no rate at all; empty where it allows one."""
+        """A sentence for people if SES allows a rate of 0, else an empty string."""
         if self.max_send_rate > 0:
             return ""
         return f"SES allows this account 0 recipients a second (its standing is {self.enforcement_status})"
 
 
 def read_account(way: Way = FOR_QUESTIONS, credentials: CredentialSource | None = None) -> AccountLimits:
-    """Ask SES (API v2 GetAccount) once, through a boto3 client of its own; about 0.1 s of processor time.
+    """Ask SES once (API v2 GetAccount), through a new boto3 client. Takes about 0.1 s of processor time.
 
-    SES answers about one such call per second and account: share the result. ``credentials`` are looked up where none
-    are given. Raises a `SendError`; here `OutcomeUnknown` only means that no answer came, and asking again is harmless.
+    SES answers about one such call per second and account: share the result. Without ``credentials`` they are looked
+    up. Raises a `SendError`. `OutcomeUnknown` only means that no answer came: asking again is harmless.
     """
     try:
         client = open_client(way, credentials.session() if credentials else None)
@@ -82,7 +83,7 @@ def _limits(answer: dict[str, Any], now: float) -> AccountLimits:
     headers: dict[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
     theirs = moment_of(headers.get("date"))
     quota = answer["SendQuota"]
-    # -1 is SES's word for unlimited.
+    # SES reports -1 for unlimited.
     unlimited = quota["Max24HourSend"] < 0
     return AccountLimits(
         max_send_rate=float(quota["MaxSendRate"]),

@@ -1,4 +1,4 @@
-"""SES API v2 through boto3's own client: the reference that the hot path is compared with."""
+"""SES API v2 through boto3's own client. It is the reference for the hot path."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class BotoTransport(Transport):
-    """One client per process, made at the first send in it; botocore's clients are thread-safe once made.
+    """One client per process, made at the process's first send. botocore's clients are thread-safe once made.
 
-    It keeps as many connections open as there are concurrent sends. botocore's read timeout counts from the last
-    byte. Raises what `mailer.ses.transport.Transport` says.
+    It keeps one connection open per concurrent send. botocore's read timeout counts from the last byte received. Raises
+    the errors of `mailer.ses.transport.Transport`.
     """
 
     def __init__(self, way: Way = USUAL) -> None:
@@ -38,11 +38,12 @@ class BotoTransport(Transport):
 
     def send(self, message: Message) -> str:
         client = self._open()
-        # Where there are none, nothing goes out: after this, an error that nobody knows may be one of the send itself.
+        # Raises if there are no credentials, before anything is sent. Below, an unknown error may come from the send
+        # itself.
         self.credentials.current(PATIENCE_SECONDS)
         try:
             answer = client.send_email(**send_email_input(message))
-        except SendError:  # they have expired since
+        except SendError:  # the credentials have expired since
             raise
         except Exception as error:
             raise self.credentials.heed(put_right(boto_error(error), answer_date(error))) from error
@@ -65,7 +66,8 @@ class BotoTransport(Transport):
 
     def _open(self) -> Any:
         if self._process != os.getpid():
-            # The client and its connections are the parent's, and another thread may have held its lock at the fork.
+            # The client and its connections belong to the parent process. Another thread may have held its lock at the
+            # fork.
             self._reset()
         return self._client or self._make()
 

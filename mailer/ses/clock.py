@@ -1,7 +1,7 @@
 """AWS's clock, as far as this process knows it.
 
-A signature is dated, and AWS refuses a date more than five minutes away from its own. A host's clock may be further off
-than that, and mail is sent from it all the same.
+AWS refuses a signature whose date is more than five minutes from its own clock. A host's clock may be wrong by more
+than that. Its mail must be sent all the same.
 """
 
 from __future__ import annotations
@@ -14,40 +14,42 @@ from email.utils import parsedate_to_datetime
 
 from mailer.errors import Misdated, SendError
 
-# "Signature expired: <signed> is now earlier than <limit> (<AWS's time> - 5 min.)", and the like for "not yet current".
+# "Signature expired: <signed> is now earlier than <limit> (<AWS's time> - 5 min.)". "Signature not yet current" has the
+# same form.
 _ITS_TIME = re.compile(r"\((\d{8}T\d{6}Z) [+-] \d+ min\.\)")
 _MOVED_SECONDS = 60.0
 
 
 class Clock:
-    """This host's clock, put right by what AWS's refusals say of theirs. Thread-safe.
+    """This host's clock, corrected by the time in AWS's refusals. Thread-safe.
 
-    ``host`` gives Unix time in seconds.
+    ``host`` returns Unix time in seconds.
     """
 
     def __init__(self, host: Callable[[], float] = time.time) -> None:
         self._host = host
         self.ahead = 0.0
-        """Seconds that AWS's clock is ahead of this host's: 0 until AWS has refused a date."""
+        """Seconds that AWS's clock is ahead of this host's. 0 until AWS has refused a date."""
 
     def now(self) -> float:
-        """Unix time in seconds, to date a signature by."""
+        """Unix time in seconds, for the date of a signature."""
         return self._host() + self.ahead
 
     def learn(self, words: str, date: str | None) -> None:
-        """Take AWS's time from a refusal: from its words, else from its ``Date`` header."""
+        """Take AWS's time from the text of a refusal, or else from its ``Date`` header."""
         theirs = _moment_in(words) or moment_of(date)
         if theirs is not None and abs(theirs - self.now()) > _MOVED_SECONDS:
             self.ahead = theirs - self._host()
 
 
 AWS = Clock()
-"""One for the whole process: all it sends is signed by the same host."""
+"""One for the whole process: the same host's clock dates all its signatures."""
 
 
 def put_right(error: SendError, date: str | None, clock: Clock = AWS) -> SendError:
-    """``error``, after ``clock`` has learned of it if AWS refused the signature's date. ``date`` is the answer's header
-    of that name."""
+    """``error`` itself. If AWS refused the date of the signature, ``clock`` learns from the error first. ``date`` is
+    the ``Date`` header of the response.
+    """
     if isinstance(error, Misdated):
         clock.learn(error.detail, date)
     return error
@@ -64,7 +66,7 @@ def _moment_in(words: str) -> float | None:
 
 
 def moment_of(date: str | None) -> float | None:
-    """The Unix time in a ``Date`` header; None if there is none."""
+    """The Unix time in a ``Date`` header, or None without a valid one."""
     try:
         return parsedate_to_datetime(date).timestamp() if date else None
     except ValueError:

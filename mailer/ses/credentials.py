@@ -1,9 +1,9 @@
-"""This host's AWS credentials: a thread of their own looks them up, and whoever signs reads what it found last.
+"""This host's AWS credentials. A separate thread looks them up; signers read the last result.
 
-botocore reads most sources once and keeps what it found for as long as its session lives; what expires it refreshes
-inside of the call that needs it, and credentials that live 15 minutes or less inside of every call. Here nobody who
-signs waits. Each look-up is by a new session, so it finds what has been rotated since: a file, an SSO login, the token
-of a web identity, the output of a process.
+botocore reads most sources once and keeps the result for the life of its session. It refreshes expiring credentials
+inside the call that needs them. It refreshes credentials that live 15 minutes or less inside every call. Here no signer
+waits. Each look-up uses a new session, so it finds rotated credentials: a file, an SSO login, a web identity's token,
+the output of a process.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ if TYPE_CHECKING:
     from mailer.ses.signer import Credentials
 
 PATIENCE_SECONDS = 30.0
-"""For how long a thread that may wait does so for the first look-up."""
+"""Seconds that a thread waits at most for the first look-up, if it may wait."""
 
-# What expires is looked up anew when so much of the time that it had left is over, and in its last half hour more
-# often: there botocore takes what instance metadata answers for good for longer than it is.
+# Look up expiring credentials again when this fraction of their remaining life is over. In the last half hour do so
+# more often: there botocore may treat credentials from instance metadata as valid for longer than they are.
 _LEFT_USED = 0.75
 _LAST_SECONDS, _LAST_PAUSE_SECONDS = 1800.0, 300.0
 _LEAST_PAUSE_SECONDS = 1.0
-# After a look-up that failed, or found what SES refuses: each time after twice as long.
+# The pause after a look-up that failed, or that found credentials SES refuses. It doubles each time.
 _FIRST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 1.0, 15.0
-# After a refusal. What is refused may be replaced at any moment, and somewhere where nobody can watch for it.
+# For this long after a refusal, look-ups repeat. Somebody may replace the credentials at any moment, in a place that
+# nobody can watch.
 _REFUSED_SECONDS = 120.0
-# How often the files are looked at.
+# How often to check the files for changes.
 _WATCH_SECONDS = 2.0
 
 _Stamp = tuple[tuple[int, int, int] | None, ...]
@@ -48,7 +49,9 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look-up found: good until ``expires``, Unix time. ``stamp`` is of ``files`` before they were read."""
+    """The result of a look-up, valid until ``expires`` (Unix time). ``stamp`` is the state of ``files`` before they
+    were read.
+    """
 
     credentials: Credentials = field(repr=False)
     expires: float = math.inf
@@ -57,8 +60,8 @@ class Found:
 
 
 def open_session(account: Account = DEFAULT) -> Any:
-    """A botocore session for the account, which also reads ``AWS_REGION``, as all AWS tools but boto3 do; there it
-    outranks ``AWS_DEFAULT_REGION``, and so it does here.
+    """A botocore session for the account. As in all AWS tools except boto3, ``AWS_REGION`` overrides
+    ``AWS_DEFAULT_REGION``.
     """
     region = ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)
     session = botocore.session.Session(session_vars={"region": region}, profile=account.aws_profile)
@@ -68,7 +71,7 @@ def open_session(account: Account = DEFAULT) -> Any:
 
 
 def look_up(account: Account = DEFAULT) -> Found:
-    """Ask all that AWS's tools ask for credentials, from the beginning. Raises botocore's exceptions."""
+    """Ask all the sources of AWS's tools for credentials, from the beginning. Raises botocore's exceptions."""
     session = open_session(account)
     names = (session.get_config_variable("credentials_file"), session.get_config_variable("config_file"))
     files = tuple(Path(name).expanduser() for name in names if name)
@@ -77,19 +80,19 @@ def look_up(account: Account = DEFAULT) -> Found:
     if source is None:
         raise NoCredentialsError
     for timeout in ("_advisory_refresh_timeout", "_mandatory_refresh_timeout"):
-        # Else it would ask once more for what it has just got, if that lives 15 minutes or less.
+        # Otherwise botocore asks the source again at once, for credentials that live 15 minutes or less.
         setattr(source, timeout, 0)
     credentials: Credentials = source.get_frozen_credentials()
-    # Without it, SES's refusal tells that they have expired.
+    # If there is no expiry time, SES's refusal shows that they have expired.
     expiry = getattr(source, "_expiry_time", None)
     return Found(credentials, math.inf if expiry is None else expiry.timestamp(), files, stamp)
 
 
 class CredentialSource:
-    """The credentials in force. Thread-safe; costs nothing before its first use, and not to be used over a fork.
+    """The credentials in force. Thread-safe. Costs nothing before its first use. Do not use one across a fork.
 
-    They are looked up anew ahead of their end, when one of their files changes, and when SES refuses them. What a
-    look-up that fails leaves in force stays so until it expires. ``now`` is Unix time in seconds.
+    It looks them up again before they expire, when one of their files changes, and when SES refuses them. If a look-up
+    fails, the credentials in force stay until they expire. ``now`` returns Unix time in seconds.
     """
 
     def __init__(
@@ -104,19 +107,19 @@ class CredentialSource:
         self._now = now
         self._condition = threading.Condition()
         self._woken = threading.Event()
-        self._stopped: threading.Event | None = None  # of the thread that runs
+        self._stopped: threading.Event | None = None  # of the running thread
         self._found: Found | None = None
         self._error: SendError | None = None  # of the last look-up
-        self._fruitless = 0  # look-ups in a row
+        self._fruitless = 0  # number of fruitless look-ups in a row
         self._refused_at = self._not_before = -math.inf
-        # When the next look-up is due: on the monotonic clock, and in Unix time.
+        # When the next look-up is due: the first on the monotonic clock, the second in Unix time.
         self._due = self._refresh_at = math.inf
 
     def current(self, patience: float = 0.0) -> Credentials:
         """A consistent triple for one request.
 
-        Where there is none in force a look-up is under way, and is waited for so many seconds at most. Raises
-        `HostUnfit` or `Unreachable`.
+        If no credentials are in force, wait up to ``patience`` seconds for the look-up. Raises `HostUnfit` or
+        `Unreachable`.
         """
         found = self._found
         if found is not None and found.expires > self._now():
@@ -124,7 +127,7 @@ class CredentialSource:
         return self._wait(patience)
 
     def heed(self, error: SendError) -> SendError:
-        """``error``, with which a send has ended; where SES refused the credentials they are looked up anew."""
+        """``error`` itself, the error of a send. If SES refused the credentials, look them up again."""
         if isinstance(error, HostUnfit):
             with self._condition:
                 self._refused_at = time.monotonic()
@@ -133,13 +136,13 @@ class CredentialSource:
         return error
 
     def session(self) -> Any:
-        """A botocore session whose clients sign with what is in force at each call."""
+        """A botocore session. Its clients sign each call with the credentials in force at that moment."""
         session = open_session(self._account)
         session.register_component("credential_provider", _Provider(self))
         return session
 
     def close(self) -> None:
-        """End the thread. A later use begins anew."""
+        """End the thread. A later use starts again from the beginning."""
         with self._condition:
             stopped, self._stopped = self._stopped, None
             self._found = self._error = None
@@ -157,7 +160,7 @@ class CredentialSource:
                 self._stopped = threading.Event()
                 threading.Thread(target=self._run, args=(self._stopped,), name="credentials", daemon=True).start()
             elif self._error is None and self._in_force() is None:
-                # They expired while this machine slept.
+                # They expired while this machine was suspended.
                 self._due = -math.inf
                 self._woken.set()
             self._condition.wait_for(lambda: self._in_force() or self._error, patience)
@@ -183,7 +186,7 @@ class CredentialSource:
             self._pause(stopped)
 
     def _keep(self, found: Found | None, error: SendError | None) -> None:
-        """Put in force what was found, and plan the next look-up."""
+        """Put the result in force, and plan the next look-up."""
         now, self._error = time.monotonic(), error
         if found is not None and (self._found is None or found.credentials != self._found.credentials):
             self._refused_at = -math.inf
@@ -195,7 +198,7 @@ class CredentialSource:
             return
         left = found.expires - self._now()
         if left <= 0:
-            # By this host's clock, which may be wrong. Let SES say.
+            # They have expired by this host's clock, which may be wrong. Use them, and let SES decide.
             found = Found(found.credentials, math.inf, found.files, found.stamp)
             left = _LAST_PAUSE_SECONDS
         pause = left * _LEFT_USED if left > _LAST_SECONDS else min(left * _LEFT_USED, _LAST_PAUSE_SECONDS)
@@ -214,7 +217,7 @@ class CredentialSource:
 
 
 class _Provider:
-    """In the place of botocore's chain of sources."""
+    """Replaces botocore's chain of credential sources."""
 
     def __init__(self, source: CredentialSource) -> None:
         self._source = source

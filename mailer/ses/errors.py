@@ -1,17 +1,18 @@
-"""The one seam where what SES says, in any of its dialects, becomes a `SendError`: an error named by what to
-do next.
+"""The one seam that maps SES's answers, in any of its dialects, to a `SendError`. Each error is named by the action it
+calls for.
 
-SES speaks three: codes of API v2 (``TooManyRequestsException``), codes of API v1 (``Throttling``) and SMTP
-replies (``454 Throttling failure: ...``). The same text means the same thing in all of them. Around SES are
-the failures that never reached it, or whose answer never came back: botocore's exceptions and libcurl's
-codes.
+SES has three dialects: codes of API v2 (``TooManyRequestsException``), codes of API v1 (``Throttling``) and SMTP
+replies (``454 Throttling failure: ...``). The same text means the same thing in all of them. There are also failures
+outside SES: the request never reached it, or its answer never came back. Those arrive as botocore's exceptions and
+libcurl's codes.
 
-Two questions decide everything. *Was it accepted for sure not?* A parsed 4xx, or a failure before the last
-byte of the request was handed over, says so; anything else is `OutcomeUnknown`. *Whose fault is it?* The account's
-(`RateExceeded`, `QuotaExceeded`, `AccountStopped`), this host's (`HostUnfit`, `Unreachable`, `Misdated`), one of the
-two sides of a permission (`Denied`), SES's for a moment (`Unavailable`), or the message's (`Rejected`).
+Two questions decide everything. *Did SES certainly not accept the message?* A parsed 4xx proves that, and so does a
+failure before the last byte of the request was handed over. Anything else is `OutcomeUnknown`. *Whose fault is it?* The
+account's (`RateExceeded`, `QuotaExceeded`, `AccountStopped`), this host's (`HostUnfit`, `Unreachable`, `Misdated`),
+that of one of the two sides of a permission (`Denied`), SES's for the moment (`Unavailable`), or the message's
+(`Rejected`).
 
-SES's own words stay in ``detail``. They may quote addresses: mask them where they are logged.
+SES's own words stay in ``detail``. They may quote addresses: mask them in logs.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from mailer.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# AWS's documents and SDKs name the throttle in all these ways; only the text tells the rate from the quota.
+# AWS's documents and SDKs use all these names for a throttle. Only the text distinguishes the rate from the quota.
 _THROTTLES = frozenset(
     {
         "LimitExceeded",
@@ -52,7 +53,7 @@ _THROTTLES = frozenset(
     }
 )
 
-# Every host of the account would meet the same answer until somebody changes something in SES.
+# Every host of the account gets the same answer until somebody changes something in SES.
 _STOPS = frozenset(
     {
         "AccountSendingPausedException",
@@ -67,7 +68,7 @@ _STOPS = frozenset(
     }
 )
 
-# AWS refuses the credentials, the signature or the endpoint of this host, before SES looks at the message.
+# AWS refuses this host's credentials, signature or endpoint before SES looks at the message.
 _OF_THE_HOST = frozenset(
     {
         "AuthFailure",
@@ -91,17 +92,17 @@ _OF_THE_HOST = frozenset(
     }
 )
 
-# Codes that need no further words to say that a signature's date is too far from AWS's clock.
+# These codes alone say that the date of a signature is too far from AWS's clock.
 _MISDATED = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
 
-# 5xx answers that say the request was not taken up. Every other 5xx may have come after SES took the message.
+# These 5xx codes say that SES did not process the request. Any other 5xx may come after SES has accepted the message.
 _NOT_TAKEN_UP = frozenset({"ServiceUnavailable", "ServiceUnavailableException"})
 
 
 def api_error(status: int, code: str, detail: str) -> SendError:
-    """The error for an HTTP answer of SES that is not a success.
+    """The error for an unsuccessful HTTP response of SES.
 
-    ``code`` is the error's name as SES gave it, or empty where the answer is not SES's (a proxy's page, say).
+    ``code`` is SES's name for the error. It is empty if the response is not SES's (a proxy's page, for example).
     """
     named = code or f"HTTP {status}"
     if code in _THROTTLES or status == 429:
@@ -129,18 +130,22 @@ def _refusal(status: int, code: str, named: str, detail: str) -> SendError:
     if code in _STOPS or _says_paused(detail):
         return AccountStopped(named, detail)
     if status in {401, 403}:
-        # AccessDenied and its like. Where it is a proxy's page, that too may be about this message or about all.
+        # AccessDenied and similar codes. A proxy's page, too, may concern this message only or all of them.
         return Denied(named, detail)
     return Rejected(named, detail)
 
 
 def _not_sess(named: str, detail: str) -> Unreachable:
-    """The error for an answer in SES's place: a proxy that wants a login, a page, a balancer with nobody behind it."""
+    """The error for a response from something other than SES: a proxy that wants a login, a web page, a load balancer
+    without a backend.
+    """
     return Unreachable(named, detail or "this is not SES's answer: check the endpoint and the proxy")
 
 
 def is_about_the_date(code: str, text: str) -> bool:
-    """Whether AWS refused a request because this host's clock is off. That is before SES: nothing was taken."""
+    """Whether AWS refused a request because this host's clock is wrong. AWS checks that before SES: nothing was
+    accepted.
+    """
     return code in _MISDATED or (
         code in {"SignatureDoesNotMatch", "InvalidSignatureException"}
         and text.startswith(("Signature expired", "Signature not yet current"))
@@ -148,11 +153,11 @@ def is_about_the_date(code: str, text: str) -> bool:
 
 
 def http_error(status: int, headers: Mapping[str, str], body: bytes) -> SendError:
-    """The error for a raw answer of API v2. Header names are lower case.
+    """The error for a raw HTTP response of API v2. Header names are in lower case.
 
-    Where the code stands: header ``x-amzn-ErrorType`` (before ``:``, after ``#``), else body ``code`` or
-    ``Code``, else ``__type``; the text is body ``message`` or ``Message``. This is botocore's REST-JSON
-    parser's rule.
+    The code is in the header ``x-amzn-ErrorType`` (before ``:``, after ``#``), else in the body's ``code`` or ``Code``,
+    else in its ``__type``. The text is in the body's ``message`` or ``Message``. botocore's REST-JSON parser has the
+    same rules.
     """
     try:
         parsed = json.loads(body) if body else {}
@@ -167,12 +172,11 @@ def http_error(status: int, headers: Mapping[str, str], body: bytes) -> SendErro
 
 
 def smtp_error(code: int, text: str) -> SendError:
-    """The error for an SMTP reply that refuses, given before or after the message itself.
+    """The error for an SMTP reply that refuses, before or after the content.
 
-    4yz says "not accepted, try later" (RFC 5321 section 4.2.1): 421, 451, 454 and the rest are `Unavailable`
-    unless the text is a throttle's. 530, 534, 535 and 538 refuse this host's login. Other 5yz refuse this message,
-    except where the text says that the account or its domain is at fault. The texts are SES's (developer
-    guide, "SMTP response codes").
+    4yz means "not accepted, try later" (RFC 5321 section 4.2.1): 421, 451, 454 and the rest are `Unavailable`, unless
+    the text is that of a throttle. 530, 534, 535 and 538 refuse this host's login. Any other 5yz refuses this message,
+    unless the text blames the account or its domain. The texts are SES's (developer guide, "SMTP response codes").
     """
     named = str(code)
     lower = text.lower()
@@ -192,31 +196,31 @@ def smtp_error(code: int, text: str) -> SendError:
 
 
 def connect_error(code: int, name: str, text: str) -> SendError:
-    """The error for a connection that libcurl could not make: no name, no route, no TLS, a proxy that refuses."""
+    """The error for a connection that libcurl could not make: no name, no route, no TLS, or a proxy that refuses."""
     return Unreachable(name, f"{text} (curl {code})")
 
 
 def curl_error(code: int, name: str, text: str, *, handed_over: bool) -> SendError:
-    """The error for a transfer that libcurl gave up on a connection that stood.
+    """The error for a transfer that libcurl gave up on an established connection.
 
-    ``handed_over`` says whether libcurl had taken the whole body from us. If not, SES cannot have a complete
-    request, whatever went wrong. If so, it may, whatever libcurl says: the last error may be that of a later
+    ``handed_over`` says whether libcurl had taken the whole body from us. If not, SES cannot have a complete request,
+    whatever went wrong. If so, SES may have it, whatever libcurl reports: the last error may belong to a later
     connection.
     """
     return (OutcomeUnknown if handed_over else Unavailable)(name, f"{text} (curl {code})")
 
 
 def boto_error(error: Exception, operation: str = "SendEmail") -> SendError:
-    """The error for an exception out of a boto3 client's call of ``operation``.
+    """The error for an exception from a boto3 client's call of ``operation``.
 
-    Exceptions that this seam does not know are `OutcomeUnknown`.
+    Exceptions unknown to this module are `OutcomeUnknown`.
     """
     name = type(error).__name__
     if isinstance(error, SendError):
         return error
     if isinstance(error, aws.ClientError):
         if error.operation_name != operation:
-            # botocore called another service for credentials (STS AssumeRole, say) and was refused there.
+            # botocore called another service for credentials (STS AssumeRole, for example), and that service refused.
             return credentials_error(error)
         return _client_error(error)
     if isinstance(error, _NEEDS_A_PERSON):
@@ -224,8 +228,8 @@ def boto_error(error: Exception, operation: str = "SendEmail") -> SendError:
     if isinstance(error, aws.ParamValidationError):
         return Rejected(name, str(error))
     if isinstance(error, _NEVER_LEFT) or (
-        # botocore raises SSLError for a refused handshake and for a fault in mid-answer; a certificate is
-        # refused first.
+        # botocore raises SSLError for a refused handshake and for a fault in the middle of an answer. A certificate is
+        # refused before any byte of the request goes out.
         isinstance(error, aws.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
     ):
         return Unreachable(name, str(error))
@@ -233,11 +237,10 @@ def boto_error(error: Exception, operation: str = "SendEmail") -> SendError:
 
 
 def credentials_error(error: Exception) -> SendError:
-    """The error for an exception while looking for credentials, Region or endpoint: nothing can have been
-    sent yet.
+    """The error for an exception in the search for credentials, Region or endpoint. Nothing was sent yet.
 
-    What only a person can mend is `HostUnfit`. All else (instance metadata that does not answer, say) may pass, and is
-    `Unreachable`.
+    `HostUnfit` if only a person can fix it. Everything else (instance metadata that does not answer, for example) may
+    pass, and is `Unreachable`.
     """
     name = type(error).__name__
     if isinstance(error, SendError):
@@ -248,7 +251,7 @@ def credentials_error(error: Exception) -> SendError:
     return Unreachable(name, str(error))
 
 
-# Of the service that gives this host its credentials.
+# Refusals by the service that gives this host its credentials.
 _REFUSALS = (AccountStopped, Denied, HostUnfit)
 
 
@@ -256,7 +259,7 @@ def _client_error(error: Any) -> SendError:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     said = error.response.get("Error", {})
     code = str(said.get("Code", ""))
-    # botocore puts the HTTP status here when the answer names no error.
+    # botocore puts the HTTP status here if the response names no error.
     return api_error(status, "" if code.isdigit() else code, str(said.get("Message", "")))
 
 
@@ -280,11 +283,11 @@ _NEEDS_A_PERSON: tuple[type[Exception], ...] = (
     aws.UnauthorizedSSOTokenError,
 )
 
-# Of a file that the AWS settings name: certificates, a web identity's token, the command of credential_process.
+# For a file that the AWS settings name: certificates, the token of a web identity, the command of credential_process.
 _UNREADABLE: tuple[type[Exception], ...] = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
-# No connection was made, or no credentials could be fetched just now. EndpointConnectionError covers refusals
-# and names that do not resolve.
+# No connection was made, or no credentials could be fetched just now. botocore raises EndpointConnectionError for
+# refused connections and for names that do not resolve.
 _NEVER_LEFT: tuple[type[Exception], ...] = (
     aws.EndpointConnectionError,
     aws.ConnectTimeoutError,
@@ -295,9 +298,9 @@ _NEVER_LEFT: tuple[type[Exception], ...] = (
 
 
 def _throttle(code: str, text: str) -> SendError:
-    """Both limits share their codes; the text tells them apart (``Maximum sending rate exceeded.``, ``Daily
-    message quota exceeded.``). An unknown text is taken for the rate: then sending goes on, more slowly where it is
-    refused often.
+    """`QuotaExceeded` or `RateExceeded`. Both limits share their codes; the text distinguishes them (``Maximum sending
+    rate exceeded.``, ``Daily message quota exceeded.``). An unknown text counts as the rate: then sending continues,
+    and slows down if SES refuses often.
     """
     lower = text.lower()
     is_quota = "daily" in lower and "quota" in lower

@@ -1,4 +1,4 @@
-"""Connections that are kept open for the next send."""
+"""Connections kept open for the next send."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Connection(Protocol):
-    """What is asked of a connection to be kept."""
+    """The interface of a connection that `Idle` can keep."""
 
     def is_stale(self) -> bool: ...
     def close(self) -> None: ...
@@ -19,27 +19,27 @@ C = TypeVar("C", bound=Connection)
 
 
 class Idle(Generic[C]):
-    """Those that no send uses. Thread-safe.
+    """The idle connections. Thread-safe.
 
-    Last in, first out, so that at low rates the few warm connections are used and the others age out.
+    Last in, first out: at low rates sends use the few warm connections, and the others age out.
     """
 
     def __init__(self) -> None:
         self._kept: deque[C] = deque()
 
     def keep(self, connection: C) -> None:
-        """For the next send: it is nobody's any more."""
+        """Keep ``connection`` for the next send. The caller must not use it any more."""
         self._kept.append(connection)
 
     def release(self, connection: C, usable: bool) -> None:
-        """The send that used it needs it no more."""
+        """Take back ``connection`` after a send: keep it if it is ``usable``, else close it."""
         if usable:
             self._kept.append(connection)
         else:
             connection.close()
 
     def warm(self) -> C | None:
-        """One that can still be used, from now on the caller's; None if there is none. What cannot be is closed."""
+        """A usable connection, which then belongs to the caller, or None. Closes the stale ones it meets."""
         try:
             while (connection := self._kept.pop()).is_stale():
                 connection.close()
@@ -48,7 +48,7 @@ class Idle(Generic[C]):
         return connection
 
     def look_at(self, connection: C) -> None:
-        """Close it if it is kept here and cannot be used any more."""
+        """Close ``connection`` if it is kept here and stale."""
         try:
             self._kept.remove(connection)
         except ValueError:
@@ -59,11 +59,11 @@ class Idle(Generic[C]):
             self.keep(connection)
 
     def __iter__(self) -> Iterator[C]:
-        """Those that are kept at this moment, still nobody's."""
+        """The connections kept at this moment. They stay here."""
         return iter(list(self._kept))
 
     def close(self) -> None:
-        """Close them all."""
+        """Close all connections."""
         with suppress(IndexError):
             while True:
                 self._kept.pop().close()

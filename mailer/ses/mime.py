@@ -1,9 +1,9 @@
 """A message as RFC 5322 bytes, for SES's SMTP interface.
 
-The header block is written here and not by `email.policy.SMTP`: that one folds a long List-Unsubscribe URL
-into an encoded word, which no mail program follows, and offered longer lines it makes encoded words longer
-than RFC 2047 allows. Addresses and headers of a content are ready for the wire as they are. Everything is
-7-bit: SES's server may pass mail on to one that is not 8-bit clean.
+This module writes the header block without `email.policy.SMTP`. That policy folds a long List-Unsubscribe URL into an
+encoded word, which no mail program follows. With a longer line limit it makes encoded words longer than RFC 2047
+allows. The addresses and headers of a content are already in wire form. Everything is 7-bit: SES's server may pass mail
+to a server that is not 8-bit clean.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from mailer.content import Structured
     from mailer.message import Message
 
-# RFC 5322 allows 998 characters in a line besides its end.
+# RFC 5322 allows 998 characters in a line, without its end.
 _MAX_LINE_CHARS = 998
 _LONG_LINE = re.compile(rf"[^\n]{{{_MAX_LINE_CHARS + 1},}}")
 _BREAKS = re.compile(r"[\r\n\0]")
-_PIECE_CHARS = 20  # of a file's name, each of which percent-encoding makes twelve of at most
+_PIECE_CHARS = 20  # of a file name; percent-encoding makes at most twelve characters of each
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 _POLICY = compat32.clone(linesep="\r\n", max_line_length=None)
@@ -46,11 +46,11 @@ _QUOTED_PRINTABLE.body_encoding = QP
 
 
 def encode(message: Message) -> bytes:
-    """The whole mail, in ASCII where its content is structured, every line of it ended by CRLF.
+    """The whole mail. Every line ends in CRLF. Structured content makes only ASCII; raw content stays as it is, except
+    for its line ends.
 
-    The configuration set and the tags travel in the ``X-SES-...`` headers, which SES consumes. SES writes the
-    Message-ID. Raises `Rejected` for a header that would break out of its line. Raw content stays as it is, its lines
-    ended by CRLF.
+    The configuration set and the tags are in ``X-SES-...`` headers, which SES consumes. SES writes the Message-ID.
+    Raises `Rejected` for a header that would break out of its line.
     """
     content = message.content
     if isinstance(content, Raw):
@@ -69,12 +69,12 @@ def encode(message: Message) -> bytes:
     tags = ((ID_TAG, message.id), *content.tags)
     lines.append(_line("X-SES-MESSAGE-TAGS", *(f"{name}={value}" for name, value in tags)))
     mail = "".join(lines).encode("ascii") + _bytes(_content(content))
-    # In an unfinished last line SMTP's final dot would be text, and the server would wait for ever.
+    # SMTP's final dot must stand on its own line. After an unfinished line it is text, and the server waits forever.
     return mail if mail.endswith(b"\r\n") else mail + b"\r\n"
 
 
 def _content(content: Structured) -> Part:
-    """multipart/mixed around multipart/related around multipart/alternative, each only where needed."""
+    """multipart/mixed around multipart/related around multipart/alternative, each only if needed."""
     bodies: list[Part] = []
     if content.text is not None:
         bodies.append(_text(content.text, "plain"))
@@ -99,7 +99,8 @@ def _text(text: str, subtype: str) -> Part:
     octets = lines.encode()
     escaped = len(octets.translate(None, delete=_UNESCAPED))
     if len(octets) + 2 * escaped > base64_bytes(len(octets)):
-        # Quoted-printable makes three of each octet of such a script, and the mail too large that validation let pass.
+        # In such a script quoted-printable triples each octet. The mail could then exceed the size that validation
+        # allowed.
         return MIMEText(lines.replace("\n", "\r\n"), subtype, "utf-8")
     part = MIMEText("", subtype, "us-ascii")
     del part["Content-Transfer-Encoding"]
@@ -123,7 +124,7 @@ def _attachment(attachment: Attachment) -> Part:
 
 
 def _encoded(filename: str) -> str:
-    """The parameter as RFC 2231 has it: in one piece, which more mail programs read, if a line holds it."""
+    """The parameter in the form of RFC 2231: in one piece if a line holds it, because more mail programs read that."""
     whole = quote(filename, safe="")
     if len(whole) <= _MAX_LINE_CHARS - len("Content-Disposition: attachment; filename*=utf-8''"):
         return f"filename*=utf-8''{whole}"
@@ -143,7 +144,7 @@ def _bytes(part: Part) -> bytes:
 def _subject(subject: str) -> str:
     if _BREAKS.search(subject):
         raise Rejected("InvalidHeader", "Subject is not one line")
-    # What looks like an encoded word would be decoded.
+    # A mail program would decode text that looks like an encoded word.
     if subject.isascii() and "=?" not in subject and len(subject) <= _MAX_LINE_CHARS - len("Subject: "):
         return subject
     return Header(subject, "utf-8", header_name="Subject").encode(linesep="\r\n")
@@ -154,8 +155,7 @@ def _line(name: str, *words: str) -> str:
 
 
 def _safe(where: str, value: str) -> str:
-    """The last guard against header injection: messages can reach a worker from producers that are not
-    ours."""
+    """The last guard against header injection: a worker can receive messages from foreign producers."""
     if not value.isascii() or _BREAKS.search(value):
         raise Rejected("InvalidHeader", f"{where} is not one line of ASCII")
     return value

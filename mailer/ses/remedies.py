@@ -1,4 +1,4 @@
-"""What mends a host that cannot send, by the code of its failure."""
+"""Remedies for a host that cannot send, by the code of its failure."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _BY_CODE: dict[str, str] = {
 
 
 def remedy(why: str) -> str:
-    """What to do about a host that said ``why``: a code, or ``code: words``."""
+    """The remedy for a host that reports ``why``: a code, or ``code: words``."""
     code, _, words = why.partition(": ")
     if words.startswith(("Signature expired", "Signature not yet current")):
         return _CLOCK

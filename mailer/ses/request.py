@@ -1,6 +1,6 @@
 """A message as the input of SES API v2 ``SendEmail``, for boto3 and for the wire.
 
-The shapes are those of botocore's service model ``sesv2/2019-09-27``; a test validates the output against it.
+The shapes are from botocore's service model ``sesv2/2019-09-27``. A test validates the output against it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailer.message import Message
 
 SEND_EMAIL_PATH = "/v2/email/outbound-emails"
-"""Appended to the endpoint's URL; the method is POST."""
+"""The path after the endpoint's URL. The method is POST."""
 
 _FIELDS = tuple(field for field in FIELDS.values() if field.member)
 _values = attrgetter(*(field.name for field in _FIELDS))
@@ -30,10 +30,10 @@ _MEMBERS = tuple(
 
 
 def send_email_input(message: Message) -> dict[str, Any]:
-    """The parameters of boto3's ``sesv2.send_email``. Attachments' ``RawContent`` and raw mail are bytes."""
+    """The parameters of boto3's ``sesv2.send_email``. The ``RawContent`` of attachments and raw mail are bytes."""
     content = message.content
     if isinstance(content, Raw):
-        # Tags travel in its headers: given as parameters they would replace those.
+        # The tags are in the headers of the mail. Tags in the parameters would replace them.
         raw = {"Raw": {"Data": content.mime(message.id)}}
         sender = {"FromEmailAddress": content.sender} if content.sender else {}
         return {**sender, "Destination": {"ToAddresses": [message.recipient.address]}, "Content": raw}
@@ -56,7 +56,7 @@ def _write(content: Structured, request: dict[str, Any]) -> None:
 
 
 def encode(message: Message) -> bytes:
-    """The same as the JSON body of the HTTP request. Bytes become base64, as REST-JSON has it."""
+    """The same as `send_email_input`, as the JSON body of the HTTP request. Bytes become base64, as in REST-JSON."""
     return orjson.dumps(send_email_input(message), default=_base64)
 
 

@@ -1,8 +1,7 @@
-"""AWS Signature Version 4 for one endpoint of SES, with what does not change between requests kept.
+"""AWS Signature Version 4 for one endpoint of SES. It keeps the parts that do not change between requests.
 
-botocore signs any request of any service and takes most of a send's processor time to do it. SES's send is
-always the same method, path and host: what is left is three SHA-256 runs and one HMAC. The tests compare
-every byte with botocore.
+botocore signs any request of any service, and that takes most of a send's processor time. A send to SES always has the
+same method, path and host: three SHA-256 runs and one HMAC remain. The tests compare every byte with botocore.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 
 class Credentials(Protocol):
-    """What a signer needs: botocore's ``ReadOnlyCredentials`` has it."""
+    """The credentials that a signer needs. botocore's ``ReadOnlyCredentials`` has them."""
 
     @property
     def access_key(self) -> str: ...
@@ -26,7 +25,7 @@ class Credentials(Protocol):
 
 
 class _Second(NamedTuple):
-    """What all requests of one second, signed with the same credentials, share."""
+    """The parts shared by all requests of one second with the same credentials."""
 
     epoch: int
     identity: tuple[str, str, str | None]
@@ -43,8 +42,8 @@ class _Second(NamedTuple):
 class Signer:
     """Signs POSTs of JSON to one URL. Safe to share between threads.
 
-    ``url`` must have no query; ``host`` and ``path`` are what to write into the request for it. ``region``
-    and ``service`` make the credential scope, which for SES is ``ses``.
+    ``url`` must have no query. ``host`` and ``path`` are the values to write into the request. ``region`` and
+    ``service`` make the credential scope; for SES, ``service`` is ``ses``.
     """
 
     def __init__(self, url: str, *, region: str, service: str = "ses") -> None:
@@ -55,19 +54,18 @@ class Signer:
         if parts.port is not None and parts.port != {"http": 80, "https": 443}.get(parts.scheme):
             self.host = f"{self.host}:{parts.port}"
         self.path = quote(parts.path or "/", safe="/~%")
-        # What is percent-encoded on the wire is so twice in what is signed, as SigV4 has it for all but S3.
+        # SigV4 signs percent-encoded characters encoded twice, for every service but S3.
         self._signed_path = quote(parts.path or "/", safe="/~")
         self._region = region
         self._service = service
-        # Threads may race to replace it; each value is whole, and any of them is right.
+        # Threads may race to replace it. Each value is complete, and each is right.
         self._second: _Second | None = None
 
     def sign(self, body: bytes, credentials: Credentials, now: float) -> bytes:
-        """The request's signed header lines, each with its CRLF; the client adds ``Host``, which is signed as
+        """The signed header lines of the request, each with its CRLF. The client adds ``Host``, which is signed as
         well.
 
-        ``now`` is Unix time in seconds; SES refuses a signature more than five minutes away from its own
-        clock.
+        ``now`` is Unix time in seconds. AWS refuses a signature more than five minutes from its own clock.
         """
         epoch = int(now)
         identity = (credentials.access_key, credentials.secret_key, credentials.token)

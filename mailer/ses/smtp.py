@@ -1,8 +1,8 @@
-"""SES's SMTP interface, for networks where only SMTP gets out.
+"""SES's SMTP interface, for networks that let only SMTP out.
 
-The final dot of DATA is where a message becomes SES's: whatever fails before it was sent was surely not
-accepted, and a connection lost after it leaves the outcome unknown. SES reports its limits and its refusals
-after the dot as well.
+The final dot of DATA hands a message to SES. If something fails before the dot is sent, SES certainly did not accept
+the message. If the connection is lost after the dot, the outcome is unknown. SES reports its limits and refusals after
+the dot as well.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _DOT_AT_LINE_START = re.compile(rb"^\.", re.MULTILINE)
 
 
 class SmtpTransport(Transport):
-    """Sends over smtplib connections that are kept open; as many as there are concurrent sends.
+    """Sends over smtplib connections that stay open, one per concurrent send.
 
-    ``smtp_url`` is ``smtp://user:password@host:587`` (STARTTLS, required), ``smtps://...:465`` (TLS from the
-    start) or, on loopback only, ``smtp+plain://``. Without it: port 587 of SES's endpoint in the Region.
-    Without a user the login is derived from the AWS credentials, which must be a long-term key: SES's SMTP
-    takes no session tokens. Where that key is replaced, connections that are logged in with the old one are not used
-    any more. ``smtp+plain`` without a user does not log in.
+    ``smtp_url`` is ``smtp://user:password@host:587`` (STARTTLS, required), ``smtps://...:465`` (TLS from the start) or,
+    on loopback only, ``smtp+plain://``. The default is port 587 of SES's endpoint in the Region. Without a user the
+    login is derived from the AWS credentials. These must be a long-term key: SES's SMTP interface takes no session
+    tokens. When that key is replaced, connections logged in with the old one are not used any more. ``smtp+plain``
+    without a user does not log in.
 
-    ``connect_timeout + read_timeout`` after the beginning of a send nothing of it goes out any more, and nothing is
-    waited for; only the opening of a connection may last longer, each step of it ``connect_timeout`` at most. Raises
-    what `mailer.ses.transport.Transport` says, and `SettingsError` for a URL that is none of these.
+    ``connect_timeout + read_timeout`` after the beginning of a send, nothing of it goes out any more and no wait
+    continues. Only the opening of a connection may take longer: up to ``connect_timeout`` for each step. Raises the
+    errors of `mailer.ses.transport.Transport`, and `SettingsError` for any other URL.
     """
 
     def __init__(self, way: Way = USUAL) -> None:
@@ -54,7 +54,7 @@ class SmtpTransport(Transport):
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._route: tuple[Server, str, ssl.SSLContext] | None = None
-        # Of these credentials, kept as it takes some HMACs.
+        # The credentials, and the server with their login. The password takes some HMACs to compute.
         self._login: tuple[Credentials, Server] | None = None
         self._idle = Idle[Connection]()
         self.credentials = CredentialSource(self._way.account)
@@ -83,7 +83,7 @@ class SmtpTransport(Transport):
             return text.rpartition(" ")[2]
         refusal = smtp_error(code, text)
         if code == 421 or isinstance(refusal, HostUnfit):
-            # The server is about to close it, or does not take its login any more.
+            # The server is about to close the connection, or does not accept its login any more.
             connection.close()
         else:
             self._idle.keep(connection)
@@ -100,9 +100,9 @@ class SmtpTransport(Transport):
         self.credentials.close()
 
     def _begin(self, sender: str, recipient: str, deadline: float, *, is_ascii: bool) -> Connection:
-        """A connection that waits for the content. ``deadline`` is `time.monotonic`'s."""
+        """A connection that is ready for the content. ``deadline`` is in `time.monotonic` seconds."""
         if self._process != os.getpid():
-            # The connections are the parent's. Dropping our copies of their sockets says nothing to the
+            # The connections belong to the parent process. Closing our copies of their sockets sends nothing to the
             # server.
             self._reset()
         server, context = self._logged_in_server()
@@ -134,12 +134,12 @@ class SmtpTransport(Transport):
         return connection
 
     def _logged_in_server(self) -> tuple[Server, ssl.SSLContext]:
-        """The server with the login that is in force."""
+        """The server, with the login in force."""
         server, region, context = self._route or self._find_route()
         return (self._log_in_as_aws_key(server, region) if region else server), context
 
     def _find_route(self) -> tuple[Server, str, ssl.SSLContext]:
-        """The server; the Region of the AWS key that logs in, empty where none does; and what TLS needs."""
+        """The server, the Region of the AWS key that logs in (empty if no AWS key does), and the TLS context."""
         with self._lock:
             if self._route is None:
                 server, region = self._given or Server("smtp", "", PORTS["smtp"]), ""

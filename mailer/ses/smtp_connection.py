@@ -1,4 +1,4 @@
-"""One logged-in connection to an SMTP server, and how a URL or AWS credentials lead to it."""
+"""One logged-in connection to an SMTP server, and its address and login from a URL or AWS credentials."""
 
 from __future__ import annotations
 
@@ -31,15 +31,14 @@ if TYPE_CHECKING:
 PORTS = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
 """The schemes and their default ports."""
 
-# SES closes connections that were idle for about ten seconds.
+# SES closes connections after about ten idle seconds.
 _IDLE_SECONDS = 8.0
-# SES balances its endpoint by DNS: follow it.
+# SES balances its endpoint by DNS. Reconnect now and then to follow it.
 _LIFETIME_SECONDS = 300.0
 
 
 class Server(NamedTuple):
-    """Where to connect and as whom. ``smtp`` is STARTTLS, ``smtps`` TLS from the start, ``smtp+plain`` no
-    TLS."""
+    """The server and the login. ``smtp`` is STARTTLS, ``smtps`` TLS from the start, ``smtp+plain`` no TLS."""
 
     scheme: str
     host: str
@@ -52,7 +51,8 @@ class Server(NamedTuple):
 
 
 def parse_url(url: str) -> Server:
-    """The server of ``smtp://user:password@host:port`` and its kin; user and password percent-encoded.
+    """The server of ``smtp://user:password@host:port``, ``smtps://`` or ``smtp+plain://``. User and password are
+    percent-encoded.
 
     Raises `SettingsError` for another scheme, no host, half a login, or ``smtp+plain`` to another machine.
     """
@@ -92,13 +92,13 @@ def ses_password(secret_key: str, region: str) -> str:
 
 
 class ConnectionLost(Exception):
-    """The connection broke before any content went out. Control flow between this file and the transport."""
+    """The connection broke before any content went out. Only this file and the transport use it."""
 
 
 class Connection:
-    """Connected and logged in, used by one thread at a time.
+    """Connected and logged in. One thread at a time may use it.
 
-    ``timeout`` (seconds) bounds each step of connecting. Opening raises `Unreachable`, `HostUnfit`,
+    ``timeout`` (seconds) limits each step of connecting. The constructor raises `Unreachable`, `HostUnfit`,
     `AccountStopped` or a throttle: no message is involved yet.
     """
 
@@ -109,7 +109,7 @@ class Connection:
             self._smtp = _connect(server, context, timeout)
         except smtplib.SMTPResponseException as error:
             refusal = _refusal(error.smtp_code, error.smtp_error)
-            # A greeting, hello or login: every message from this host would meet it.
+            # The server refused at the greeting, hello or login: it would refuse every message of this host.
             if isinstance(refusal, Denied | Rejected):
                 refusal = HostUnfit(refusal.code, refusal.detail)
             elif isinstance(refusal, Unavailable):
@@ -125,16 +125,16 @@ class Connection:
         self._poll.register(self._socket, select.POLLIN)
 
     def is_stale(self) -> bool:
-        """Too long idle or open, or the server has said something unasked, such as goodbye."""
+        """Idle or open for too long, or the server has sent something unasked, such as a goodbye."""
         now = time.monotonic()
         old = now - self._used > _IDLE_SECONDS or now - self._opened > _LIFETIME_SECONDS
         return old or bool(self._poll.poll(0))
 
     def begin(self, sender: str, recipient: str, deadline: float, *, is_ascii: bool = True) -> None:
-        """MAIL, RCPT and DATA, up to the server's "go ahead". ``deadline`` is `time.monotonic`'s.
+        """Send MAIL, RCPT and DATA, up to the server's "go ahead". ``deadline`` is in `time.monotonic` seconds.
 
-        Raises `ConnectionLost`, or the error for the server's refusal; after either the connection is of no
-        use. Raises `Rejected` for content that is not ASCII where the server takes no other.
+        Raises `ConnectionLost`, or the error for the server's refusal. After either the connection is unusable. Raises
+        `Rejected` if the content is not ASCII and the server takes only ASCII.
         """
         if not is_ascii and not self._smtp.has_extn("8bitmime"):
             raise Rejected(
@@ -154,9 +154,9 @@ class Connection:
                 raise _refusal(code, text)
 
     def finish(self, content: bytes, deadline: float) -> tuple[int, str]:
-        """Send the content (dot-stuffed, ending in CRLF) and the final dot; the server's last reply.
+        """Send the content (dot-stuffed, ending in CRLF) and the final dot. Returns the server's last reply.
 
-        Raises `Unavailable` if it broke before the dot, `OutcomeUnknown` if after.
+        Raises `Unavailable` if the connection broke before the dot, `OutcomeUnknown` if after it.
         """
         try:
             self._limit(deadline)
@@ -176,14 +176,14 @@ class Connection:
         self._smtp.close()
 
     def _limit(self, deadline: float) -> None:
-        """Let what comes next wait until the deadline at most. Raises TimeoutError after it."""
+        """Limit the waits of the next step to the deadline. Raises TimeoutError after it."""
         self._replies.deadline = deadline
         _wait_until(deadline, self._socket)
 
 
 class _Replies(io.RawIOBase):
-    """What the server says, until a deadline. A socket's own timeout begins anew with each byte, and so would a file's
-    over it.
+    """The server's replies, read until a deadline. A socket's own timeout starts again with each byte, and so does that
+    of a file over the socket.
     """
 
     def __init__(self, connected: socket.socket) -> None:
@@ -200,14 +200,14 @@ class _Replies(io.RawIOBase):
 
 def _wait_until(deadline: float, connected: socket.socket) -> None:
     left = deadline - time.monotonic()
-    # Never zero: that would make the socket non-blocking.
+    # Never zero: zero makes the socket non-blocking.
     if left <= 0:
         raise TimeoutError("timed out")
     connected.settimeout(left)
 
 
 def _connect(server: Server, context: ssl.SSLContext, timeout: float) -> smtplib.SMTP:
-    # Without a name of ours smtplib asks the DNS for one, which can take seconds.
+    # Without a name smtplib asks the DNS for one, which can take seconds.
     name = socket.gethostname() or "localhost"
     smtp = (
         smtplib.SMTP_SSL(server.host, server.port, name, timeout=timeout, context=context)
@@ -228,20 +228,20 @@ def _connect(server: Server, context: ssl.SSLContext, timeout: float) -> smtplib
 
 
 def _start_tls(smtp: smtplib.SMTP, context: ssl.SSLContext) -> None:
-    # Raises when the server does not offer it: mail and password never go out in the clear instead.
+    # Raises if the server does not offer TLS: mail and password never go out in the clear instead.
     code, text = smtp.starttls(context=context)
     if code != 220:
         raise smtplib.SMTPResponseException(code, text)
 
 
 def _refusal(code: int, text: bytes | str) -> SendError:
-    """The error for a reply before the content: nothing can have been accepted, however odd the reply."""
+    """The error for a reply before the content. Nothing can have been accepted, even if the reply is unknown."""
     error = smtp_error(code, text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
     return Unavailable(error.code, error.detail) if isinstance(error, OutcomeUnknown) else error
 
 
 def is_loopback(host: str) -> bool:
-    """Whether it is this host, by its number or as localhost."""
+    """Whether ``host`` is this host: a loopback IP address, or ``localhost``."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

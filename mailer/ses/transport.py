@@ -1,4 +1,4 @@
-"""The seam that every way to SES has in common."""
+"""The common interface of all transports to SES."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from mailer.ses.credentials import CredentialSource
 
 Done = Callable[[str | Exception], None]
-"""Called once, in the loop's thread, with SES's MessageId or the `SendError`. What it raises is logged."""
+"""Called once, in the loop's thread, with SES's MessageId or the `SendError`. Its exceptions are logged."""
 
 
 class Loop(Protocol):
-    """What is asked of the event loop; kombu's ``Hub`` has it."""
+    """The required methods of the event loop. kombu's ``Hub`` has them."""
 
     def add_reader(self, fds: int, callback: Callable[..., object], *args: object) -> None: ...
     def remove(self, fd: int) -> None: ...
@@ -26,72 +26,73 @@ class Loop(Protocol):
 
 
 class Sender(Protocol):
-    """Many sends at once in the one thread of an event loop, with a few helpers' threads for what blocks."""
+    """Many sends at once in the one thread of an event loop. A few helper threads do the blocking work."""
 
     @property
     def in_flight(self) -> int:
-        """Sends begun whose ``done`` has not been called."""
+        """The number of sends that have begun and whose ``done`` was not called yet."""
         ...
 
     def attach(self, loop: Loop) -> None:
-        """Run on ``loop`` from now on; again after the loop was reset, which forgets its readers."""
+        """Run on ``loop`` from now on. Call it again after the loop was reset: a reset loop forgets its readers."""
         ...
 
     def begin(self, message: Message | bytes, done: Done, latest: float) -> None:
-        """Begin a send, which ends with a call of ``done``: perhaps before this returns. Never raises.
+        """Begin a send. It ends with a call of ``done``, perhaps before this returns. Never raises.
 
-        ``message`` may be what `request_for` has made of it. After ``latest``, on the monotonic clock, nothing of it
-        goes out any more.
+        ``message`` may be the result of `request_for`. After ``latest``, on the monotonic clock, nothing of it goes out
+        any more.
         """
         ...
 
     def request_for(self, message: Message) -> bytes:
-        """The request for a message, for helpers: it may wait. Raises a `SendError`."""
+        """The request for a message. It may wait: call it from helpers. Raises a `SendError`."""
         ...
 
     def help(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """Have a helper do ``work`` and the loop's thread call ``then`` with its result or exception. It counts as a
-        send in flight until then.
+        """Have a helper run ``work``, and the loop's thread call ``then`` with its result or exception. Until then it
+        counts as a send in flight.
         """
         ...
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """Have the loop's thread call it, after all that it was told to before. From any thread."""
+        """Have the loop's thread call ``callback``, after all earlier ones. May be called from any thread."""
         ...
 
     def drain(self, seconds: float) -> None:
-        """Without the loop, which has stopped: finish what is in flight, for at most so long."""
+        """Finish the sends in flight without the loop, which has stopped, for at most ``seconds``."""
         ...
 
 
 class Transport(ABC):
-    """A way to hand one message at a time to SES.
+    """A way to send to SES, one message at a time.
 
-    A transport may be shared by any number of threads; each concurrent send uses a connection of its own,
-    kept open for the next. It is cheap until its first send, and safe to carry over a fork: what was opened
-    before is not used after. No transport ever sends a message twice by itself.
+    Any number of threads may share a transport. Each concurrent send uses its own connection, which stays open for the
+    next. A transport is cheap until its first send. It survives a fork: connections from before the fork are not used
+    after it. No transport ever sends a message twice by itself.
     """
 
     credentials: CredentialSource
-    """This host's, as far as the transport signs with them."""
+    """This host's credentials, if the transport signs with them."""
 
     @abstractmethod
     def send(self, message: Message) -> str:
-        """Send it once and return SES's MessageId.
+        """Send the message once and return SES's MessageId.
 
-        Raises a `SendError`: `OutcomeUnknown` says that the message may have been accepted, all others that it surely
-        was not.
+        Raises a `SendError`. `OutcomeUnknown` says that SES may have accepted the message. All others say that it
+        certainly did not.
         """
 
     def sender(self) -> Sender | None:
-        """What begins sends on an event loop; None for a transport that can only block."""
+        """The `Sender` for an event loop, or None if the transport can only block."""
         return None
 
     @abstractmethod
     def prepare(self, connections: int = 0) -> None:
-        """Do now what the first send would do first, and open so many connections where that helps.
+        """Do the work of the first send now, and open ``connections`` connections if that helps.
 
-        Raises `HostUnfit` where this host lacks what every send needs, and `Unreachable` for what may pass.
+        Raises `HostUnfit` if this host lacks something that every send needs, and `Unreachable` for a failure that may
+        pass.
         """
 
     @abstractmethod

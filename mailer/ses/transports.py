@@ -1,4 +1,4 @@
-"""The transports there are, and the one of the settings."""
+"""All transports, and the one that the settings choose."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _KINDS: Mapping[TransportKind, Callable[[Way], Transport]] = {
 
 
 def open_transport(kind: TransportKind, way: Way = USUAL) -> Transport:
-    """A transport of this kind: ``ses`` (libcurl), ``boto3`` or ``smtp``. Opens nothing before its first send.
+    """A transport of this kind: ``ses`` (libcurl), ``boto3`` or ``smtp``. It opens nothing before its first send.
 
-    Raises `SettingsError` for an SMTP URL it cannot read.
+    Raises `SettingsError` if it cannot parse the SMTP URL.
     """
     return _KINDS[kind](way)
 
@@ -40,10 +40,10 @@ def configured(settings: Settings) -> Transport:
 
 
 def check_host(transport: Transport) -> None:
-    """Prepare ``transport``, and raise `SettingsError` where this host could send nothing over it.
+    """Prepare ``transport``. Raises `SettingsError` if this host could send nothing over it.
 
-    Takes 0.1 s, and some seconds where credentials are looked for in the network. What fails there may pass, and is no
-    error.
+    Takes 0.1 s, or some seconds if credentials are looked up over the network. A failure of the network may pass, and
+    is not an error here.
     """
     with suppress(Unreachable):
         try:

@@ -1,1 +1,1 @@
-"""The hot path: SES API v2 over connections that libcurl makes and we speak HTTP on."""
+"""The hot path: SES API v2 over connections that libcurl opens. Our own code speaks HTTP on them."""

@@ -1,12 +1,13 @@
-"""One connection to SES that libcurl makes (name lookup, proxy, TLS) and that we speak HTTP on ourselves.
+"""One connection to SES. libcurl opens it (name lookup, proxy, TLS); our own code speaks HTTP on it.
 
-libcurl's own HTTP repeats requests: when a *reused* connection dies before the first byte of the answer, it
-opens another one and sends the request again, and SES may have taken the first. (Seen with libcurl 8.23 and a
-server that reads the second request of a kept-alive connection and then closes or resets it: it receives that
-request twice.) In ``CONNECT_ONLY`` mode libcurl sends what it is told, once. It also takes half the processor
-time, as every callback into Python has to wait for the GIL, and it lets us see a closed connection before we
-use it: libcurl looks for those once a second at most, and cannot see the end of a TLS stream whose socket is
-still open.
+libcurl's own HTTP repeats requests. If a *reused* connection dies before the first byte of the response, libcurl opens
+another connection and sends the request again, although SES may have accepted the first. (Seen with libcurl 8.23 and a
+server that reads the second request of a kept-alive connection and then closes or resets the connection: that server
+receives the request twice.)
+
+In ``CONNECT_ONLY`` mode libcurl sends the given bytes, once. It also takes half the processor time, because every
+callback into Python has to wait for the GIL. And we can see a closed connection before we use it: libcurl checks for
+those once a second at most, and cannot see the end of a TLS stream whose socket is still open.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from mailer.ses.errors import connect_error
 if TYPE_CHECKING:
     from mailer.ses.access import Access, Way
 
-# Firewalls and address translators drop idle connections without a word, the strictest after about a minute.
+# Firewalls and address translators silently drop idle connections, the strictest after about a minute.
 _IDLE_SECONDS = 30.0
-# Follow SES's DNS: an address that left it must not be used for ever.
+# Follow SES's DNS: do not use an address forever after SES has removed it.
 _LIFETIME_SECONDS = 600.0
 
 _FAILURES: dict[int, str] = {
@@ -38,8 +39,8 @@ _FAILURES: dict[int, str] = {
 
 
 def tls_sessions() -> pycurl.CurlShare:
-    """What connections share so that the next one resumes the TLS session of an earlier one: a third less processor
-    time for it, and no certificates on the wire. Safe to share between threads.
+    """A store of TLS sessions for connections to share. The next connection resumes the session of an earlier one: that
+    takes a third less processor time and puts no certificates on the wire. Safe to share between threads.
     """
     sessions = pycurl.CurlShare()
     sessions.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_SSL_SESSION)
@@ -47,14 +48,16 @@ def tls_sessions() -> pycurl.CurlShare:
 
 
 class CurlConnection:
-    """Open from the start, for one exchange at a time. ``sessions`` are `tls_sessions`. Raises `Unreachable`."""
+    """Open from the start, for one exchange at a time. ``sessions`` is the result of `tls_sessions`. Raises
+    `Unreachable`.
+    """
 
     def __init__(self, access: Access, way: Way, sessions: pycurl.CurlShare) -> None:
         self._curl = curl = pycurl.Curl()
         setopt = curl.setopt
         setopt(pycurl.URL, _origin(access.endpoint_url))
         setopt(pycurl.CONNECT_ONLY, 1)
-        # Keeps TLS from agreeing on HTTP/2.
+        # Keeps TLS from negotiating HTTP/2.
         setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         setopt(pycurl.NOSIGNAL, 1)
         setopt(pycurl.CONNECTTIMEOUT_MS, round(way.connect_timeout * 1000))
@@ -62,7 +65,7 @@ class CurlConnection:
         setopt(pycurl.TCP_KEEPALIVE, 1)
         setopt(pycurl.TCP_KEEPIDLE, 15)
         setopt(pycurl.TCP_KEEPINTVL, 5)
-        # Empty values keep libcurl from reading the environment its own way: botocore has decided.
+        # Empty values keep libcurl from reading the environment by its own rules: botocore has already decided.
         setopt(pycurl.PROXY, access.proxy or "")
         setopt(pycurl.NOPROXY, "")
         setopt(pycurl.HTTPPROXYTUNNEL, 1)
@@ -81,11 +84,11 @@ class CurlConnection:
         self.socket: int = curl.getinfo(pycurl.ACTIVESOCKET)
         self._poll.register(self.socket, select.POLLIN)
         self.closed: Callable[[CurlConnection], None] | None = None
-        """Called before it is closed, for who watches its socket."""
+        """Called before the connection closes, for the loop that watches its socket."""
         self._opened = self._used = time.monotonic()
 
     def is_stale(self) -> bool:
-        """Too long idle or open, or the server has ended it or said something unasked."""
+        """Idle or open for too long, or the server has closed it or sent something unasked."""
         now = time.monotonic()
         if now - self._used > _IDLE_SECONDS or now - self._opened > _LIFETIME_SECONDS:
             return True
@@ -98,11 +101,13 @@ class CurlConnection:
         return True
 
     def carry(self, exchange: Exchange) -> None:
-        """Send and receive for it what goes without waiting. Never raises: every error is the exchange's."""
+        """Send and receive for ``exchange`` as far as possible without waiting. Never raises: every error ends up in
+        the exchange.
+        """
         try:
             if exchange.state == "sending":
                 self._send(exchange)
-                # An answer cannot be here yet.
+                # No response can be here yet.
             elif exchange.state == "waiting":
                 self._receive(exchange)
         except BlockingIOError:
@@ -113,7 +118,7 @@ class CurlConnection:
             exchange.end(error)
 
     def finish(self, exchange: Exchange) -> None:
-        """The same, and wait for it: until the exchange is done, or needs another connection."""
+        """The same as `carry`, but wait: until the exchange is done or needs another connection."""
         self.carry(exchange)
         while exchange.state == "sending" or exchange.state == "waiting":
             if self._wait(exchange):
@@ -131,13 +136,13 @@ class CurlConnection:
             exchange.sent(self._curl.send(exchange.unsent))
 
     def _receive(self, exchange: Exchange) -> None:
-        # Until it would block: what TLS has already decrypted does not make the socket readable.
+        # Read until it would block: data that TLS has already decrypted does not make the socket readable.
         while exchange.state == "waiting":
             exchange.received(self._curl.recv(65536))
         self._used = time.monotonic()
 
     def _wait(self, exchange: Exchange) -> bool:
-        """Whether it can go on before its deadline."""
+        """Whether the socket is ready before the exchange's deadline."""
         sending = exchange.state == "sending"
         if sending:
             self._poll.modify(self.socket, select.POLLOUT)

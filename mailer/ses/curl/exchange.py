@@ -1,8 +1,8 @@
-"""The rules of one send to SES, for whoever drives it: it touches no socket and reads no clock.
+"""The rules of one send to SES. It touches no socket and reads no clock: a driver does that.
 
-A request goes out once. There is one exception: a kept connection that breaks before the last byte was out gets one new
-connection, as SES cannot have taken a part of a request. The driver asks for the ``state``, does what that says, and
-tells what came of it. Moments are seconds of one clock, which never goes back.
+A request goes out once. There is one exception: if a kept connection breaks before the last byte is out, the request
+gets one new connection. SES cannot accept a part of a request. The driver reads ``state``, does the step that it names,
+and reports the result. Times are seconds of one monotonic clock.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from mailer.ses.curl.http_answer import Answer, NotHttp, parse_answer
 from mailer.ses.errors import curl_error
 
 State = Literal["connecting", "sending", "waiting", "done"]
-"""What an exchange needs next.
+"""The next need of an exchange.
 
-``connecting``: a connection, a kept one where it ``takes_kept``, else a new one. ``sending``: what is ``unsent`` has to
-go out. ``waiting``: all is out, and the answer has to come. ``done``: nothing, there is a ``result``; the connection is
-as good as new where it is ``reusable``.
+``connecting``: a connection; a kept one if ``takes_kept``, else a new one. ``sending``: the bytes in ``unsent`` have to
+go out. ``waiting``: everything is out, and the answer has to come. ``done``: nothing. There is a ``result``, and if
+``reusable`` the connection can carry another exchange.
 """
 
 
 class Exchange:
-    """One request and its answer, which must come within ``read_timeout`` seconds. After ``latest`` no byte of it
-    begins to go out."""
+    """One request and its response, which must come within ``read_timeout`` seconds. If the send has not begun by
+    ``latest``, it does not begin.
+    """
 
     state: State = "connecting"
     takes_kept = True
@@ -41,9 +42,9 @@ class Exchange:
         self._read_timeout = read_timeout
 
     def connected(self, now: float, *, kept: bool) -> None:
-        """It has the connection that it asked for."""
+        """The driver has the connection that the exchange asked for."""
         if now > self._latest:
-            # Connecting took long, or this process stood still.
+            # Connecting took long, or the system suspended this process.
             self.reusable = True
             self.end(TooLate("TooLate", "there was not enough time left to send it"))
             return
@@ -53,13 +54,15 @@ class Exchange:
         self._on_kept = kept
 
     def sent(self, count: int) -> None:
-        """So many bytes of what was unsent are out."""
+        """``count`` bytes of ``unsent`` are out."""
         self.unsent = self.unsent[count:]
         if not self.unsent:
             self.state = "waiting"
 
     def received(self, data: bytes) -> None:
-        """SES has answered this, after what it has answered before; or closed its side, where it is empty."""
+        """The server sent ``data``, the next bytes of its response. Empty ``data`` means that the server closed its
+        side.
+        """
         self._received += data
         try:
             answer = parse_answer(self._received, ended=not data)
@@ -75,7 +78,7 @@ class Exchange:
             self.end(OutcomeUnknown("ConnectionClosed", detail))
 
     def broken(self, number: int, name: str, text: str, now: float) -> None:
-        """The connection broke, in libcurl's words."""
+        """The connection broke. ``number``, ``name`` and ``text`` are libcurl's."""
         if self.state == "sending" and self._on_kept and now <= self._latest:
             self.state = "connecting"
             self.takes_kept = False
@@ -83,7 +86,7 @@ class Exchange:
             self.end(curl_error(number, name, text, handed_over=self.state != "sending"))
 
     def out_of_time(self) -> None:
-        """The deadline has passed, and the answer is still not whole."""
+        """The deadline has passed, and the response is still incomplete."""
         if self.state == "sending":
             error: SendError = Unavailable("SendTimeout", "the request did not go out whole within the read timeout")
         else:
@@ -91,6 +94,6 @@ class Exchange:
         self.end(error)
 
     def end(self, error: Exception) -> None:
-        """There is nothing more to do for it."""
+        """End the exchange with ``error``."""
         self.state = "done"
         self.result = error

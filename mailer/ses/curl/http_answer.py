@@ -1,15 +1,15 @@
-"""An HTTP/1.1 answer, read from the bytes received so far (RFC 9112)."""
+"""An HTTP/1.1 response, parsed from the bytes received so far (RFC 9112)."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# SES's answers take a few hundred bytes; whatever is longer than this is not one.
+# SES's responses take a few hundred bytes. Anything longer than this is not one.
 _MAX_BYTES = 1024 * 1024
 
 
 class Answer(NamedTuple):
-    """Header names are in lower case. ``reusable`` says that the connection can carry another request."""
+    """Header names are in lower case. ``reusable`` says whether the connection can carry another request."""
 
     status: int
     headers: dict[str, str]
@@ -18,19 +18,19 @@ class Answer(NamedTuple):
 
 
 class NotHttp(ValueError):
-    """The bytes are not an HTTP/1.x answer."""
+    """The bytes are not an HTTP/1.x response."""
 
 
 def parse_answer(data: bytes, *, ended: bool = False) -> Answer | None:
-    """The answer to a POST, or None while more bytes must come. ``ended``: the server has closed its side.
+    """The response to a POST, or None while more bytes must come. ``ended``: the server has closed its side.
 
-    Interim answers (1xx) are passed over. Raises `NotHttp`.
+    Skips interim responses (1xx). Raises `NotHttp`.
     """
     if len(data) > _MAX_BYTES:
         raise NotHttp(f"longer than {_MAX_BYTES} bytes")
     head, end, rest = data.partition(b"\r\n\r\n")
     if not end:
-        # Not to wait for the end of what is no beginning.
+        # Do not wait for the end of something that does not begin like HTTP.
         if not data.startswith(b"HTTP/1."[: len(data)]):
             raise NotHttp(_excerpt(data))
         return None
@@ -54,7 +54,7 @@ def parse_answer(data: bytes, *, ended: bool = False) -> Answer | None:
 
 
 def _body(status: int, headers: dict[str, str], rest: bytes, *, ended: bool) -> tuple[bytes, bool] | None:
-    """The body, and whether it ended where the bytes end: others would be taken for the next answer."""
+    """The body, and whether it ends exactly where ``rest`` ends. Extra bytes would be read as the next response."""
     if status in {204, 304}:
         return b"", not rest
     if "transfer-encoding" in headers and "chunked" in headers["transfer-encoding"].lower():

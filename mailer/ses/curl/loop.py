@@ -1,8 +1,8 @@
 """Many sends at once in the one thread of an event loop.
 
-A thread per send costs more than the send: each wait gives up the GIL and has to win it back. Here a send is a request
-written, and an answer read when the loop says that it is there. What could block (name lookup, connecting, a request
-larger than the socket's buffer) helper threads do.
+A thread per send costs more than the send: each wait gives up the GIL and has to win it back. Here a send writes a
+request, and reads the response when the loop reports that it has arrived. Helper threads do everything that could
+block: name lookup, connecting, a request larger than the socket's buffer.
 """
 
 from __future__ import annotations
@@ -33,21 +33,20 @@ _SWEEP_SECONDS = 0.25
 
 
 class CurlLoop:
-    """Sends on an event loop, as `mailer.ses.transport.Sender` says. Everything but the helpers runs in the loop's
-    thread.
+    """Sends on an event loop (see `mailer.ses.transport.Sender`). Everything but the helpers runs in the loop's thread.
 
-    Whatever it calls for others it calls by `_call`, and the loop calls it by that alone: so no defect, there or here,
-    reaches the loop, which would take it for the loss of a connection of its own, or end.
+    This class runs every callback through `_call`, and the loop calls only that. So no defect, here or in a callback,
+    reaches the loop. The loop would take it for the loss of one of its own connections, or end.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._loop: Loop | None = None
         self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="connect")
-        # What helpers have finished, to be taken up by the loop's thread.
+        # Results of the helpers, for the loop's thread to process.
         self._finished: deque[Callable[[], None]] = deque()
         self._sends: dict[CurlConnection, tuple[Exchange, Done]] = {}
-        # Those of the connections in use that a helper reads and writes, and nobody else may.
+        # The connections in use by a helper. Only the helper may read and write them.
         self._helped: set[CurlConnection] = set()
         self._watched: set[CurlConnection] = set()
         self._waiting = 0
@@ -62,7 +61,7 @@ class CurlLoop:
         for connection in (*self._own(), *self._parts.idle):
             self._watch(connection)
         loop.call_repeatedly(_SWEEP_SECONDS, self._call, self._sweep)
-        # What the loop was to call when it broke off, it has forgotten.
+        # A loop that broke off has forgotten its pending calls.
         loop.call_soon(self._take_up)
 
     def begin(self, message: Message | bytes, done: Done, latest: float = math.inf) -> None:
@@ -158,11 +157,11 @@ class CurlLoop:
             if exchange.state != "waiting":
                 self._go_on(connection)
         else:
-            # A kept connection says something unasked: most often that it is closed.
+            # A kept connection received something unasked. Most often the server has closed it.
             self._parts.idle.look_at(connection)
 
     def _go_on(self, connection: CurlConnection) -> None:
-        """Its exchange is done, or needs another."""
+        """The connection's exchange is done, or needs another connection."""
         exchange, done = self._sends.pop(connection)
         self._parts.idle.release(connection, exchange.reusable)
         if exchange.state == "connecting":
@@ -175,10 +174,10 @@ class CurlLoop:
         self._call(done, result)
 
     def _sweep(self) -> None:
-        """End the sends that are out of time."""
+        """End the sends whose deadline has passed."""
         now = time.monotonic()
         for connection in [each for each in self._own() if self._sends[each][0].deadline < now]:
-            # The answer may have come while the loop was away.
+            # The response may have arrived while the loop was busy.
             exchange, _ = self._sends[connection]
             connection.carry(exchange)
             if exchange.state == "waiting":
@@ -196,7 +195,7 @@ class CurlLoop:
 
         try:
             self._helpers.submit(work).add_done_callback(finished)
-        except RuntimeError as error:  # no thread can be started, or the helpers have ended
+        except RuntimeError as error:  # no thread can be started, or the executor was shut down
             self.call_soon(partial(then, error))
 
     def _take_up(self) -> None:
@@ -216,7 +215,7 @@ class CurlLoop:
 
     @staticmethod
     def _call(callback: Callable[..., object], *args: object) -> None:
-        """What breaks off must not end the others, which the same thread sends."""
+        """Log an exception instead of raising it: it must not end the other sends in this thread."""
         try:
             callback(*args)
         except Exception:

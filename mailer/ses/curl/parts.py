@@ -1,4 +1,4 @@
-"""What a send over libcurl is made of, whoever drives it: way, credentials, request, connection and answer."""
+"""Building blocks of a send over libcurl: way, credentials, request, connection, response. Any driver can use them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Parts(Transport):
-    """The parts, safe to share between threads. The connections that no send uses are kept in one place."""
+    """The parts. Safe to share between threads. They keep all idle connections in one place."""
 
     def __init__(self, way: Way = USUAL) -> None:
         self._way = way
@@ -42,18 +42,18 @@ class Parts(Transport):
 
     def leave_parents_behind(self) -> None:
         if self._process != os.getpid():
-            # After a fork the connections are the parent's. libcurl takes leave of none that it only connected, so
-            # dropping our copies of them says nothing on their TLS.
+            # After a fork the connections belong to the parent process. libcurl sends no goodbye on a connection that
+            # it only connected, so closing our copies does not disturb the parent's TLS.
             self._reset()
 
     @property
     def is_ready(self) -> bool:
-        """Whether `request_for` does not wait."""
+        """Whether `request_for` returns without waiting."""
         return self._route is not None
 
     def request_for(self, message: Message, patience: float = 0.0) -> bytes:
-        """The whole signed HTTP request, good for about five minutes. Where no credentials are in force, they are
-        waited for so many seconds at most. Raises as `prepare` does.
+        """The whole signed HTTP request, valid for about five minutes. If no credentials are in force, it waits up to
+        ``patience`` seconds for them. Raises the errors of `prepare`.
         """
         _, signer, head = self._route or self._find_route()
         body = encode(message)
@@ -61,13 +61,13 @@ class Parts(Transport):
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, signed, len(body), body)
 
     def connect(self) -> CurlConnection:
-        """A new connection; waits until it is made. Raises `Unreachable`."""
+        """Open a new connection, and wait until it is open. Raises `Unreachable`."""
         access, _, _ = self._route or self._find_route()
         return CurlConnection(access, self._way, self._sessions)
 
     def ses_id_of(self, exchange: Exchange) -> str:
-        """SES's MessageId. Raises the `SendError` that anything else means, having taken to heart what SES's answer
-        says of our clock and credentials.
+        """SES's MessageId. Raises the `SendError` for any other result. Our clock and credentials learn from SES's
+        response first.
         """
         answer = exchange.result
         if isinstance(answer, Exception):
