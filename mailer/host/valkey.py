@@ -42,6 +42,8 @@ save ""
 maxmemory-policy noeviction
 # SES takes no mail that is larger.
 proto-max-bulk-len 64mb
+# Each time that Redis writes its file anew it forks, and everybody waits: the more, the more it holds.
+auto-aof-rewrite-min-size 256mb
 """
 
 

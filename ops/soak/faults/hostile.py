@@ -138,6 +138,6 @@ FAULT = Fault(
         fsync="everysec",
         settings={"connect_timeout_seconds": 3.0, "read_timeout_seconds": 10.0, "lease_seconds": 30.0},
         # As the embedded server and docker-compose.yml have it.
-        valkey=("--proto-max-bulk-len", "64mb"),
+        valkey=("--proto-max-bulk-len", "64mb", "--auto-aof-rewrite-min-size", "256mb"),
     ),
 )
