@@ -29,8 +29,8 @@ up: install ## Run everything on this host, until Ctrl-C.
 demo: install ## Watch a few thousand messages flow through all of it; the report is in demo-report/.
 	@$(BIN)/mailer demo
 
-test: install ## Run the tests: two files at a time, then alone what measures time.
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not timing"
+test: install ## Run the tests: four files at a time, then alone what measures time.
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not timing"
 	@$(BIN)/pytest -m timing
 
 check: install ## Check style, types, import layers and Lua.

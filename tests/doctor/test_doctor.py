@@ -27,6 +27,7 @@ from mailer.queue.keys import Keys
 from mailer.ses.access import open_client
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
+from ops import forked
 from tests.conftest import Valkey, free_port
 from tests.queue.conftest import allow
 from tests.worker.conftest import environment
@@ -315,7 +316,7 @@ def test_workers_and_the_lanes_they_serve(start: Start, ses: Simulator, tmp_path
     command = [sys.executable, "-m", "celery", "-A", "mailer.worker", "worker", "-P", "custom", "-l", "INFO"]
     command += ["-Q", "bulk"]
     with (tmp_path / "log").open("wb") as log:
-        worker = subprocess.Popen(command, env=environment(settings, ses), stdout=log, stderr=log)
+        worker = forked.start(command, env=environment(settings, ses), output=log)
     try:
         while b" ready." not in (tmp_path / "log").read_bytes():
             assert worker.poll() is None, (tmp_path / "log").read_text()
