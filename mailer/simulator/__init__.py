@@ -1,1 +1,1 @@
-"""Our SES: an account one can break. Imports nothing of the sending side."""
+"""Our simulator of SES: an account that a test can break. It imports nothing of the sending side."""

@@ -1,4 +1,4 @@
-"""``python -m mailer.simulator``: flags to ``Options``."""
+"""``python -m mailer.simulator``: turns flags into ``Options``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAST_PORT = 65_535
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line: the usage of forty options would hide it."""
+    """Reports an error in one line: the usage of forty options would hide it."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message.rstrip('.')}. {self.prog} --help shows all options\n")
@@ -104,7 +104,7 @@ def _secret(text: str) -> tuple[str, str]:
 
 
 def _writable(path: Path | None) -> Path | None:
-    """Told at the start: later it would only be tried again and again, and mail that was to be kept be lost."""
+    """Refuse a bad path at the start. Later, saving would fail again and again, and the mail to keep would be lost."""
     if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
         raise ValueError(f"--save {path}: no file can be written there. Name one in a folder that is there")
     return path

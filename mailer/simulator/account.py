@@ -1,4 +1,4 @@
-"""An SES account in one Region: what it may send, what it has sent, and the registry of Regions in the process."""
+"""An SES account in one Region: its limits and its sends. Also the registry of this process's Regions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 _REGION = re.compile(r"[A-Za-z0-9-]{1,40}")
 _MOST_REGIONS = 100
-# Every other call of the control plane may come ``Terms.control_rate`` times a second.
+# Calls per second, as multiples of ``Terms.control_rate``. Every other call of the control plane has the factor 1.
 _CONTROL_RATES = {"GetEmailTemplate": 50.0}
 
 
 class Account:
-    """One Region's account. The API and SMTP draw on the same one."""
+    """One Region's account. The API and SMTP share it."""
 
     def __init__(self, region: str, terms: Terms, clock: Clock) -> None:
         self.region = region
@@ -57,11 +57,11 @@ class Account:
         self._terms = terms
 
     def set_sending(self, *, enabled: bool) -> None:
-        """As the account's owner may; what AWS has shut down stays so."""
+        """Switch sending, as the account's owner may. An account that AWS has shut down stays shut down."""
         self._terms = replace(self._terms, sending_enabled=enabled)
 
     def refusal_of_sending(self, configuration_set: str | None) -> errors.SesError | None:
-        """Why the account sends nothing at all, or nothing with this configuration set, if so."""
+        """Why the account sends nothing at all, or nothing with this configuration set. None if it may send."""
         if self._terms.enforcement == "SHUTDOWN":
             return errors.SUSPENDED
         if not self._terms.sending_enabled:
@@ -74,7 +74,7 @@ class Account:
         self._window.add(self._clock.now(), recipients)
 
     def sent(self) -> list[tuple[float, int]]:
-        """When, and to how many, in the last 24 hours."""
+        """The sends of the last 24 hours: the time of each and its number of recipients."""
         return self._window.entries(self._clock.now())
 
     def restore_sent(self, sent: Sequence[tuple[float, int]]) -> None:
@@ -98,8 +98,8 @@ class Account:
     def admit(self, sender: str, recipients: Sequence[str], configuration_set: str | None = None) -> float:
         """Charge a message with these recipients and return the moment (epoch seconds), or raise ``Refused``.
 
-        A refusal charges nothing. With any quota left a message passes whole, as AWS's text on sending limits says;
-        mailbox simulator recipients count for the rate and not for the quota.
+        A refusal charges nothing. With any quota left a whole message passes, as AWS documents for sending limits.
+        Recipients at the mailbox simulator count for the rate and not for the quota.
         """
         now = self._clock.now()
         charged = sum(not is_mailbox_simulator(recipient) for recipient in recipients)
@@ -134,7 +134,7 @@ class Account:
         return None
 
     def admit_control_call(self, operation: str) -> None:
-        """One call of the control plane (GetAccount ...), or ``Refused``. Each operation has a limit of its own."""
+        """Charge one control plane call (GetAccount ...), or raise ``Refused``. Each operation has its own limit."""
         if self._terms.control_rate == 0:
             return
         now = self._clock.now()
@@ -157,7 +157,7 @@ class Account:
         return failed
 
     def _is_verified(self, address: str) -> bool:
-        """A domain stands for its subdomains too, as AWS documents; the case of a domain does not matter."""
+        """A verified domain covers its subdomains, as AWS documents. The case of a domain does not matter."""
         local, _, domain = address.rpartition("@")
         labels = domain.lower().split(".")
         names = [f"{local}@{domain.lower()}", *(".".join(labels[start:]) for start in range(len(labels)))]
@@ -170,7 +170,7 @@ def _control_rate(operation: str, terms: Terms) -> float:
 
 
 class Accounts:
-    """Every Region's account, each made on first use with the terms and configuration sets given at the start."""
+    """Every Region's account. First use makes it, with the terms and configuration sets given at the start."""
 
     def __init__(self, terms: Terms, clock: Clock, configuration_sets: Sequence[str] = ()) -> None:
         self._terms = terms

@@ -1,7 +1,7 @@
-"""Mail addresses as SES judges them.
+"""Checks mail addresses as SES does.
 
-SES's texts are those of JavaMail's ``InternetAddress`` in strict mode; the ones seen in public are listed in the
-facts sheet (section 2), the others come from that class.
+SES's texts are those of JavaMail's ``InternetAddress`` in strict mode. Section 2 of the facts sheet lists those seen
+in public; the others come from that class.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PLAIN_ADDRESS = (
     r"@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
 )
 _PLAIN = re.compile(_PLAIN_ADDRESS)
-# The usual display names need no parser; one takes longer than everything else about a message.
+# The usual display names need no parser. A parser takes longer than all other work on a message.
 _NAMED = re.compile(rf"[^\x00-\x1f\x7f\"<>(),:;@\\\[\]]*<({_PLAIN_ADDRESS})>")
 _CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
 _SPECIALS = re.compile(r"[()<>,;:\\\"\[\]\x80-\U0010ffff]")
@@ -33,7 +33,7 @@ def is_mailbox_simulator(address: str) -> bool:
 
 
 def mailbox(text: str) -> str:
-    """The bare address in ``text`` (``a@b.example`` or ``Name <a@b.example>``), or ``Refused`` in SES's words."""
+    """The bare address in ``text`` (``a@b.example`` or ``Name <a@b.example>``). Raises ``Refused`` in SES's words."""
     if len(text) <= _LONGEST and _PLAIN.fullmatch(text):
         return text
     named = _NAMED.fullmatch(text)
@@ -56,7 +56,7 @@ def _without_display_name(text: str) -> str:
 
 
 def _problem(address: str) -> str | None:
-    """What JavaMail would say about ``address``, or None."""
+    """JavaMail's error for ``address``, or None."""
     if not address:
         return "Invalid email address ."
     if len(address) > _LONGEST:
@@ -92,7 +92,7 @@ def _domain_problem(domain: str) -> str | None:
     checks: tuple[tuple[bool, str], ...] = (
         (not domain, "Missing domain"),
         (domain.startswith("."), "Domain starts with dot"),
-        # More than one address in one entry: JavaMail parses the list and refuses the count.
+        # One entry with more than one address: JavaMail parses the list and refuses the count.
         (re.search(r"[,;].*@", domain) is not None, "Illegal address"),
         (_CONTROL_OR_SPACE.search(domain) is not None, "Domain contains control or whitespace"),
         (_NOT_IN_DOMAIN.search(domain) is not None, "Domain contains illegal character"),

@@ -15,7 +15,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 def written(reply: Reply, wall: float, request_id: str, *, keep: bool) -> bytes:
-    """``wall`` is SES's time of day, ``keep`` whether the connection stays."""
+    """The reply as bytes. ``wall`` is SES's time of day; ``keep``: whether the connection stays open."""
     body = reply.body[: len(reply.body) // 2] if reply.ending is Ending.GARBAGE else reply.body
     return (
         b"HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n"
@@ -35,12 +35,12 @@ def written(reply: Reply, wall: float, request_id: str, *, keep: bool) -> bytes:
 
 
 def refusal(status: int) -> bytes:
-    """To what cannot be read; the connection is closed behind it."""
+    """The answer to a request that cannot be read. The caller then closes the connection."""
     return b"HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % (status, _REASONS[status].encode())
 
 
 class _DateHeader:
-    """The Date header's value, made once a second."""
+    """Caches the Date header's value for one second."""
 
     second = 0
     value = b""

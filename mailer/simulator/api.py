@@ -1,4 +1,4 @@
-"""SES over HTTP: one endpoint, two APIs, told apart by the path."""
+"""SES over HTTP: one endpoint with two APIs. The path decides between them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Api:
-    """The way from a request to its reply. Unsigned requests, where the service has no secrets, belong to
+    """Turns a request into its reply. If the service has no secrets, unsigned requests belong to
     ``default_region``."""
 
     def __init__(self, service: Service, default_region: str) -> None:
@@ -47,7 +47,7 @@ class Api:
         return replace(reply, delay=reply.delay + pause) if pause else reply
 
     def refuse(self, request: Request, error: SesError) -> Reply:
-        """``error`` in the form of the API that the request is for; nothing is counted."""
+        """``error`` in the form of the API that the request is for. Counts nothing."""
         return self._door(request).error(error)
 
     def _door(self, request: Request) -> Door:

@@ -1,4 +1,4 @@
-"""Writes what an ASGI application sends onto an HTTP/1.1 connection that belongs to somebody else."""
+"""Writes an ASGI application's response onto an HTTP/1.1 connection that another object owns."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 _NO_BODY = frozenset({204, 304})
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin"))
-"""Whatever it is, a browser takes it for what it is said to be, and gives it to no other page."""
+"""A browser must believe the content type as sent, and must not give the response to another site's page."""
 
 
 class AsgiResponse:
-    """One response. With no Content-Length from the application the body goes out chunked."""
+    """One response. If the application sets no Content-Length, the body goes out chunked."""
 
     def __init__(self, transport: asyncio.Transport, method: str, *, keep: bool) -> None:
         self._transport = transport
@@ -25,7 +25,7 @@ class AsgiResponse:
         self._chunked = False
 
     def receiver(self, body: bytes) -> Receive:
-        """An ASGI ``receive`` that hands over the whole request body, then the end."""
+        """An ASGI ``receive`` that returns the whole request body, then the end."""
         messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> Message:

@@ -1,4 +1,4 @@
-"""Calls that an AWS SDK made more than once behind its caller's back, told by their ``amz-sdk-invocation-id``."""
+"""Calls that an AWS SDK repeated without its caller's knowledge. ``amz-sdk-invocation-id`` identifies a call."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _MOST_OF_ONE_CALL = 100
 
 
 class Attempt(NamedTuple):
-    """One request, and what it was answered; ``ending`` is ``answer`` unless a fault spoilt it.
+    """One request and its answer. ``ending`` is ``answer`` unless a fault spoilt the answer.
 
-    ``taken``: SES did what it was asked, whatever the answer says.
+    ``taken``: SES did the work, whatever the answer says.
     """
 
     at: float
@@ -26,7 +26,7 @@ class Attempt(NamedTuple):
 
 
 class Attempts:
-    """The newest ``keep`` calls, and of those that were resent as many again."""
+    """Keeps the newest ``keep`` calls, and as many calls with resends."""
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
@@ -36,7 +36,7 @@ class Attempts:
         self._calls: OrderedDict[str, list[Attempt]] = OrderedDict()
         self._resent: OrderedDict[str, list[Attempt]] = OrderedDict()
         self.hidden = 0
-        """Requests that were not the first of their call."""
+        """How many requests were not the first of their call."""
 
     def record(self, invocation_id: str, at: float, operation: str, reply: Reply) -> None:
         taken = reply.status == 200 if reply.taken is None else reply.taken

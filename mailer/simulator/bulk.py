@@ -1,8 +1,9 @@
-"""One template to many: the v2 API's SendBulkEmail, each entry with a status of its own inside one answer.
+"""The v2 API's SendBulkEmail: one template to many. One answer holds a status for each entry.
 
-What holds for the whole call (its form, the template, the account's and the configuration set's right to send) refuses
-it whole; what depends on the entry (its addresses, data, rate, quota) is its status. Which of the two SES does is not
-known in public for every condition; a missing template and a paused account refuse the whole call there too.
+A problem with the whole call refuses the whole call: with its form, its template, or the right of the account or the
+configuration set to send. A problem with one entry becomes its status: with its addresses, data, rate or quota. For
+some conditions it is not known in public which of the two SES does. SES, too, refuses the whole call for a missing
+template or a paused account.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _MOST_ENTRIES = 50
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One entry's. ``ses_id`` is None where there is an ``error``."""
+    """The result of one entry. ``ses_id`` is None where there is an ``error``."""
 
     status: str
     error: str
@@ -36,7 +37,7 @@ class Result:
 
 @dataclass(slots=True)
 class Sent:
-    """What came of a call. ``strike`` is what the faults do to the answer as a whole."""
+    """The results of a call. ``strike`` is the effect of faults on the whole answer."""
 
     results: list[Result] = field(default_factory=list)
     delay: float = 0.0
@@ -48,7 +49,7 @@ class Sent:
 
 
 def read(call: Mapping[str, Any], account: Account) -> list[dict[str, Any]]:
-    """The SendEmail calls that the entries stand for, or ``Refused`` for the whole."""
+    """One SendEmail call per entry. Raises ``Refused`` for the whole call."""
     content = members.mapping(call, "DefaultContent", required=True)
     template = members.mapping(content, "Template", required=True)
     entries = members.mappings(call, "BulkEmailEntries", required=True)
@@ -69,7 +70,7 @@ def read(call: Mapping[str, Any], account: Account) -> list[dict[str, Any]]:
 
 
 def send(service: Service, account: Account, calls: list[dict[str, Any]], invocation_id: str | None) -> Sent:
-    """Send one by one, in order, each under its own faults; a fault of the wire spoils the answer to all."""
+    """Send the calls in order, each under its own faults. A fault of the wire spoils the answer to all of them."""
     sent = Sent()
     for call in calls:
         try:
@@ -110,8 +111,8 @@ def _refused(service: Service, error: SesError) -> Result:
 def _call(call: Mapping[str, Any], template: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     """One entry as a SendEmail call.
 
-    As AWS documents it, the default data are used for an entry that has none of its own, or ``{}``: data are not
-    merged by name. Tags and headers are.
+    As AWS documents, an entry with no data of its own, or with ``{}``, gets the default data. SES does not merge data
+    by name. It does merge tags and headers.
     """
     replacement = members.mapping(members.mapping(entry, "ReplacementEmailContent"), "ReplacementTemplate")
     data = members.optional(replacement, "ReplacementTemplateData")

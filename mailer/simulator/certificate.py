@@ -1,4 +1,4 @@
-"""A certificate authority and a server certificate, made at start, good for loopback and SES's own host names."""
+"""A certificate authority and a server certificate for loopback and SES's own host names, made at the start."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ADDRESSES = ("127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Files in PEM. ``ca_file`` is the one that a client must trust; it outlives no run of the simulator."""
+    """PEM files. A client must trust ``ca_file``. Each run of the simulator makes a new one."""
 
     ca_file: Path
     chain_file: Path
@@ -32,7 +32,7 @@ class Certificate:
 
     @classmethod
     def make(cls, directory: Path, hosts: Sequence[str] = ()) -> Certificate:
-        """A fresh authority and a certificate for loopback and ``hosts``, written to ``directory``."""
+        """Make an authority and a certificate for loopback and ``hosts``. Writes both to ``directory``."""
         authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SES simulator authority")])
         authority = (
@@ -65,7 +65,7 @@ class Certificate:
         return made
 
     def context(self) -> ssl.SSLContext:
-        """For the serving side."""
+        """A TLS context for the server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.chain_file, self.key_file)
@@ -80,7 +80,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        # A day back: a client in a container may lag behind.
+        # A day back, because the clock of a client's container may be behind.
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=_DAYS))
     )

@@ -1,4 +1,4 @@
-"""A simulator of one's own, as a real process: for tests, demos and benchmarks.
+"""Starts a private simulator as a real process, for tests, demos and benchmarks.
 
 with Simulator(rate=14) as simulator:
     ses = boto3.client("sesv2", endpoint_url=simulator.url, ...)
@@ -28,15 +28,15 @@ _STOP_SECONDS = 20.0  # --save may have much to write
 
 
 class SimulatorError(Exception):
-    """The simulator did not start, or refused a request of the control API; the text says why."""
+    """The simulator did not start, or it refused a request of the control API. The text gives the reason."""
 
 
 class Simulator:
-    """Starts ``python -m mailer.simulator`` on free ports and speaks its control API.
+    """Starts ``python -m mailer.simulator`` on free ports and calls its control API.
 
-    Keyword arguments are the flags with underscores: ``Simulator(rate=14, bucket=2, latency="20ms", tls=True)``;
-    a list repeats its flag (``fault=["reset,count=1"]``). ``smtp=False`` and ``smtps=True`` choose the listeners.
-    ``arguments`` are further flags as one types them. Safe to use from several threads.
+    Keyword arguments are the flags with underscores: ``Simulator(rate=14, bucket=2, latency="20ms", tls=True)``.
+    A list repeats its flag (``fault=["reset,count=1"]``). ``smtp=False`` and ``smtps=True`` choose the listeners.
+    ``arguments`` are further flags in command-line form. Several threads can share one ``Simulator``.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Simulator:
         self._lock = threading.Lock()
         self._connection: http.client.HTTPConnection | None = None
         self.ready: dict[str, str] = {}
-        """The ready line: ``http``, and where asked for ``smtp``, ``smtps`` and ``ca_file``."""
+        """The ready line: ``http``, and where requested ``smtp``, ``smtps`` and ``ca_file``."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -61,7 +61,7 @@ class Simulator:
         self.stop()
 
     def start(self) -> None:
-        """Returns when it listens. After a ``stop`` it is empty, and on the same ports as before."""
+        """Return when it listens. After a ``stop`` it starts empty and on the same ports as before."""
         command = [sys.executable, "-P", "-m", "mailer.simulator", "--stop-with-stdin", *_as_arguments(self._flags)]
         command += self._arguments
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module
@@ -75,7 +75,7 @@ class Simulator:
                 self._flags[flag] = _host_and_port(self.ready[name])[1]
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL if that does not do."""
+        """Send SIGTERM, and SIGKILL if the process does not end in time."""
         process, self._process = self._process, None
         if self._connection is not None:
             self._connection.close()
@@ -98,7 +98,7 @@ class Simulator:
         return self.ready["http"]
 
     def environment(self) -> dict[str, str]:
-        """What leads AWS's SDKs here and to the Region of this control API, with credentials that open nothing else."""
+        """Variables that lead AWS's SDKs to this endpoint and the control API's Region, with dummy credentials."""
         region = str(self.account()["region"])
         return {
             "AWS_ENDPOINT_URL_SES": self.url,
@@ -112,17 +112,17 @@ class Simulator:
 
     @property
     def smtp(self) -> tuple[str, int]:
-        """Host and port, STARTTLS."""
+        """Host and port for SMTP with STARTTLS."""
         return _host_and_port(self.ready["smtp"])
 
     @property
     def smtps(self) -> tuple[str, int]:
-        """Host and port, TLS from the start."""
+        """Host and port for SMTP with TLS from the start."""
         return _host_and_port(self.ready["smtps"])
 
     @property
     def ca_file(self) -> str:
-        """The PEM file that clients must trust; gone once the simulator stops."""
+        """The PEM file that clients must trust. It disappears when the simulator stops."""
         return self.ready["ca_file"]
 
     @property
@@ -134,7 +134,7 @@ class Simulator:
     # Read back
 
     def messages(self, *, recipient: str = "", since: float = 0.0, fields: str = "") -> list[dict[str, Any]]:
-        """The whole messages kept, oldest first; see ``Control.messages`` for ``fields``."""
+        """The whole messages kept, oldest first. For ``fields`` see ``Control.messages``."""
         found: list[dict[str, Any]] = []
         after: int | None = 0
         while after is not None:
@@ -150,7 +150,7 @@ class Simulator:
         return found
 
     def rows(self) -> Iterator[Row]:
-        """One per accepted recipient, oldest first: the newest million, however few whole messages are kept."""
+        """One row per accepted recipient, oldest first. The newest million stay, even if few whole messages do."""
         after: int | None = 0
         while after is not None:
             page = self.request("GET", "/_sim/rows", query={"after": after})
@@ -159,7 +159,7 @@ class Simulator:
             after = page["next"]
 
     def events(self, *, kind: str = "", recipient: str = "", ses_id: str = "") -> list[dict[str, Any]]:
-        """As SES publishes them (``eventType`` ...), oldest first; ``kind`` is one of SES's event types."""
+        """Events as SES publishes them (``eventType`` ...), oldest first. ``kind`` is one of SES's event types."""
         found: list[dict[str, Any]] = []
         after: int | None = 0
         while after is not None:
@@ -170,26 +170,26 @@ class Simulator:
         return found
 
     def duplicates(self) -> list[dict[str, Any]]:
-        """Among the messages kept, those that are one message sent more than once, with their ``ses_ids``.
+        """Messages that were sent more than once, with their ``ses_ids``. Covers only the messages kept.
 
-        ``by`` tells how: ``content`` (the same recipient and content, ``of`` is the recipient) or ``tag`` (the same
-        value of the message tag ``--row-tag``).
+        ``by`` is ``content`` (same recipient and content; ``of`` is the recipient) or ``tag`` (same value of the
+        message tag ``--row-tag``).
         """
         found: list[dict[str, Any]] = self.request("GET", "/_sim/duplicates", query={"limit": 10_000})["duplicates"]
         return found
 
     def resends(self) -> list[dict[str, Any]]:
-        """Calls that an AWS SDK made more than once behind its caller's back (the same invocation id)."""
+        """Calls that an AWS SDK repeated without its caller's knowledge (the same invocation id)."""
         found: list[dict[str, Any]] = self.request("GET", "/_sim/resends", query={"limit": 10_000})["calls"]
         return found
 
     def auto_replies(self) -> list[dict[str, Any]]:
-        """What ``ooto@simulator.amazonses.com`` answered, and to whom."""
+        """The replies of ``ooto@simulator.amazonses.com`` and their recipients."""
         found: list[dict[str, Any]] = self.request("GET", "/_sim/auto-replies")["auto_replies"]
         return found
 
     def stats(self, *, slots: bool = False, since: float = 0.0) -> dict[str, Any]:
-        """Counts; with ``slots``, accepted and refused recipients per 100 ms of each Region since ``since``."""
+        """Counts. With ``slots`` also each Region's accepted and refused recipients per 100 ms since ``since``."""
         query = {"slots": 1, "since": since} if slots else {}
         found: dict[str, Any] = self.request("GET", "/_sim/stats", query=query)
         return found
@@ -201,28 +201,28 @@ class Simulator:
     # Change
 
     def set_account(self, region: str | None = None, **changes: object) -> dict[str, Any]:
-        """Any of ``rate, quota, bucket, control_rate, sending_enabled, enforcement, sandbox, verified, used``."""
+        """Set any of ``rate, quota, bucket, control_rate, sending_enabled, enforcement, sandbox, verified, used``."""
         found: dict[str, Any] = self.request("PUT", "/_sim/account", query=_region(region), body=changes)
         return found
 
     def set_outcomes(self, **changes: object) -> dict[str, Any]:
-        """How often mail bounces and how late events come: the fields of ``events.outcomes.Outcomes``."""
+        """Set how often mail bounces and how late events come: the fields of ``events.outcomes.Outcomes``."""
         found: dict[str, Any] = self.request("PUT", "/_sim/outcomes", body=changes)
         return found
 
     def add_webhook(self, url: str, **fields: object) -> dict[str, Any]:
-        """Post events there as SNS does; see ``events.destination.Destination`` for the fields."""
+        """Post events to ``url`` as SNS does. For the fields see ``events.destination.Destination``."""
         body = {"kind": "webhook", "target": url, **fields}
         found: dict[str, Any] = self.request("POST", "/_sim/destinations", body=body)
         return found
 
     def add_queue(self, name: str, **fields: object) -> str:
-        """Put events into a queue for SQS clients (``endpoint_url=simulator.url``); answers with its QueueUrl."""
+        """Put events into a queue for SQS clients (``endpoint_url=simulator.url``). Returns its QueueUrl."""
         body = {"kind": "queue", "target": name, **fields}
         return str(self.request("POST", "/_sim/destinations", body=body)["queue_url"])
 
     def destinations(self) -> list[dict[str, Any]]:
-        """Webhooks and queues, with what was delivered to them."""
+        """Webhooks and queues, with their counts of deliveries."""
         found: list[dict[str, Any]] = self.request("GET", "/_sim/destinations")["destinations"]
         return found
 
@@ -230,19 +230,19 @@ class Simulator:
         self.request("DELETE", f"/_sim/destinations/{number}")
 
     def set_latency(self, latency: str) -> None:
-        """``20ms``, ``uniform:10ms-50ms`` or ``lognormal:20ms/0.5``: of every answer from now on."""
+        """Set the latency of every later answer: ``20ms``, ``uniform:10ms-50ms`` or ``lognormal:20ms/0.5``."""
         self.request("PUT", "/_sim/latency", body={"latency": latency})
 
     def set_secrets(self, secrets: dict[str, str]) -> None:
-        """Accept the signatures of these access key ids and secrets only; every other key is revoked."""
+        """Accept only signatures of these access key ids with these secrets. Every other key is revoked."""
         self.request("PUT", "/_sim/secrets", body=secrets)
 
     def add_fault(self, kind: str, **fields: object) -> None:
-        """One more; see ``faults.Fault`` for the fields: ``add_fault("reset", when="after", count=1)``."""
+        """Add a fault: ``add_fault("reset", when="after", count=1)``. For the fields see ``faults.Fault``."""
         self.request("POST", "/_sim/faults", body={"kind": kind, **fields})
 
     def faults(self) -> list[dict[str, Any]]:
-        """Those in force, with what is left of their counts."""
+        """The faults in force, with the rest of their counts."""
         found: list[dict[str, Any]] = self.request("GET", "/_sim/faults")["faults"]
         return found
 
@@ -256,11 +256,11 @@ class Simulator:
         self.request("DELETE", "/_sim/stats")
 
     def reset(self) -> None:
-        """Messages, counts, accounts, faults, latency and clock as at the start."""
+        """Reset messages, counts, accounts, faults, latency and clock to the state at the start."""
         self.request("POST", "/_sim/reset")
 
     def freeze_clock(self) -> None:
-        """Stop the account's time: no refill, no roll of the quota, until ``advance_clock``."""
+        """Stop the account's time: no refill, no roll of the quota's window. ``advance_clock`` still moves the time."""
         self.request("PUT", "/_sim/clock", body={"frozen": True})
 
     def resume_clock(self) -> None:
@@ -270,11 +270,11 @@ class Simulator:
         self.request("PUT", "/_sim/clock", body={"advance": seconds})
 
     def skew_clock(self, seconds: float) -> None:
-        """Have SES's wall clock so far ahead of this host's: it dates answers and refuses signatures by it."""
+        """Set SES's wall clock ``seconds`` ahead of this host's. SES dates answers and checks signatures by it."""
         self.request("PUT", "/_sim/clock", body={"skew": seconds})
 
     def request(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: object = None) -> Any:
-        """A request to the control API; answers with its JSON (None for 204), raises ``SimulatorError`` otherwise."""
+        """Call the control API. Returns its JSON, None for 204. Raises ``SimulatorError`` otherwise."""
         target = f"{path}?{urlencode(query)}" if query else path
         payload = None if body is None else json.dumps(body).encode()
         with self._lock:
@@ -295,7 +295,7 @@ class Simulator:
 
     def _exchanged(self, method: str, target: str, payload: bytes | None) -> tuple[int, bytes]:
         if self._connection is not None:
-            # It may have had to make room for others meanwhile; what was closed then, nobody has read.
+            # The server may have closed the idle connection to make room. Then it has read nothing of this request.
             try:
                 return self._exchange(method, target, payload)
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
@@ -317,7 +317,7 @@ class Simulator:
         return response.status, response.read()
 
     def _first_line(self, process: subprocess.Popen[str]) -> str:
-        """The ready line, or nothing if the process ended or did not get ready in time."""
+        """The ready line. Empty if the process ended or was not ready in time."""
         late = threading.Timer(_START_SECONDS, process.kill)
         late.start()
         try:

@@ -1,33 +1,33 @@
-"""The one place the simulator gets the time from, so that a test may stop it or move it on."""
+"""The only source of time in the simulator, so that a test can stop the time or advance it."""
 
 from __future__ import annotations
 
 import time
 
 _LATEST = 253_000_000_000.0
-"""In the year 9987: what is dated a little ahead must be a date too."""
+"""In the year 9987: a time somewhat later than this must still be a valid date."""
 
 
 class Clock:
     """Epoch seconds that never run backwards.
 
-    Wall time is read once, at the start; from then on the monotonic clock carries it, so that an NTP step on the
-    host neither refills a bucket nor rolls a quota window. ``freeze`` and ``advance`` move the account's time only:
-    latencies and timeouts are about the wire and stay real.
+    The clock reads wall time once, at the start, and then follows the monotonic clock. So an NTP step on the host
+    neither refills a bucket nor rolls a quota window. ``freeze`` and ``advance`` move only the account's time.
+    Latencies and timeouts belong to the wire and stay real.
 
-    ``skew`` is how many seconds the simulator's own wall clock is ahead of its host's: signatures are judged by it and
-    answers dated, as if the clients' hosts were wrong by so much.
+    ``skew`` is how many seconds the simulator's wall clock is ahead of its host's. The simulator checks signatures and
+    dates answers by it, as if the clients' hosts were wrong by so much.
     """
 
     def __init__(self) -> None:
         self.reset()
 
     def wall(self) -> float:
-        """Epoch seconds of the present day, whatever the account's time is."""
+        """Real epoch seconds plus ``skew``, whatever the account's time is."""
         return time.time() + self.skew
 
     def reset(self) -> None:
-        """Back to real time, running. Only for when nothing is left that remembers a later moment."""
+        """Return to running real time. Safe only when nothing remembers a later moment."""
         self.skew = 0.0
         self._offset = time.time() - time.monotonic()
         self._frozen_at: float | None = None
@@ -43,11 +43,11 @@ class Clock:
         return self._frozen_at is not None
 
     def freeze(self) -> None:
-        """Stop at the present moment. ``advance`` still moves it."""
+        """Stop at the present moment. ``advance`` still moves the time."""
         self._frozen_at = self.now()
 
     def resume(self) -> None:
-        """Run on from where it stands; what was skipped stays skipped."""
+        """Continue from the present moment of the account. Skipped time stays skipped."""
         if self._frozen_at is not None:
             self._offset = self._frozen_at - time.monotonic()
             self._frozen_at = None

@@ -1,4 +1,4 @@
-"""What is in a message: subject, text, HTML, headers and attachments, whichever way it was sent."""
+"""The content of a message, whichever way it was sent: subject, text, HTML, headers and attachments."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Content(TypedDict):
     text: str | None
     html: str | None
     headers: list[tuple[str, str]]
-    """In the order sent. Of a v2 Simple message: the custom ones, and Reply-To."""
+    """In the order sent. For a v2 Simple message: the custom headers, and Reply-To."""
     attachments: list[Attachment]
 
 
 def parse(submission: Submission) -> Content:
-    """Never fails on MIME, however broken: what cannot be read is left out."""
+    """Never fails on MIME, however broken. Leaves out the parts that it cannot read."""
     if submission.form == "v2":
         return _of_simple(json.loads(submission.data))
     return _of_mime(submission.data)
@@ -78,16 +78,16 @@ def _of_attachment(attachment: dict[str, Any]) -> Attachment:
 
 
 class _Bounded(EmailPolicy):
-    """Reads of a header no more than a beginning: what the standard library takes for one may grow with its square."""
+    """Reads only the beginning of a header: the standard library may take time quadratic in the length."""
 
     def header_fetch_parse(self, name: str, value: str) -> Any:
         return super().header_fetch_parse(name, value[:_LONGEST_READ])
 
 
 def mime(data: bytes) -> EmailMessage | None:
-    """The message, None if it has more parts in each other or beside each other than anybody writes.
+    """The message. None if it has more parts, nested or in sequence, than a real message has.
 
-    Whoever sends a message can have it take minutes to be taken apart, and nobody is served meanwhile.
+    A hostile message could take minutes to parse, and the simulator would serve nobody meanwhile.
     """
     depth = sum(1 for _ in islice(_BOUNDARY.finditer(data), _MOST_NESTED + 1))
     if depth > _MOST_NESTED or (depth and data.count(b"\n--") > _MOST_PARTS):
@@ -99,7 +99,7 @@ def mime(data: bytes) -> EmailMessage | None:
 def _of_mime(data: bytes) -> Content:
     try:
         message = mime(data)
-    except Exception:  # noqa: BLE001 - see _or; here it is a Content-Type, which decides how to go on
+    except Exception:  # noqa: BLE001 - as in _or; parsing a broken Content-Type may already raise
         message = None
     if message is None:
         return _unread(data)
@@ -113,7 +113,7 @@ def _of_mime(data: bytes) -> Content:
 
 
 def _unread(data: bytes) -> Content:
-    """Of MIME whose structure cannot be made out: the headers as they are, and the rest as text."""
+    """For MIME with an unreadable structure: the headers as they are, and the rest as text."""
     message = BytesHeaderParser(policy=policy.compat32).parsebytes(data)
     body = data.replace(b"\r\n", b"\n").partition(b"\n\n")[2]
     return Content(
@@ -128,12 +128,12 @@ def _unread(data: bytes) -> Content:
 def _or(default: T, read: Callable[[], T]) -> T:
     try:
         return read()
-    except Exception:  # noqa: BLE001 - on broken MIME the standard library's parser raises whatever it runs into
+    except Exception:  # noqa: BLE001 - on broken MIME the standard library's parser may raise anything
         return default
 
 
 def _headers(message: EmailMessage) -> list[tuple[str, str]]:
-    """Readable as far as they are of usual length, all together too; then as they were written."""
+    """Decoded headers, up to a usual length each and in total. Longer ones stay as they were written."""
     room = _MOST_READ
     headers = []
     for name, value in islice(message.raw_items(), _MOST_HEADERS):

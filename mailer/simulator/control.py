@@ -1,7 +1,7 @@
-"""The control API under ``/_sim/``: read back what was sent, change the account, make it fail.
+"""The control API under ``/_sim/``: it reads back the mail, changes the account and makes it fail.
 
-JSON in, JSON out. A wrong request answers 400 ``{"error": "what to change"}``. Where a Region matters, the query
-parameter ``region`` names it; without it the simulator's default Region is meant. Times are epoch seconds.
+Requests and answers are JSON. A wrong request gets 400 ``{"error": "what to change"}``. Where a Region matters, the
+query parameter ``region`` names it. Without it, the simulator's default Region applies. Times are epoch seconds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class Control:
-    """The routes, over one service."""
+    """The routes of the control API, over one service."""
 
     def __init__(self, service: Service, default_region: str) -> None:
         self._service = service
@@ -86,11 +86,11 @@ class Control:
     # Messages
 
     async def messages(self, request: Request) -> Response:
-        """``?after=&limit=&recipient=&since=&fields=``: oldest first, ``next`` is the ``after`` of the next page.
+        """``?after=&limit=&recipient=&since=&fields=``: oldest first. ``next`` is the ``after`` of the next page.
 
-        ``recipient`` is a part of any recipient's address. ``fields`` is a comma-separated choice of ``number, at,
+        ``recipient`` matches a part of any recipient's address. ``fields`` is a comma-separated choice of ``number, at,
         ses_id, from, to, region, transport, tags, configuration_set, invocation_id, rendering_failure, size`` (the
-        default) and ``subject, text, html, headers, attachments`` (each needs the message parsed).
+        default) and ``subject, text, html, headers, attachments`` (each of these requires parsing the message).
         """
         query = request.query_params
         recipient = query.get("recipient", "")
@@ -115,7 +115,7 @@ class Control:
         )
 
     async def message(self, request: Request) -> Response:
-        """All fields, parsed, and ``raw``: what the client sent, base64."""
+        """All fields, parsed. ``raw`` is the message in the client's form, in base64."""
         message = self._service.inbox.get(request.path_params["ses_id"])
         if message is None:
             raise HTTPException(404, "no such message is kept")
@@ -129,7 +129,7 @@ class Control:
         return Response(status_code=204)
 
     async def rows(self, request: Request) -> Response:
-        """``?after=&limit=``: ``[[at, recipient, ses_id, message_id], ...]`` of many more than the whole messages."""
+        """``?after=&limit=``: ``[[at, recipient, ses_id, message_id], ...]``, far more than whole messages."""
         after = max(0, int(request.query_params.get("after", 0)))
         limit = page_limit(request.query_params.get("limit", str(MOST_PER_PAGE)))
         inbox = self._service.inbox
@@ -148,9 +148,9 @@ class Control:
     # Counts
 
     async def stats(self, request: Request) -> Response:
-        """Totals, and per Region; ``?slots=1`` adds ``[[start, accepted, refused], ...]`` recipients per 100 ms.
+        """Totals, also per Region. ``?slots=1`` adds ``[[start, accepted, refused], ...]`` recipients per 100 ms.
 
-        ``&since=`` leaves out the slots that ended before.
+        ``&since=`` leaves out the slots that ended before that time.
         """
         service = self._service
         slots_since = float(request.query_params.get("since", 0)) if request.query_params.get("slots") else None
@@ -188,7 +188,7 @@ class Control:
         return Json(_described(self._account(request)))
 
     async def change_account(self, request: Request) -> Response:
-        """Any of ``rate, quota, bucket, control_rate, sending_enabled, enforcement, sandbox, verified, used``."""
+        """Set any of ``rate, quota, bucket, control_rate, sending_enabled, enforcement, sandbox, verified, used``."""
         changes = await json_object(request)
         account = self._account(request)
         used = changes.pop("used", None)
@@ -209,17 +209,17 @@ class Control:
         return Json({"faults": [fault.to_json() for fault in self._service.faults]})
 
     async def set_faults(self, request: Request) -> Response:
-        """A fault or a list of them, in place of those in force."""
+        """Replace the faults in force with a fault or a list of faults."""
         self._service.faults.replace(await _faults(request))
         return await self._settled_faults(request)
 
     async def add_faults(self, request: Request) -> Response:
-        """A fault or a list of them, besides those in force."""
+        """Add a fault or a list of faults to those in force."""
         self._service.faults.add(await _faults(request))
         return await self._settled_faults(request)
 
     async def _settled_faults(self, request: Request) -> Response:
-        """Answered when an outage has begun or ended: the next connection meets what was asked for."""
+        """Answer once an outage has begun or ended, so that the next connection meets the new faults."""
         await self._service.faults.settled.wait()
         return await self.faults(request)
 
@@ -229,7 +229,7 @@ class Control:
         return Response(status_code=204)
 
     async def set_latency(self, request: Request) -> Response:
-        """``{"latency": "20ms"}``: the time that every answer takes, in the form of the flag."""
+        """``{"latency": "20ms"}``: the duration of every answer, in the form of the flag."""
         text = (await json_object(request)).get("latency")
         if not isinstance(text, str):
             raise WrongRequest('send {"latency": "20ms"}')
@@ -237,8 +237,8 @@ class Control:
         return Json({"latency": str(self._service.latency)})
 
     async def set_secrets(self, request: Request) -> Response:
-        """``{"ACCESS_KEY_ID": "SECRET"}``: only these are accepted from now on; ``{}`` accepts every signature. They
-        are not read back."""
+        """Accept only the keys in ``{"ACCESS_KEY_ID": "SECRET"}`` from now on. ``{}`` accepts every signature. No route
+        returns the secrets."""
         secrets = await json_object(request)
         if not all(key and isinstance(secret, str) and secret for key, secret in secrets.items()):
             raise WrongRequest('send {"ACCESS_KEY_ID": "SECRET"}')
@@ -250,7 +250,7 @@ class Control:
         return Json({"now": clock.now(), "frozen": clock.frozen, "skew": clock.skew})
 
     async def set_clock(self, request: Request) -> Response:
-        """``{"frozen": bool, "advance": seconds, "skew": seconds}``: stop or run first, then jump."""
+        """``{"frozen": bool, "advance": seconds, "skew": seconds}``: jumps, then stops or runs."""
         wanted = await json_object(request)
         clock = self._service.clock
         frozen, advance, skew = wanted.get("frozen"), wanted.get("advance", 0), wanted.get("skew", clock.skew)
@@ -278,7 +278,7 @@ async def _faults(request: Request) -> list[Fault]:
 
 
 def _page(messages: Iterable[Message], limit: int) -> tuple[list[Message], bool]:
-    """Up to ``limit`` of them, fewer where they are large, and whether there may be more."""
+    """Up to ``limit`` messages, fewer if they are large. The flag says whether there may be more."""
     found: list[Message] = []
     room = _MOST_BYTES_PER_PAGE
     for message in messages:

@@ -1,4 +1,4 @@
-"""What every route of the control API speaks: JSON in, JSON out, and 400 with the remedy for a wrong request."""
+"""JSON for every route of the control API. A wrong request gets 400 with the remedy."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 MOST_PER_PAGE = 10_000
-_MOST_DIGITS = 15  # what a float holds, and the counters of the quota
+_MOST_DIGITS = 15  # as many as a float and the quota's counters hold
 
 
 class WrongRequest(Exception):
-    """Answered 400; the text says what to change."""
+    """A request that gets a 400. The text says what to change."""
 
 
 class Json(JSONResponse):
-    """In ASCII: a message may hold half a surrogate pair, which JSON can carry and UTF-8 cannot."""
+    """JSON in ASCII. A message may hold a lone surrogate, which JSON can carry and UTF-8 cannot."""
 
     def render(self, content: Any) -> bytes:
         return json.dumps(content).encode()

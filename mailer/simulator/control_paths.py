@@ -1,4 +1,4 @@
-"""Which requests are for the simulator itself, or for a queue of events, and not for SES."""
+"""Recognizes requests for the simulator itself or for an event queue, which are not for SES."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SMTP credentials as SES derives them: the user is the access key id, the password depends on secret and Region."""
+"""SMTP credentials as SES derives them. The user is the access key id. The password depends on secret and Region."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _VERSION = b"\x04"
-# The Regions with an SES SMTP endpoint, as far as one may expect a test to use them; any other still works as the
-# simulator's default Region.
+# The Regions with an SES SMTP endpoint that a test is likely to use. Any other works as the simulator's default Region.
 REGIONS = [
     "us-east-1",
     "us-east-2",
@@ -41,7 +40,7 @@ REGIONS = [
 
 
 def smtp_password(secret: str, region: str) -> str:
-    """AWS's published derivation: 44 characters that start with ``B``."""
+    """AWS's published derivation. Returns 44 characters that start with ``B``."""
     key = ("AWS4" + secret).encode()
     for part in ("11111111", region, "ses", "aws4_request", "SendRawEmail"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -49,14 +48,14 @@ def smtp_password(secret: str, region: str) -> str:
 
 
 class SmtpLogins:
-    """Which Region a user and password open, by the secrets as they are at that moment."""
+    """Finds the Region that a user and password open. It uses the secrets as they are at the time of the call."""
 
     def __init__(self, secrets: Mapping[str, str], default_region: str) -> None:
         self._secrets = secrets
         self._default_region = default_region
 
     def region(self, user: str, password: str) -> str | None:
-        """None if they are wrong. With no secrets known, any user and password open the default Region."""
+        """The Region, or None for a wrong login. Without any secrets, every login opens the default Region."""
         if not self._secrets:
             return self._default_region if user and password else None
         secret = self._secrets.get(user)
@@ -65,5 +64,5 @@ class SmtpLogins:
 
 @lru_cache(maxsize=100)
 def _regions(secret: str, default_region: str) -> dict[str, str]:
-    """Password to Region."""
+    """Maps each password to its Region."""
     return {smtp_password(secret, region): region for region in (default_region, *REGIONS)}

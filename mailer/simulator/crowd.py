@@ -1,4 +1,4 @@
-"""Who is connected: no more than there is room for, and none for ever that does not ask for anything."""
+"""Limits the number of connections and closes idle ones."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Guest(Protocol):
 
     @property
     def waiting_since(self) -> float | None:
-        """Since when it waits for a request or the rest of its head, on the loop's clock; None if it does not."""
+        """Since when it waits for a request or the rest of its head, in the loop's time. None if it does not wait."""
 
     def is_overdue(self, now: float) -> bool:
-        """Whether its client has kept it waiting for too long."""
+        """Whether the connection has waited too long for its client."""
 
     def leave(self) -> None:
         """Close the connection."""
 
 
 class Crowd:
-    """At most ``most`` connections of one kind. The one that waited for longest makes room for the next.
+    """At most ``most`` connections of one kind. The one that has waited longest makes room for the next.
 
-    ``tells``: the log says so once.
+    ``tells``: the log reports the limit once.
     """
 
     def __init__(self, most: int, *, tells: bool = True) -> None:
@@ -41,7 +41,7 @@ class Crowd:
         return len(self._guests)
 
     def admit(self, guest: Guest) -> bool:
-        """False where all the others are busy. One that is in may ask again."""
+        """False if all the others are busy. A guest that is already in may ask again."""
         if guest in self._guests:
             return True
         if len(self._guests) >= self.most:
@@ -61,7 +61,7 @@ class Crowd:
         self._guests.discard(guest)
 
     async def keep_moving(self) -> None:
-        """Send away who keeps us waiting, for ever."""
+        """Close overdue connections, for ever."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_LOOK_SECONDS)

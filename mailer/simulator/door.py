@@ -1,4 +1,4 @@
-"""What both HTTP APIs have in common: calls meet the faults, and refusals are answered in the API's own form."""
+"""The part that both HTTP APIs share: calls meet the faults, and each API writes refusals in its own form."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Door(ABC):
 
     @abstractmethod
     def operation(self, request: Request) -> tuple[str, Answering]:
-        """The name of the operation that ``request`` calls, and what answers it."""
+        """The name of the operation that ``request`` calls, and the function that answers it."""
 
     @abstractmethod
     def error(self, error: SesError) -> Reply:
@@ -41,7 +41,7 @@ class Door(ABC):
         return self.error(error)
 
     def under(self, strike: Strike, answer: Callable[[], Reply]) -> Reply:
-        """What ``answer`` says, unless a fault comes before it or spoils it afterwards."""
+        """The reply of ``answer``, unless a fault comes before it or spoils it afterwards."""
         fault = strike.before
         taken = False
         reply = Reply(200, b"{}")

@@ -1,4 +1,4 @@
-"""What an HTTP connection leads to."""
+"""The objects behind an HTTP connection."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 class Guarding(Protocol):
-    """Answers in place of what is behind it where a request may not come in; None where it may."""
+    """Returns a reply if the request may not come in, None if it may."""
 
     def __call__(self, request: Request, address: str, stranger: str | None, *, for_control: bool) -> Reply | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What is behind every connection, and what keeps it in bounds.
+    """The objects that serve every connection, and those that limit it.
 
-    ``idle_seconds`` is how long a client may keep a connection waiting: for a request, for the next part of one, or
-    to take the answer.
+    ``idle_seconds`` is how long a client may keep a connection waiting: for a request, for the next part of a request,
+    or to read the answer.
     """
 
     service: Service

@@ -1,7 +1,7 @@
-"""What SES answers instead of accepting: one row per condition, with its words on every interface.
+"""SES's refusals: one row per condition, with SES's words on every interface.
 
-Codes and texts: the SES facts sheet, sections 2 and 5. Where SES's own wording is not known in public the text
-follows the API model's documentation, and the row says so.
+Codes and texts come from the SES facts sheet, sections 2 and 5. Where SES's own wording is not known in public, the
+text follows the API model's documentation, and the row says so. U in a row means unverified.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class SesError:
-    """One condition. ``kind`` is the simulator's word for it, as counted in ``/_sim/stats``.
+    """One condition. ``kind`` is the simulator's name for it, as in the counts of ``/_sim/stats``.
 
-    ``status`` and ``code`` are those of the v2 API; ``smtp`` is the whole reply line; ``v1`` is the code of the v1 API
-    where that is another, and ``v1_text`` its text; ``bulk`` is the status of an entry in a bulk send.
+    ``status`` and ``code`` belong to the v2 API. ``smtp`` is the whole reply line. ``v1`` is the v1 API's code where
+    that differs, and ``v1_text`` its text. ``bulk`` is the status of an entry in a bulk send.
     """
 
     kind: str
@@ -28,20 +28,20 @@ class SesError:
 
     @property
     def v1_status(self) -> int:
-        """The v1 API knows no 404 and no 429."""
+        """The v1 API has no 404 and no 429."""
         return self.status if self.status == 403 or self.status >= 500 else 400
 
     def saying(self, text: str) -> SesError:
-        """The same condition with the text of one case: SMTP repeats it behind its own prefix."""
+        """The same condition with the text of one case. SMTP adds its own prefix to the text."""
         return replace(self, text=text, smtp=self.smtp.replace("{}", text))
 
     def about(self, name: str) -> SesError:
-        """The same condition with the name of what it is about in its text."""
+        """The same condition, with the ``name`` of the resource concerned in its text."""
         return replace(self, text=self.text.replace("{}", name), smtp=self.smtp.replace("{}", name))
 
 
 class Refused(Exception):
-    """Ends the handling of a request with an SES error. Control flow: not logged as an error."""
+    """Ends the handling of a request with an SES error. It is control flow, so nothing logs it as an error."""
 
     def __init__(self, error: SesError) -> None:
         self.error = error
@@ -82,7 +82,7 @@ PAUSED = SesError(
     "paused",
     400,
     "SendingPausedException",
-    _PAUSED_TEXT,  # U: seen only where AWS itself had paused the account
+    _PAUSED_TEXT,  # U: seen in public only where AWS itself had paused the account
     f"554 Message rejected: {_PAUSED_TEXT}",
     v1="AccountSendingPausedException",
     bulk="ACCOUNT_SENDING_PAUSED",
@@ -97,7 +97,7 @@ CONFIGURATION_SET_PAUSED = SesError(
     bulk="CONFIGURATION_SET_SENDING_PAUSED",
 )
 _SUSPENDED_TEXT = (
-    # The API model's own words; what SES writes on the wire is not known in public.
+    # The API model's own words. SES's wording on the wire is not known in public.
     "The message can't be sent because the account's ability to send email has been permanently restricted."
 )
 SUSPENDED = SesError(
@@ -129,10 +129,10 @@ BAD_REQUEST = SesError(
     bulk="INVALID_PARAMETER",
 )
 CONSTRAINT = replace(BAD_REQUEST, v1="ValidationError")
-"""A constraint of the API's model, found before SES itself looks at the request."""
+"""A request breaks a constraint of the API's model. AWS checks this before SES itself sees the request."""
 SENDING_POOL = replace(
     BAD_REQUEST, text="The sending pool doesn't exist.", bulk="INVALID_SENDING_POOL_NAME"
-)  # U, and only on request: a configuration set cannot be made with a pool that is not there
+)  # U, and only on request: a configuration set cannot be made with a pool that does not exist
 TOO_LARGE = replace(BAD_REQUEST, kind="too-large", smtp="552 Message is too long.")
 NOT_FOUND = SesError(
     "not-found", 404, "NotFoundException", "{}", "554 Message rejected: {}", v1="InvalidParameterValue"
@@ -174,7 +174,7 @@ LIMIT = SesError(
 )
 UNKNOWN_OPERATION = SesError("unknown-operation", 404, "UnknownOperationException", "Unknown operation", "500 Error")
 UNKNOWN_ACTION = SesError("unknown-operation", 400, "InvalidAction", "{}", "500 Error")
-"""The v1 API's own."""
+"""Only the v1 API has this error."""
 NOT_JSON = SesError(
     "bad-request", 400, "SerializationException", "{}", "500 Error", v1="MalformedInput", bulk="INVALID_PARAMETER"
 )
@@ -186,7 +186,7 @@ ACCESS_DENIED = SesError(
     "access-denied", 403, "AccessDeniedException", _DENIED_TEXT, f"554 Access denied: {_DENIED_TEXT}", v1="AccessDenied"
 )
 FOREIGN = SesError("foreign", 403, "AccessDeniedException", "", "554 Access denied", v1="AccessDenied")
-"""Not SES's: another web page or user made the request, or a name that is not ours was asked."""
+"""Not an error of SES: another web page or another user made the request, or the host name is not the simulator's."""
 MISSING_TOKEN = SesError(
     "credentials",
     403,
@@ -262,4 +262,4 @@ BY_NAME: dict[str, SesError] = {
     "internal": INTERNAL,
     "unavailable": UNAVAILABLE,
 }
-"""The errors a fault can ask for by name (``--fault error,error=throttle``); clock skew gets its text later."""
+"""The errors that a fault can name (``--fault error,error=throttle``). Clock skew gets its text later."""

@@ -1,4 +1,4 @@
-"""The control API's part about events, and what SNS's subscribers ask for: the certificate, and to be confirmed."""
+"""The control API's routes for events. Also serves SNS's subscribers: the certificate, and confirmations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _XML = '<{0}Response xmlns="http://sns.amazonaws.com/doc/2010-03-31/">{1}</{0}Re
 
 
 class EventsControl:
-    """The routes, over one service."""
+    """The routes for events, over one service."""
 
     def __init__(self, service: Service) -> None:
         self._publisher = service.events
@@ -46,7 +46,7 @@ class EventsControl:
     async def events(self, request: Request) -> Response:
         """``?after=&limit=&type=&recipient=&ses_id=&format=``: oldest first, each with ``number`` and ``event``.
 
-        ``format=notification`` shows them in the older form, and only those that it knows.
+        ``format=notification`` shows the older form, and only the kinds that it has.
         """
         query = request.query_params
         limit = page_limit(query.get("limit", "100"))
@@ -84,13 +84,13 @@ class EventsControl:
         return Json(self._publisher.fates.outcomes.to_json())
 
     async def set_outcomes(self, request: Request) -> Response:
-        """Any fields of ``Outcomes``; the others stay. What was decided for mail accepted before stays too."""
+        """Set any fields of ``Outcomes``. The others stay, and so do the outcomes of mail accepted before."""
         fates = self._publisher.fates
         fates.outcomes = fates.outcomes.changed(await json_object(request))
         return await self.outcomes(request)
 
     async def auto_replies(self, _request: Request) -> Response:
-        """What ``ooto@simulator.amazonses.com`` has answered to the Return-Path."""
+        """The replies of ``ooto@simulator.amazonses.com`` to the Return-Path."""
         return Json({"auto_replies": [reply._asdict() for reply in self._publisher.auto_replies]})
 
     async def destinations(self, _request: Request) -> Response:
@@ -105,7 +105,7 @@ class EventsControl:
         return Response(status_code=204)
 
     async def confirm(self, request: Request) -> Response:
-        """SubscribeURL and UnsubscribeURL lead here."""
+        """Serve SubscribeURL and UnsubscribeURL."""
         query = request.query_params
         action = query.get("Action", "")
         if action == "Unsubscribe":

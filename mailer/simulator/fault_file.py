@@ -1,6 +1,6 @@
-"""Faults from a file: ``--faults FILE``.
+"""Reads faults from a file: ``--faults FILE``.
 
-TOML with a table for each, ``[[fault]]``, or JSON: a list of them, or an object with such a list as ``"fault"``. The
+TOML has a table per fault, ``[[fault]]``. JSON is a list of faults, or an object with such a list as ``"fault"``. The
 fields are those of ``faults.Fault``.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load(path: Path) -> tuple[Fault, ...]:
-    """The faults in the file, or ``ValueError`` that says which is wrong and how."""
+    """The faults in the file. Raises ``ValueError`` that says which fault is wrong and why."""
     try:
         text = path.read_text(encoding="utf-8")
         value: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
@@ -31,7 +31,7 @@ def load(path: Path) -> tuple[Fault, ...]:
         if unknown:
             raise ValueError(f"{path}: a file of faults has only [[fault]], and no {', '.join(sorted(unknown))}")
         faults = value.get("fault", [])
-    # TOML's [fault] is one table, and fine too.
+    # TOML's [fault] is a single table. That is valid too.
     listed = faults if isinstance(faults, list) else [faults]
     return tuple(_fault(path, number, each) for number, each in enumerate(listed, 1))
 

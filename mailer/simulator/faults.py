@@ -1,4 +1,4 @@
-"""Failures on request: which requests they strike, and what then happens to them."""
+"""Failures on request: the requests that they strike, and their effects."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ class Fault:
     - ``malformed``: an answer that cannot be read;
     - ``slow-answer``: the answer comes at ``bytes_per_second``;
     - ``slow-read``: the request is read at ``bytes_per_second``, so that a large one fills the client's buffers;
-    - ``refuse``: nobody listens (connection refused) for ``seconds``, and connections that wait are closed. With
-      ``every`` it happens again that often, ``count`` times.
+    - ``refuse``: nothing listens (connection refused) for ``seconds``, and idle connections are closed. With
+      ``every`` this repeats at that interval, ``count`` times.
 
-    ``when``: ``before`` the message is accepted, or ``after``: it is charged and recorded, and only then fails.
-    It strikes a request with ``probability`` until it has struck ``count`` times (None: for ever), and only those
-    that match ``operation`` (``account`` is every call that is not a send), ``transport``, ``recipient`` (a part of
-    any recipient's address) and ``access_key`` (the id of the key that an HTTP request is signed with, as if that key
-    alone were refused); None is any. In a bulk send each entry is struck by itself, whatever the key.
-    A storm is in force for its first ``seconds`` only, or for the first ``seconds`` of ``every`` so many: those are
-    of real time, as everything on the wire is.
+    ``when``: ``before`` the message is accepted, or ``after``: SES charges and records it, and then it fails.
+    The fault strikes a request with ``probability``, until it has struck ``count`` times (None: no limit). It strikes
+    only requests that match ``operation`` (``account`` is every call except a send), ``transport``, ``recipient`` (a
+    part of any recipient's address) and ``access_key`` (the key id of an HTTP request's signature, as if only that key
+    were refused). None matches any. In a bulk send the fault strikes each entry separately, whatever the key.
+    A fault with ``seconds`` is in force for its first ``seconds`` only. With ``every`` it comes into force again each
+    ``every`` seconds. This is real time, like all times on the wire.
     """
 
     kind: Kind
@@ -116,7 +116,7 @@ class Fault:
         if self.every is not None and not (self.seconds is not None and self.seconds < self.every < math.inf):
             raise ValueError("every is longer than the seconds that it is in force")
         if self.kind == "refuse" and self.seconds is None:
-            # The control API listens there too.
+            # The control API is on the same port.
             raise ValueError("refuse needs seconds: nobody could end it otherwise")
         if self.kind == "refuse" and self.count is not None and self.every is None:
             raise ValueError("refuse takes a count only with every: of outages, not of connections")
@@ -127,7 +127,7 @@ class Fault:
 
     @classmethod
     def from_json(cls, value: object) -> Fault:
-        """A fault from its JSON object (the field names above), or ``ValueError`` with what is wrong."""
+        """Make a fault from its JSON object (the field names above). Raises ``ValueError`` with the reason."""
         if not isinstance(value, dict) or "kind" not in value:
             raise ValueError('a fault is an object with at least a "kind"')
         unknown = set(value) - {field.name for field in fields(cls)}
@@ -140,7 +140,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """A fault from a flag: ``KIND[,field=value...]``, as in ``reset,when=after,probability=0.1,count=3``."""
+        """Parse a flag: ``KIND[,field=value...]``, as in ``reset,when=after,probability=0.1,count=3``."""
         kind, *pairs = text.split(",")
         value: dict[str, Any] = {"kind": kind.strip()}
         for pair in pairs:
@@ -161,7 +161,7 @@ class Fault:
 
     @property
     def answer(self) -> errors.SesError:
-        """What an ``error`` fault answers."""
+        """The answer of an ``error`` fault."""
         error = errors.BY_NAME[self.error]
         if self.error == "clock-skew":
             now = time.time()
@@ -202,20 +202,20 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """What the faults do to one request: ``delay`` seconds more, and at most one failure before or after."""
+    """The effect of faults on one request: ``delay`` more seconds, and at most one failure, before or after."""
 
     delay: float = 0.0
     before: Fault | None = None
     after: Fault | None = None
     armed: _Armed | None = None
-    """What ``after`` was counted down from."""
+    """The armed fault behind ``after``, whose count went down."""
 
 
 _SPARED = Strike()
 
 
 class _Armed:
-    """A fault with what is left of its count and its time."""
+    """A fault with the rest of its count and its time."""
 
     __slots__ = ("fault", "latency", "left", "since")
 
@@ -233,7 +233,7 @@ class _Armed:
             return False
         if every is None:
             return now >= self.since + seconds
-        # Of an outage the count is of times; of anything else, of strikes.
+        # For an outage, ``count`` counts outages. For any other kind it counts strikes.
         times = self.fault.count if self.fault.kind == "refuse" else None
         return times is not None and now >= self.since + (times - 1) * every + seconds
 
@@ -246,19 +246,19 @@ class _Armed:
 
 
 class Faults:
-    """The faults in force. Delays add up; of the other kinds, the first that strikes wins."""
+    """The faults in force. Delays add up. Of the other kinds, the first that strikes wins."""
 
     def __init__(self, faults: Iterable[Fault], random: Random, clock: Callable[[], float] = time.monotonic) -> None:
         self._random = random
         self._clock = clock
         self.struck: Counter[str] = Counter()
-        """How often each kind struck, as ``reset-after`` or ``latency``."""
+        """How often each kind struck. The keys look like ``reset-after`` or ``latency``."""
         self.on_refusal: Callable[[int], None] | None = None
-        """Called with the number of recipients of a send that an injected error refuses."""
+        """Called when an injected error refuses a send, with its number of recipients."""
         self.on_change: Callable[[], None] | None = None
-        """Called when other faults are in force than before, by request and not by their running out.
+        """Called when a request changes the faults in force. Not called when a fault runs out.
 
-        Whoever is called sets ``settled`` when it has done what they ask for.
+        The callee sets ``settled`` when it has applied the change.
         """
         self.settled = asyncio.Event()
         self.settled.set()
@@ -282,7 +282,7 @@ class Faults:
     def strike(
         self, operation: Operation, transport: Transport, recipients: Sequence[str] = (), access_key: str = ""
     ) -> Strike:
-        """Decide what happens to a request, and count it."""
+        """Decide the effect on a request, and count it."""
         if not self._armed:
             return _SPARED
         now = self._clock()
@@ -309,21 +309,21 @@ class Faults:
         return Strike(delay, after=chosen, armed=source)
 
     def take_back(self, strike: Strike) -> None:
-        """What was to come after the acceptance does not: SES itself refused the request."""
+        """Undo the count of an ``after`` fault that never happens, because SES itself refused the request."""
         if strike.after is None or strike.armed is None:
             return
         name = f"{strike.after.kind}-{strike.after.when}"
         self.struck[name] -= 1
-        self.struck += Counter()  # without what is 0
+        self.struck += Counter()  # drops the zeros
         if strike.armed.left is not None:
             strike.armed.left += 1
 
     def slow_read(
         self, operation: Operation | None, transport: Transport, is_refused: Callable[[], bool] = lambda: False
     ) -> float | None:
-        """Bytes per second at which to read what is just beginning to arrive; None: as fast as it comes.
+        """The pace, in bytes per second, of reading the request that begins to arrive. None: full speed.
 
-        What ``is_refused`` anyhow uses up no fault.
+        A request that ``is_refused`` anyway uses up no fault.
         """
         if not self._armed:
             return None
@@ -340,7 +340,7 @@ class Faults:
         return None
 
     def refused(self, transport: Transport) -> bool | None:
-        """Whether nobody is to listen just now; None if no outage is planned either."""
+        """Whether the port must refuse connections now. None if no outage is planned either."""
         now = self._clock()
         self._forget_what_is_over(now)
         planned = [
@@ -351,7 +351,7 @@ class Faults:
         return any(armed.is_in_force(now) for armed in planned) if planned else None
 
     def _strikes(self, armed: _Armed, now: float) -> bool:
-        """Whether it strikes what it matches this time; counts down."""
+        """Whether a matching fault strikes this time. Reduces its count."""
         fault = armed.fault
         if armed.left == 0 or not armed.is_in_force(now):
             return False

@@ -1,4 +1,4 @@
-"""Keeps other web pages and users out, before every path of the HTTP side: SES's APIs, the queues, the control API."""
+"""Keeps out other web pages and users, on every HTTP path: SES's APIs, the queues, the control API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# A client that is led here by its host's table, or through a proxy, goes on saying the name it was made for.
+# A hosts file or a proxy may lead a client here. The client still sends the name of AWS's endpoint.
 _ENDPOINTS_OF_AWS = re.compile(
     r"(?:(?:email|email-fips|sqs|sqs-fips)\.[a-z0-9-]+|queue)\.(?:amazonaws\.com(?:\.cn)?|api\.aws)"
 )
@@ -28,7 +28,7 @@ _MOST_TOLD = 20
 
 
 class SimulatorGuard:
-    """``refuse`` writes an SES error as the API does that the request is for. ``names`` are those of --allow-host."""
+    """``refuse`` writes an SES error in the form of the requested API. ``names`` come from --allow-host."""
 
     def __init__(self, refuse: Callable[[Request, SesError], Reply], names: Iterable[str] = ()) -> None:
         self._refuse = refuse
@@ -36,7 +36,7 @@ class SimulatorGuard:
         self._told: set[str] = set()
 
     def __call__(self, request: Request, address: str, stranger: str | None, *, for_control: bool) -> Reply | None:
-        """``stranger`` is why the user is refused who asks, if that is so."""
+        """The refusal, or None. ``stranger`` is the reason to refuse the requesting user, or None."""
 
         def header(name: str) -> str:
             return request.headers.get(name.encode(), b"").decode("latin-1")
@@ -49,7 +49,7 @@ class SimulatorGuard:
             self._told.add(refusal)
             _log.warning("refused: %s", refusal)
         if for_control:
-            # In the words of the control API, and in those of the queues.
+            # One body in the form of the control API and of the queues.
             answer = {"error": refusal, "__type": FOREIGN.code, "message": refusal}
             return Reply(FOREIGN.status, json.dumps(answer).encode())
         return self._refuse(request, FOREIGN.saying(refusal))

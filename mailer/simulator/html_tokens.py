@@ -1,6 +1,6 @@
-"""HTML taken apart as a browser's tokenizer does it: each character is looked at once, whatever stands there.
+"""Splits HTML into tokens as a browser's tokenizer does. It reads each character once, whatever the input.
 
-The standard library's parser looks back from every quote that is not closed: 24 KB of them take it two seconds.
+The standard library's parser looks back from every unclosed quote: 24 KB of quotes take it two seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OF_TEXT_ONLY = frozenset({"script", "style", "textarea", "title", "xmp", "ifram
 
 
 class Start(NamedTuple):
-    """``attributes`` by their names in lower case; of two of a name a browser takes the first."""
+    """``attributes`` have lower-case names. If a name comes twice, the first one counts, as in a browser."""
 
     tag: str
     attributes: dict[str, str]
@@ -33,7 +33,7 @@ class End(NamedTuple):
 
 
 class Text(NamedTuple):
-    """As written, entities and all. ``of`` is the element that has nothing but text, if it is in one."""
+    """Text as written, with its entities. ``of`` is the enclosing text-only element, or empty."""
 
     text: str
     of: str = ""
@@ -43,7 +43,7 @@ Token: TypeAlias = Start | End | Text
 
 
 def tokens(html: str) -> Iterator[Token]:
-    """Comments and declarations are left out."""
+    """The tokens of ``html``. Leaves out comments and declarations."""
     at = 0
     while at < len(html):
         found = html.find("<", at)
@@ -69,7 +69,7 @@ def tokens(html: str) -> Iterator[Token]:
 
 
 def _tag(html: str, at: int) -> tuple[Token | None, int]:
-    """What begins at that ``<``, None for what a browser leaves out, and where it ends."""
+    """The token at the ``<``, and the index where it ends. The token is None where a browser ignores it."""
     closes = html.startswith("</", at)
     name = _TAG_NAME.match(html, at + 1 + closes)
     if name is None:
@@ -92,7 +92,7 @@ def _behind(html: str, text: str, at: int) -> int:
 
 
 def _attributes(html: str, at: int) -> tuple[int, bool, dict[str, str]]:
-    """Where the tag ends, whether it does before the HTML, and what it has."""
+    """The index where the tag ends, whether it ends before the HTML does, and its attributes."""
     attributes: dict[str, str] = {}
     while True:
         at += len(_matched(_SPACE, html, at))

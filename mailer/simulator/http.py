@@ -1,9 +1,8 @@
 """HTTP/1.1 on the wire: a hand-written protocol over httptools, with keep-alive and pipelining.
 
-The sends are answered right here, in the callback that completes the request: no task, no ASGI cycle, no access log.
-That is what makes one process a useful sink: 95 µs of CPU per send, against 172 µs with the same service behind
-Starlette and uvicorn (httptools, uvloop). Everything under ``/_sim/`` goes to an ASGI application and takes the
-longer way.
+The callback that completes a request also answers a send: no task, no ASGI cycle, no access log. This makes one process
+a useful sink: 95 µs of CPU per send. The same service behind Starlette and uvicorn (httptools, uvloop) takes 172 µs.
+Requests under ``/_sim/`` go to an ASGI application, which takes longer.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ _log = logging.getLogger(__name__)
 
 _MOST_WAITING = 64
 _MOST_BYTES_WAITING = 1024 * 1024
-"""Pipelined requests of one connection, and their bodies; beyond it, TCP makes the client wait."""
+"""Limits per connection: pipelined requests, and the bytes of their bodies. Beyond them, TCP stops the client."""
 
-_TIMES_AS_LONG = 10  # a large body may take, if something comes all the while
+_TIMES_AS_LONG = 10  # a large body may take this many times as long, if data keeps coming
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class HttpProtocol(asyncio.Protocol):
-    """One connection. Requests that arrive while another is being answered wait their turn."""
+    """One connection. Requests that arrive while another is in progress wait their turn."""
 
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
@@ -89,7 +88,7 @@ class HttpProtocol(asyncio.Protocol):
             self._slow_read.stop()
 
     def pause_writing(self) -> None:
-        """The client does not read what it asked for: until it does, nothing more is made for it."""
+        """The client does not read its answers. Make no more of them until it does."""
         self._full_since = self._loop.time()
 
     def resume_writing(self) -> None:
@@ -130,7 +129,7 @@ class HttpProtocol(asyncio.Protocol):
         return self._heard_at
 
     def is_overdue(self, now: float) -> bool:
-        """Who uses the control API may take its time: a test does other things for hours."""
+        """An idle client of the control API is never overdue: a test may do other things for hours."""
         most = self._doors.idle_seconds
         if self._full_since is not None:
             return now - self._full_since > most
@@ -145,7 +144,7 @@ class HttpProtocol(asyncio.Protocol):
         self._transport.abort()
 
     def _reads_slowly(self, data: bytes) -> Trickle | None:
-        """For a request that is beginning with ``data``: what reads it slowly, if a fault says so."""
+        """The slow reader for a request that begins with ``data``, if a fault asks for one."""
 
         def is_refused() -> bool:
             head = head_of(data)
@@ -158,7 +157,7 @@ class HttpProtocol(asyncio.Protocol):
         return Trickle(self._read, pace, self._read_on)
 
     def _read_on(self) -> None:
-        """What had arrived is read: at full speed from the next request on."""
+        """Called when all received data is read. Full speed returns with the next request."""
         if not self._reader.in_request:
             self._slow_read = None
             self._service.slow_readers.discard(self)
@@ -166,22 +165,22 @@ class HttpProtocol(asyncio.Protocol):
             self._transport.resume_reading()
 
     def give_up(self) -> None:
-        """Read no more of a request that is being read slowly, and close the connection."""
+        """Stop reading a slow request, and close the connection."""
         if self._slow_read is not None:
             self._slow_read.stop()
         self._transport.abort()
 
     def drop(self) -> None:
-        """Close the connection if it only waits for a request, and not for one to the control API.
+        """Close the connection if it waits for a request, except after one to the control API.
 
-        One that is accepted and not made yet (TLS is being agreed on) is closed when it is.
+        A connection that is accepted but not made yet (during the TLS handshake) is closed once it is made.
         """
         if not self._is_made:
             self._is_dropped = True
         elif not (self._busy or self._reader.in_request or self._is_controls):
             self._transport.close()
 
-    # From a request to its answer.
+    # From a request to its answer
 
     def _whole(self, request: Request, keep: bool) -> None:
         if self._transport.is_closing():
@@ -209,7 +208,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         try:
             reply = self._doors.api(request)
-        except Exception:  # noqa: BLE001 - a mistake of ours must not look like a hanging SES
+        except Exception:  # noqa: BLE001 - our own bug must not look like a hanging SES
             _log.exception("%s %s", request.method, request.path)
             reply = Reply.of_error(INTERNAL)
         if reply.delay > 0:
@@ -275,7 +274,7 @@ class HttpProtocol(asyncio.Protocol):
     def _next(self) -> None:
         self._busy = False
         if self._waiting and self._full_since is None:
-            # A later turn of the loop: a thousand pipelined requests are not a thousand stack frames.
+            # In a later turn of the loop, so that a thousand pipelined requests do not make a thousand stack frames.
             self._busy = True
             request, keep = self._waiting.popleft()
             self._bytes_waiting -= len(request.body)
@@ -284,8 +283,8 @@ class HttpProtocol(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _refuse(self, status: int) -> None:
-        """A request that cannot be read. What comes behind it on this connection cannot be told apart either."""
-        # What came before it is answered first.
+        """Refuse a request that cannot be read. Later requests on this connection cannot be separated either."""
+        # Requests that came before it get their answers first.
         if not (self._busy or self._transport.is_closing()):
             self._transport.write(answers.refusal(403 if self._stranger else status))
             self._transport.close()

@@ -1,4 +1,4 @@
-"""What the simulator accepted: the newest messages whole, and a short row for every recipient."""
+"""The mail that the simulator accepted: the newest messages whole, and a short row for every recipient."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _USUAL = 10_000
 
 
 class RenderingFailure(NamedTuple):
-    """Why a template gave no mail. ``template`` is empty for one that came with the call."""
+    """Why a template gave no mail. ``template`` is empty if the template came with the call."""
 
     template: str
     text: str
@@ -26,11 +26,11 @@ class RenderingFailure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A message as it came in, whichever door it came through.
+    """A message as it came in, through any door.
 
-    ``data`` is what the client sent, in ``form``: the JSON body of a v2 SendEmail, or MIME. Mail from templates and
-    from the v1 API's SendEmail is put into the form of a v2 SendEmail with ``Simple`` content. It is parsed only when
-    somebody looks at it.
+    ``data`` is the message in the client's ``form``: the JSON body of a v2 SendEmail, or MIME. Mail from templates and
+    from the v1 API's SendEmail is converted to a v2 SendEmail with ``Simple`` content. Parsing happens only when
+    somebody looks at the message.
     """
 
     region: str
@@ -42,14 +42,14 @@ class Submission:
     tags: Mapping[str, str]
     configuration_set: str | None = None
     invocation_id: str | None = None
-    """``amz-sdk-invocation-id``: the same for every attempt an AWS SDK makes at one call."""
+    """``amz-sdk-invocation-id``. All attempts of an AWS SDK at one call have the same id."""
     rendering_failure: RenderingFailure | None = None
-    """Set when SES took the mail and cannot make it: it is charged, and sent to nobody."""
+    """Set when SES took the mail but cannot render it. SES charges it and sends it to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A submission that was accepted. ``number`` counts from 1, ``at`` is epoch seconds."""
+    """An accepted submission. ``number`` counts from 1. ``at`` is in epoch seconds."""
 
     number: int
     at: float
@@ -58,7 +58,7 @@ class Message:
 
 
 class Row(NamedTuple):
-    """One recipient of one accepted message; ``message_id`` is the value of the inbox's ``row_tag``, or empty."""
+    """One recipient of one accepted message. ``message_id`` is the value of the inbox's ``row_tag``, or empty."""
 
     at: float
     recipient: str
@@ -67,9 +67,9 @@ class Row(NamedTuple):
 
 
 class Inbox:
-    """Bounded by ``keep`` messages, ``keep_bytes`` of what their clients sent, and ``keep_rows`` rows.
+    """Keeps at most ``keep`` messages, ``keep_bytes`` of their data, and ``keep_rows`` rows.
 
-    Rows outlive their messages: they are for checking a long run ("each exactly once") and cost about 150 bytes.
+    Rows outlive their messages. They serve to check a long run ("each exactly once") and cost about 150 bytes each.
     """
 
     def __init__(self, keep: int, keep_bytes: int, keep_rows: int, row_tag: str) -> None:
@@ -82,13 +82,13 @@ class Inbox:
         self.clear()
 
     def clear(self) -> None:
-        """Forget messages and rows. Numbers go on from where they were, so that a reader's place stays good."""
+        """Forget messages and rows. Numbers continue, so that a reader's position stays valid."""
         self._messages: deque[Message] = deque()
         self._by_id: dict[str, Message] = {}
         self._bytes = 0
         self.dropped = 0
-        """Messages that made room for newer ones, since the last clear."""
-        # A million Python tuples would take half a gigabyte; a block is one joined bytes object.
+        """How many messages made room for newer ones since the last clear."""
+        # A million Python tuples would take half a gigabyte, so a block is one joined bytes object.
         self._blocks: deque[bytes] = deque(maxlen=self._keep_blocks)
         self._open_block: list[str] = []
         self._rows = 0
@@ -102,7 +102,7 @@ class Inbox:
 
     @property
     def rows_seen(self) -> int:
-        """Rows since the last clear, kept or not."""
+        """How many rows came in since the last clear, kept or not."""
         return self._rows
 
     def add(self, at: float, ses_id: str, submission: Submission) -> Message:
@@ -127,7 +127,7 @@ class Inbox:
         del self._by_id[oldest.ses_id]
         self._bytes -= _size(oldest.submission)
         self.dropped += 1
-        if not self._told and self._keep >= _USUAL:  # who keeps fewer has asked for it
+        if not self._told and self._keep >= _USUAL:  # a smaller ``keep`` was asked for, so dropping is expected
             self._told = True
             _log.warning(
                 "%s messages are kept, or %s MB of them: from here on the oldest make room (--keep, --keep-bytes)",
@@ -139,13 +139,13 @@ class Inbox:
         return self._by_id.get(ses_id)
 
     def messages(self, after: int = 0) -> Iterator[Message]:
-        """The messages kept, oldest first, from the one behind number ``after``."""
+        """The messages kept, oldest first, from the first one after number ``after``."""
         if not self._messages:
             return iter(())
         return islice(self._messages, max(0, after + 1 - self._messages[0].number), None)
 
     def rows(self, after: int = 0) -> Iterator[Row]:
-        """The rows kept, oldest first, without the first ``after`` since the last clear."""
+        """The rows kept, oldest first. Skips the first ``after`` since the last clear."""
         skip = max(0, after - (self.rows_seen - self.rows_kept))
         first_block, skip_in_block = divmod(skip, _BLOCK)
         for block in islice(self._blocks, first_block, None):

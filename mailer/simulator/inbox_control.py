@@ -1,4 +1,4 @@
-"""The control API for people: the inbox newest first and searched, and each message in the forms one looks at."""
+"""The control API for people: the inbox, newest first and with search, and the views of one message."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from mailer.simulator.inbox import Message
     from mailer.simulator.service import Service
 
-_LONGEST_NAME = 60  # in any script, it stays below the 255 bytes that file systems take
+_LONGEST_NAME = 60  # in any script, this stays below the 255 bytes of file systems
 _DOWNLOAD = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
 
 
 class InboxControl:
-    """The routes, over one service."""
+    """The routes for the inbox, over one service."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -43,10 +43,10 @@ class InboxControl:
         ]
 
     async def inbox(self, request: Request) -> Response:
-        """``?search=&before=&limit=&bodies=``: newest first; ``next`` is the ``before`` of the next page.
+        """``?search=&before=&limit=&bodies=``: newest first. ``next`` is the ``before`` of the next page.
 
-        Each word of ``search`` must be in an address, the subject, a tag or the id; with ``bodies=1`` the text or
-        the HTML will do too.
+        Each word of ``search`` must be in an address, the subject, a tag or the id. With ``bodies=1`` it may also be in
+        the text or the HTML.
         """
         query = request.query_params
         limit = page_limit(query.get("limit", "50"))
@@ -60,7 +60,7 @@ class InboxControl:
         async for message, summary in self._summaries.of(reversed(kept)):
             looked_into += bodies
             if looked_into % 20 == 19:
-                await asyncio.sleep(0)  # those who send come first
+                await asyncio.sleep(0)  # sends come first
             if words and not _has(message, summary, words, bodies=bodies):
                 continue
             if len(found) == limit:
@@ -77,13 +77,13 @@ class InboxControl:
         )
 
     async def duplicates(self, request: Request) -> Response:
-        """``?limit=``: among the messages kept, those that are one sent more than once; see ``duplicates``."""
+        """``?limit=``: messages, among those kept, that were sent more than once. See ``summaries.duplicates``."""
         limit = page_limit(request.query_params.get("limit", "100"))
         found = await duplicates(self._service.inbox, self._summaries)
         return Json({"duplicates": found[:limit], "count": len(found), "kept": len(self._service.inbox)})
 
     async def resends(self, request: Request) -> Response:
-        """``?limit=``: calls that an SDK made more than once behind its caller's back, newest first."""
+        """``?limit=``: calls that an SDK repeated without its caller's knowledge, newest first."""
         attempts = self._service.attempts
         limit = page_limit(request.query_params.get("limit", "100"))
         return Json({"hidden": attempts.hidden, "calls": attempts.resent(limit)})
@@ -95,7 +95,7 @@ class InboxControl:
         return Response(page, headers=preview.HEADERS, media_type="text/html; charset=utf-8")
 
     async def raw(self, request: Request) -> Response:
-        """What the client sent: MIME, or the JSON of its call."""
+        """The message in the client's form: MIME, or the JSON of its call."""
         return PlainTextResponse(self._message(request).submission.data, headers=_DOWNLOAD)
 
     async def attachment(self, request: Request) -> Response:
@@ -116,7 +116,7 @@ class InboxControl:
 
 
 def _file_name(given: str) -> str:
-    """A name that names no other folder, hides no part of itself, and is no longer than file systems take."""
+    """A safe file name: it names no other folder, hides no part of itself, and is not too long for file systems."""
     last = given.replace("\\", "/").rpartition("/")[2]
     kept = "".join(each for each in last if each.isprintable() and each not in '<>:"|?*').strip(" .")
     stem, dot, ending = kept.rpartition(".")

@@ -1,4 +1,4 @@
-"""How long the simulator takes to answer: fixed, uniform or lognormal."""
+"""The duration of the simulator's answers: fixed, uniform or lognormal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, None: 1.
 
 
 def seconds(text: str) -> float:
-    """``"20ms"``, ``"1.5s"``, ``"250us"``, ``"5min"``, ``"4h"`` or a bare number of seconds."""
+    """Parse ``"20ms"``, ``"1.5s"``, ``"250us"``, ``"5min"``, ``"4h"`` or a bare number of seconds."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a duration: write for example 20ms or 1.5s")
@@ -41,7 +41,7 @@ class Latency:
 
     @classmethod
     def parse(cls, text: str) -> Latency:
-        """``20ms`` · ``uniform:10ms-50ms`` · ``lognormal:20ms/0.5``."""
+        """Parse ``20ms`` · ``uniform:10ms-50ms`` · ``lognormal:20ms/0.5``."""
         shape, colon, rest = text.partition(":")
         if not colon:
             return cls("fixed", seconds(text))
@@ -73,7 +73,7 @@ class Latency:
         return f"{self.low:g}s"
 
     def sample(self, random: Random) -> float:
-        """Seconds to wait this time."""
+        """One random duration, in seconds."""
         if self.shape == "fixed":
             return self.low
         if self.shape == "uniform":

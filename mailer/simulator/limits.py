@@ -1,6 +1,6 @@
 """The two limits of an SES account: a token bucket with debt, and a rolling 24-hour window.
 
-Neither reads a clock: every method takes ``now`` in epoch seconds, and ``now`` must not run backwards.
+Neither reads a clock. Every method takes ``now`` in epoch seconds, and ``now`` must not run backwards.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 from array import array
 
 DAY = 24 * 60 * 60.0
-"""Seconds that a sent recipient counts against the quota."""
+"""How many seconds a sent recipient counts against the quota."""
 
-# Epoch seconds in a float have steps of a quarter of a microsecond, so a client that paces exactly at the limit
-# arrives up to that much early.
+# Epoch seconds in a float have steps of a quarter of a microsecond. A client that paces exactly at the limit may
+# arrive early by that much.
 _EARLY_SECONDS = 1e-6
 
 
 class TokenBucket:
     """Recipients per second, with debt (SES: "if you have any emails left ... you can send to multiple recipients").
 
-    A call is admitted when at least one whole token is there, and then costs as many as it has recipients, into the
-    negative if need be. From a full bucket of one token at 1/s, five recipients are followed by five seconds of
-    refusals. Refusals cost nothing.
+    The bucket admits a call if it holds at least one whole token. The call then costs one token per recipient, even
+    into the negative. For example, a full bucket has one token and fills at 1/s: a call with five recipients leads to
+    five seconds of refusals. Refusals cost nothing.
     """
 
     def __init__(self, rate: float, capacity: float, now: float) -> None:
@@ -34,7 +34,7 @@ class TokenBucket:
         return self._capacity
 
     def tokens(self, now: float) -> float:
-        """What is in the bucket at ``now``: negative while it is in debt."""
+        """The tokens in the bucket at ``now``. Negative while it is in debt."""
         if now > self._filled_at:
             self._tokens = min(self._capacity, self._tokens + (now - self._filled_at) * self._rate)
             self._filled_at = now
@@ -47,7 +47,7 @@ class TokenBucket:
         self._tokens -= recipients
 
     def reshape(self, rate: float, capacity: float, now: float) -> None:
-        """Change rate and capacity from ``now`` on. What time earned before is earned at the old rate.
+        """Change rate and capacity from ``now`` on. Time before ``now`` counts at the old rate.
 
         A bucket that was full stays full, so that a raised limit holds from the first request.
         """
@@ -58,10 +58,10 @@ class TokenBucket:
 
 
 class RollingWindow:
-    """How many recipients were sent in the last 24 hours, each leaving the count exactly 24 hours after it was sent.
+    """Counts the recipients sent in the last 24 hours. Each leaves the count exactly 24 hours after its send.
 
-    Sixteen bytes per send. Past ``exact_entries`` neighbours are merged into the later of the two, so that memory
-    stays bounded; a merged send leaves the count a little late, never early.
+    A send takes sixteen bytes. Beyond ``exact_entries``, each two neighbours merge into the later one, so that memory
+    stays bounded. A merged send leaves the count a little late, never early.
     """
 
     def __init__(self, exact_entries: int = 1_000_000) -> None:
@@ -84,7 +84,7 @@ class RollingWindow:
         self._total += recipients
 
     def total(self, now: float) -> int:
-        """Recipients sent in (now - 24 h, now]."""
+        """How many recipients were sent in (now - 24 h, now]."""
         horizon = now - DAY
         head, times = self._head, self._times
         while head < len(times) and times[head] <= horizon:
@@ -97,7 +97,7 @@ class RollingWindow:
         return self._total
 
     def entries(self, now: float) -> list[tuple[float, int]]:
-        """What ``add`` must be told to make this window again, those of one second as one."""
+        """Arguments for ``add`` that rebuild this window. Sends within one second are merged."""
         self.total(now)
         seconds: dict[int, tuple[float, int]] = {}
         for at, count in zip(self._times[self._head :], self._counts[self._head :], strict=True):

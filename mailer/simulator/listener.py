@@ -1,4 +1,4 @@
-"""A listening socket that can go away for a while and come back on the same port: "connection refused"."""
+"""A listening socket that can close for a while and reopen on the same port: "connection refused"."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _LOOK_AGAIN_SECONDS = 0.02
 
 
 class Droppable(Protocol):
-    """A connection's protocol that gives way to an outage."""
+    """A connection's protocol that an outage can close."""
 
     def drop(self) -> None:
-        """Close the connection if it only waits for a request; called at any time, before it is made too."""
+        """Close the connection if it only waits for a request. May be called at any time, even before it is made."""
 
 
 class Listener:
-    """``factory`` makes the protocol of each connection."""
+    """One listening port. ``factory`` makes the protocol of each connection."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Listener:
         return self._server is not None
 
     async def open(self) -> None:
-        """The first time on the port asked for, from then on where it was."""
+        """Listen on the requested port the first time, and on the same port after that."""
         if self._kept is None:
             self._kept = self._reserve()
             self._host, self._port = self._kept.getsockname()[:2]
@@ -58,12 +58,12 @@ class Listener:
         )
 
     def _reserve(self) -> socket.socket:
-        """A socket that keeps the port ours while nobody listens on it: connections are refused, and no other process
-        is given it. Raises OSError if another has it.
+        """A socket that reserves the port while nothing listens on it. Connections are refused, and no other process
+        can get the port. Raises OSError if another process has it.
         """
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         with socket.socket(family) as probe:
-            # Without SO_REUSEPORT: a second simulator must not share the port of the first.
+            # Without SO_REUSEPORT, because a second simulator must not share the port of the first.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((self._host, self._port))
@@ -76,7 +76,7 @@ class Listener:
         return kept
 
     def close(self) -> None:
-        # Not waited for: what is still open belongs to clients, and ends with the process.
+        # Does not wait: the connections still open belong to clients, and end with the process.
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -95,7 +95,7 @@ class Listener:
 
     @property
     def address(self) -> str:
-        """Where a client on this host connects to."""
+        """The host and port for a client on this host."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104
         return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
 
@@ -106,7 +106,7 @@ class Listener:
 
 
 async def keep_outages(listeners: list[Listener], faults: Faults) -> None:
-    """Close and open ``listeners`` as the ``refuse`` faults say, for ever."""
+    """Close and open ``listeners`` by the ``refuse`` faults, for ever."""
     changed = asyncio.Event()
     faults.on_change = changed.set
     while True:
@@ -120,7 +120,7 @@ async def keep_outages(listeners: list[Listener], faults: Faults) -> None:
                 listener.close()
                 listener.drop_connections()
             elif not refused and not listener.is_open:
-                # Somebody else may have been given the port meanwhile: then wait for that to end.
+                # Another process may have got the port meanwhile. Wait until it ends.
                 with suppress(OSError):
                     await listener.open()
         if began:

@@ -1,4 +1,4 @@
-"""The log, on standard error. What clients have sent stands there as it is written, and nothing in it acts."""
+"""The log, on standard error. It shows clients' data escaped, so that none of it acts on the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 
 class _Plain(logging.Formatter):
-    """One line for each message, however many it says it has, and nothing that a terminal obeys."""
+    """Writes one line per message, even if the message has line breaks, and no terminal control characters."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         return plain(super().formatMessage(record))
@@ -16,7 +16,7 @@ class _Plain(logging.Formatter):
 
 
 def plain(text: str) -> str:
-    """``text`` with everything escaped that is not printed as it is."""
+    """``text`` with every non-printable character escaped."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -1,7 +1,7 @@
-"""The members of a request: each read as the type the API's model gives it, or ``Refused`` as AWS refuses it.
+"""Reads each member of a request as the type in the API's model, or raises ``Refused`` as AWS refuses it.
 
-AWS's own wording is known for constraints ("1 validation error detected: ..."); what it says about a member of the
-wrong JSON type is not known in public.
+AWS's own wording is known for constraints ("1 validation error detected: ..."). Its wording for a member of the wrong
+JSON type is not known in public.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def call_in(body: bytes) -> dict[str, Any]:
-    """The JSON object that ``body`` is."""
+    """Parse ``body`` as a JSON object."""
     try:
         call = json.loads(body)
     except (ValueError, RecursionError):
@@ -27,7 +27,7 @@ def call_in(body: bytes) -> dict[str, Any]:
 
 
 def constraint(member: str, text: str) -> Refused:
-    """What AWS says about a value that its model does not allow."""
+    """AWS's refusal of a value that its model does not allow."""
     name = member[:1].lower() + member[1:]
     return Refused(
         CONSTRAINT.saying(f"1 validation error detected: Value at '{name}' failed to satisfy constraint: {text}")
@@ -80,7 +80,7 @@ def required(parent: Mapping[str, Any], name: str) -> str:
 
 
 def chosen(parent: Mapping[str, Any], name: str, choices: Sequence[str]) -> str:
-    """A required member of an enumeration."""
+    """A required member that is one of an enumeration."""
     value = required(parent, name)
     if value not in choices:
         raise constraint(name, f"Member must satisfy enum value set: [{', '.join(sorted(choices))}]")
@@ -98,7 +98,7 @@ def chosen_list(parent: Mapping[str, Any], name: str, choices: Sequence[str]) ->
 
 
 def boolean(parent: Mapping[str, Any], name: str, *, default: bool) -> bool:
-    """``"true"`` and ``"false"`` too: the v1 API has only strings."""
+    """A boolean, also as ``"true"`` or ``"false"``: the v1 API has only strings."""
     value = parent.get(name)
     if value is None:
         return default

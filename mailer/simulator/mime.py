@@ -1,4 +1,4 @@
-"""MIME as SES takes it in: who it is from and to, and the headers SES keeps for itself."""
+"""Reads MIME as SES does: sender, recipients, and the headers that SES removes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _TAG = re.compile(r"[A-Za-z0-9_:.@-]{1,256}")
-# As AWS lists them in its developer guide, "Header fields"; To, Cc and Bcc are not among them.
+# AWS's developer guide lists these under "Header fields". To, Cc and Bcc are not in the list.
 _ONLY_ONCE_NAMES = """
     Accept-Language acceptLanguage Archived-At Auto-Submitted Bounces-to Comments Content-Alternative Content-Base
     Content-Class Content-Description Content-Disposition Content-Duration Content-ID Content-Language
@@ -28,7 +28,7 @@ _ONLY_ONCE_NAMES = """
 """
 _ONLY_ONCE = {name.lower(): name for name in _ONLY_ONCE_NAMES.split()}
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
-# A header of SES's own with its continuation lines.
+# One of SES's own headers, with its continuation lines.
 _SES_HEADER = re.compile(
     rb"^(?:X-SES-CONFIGURATION-SET|X-SES-MESSAGE-TAGS):.*(?:\r?\n[ \t].*)*(?:\r?\n|\Z)", re.IGNORECASE | re.MULTILINE
 )
@@ -36,7 +36,7 @@ _SES_HEADER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What the headers of a message say, and the message without the headers meant for SES alone."""
+    """The values of a message's headers. ``data`` is the message without SES's own headers."""
 
     sender: str | None
     recipients: tuple[str, ...]
@@ -46,7 +46,7 @@ class Envelope:
 
 
 def read(data: bytes) -> Envelope:
-    """Read the headers of ``data`` (CRLF or LF), or ``Refused`` in SES's words."""
+    """Read the headers of ``data`` (CRLF or LF). Raises ``Refused`` in SES's words."""
     end = _HEADER_END.search(data)
     head_length = end.end() if end else len(data)
     headers = BytesHeaderParser().parsebytes(data[:head_length])
@@ -75,7 +75,7 @@ def _check_once(names: Iterable[str]) -> None:
 
 
 def tags_of(text: str) -> dict[str, str]:
-    """``n1=v1, n2=v2`` as SES reads the header X-SES-MESSAGE-TAGS."""
+    """Parse ``n1=v1, n2=v2`` as SES reads the header X-SES-MESSAGE-TAGS."""
     tags = {}
     for pair in text.replace("\r", "").replace("\n", "").split(","):
         if not pair.strip():

@@ -1,7 +1,6 @@
-"""One mail to send, as the v2 API's SendEmail puts it, checked as SES checks it.
+"""Reads one mail from the v2 API's SendEmail and checks it as SES does.
 
-Texts that SES is known to write are in the facts sheet, sections 2 and 9. The v1 API's sends come through here too,
-put into the same form.
+Sections 2 and 9 of the facts sheet list SES's known texts. The v1 API's sends also come here, in the same form.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _FORMS = ("Simple", "Raw", "Template")
 
 
 def read(body: bytes, account: Account, invocation_id: str | None) -> Submission:
-    """The submission in a SendEmail body, or ``Refused`` with what SES says about it."""
+    """The submission in a SendEmail body. Raises ``Refused`` in SES's words."""
     return submission(members.call_in(body), account, invocation_id, body=body)
 
 
@@ -47,7 +46,7 @@ def submission(
     body: bytes | None = None,
     most_bytes: int = MAX_MESSAGE_BYTES,
 ) -> Submission:
-    """The same of a SendEmail call; ``body`` is what it was read from, if it came in this form."""
+    """The submission in a SendEmail call. ``body`` is its source, if that has this form."""
     recipients = recipients_in(members.mapping(call, "Destination"))
     for address in members.strings(call, "ReplyToAddresses"):
         mailbox(address)
@@ -71,7 +70,7 @@ def submission(
             recipients=_counted(recipients or tuple(mailbox(address) for address in envelope.recipients)),
             form="mime",
             data=envelope.data,
-            # SES does not join them.
+            # SES does not merge the two.
             tags=tags or envelope.tags,
             configuration_set=configuration_set or envelope.configuration_set,
             invocation_id=invocation_id,
@@ -112,7 +111,7 @@ def recipients_in(destination: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def template_in(wanted: Mapping[str, Any], account: Account) -> EmailTemplate:
-    """The stored template that a ``Template`` names, or the one that it brings."""
+    """The stored template that a ``Template`` names, or the template that it contains."""
     given = [name for name in ("TemplateName", "TemplateArn", "TemplateContent") if wanted.get(name) is not None]
     if len(given) != 1:
         text = "Template must specify exactly one of TemplateName, TemplateArn, or TemplateContent."  # U
@@ -125,7 +124,7 @@ def template_in(wanted: Mapping[str, Any], account: Account) -> EmailTemplate:
 
 
 def in_simple_form(rendered: Rendered, wanted: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
-    """A call that sends what a template rendered to."""
+    """A SendEmail call with the rendered template as its content."""
     body = {
         name: {"Data": part} for name, part in (("Text", rendered.text), ("Html", rendered.html)) if part is not None
     }
@@ -135,7 +134,7 @@ def in_simple_form(rendered: Rendered, wanted: Mapping[str, Any], call: Mapping[
 
 
 def _rendered(template: EmailTemplate, data: Mapping[str, Any]) -> tuple[Rendered, RenderingFailure | None]:
-    """SES takes the mail even when it cannot be rendered; only an event tells."""
+    """Render the template. SES takes the mail even if that fails; only an event reports it."""
     try:
         return template.render(data), None
     except (AttributeMissing, TemplateInvalid) as failure:
@@ -183,7 +182,7 @@ def _check_simple(simple: Mapping[str, Any], body_length: int, most_bytes: int) 
     _check_headers(simple, "content.simple.headers")
     if simple.get("Attachments") is not None:
         size += sum(_attachment(attachment) for attachment in members.mappings(simple, "Attachments"))
-    # JSON is never shorter than what it carries: no need to add anything up for the usual small message.
+    # JSON is never shorter than its content, so the usual small message needs no sum.
     if body_length > most_bytes:
         _check_size(size, most_bytes)
 

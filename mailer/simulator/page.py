@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """How one list is paged. ``of`` names the kind of list: a token is good for that kind only."""
+    """The paging of one list. ``of`` names the kind of list: a token is valid only for that kind."""
 
     of: str
     usual: int
@@ -27,9 +27,9 @@ class Paging:
     token_error: SesError = BAD_REQUEST
 
     def page(self, keys: Sequence[str], call: Mapping[str, Any]) -> tuple[Sequence[str], str | None]:
-        """The keys on the page that ``call`` asks for, and the token of the next page.
+        """The keys on the requested page, and the token of the next page.
 
-        ``keys`` are in order; what is added or removed between two pages neither repeats nor hides the others.
+        ``keys`` are in order. A key that is added or removed between two pages neither repeats nor hides the others.
         """
         size = members.whole(call, self.size_name)
         if size is None:

@@ -1,9 +1,9 @@
-"""A message's HTML, made harmless enough to be shown in a frame of the simulator's own page.
+"""Makes a message's HTML safe to show in a frame of the simulator's own page.
 
-The harm is kept out by the browser: the policy sent along lets no script run, nothing load, no form go out and no other
-page frame it; the frame's sandbox says so once more. Only pictures that came in the message show. The elements that
-would embed or fetch something are left out as well and links lead nowhere, because Chromium connects to the host of a
-frame or a link before it asks the policy, and a mail must not even tell its sender that it was opened.
+The browser does the main work. The Content-Security-Policy forbids scripts, loading, forms and framing by other pages.
+The frame's sandbox forbids the same again. Only pictures that came in the message show. This module also removes the
+elements that embed or fetch something, and makes links lead nowhere. The reason: Chromium connects to the host of a
+frame or a link before it checks the policy. A mail must not even tell its sender that it was opened.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_LONGEST_SHOWN = 1_000_000  # ten times what mail clients cut it off at
+_LONGEST_SHOWN = 1_000_000  # ten times the length at which mail clients cut it
 _MOST_OF_PICTURES = 64 * 1024 * 1024
 _LEFT_OUT = frozenset(
     {
         *("script", "link", "meta", "base", "iframe", "frame", "frameset", "object", "embed", "portal", "fencedframe"),
-        # In these a browser reads by other rules than those of HTML, and a template is no part of the page.
+        # A browser parses these by other rules than those of HTML, and a template is not part of the page.
         *("svg", "math", "template", "noscript", "noembed", "noframes", "plaintext", "xmp"),
     }
 )
@@ -58,7 +58,7 @@ _PICTURE = re.compile(r"image/(?:png|jpeg|gif|webp|bmp)")
 
 
 def html(submission: Submission) -> bytes | None:
-    """The HTML part in UTF-8, with the message's own pictures (``cid:``) put in; None if it has none."""
+    """The HTML part in UTF-8, with the message's own pictures (``cid:``) in place. None if there is no HTML."""
     found = content.parse(submission)["html"]
     if found is None:
         return None
@@ -69,7 +69,7 @@ def html(submission: Submission) -> bytes | None:
 
 
 def _with_pictures(text: str, pictures: Mapping[str, str]) -> str:
-    """One picture may be shown often, but not so often that its copies fill the memory."""
+    """Insert the pictures. A picture may repeat, but its copies must not fill the memory."""
     room = _MOST_OF_PICTURES
 
     def picture(match: re.Match[str]) -> str:
@@ -82,17 +82,17 @@ def _with_pictures(text: str, pictures: Mapping[str, str]) -> str:
 
 
 def _filtered(text: str) -> Iterator[str]:
-    """HTML written anew from what was understood of it, so that a browser can understand nothing else.
+    """Write the HTML anew from its tokens, so that a browser cannot read it differently.
 
-    What is passed on as it is can be read in two ways: a `<style>` within `<svg>` holds no style sheet to a browser
-    but elements. Here every `<` that goes out begins a tag that was chosen, with attributes that were.
+    Text that is passed on unchanged can be read in two ways: a `<style>` within `<svg>` holds elements for a browser,
+    not a style sheet. In the output every `<` begins a tag and attributes that this module chose.
     """
     if _DOCTYPE.match(text):
         yield "<!DOCTYPE html>"
     for token in tokens(text):
         if isinstance(token, Text):
             if token.of == "style":
-                # A style sheet knows no entities; an escape of its own is what a string in it may need.
+                # A style sheet has no entities, so this uses the escape of CSS. A string in it may need a ``<``.
                 yield token.text.replace("<", "\\3c ")
             elif token.of in {"", "title", "textarea"}:
                 yield token.text.replace("<", "&lt;").replace(">", "&gt;")
@@ -101,7 +101,7 @@ def _filtered(text: str) -> Iterator[str]:
 
 
 def _written(start: Start) -> str:
-    """The tag with those of its attributes that do nothing. A link says where it led when the mouse is over it."""
+    """The tag with its harmless attributes. The tooltip of a link shows its former target."""
     given = start.attributes
     kept = {
         name: value for name, value in given.items() if _NAME.fullmatch(name) and not _DOES_SOMETHING.fullmatch(name)
@@ -116,7 +116,7 @@ def _written(start: Start) -> str:
 
 
 def _pictures(submission: Submission) -> dict[str, str]:
-    """``data:`` URLs by Content-ID."""
+    """Maps each Content-ID to a ``data:`` URL."""
     if submission.form == "v2":
         attachments = json.loads(submission.data)["Content"]["Simple"].get("Attachments") or ()
         return {
@@ -134,10 +134,10 @@ def _pictures(submission: Submission) -> dict[str, str]:
             for part in parts
             if part["Content-ID"] and not part.is_multipart()
         }
-    except Exception:  # noqa: BLE001 - on broken MIME the standard library's parser raises whatever it runs into
+    except Exception:  # noqa: BLE001 - on broken MIME the standard library's parser may raise anything
         return {}
 
 
 def _data_url(content_type: str, encoded: str) -> str:
-    # Not SVG: it would be the one picture with markup of its own.
+    # Not SVG, because it is the only picture format with markup.
     return f"data:{content_type};base64,{encoded}" if _PICTURE.fullmatch(content_type) else "data:,"

@@ -1,4 +1,4 @@
-"""The pytest plugin: ``ses_simulator``, an SES of one's own for each test. Public API, see docs/simulator.md.
+"""The pytest plugin: ``ses_simulator``, a private SES for each test. Public API, see docs/simulator.md.
 
     def test_a_new_customer_is_welcomed(ses_simulator):
         sign_up("ann@example.com")  # the application, with boto3 or smtplib inside
@@ -6,8 +6,9 @@
         (message,) = ses_simulator.messages(fields="to,subject")
         assert message == {"to": ["ann@example.com"], "subject": "Welcome"}
 
-One process serves the whole run (each worker's, under xdist) and is as at its start for every test. While a test uses
-the fixture, AWS's SDKs find it through the environment, and nothing else: the credentials there are none.
+One process serves the whole run (one per worker under xdist). Every test finds it as at its start. While a test uses
+the fixture, the environment leads AWS's SDKs to the simulator. The credentials there are dummies, so they open nothing
+else.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def ses_simulator_process(request: pytest.FixtureRequest) -> Iterator[Simulator]:
-    """The process that all tests share. Override it in a conftest.py to start it otherwise."""
-    # Not at the top: every pytest run on a machine with this package loads this file.
+    """The process that all tests share. Override it in a conftest.py to start it in another way."""
+    # A late import, because every pytest run on a machine with this package loads this file.
     from mailer.simulator.client import Simulator  # noqa: PLC0415
 
     config = request.config
@@ -56,7 +57,7 @@ def ses_simulator_process(request: pytest.FixtureRequest) -> Iterator[Simulator]
 def ses_simulator(
     ses_simulator_process: Simulator, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Simulator:
-    """An SES of this test's own: the control API as a ``mailer.simulator.client.Simulator``."""
+    """A private SES for this test: the control API as a ``mailer.simulator.client.Simulator``."""
     simulator = ses_simulator_process
     simulator.reset()
     terms: dict[str, Any] = {}
@@ -71,7 +72,7 @@ def ses_simulator(
         simulator.add_fault(**fault)
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
         monkeypatch.delenv(name, raising=False)
-    # The Region too, whatever it is outside: terms and counts are of this one.
+    # Sets the Region too, whatever it is outside: terms and counts belong to the simulator's Region.
     for name, value in simulator.environment().items():
         monkeypatch.setenv(name, value)
     return simulator

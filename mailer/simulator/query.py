@@ -1,4 +1,4 @@
-"""The wire format of the v1 API: forms in (AWS Query), XML out."""
+"""The wire format of the v1 API: forms in requests (AWS Query), XML in answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NAMESPACE = "http://ses.amazonaws.com/doc/2010-12-01/"
 _CONTENT_TYPE = b"text/xml"
 _MOST_FIELDS = 5000
-# An empty list is one field without a value, which by itself could also be an empty string.
+# An empty list is one field without a value. These names tell it from an empty string.
 _LISTS = frozenset(
     {
         "BccAddresses",
@@ -34,16 +34,16 @@ _LISTS = frozenset(
     }
 )
 _MOST_DEPTH = 10
-# What XML 1.0 cannot hold, escaped or not.
+# Characters that XML 1.0 cannot hold, escaped or not.
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Entries(dict[str, Any]):
-    """A map in the model's sense, written as ``entry`` elements with ``key`` and ``value``."""
+    """A map in the model's sense. Its XML has ``entry`` elements with ``key`` and ``value``."""
 
 
 class Moment(float):
-    """Epoch seconds, written as ISO 8601."""
+    """Epoch seconds. The XML has them in ISO 8601."""
 
 
 def call_in(body: bytes) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def call_in(body: bytes) -> dict[str, Any]:
 
 
 def reply(action: str, result: Mapping[str, Any] | None, request_id: str) -> Reply:
-    """A success; without ``result`` the action has no output at all."""
+    """A success. Without ``result`` the action has no output."""
     inner = "" if result is None else f"<{action}Result>{_xml(result)}</{action}Result>"
     metadata = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
     text = f'<{action}Response xmlns="{_NAMESPACE}">{inner}{metadata}</{action}Response>'

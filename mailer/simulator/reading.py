@@ -1,4 +1,4 @@
-"""Requests out of the bytes of one connection, within bounds: nobody can make us keep more than a request needs."""
+"""Reads requests from the bytes of one connection. Bounds limit how much a client can make the simulator keep."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ MAX_URL_BYTES = 16 * 1024
 MAX_HEADERS = 100
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BYTES_IN_ALL = 192 * 1024 * 1024
-"""Of all bodies that are being read, or wait to be answered, on all connections."""
+"""Limit for the bodies of all connections together, while they are read or wait for an answer."""
 
-_SMALL = 64 * 1024  # so much a body may have, however much others have
+_SMALL = 64 * 1024  # every body may have this much, however much the others hold
 
 
 class Budget:
-    """The bytes of bodies that are held, on all connections together."""
+    """The bytes of the bodies held, on all connections together."""
 
     def __init__(self, most: int = MAX_BYTES_IN_ALL) -> None:
         self._most = most
@@ -39,9 +39,9 @@ class Budget:
 
 
 class RequestReader:
-    """``whole`` is called with each request that is complete, and whether the connection may be kept after it.
+    """Calls ``whole`` with each complete request, and with whether the connection may stay open after it.
 
-    ``continues`` is called when a client waits for the word to send its body.
+    Calls ``continues`` when a client waits for permission to send its body.
     """
 
     def __init__(self, budget: Budget, whole: Callable[[Request, bool], None], continues: Callable[[], None]) -> None:
@@ -53,7 +53,7 @@ class RequestReader:
         self._unfinished = 0
         self.in_request = False
         self.refusal: int | None = None
-        """The status to be answered to what cannot be read. What comes behind it cannot be told apart either."""
+        """The status for an unreadable request. Later requests on the connection cannot be separated either."""
         self._held = 0
         self._body: bytes | bytearray = b""
 
@@ -63,7 +63,7 @@ class RequestReader:
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                # Served in the protocol it came in, as AWS does; only a CONNECT cannot be.
+                # Serve the request without the upgrade, as AWS does. Only a CONNECT cannot be served so.
                 if self._parser.get_method() == b"CONNECT":
                     self._refuse(400)
                     return
@@ -72,7 +72,7 @@ class RequestReader:
             except httptools.HttpParserError:
                 self._refuse(400)
             else:
-                # The parser keeps what it has of a header to itself until that is whole.
+                # The parser keeps an unfinished header to itself.
                 if self.in_head and began:
                     self._unfinished += len(data)
                     if self._unfinished > MAX_HEAD_BYTES:
@@ -81,13 +81,13 @@ class RequestReader:
 
     @property
     def request(self) -> Request:
-        """The one that is being read, as far as it has come."""
+        """The request in progress, as far as it has arrived."""
         path, _, query = self._url.partition(b"?")
         method = self._parser.get_method().decode()
         return Request(method, path.decode("latin-1"), query, self._headers, bytes(self._body))
 
     def release(self, body: bytes) -> None:
-        """The request with that body is being answered, and no longer waits."""
+        """Free the bytes of a request whose answer begins, so that it no longer waits."""
         self._held -= len(body)
         self._budget.give_back(len(body))
 
@@ -98,18 +98,18 @@ class RequestReader:
     def _refuse(self, status: int) -> None:
         if self.refusal is None:
             self.refusal = status
-        self._body = b""  # what was held for it is given back when the connection closes
+        self._body = b""  # the budget gets its bytes back when the connection closes
 
     def _head_without_offer(self) -> bytes:
         """The head just read, without its Upgrade header (Java's client offers h2c in its first request).
 
-        The parser leaves a body behind that header alone, so it reads the request once more.
+        After an Upgrade header the parser skips the body, so it must read the request again.
         """
         line = b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, self._parser.get_http_version().encode())
         headers = [b"%s: %s" % header for header in self._headers.items() if header[0] != b"upgrade"]
         return b"\r\n".join((line, *headers, b"", b""))
 
-    # httptools calls these.
+    # Methods that httptools calls
 
     def on_message_begin(self) -> None:
         self.in_request = self.in_head = True
@@ -132,8 +132,8 @@ class RequestReader:
         if self._headers_seen > MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(431)
         elif name == b"host" and name in self._headers:
-            self._refuse(400)  # which of them is meant, every reader answers otherwise
-        elif self.in_head:  # behind a body in pieces come more, which say nothing that is asked for here
+            self._refuse(400)  # readers disagree on which of two Host headers counts
+        elif self.in_head:  # trailers after a chunked body are ignored: nothing here needs them
             self._headers[name] = value
 
     def on_headers_complete(self) -> None:
@@ -157,7 +157,7 @@ class RequestReader:
         elif not self._body:
             self._body = body
         elif isinstance(self._body, bytes):
-            # Not a list of pieces: of one byte each they would take forty times the room.
+            # A list of one-byte pieces would take forty times the memory.
             self._body = bytearray(self._body) + body
         else:
             self._body += body
@@ -174,7 +174,7 @@ class RequestReader:
 
 
 def head_of(data: bytes) -> Request | None:
-    """What a request asks that begins with ``data``, as far as it has come; None where not even its head is whole."""
+    """The request at the beginning of ``data``, as far as it has arrived. None if its head is not complete."""
     found: list[Request] = []
     reader = RequestReader(Budget(), lambda request, _: found.append(request), lambda: None)
     reader.feed(data)

@@ -1,6 +1,6 @@
-"""SES's template language: Handlebars without HTML escaping, and strict about what is missing.
+"""SES's template language: Handlebars without HTML escaping. A missing attribute is an error.
 
-What AWS documents works: ``{{name}}``, ``{{person.name}}``, ``{{#each items}}``, ``{{#if name}}``, ``{{#unless}}``,
+All that AWS documents works: ``{{name}}``, ``{{person.name}}``, ``{{#each items}}``, ``{{#if name}}``, ``{{#unless}}``,
 ``{{#with}}``, ``{{else}}``, ``{{! comments }}`` and inline partials (``{{#* inline "part"}}...{{/inline}}``,
 ``{{> part}}``). SES does not escape HTML, so ``{{name}}`` and ``{{{name}}}`` are the same.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 MOST_CHARACTERS = 40 * 1024 * 1024
-"""Of a rendered part: ``each`` within ``each`` must not fill the memory."""
+"""The limit for a rendered part: ``each`` within ``each`` must not fill the memory."""
 _MOST_STEPS = 100_000
 _MOST_DEPTH = 30
 
@@ -28,11 +28,11 @@ _FALSE: tuple[object, ...] = (None, False, 0, "", [])
 
 
 class TemplateInvalid(Exception):
-    """The text is not a template, or cannot be rendered with any data; the message says what is wrong with it."""
+    """The text is not a template, or no data can render it. The message gives the reason."""
 
 
 class AttributeMissing(Exception):
-    """The data lack what the template asks for: ``name``."""
+    """The data lack ``name``, which the template needs."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -73,7 +73,7 @@ class Template:
         self._partials = parser.partials
 
     def render(self, data: Mapping[str, Any]) -> str:
-        """``data`` is what JSON can hold. Raises ``AttributeMissing``, or ``TemplateInvalid`` if it does not end."""
+        """``data`` holds JSON values. Raises ``AttributeMissing``, or ``TemplateInvalid`` if rendering does not end."""
         writer = _Writer(self._partials)
         try:
             writer.write(self._nodes, (data,), {"root": data}, 0)
@@ -98,7 +98,7 @@ class _Parser:
         return nodes
 
     def _body(self, depth: int) -> tuple[list[_Node], str | None]:
-        """What comes before the next ``else`` or closing tag, and that tag."""
+        """The nodes before the next ``else`` or closing tag, and that tag."""
         if depth > _MOST_DEPTH:
             raise TemplateInvalid("blocks are nested too deeply")
         nodes: list[_Node] = []
@@ -135,7 +135,7 @@ class _Parser:
         body, end = self._body(depth + 1)
         otherwise: list[_Node] = []
         if end is not None and end.startswith("else "):
-            # Closed by the end of the block it belongs to.
+            # The end tag of the outer block closes this one.
             return _Block(kind, path, body, [self._rest(end.removeprefix("else ").strip(), closed_as, depth + 1)])
         if end == "else":
             otherwise, end = self._body(depth + 1)
@@ -188,7 +188,7 @@ class _Writer:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str | None]]:
-    """(text, what stands in the tag behind it) and at last (text, None)."""
+    """Pairs of a text and the content of the tag after it. The last pair is (text, None)."""
     position = 0
     for match in _TAG.finditer(text):
         before, position = text[position : match.start()], match.end()
@@ -204,7 +204,7 @@ def _path(path: str) -> str:
 
 
 def _value(path: str, scopes: tuple[Any, ...], extra: Mapping[str, Any]) -> Any:
-    """None for what is not there."""
+    """The value at ``path``. None if it does not exist."""
     while path.startswith("../") and len(scopes) > 1:
         path, scopes = path[3:], scopes[:-1]
     if path in {".", "this"}:
@@ -214,7 +214,7 @@ def _value(path: str, scopes: tuple[Any, ...], extra: Mapping[str, Any]) -> Any:
         return _down(extra, steps)
     if steps[0] == "this":
         return _down(scopes[-1], steps[1:])
-    # As in Mustache, a name that the innermost scope lacks is looked for further out.
+    # As in Mustache, a name missing in the innermost scope is looked up in the outer scopes.
     scope = next((scope for scope in reversed(scopes) if isinstance(scope, dict) and steps[0] in scope), None)
     return _down(scope, steps)
 

@@ -1,4 +1,4 @@
-"""What an account does with its events itself: it counts them, and suppresses whom it must not mail again."""
+"""An account's own use of its events: it counts them, and suppresses addresses that it must not mail again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Reputation:
                 self._suppress(event, "COMPLAINT")
         else:
             point.bounces += len(event.recipients)
-            # Only a first-hand hard bounce: not for now, and not because it was suppressed already.
+            # Only a first-hand hard bounce: not a temporary one, and not one caused by suppression.
             if (event.detail["bounceType"], event.detail["bounceSubType"]) == ("Permanent", "General"):
                 self._suppress(event, "BOUNCE")
 

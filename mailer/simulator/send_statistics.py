@@ -1,4 +1,4 @@
-"""What GetSendStatistics tells: attempts, bounces, complaints and rejects per quarter of an hour, for two weeks."""
+"""GetSendStatistics: attempts, bounces, complaints and rejects per quarter of an hour, for two weeks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEPT_SECONDS = 14 * 24 * 60 * 60
 
 @dataclass(slots=True)
 class Point:
-    """``start`` is epoch seconds, a whole quarter of an hour; the others count recipients."""
+    """``start`` is the start of a quarter of an hour, in epoch seconds. The other fields count recipients."""
 
     start: int
     attempts: int = 0
@@ -25,13 +25,13 @@ class Point:
 
 
 class SendStatistics:
-    """Only quarters in which something happened have a point."""
+    """Holds a point for each quarter of an hour in which something happened, and no others."""
 
     def __init__(self) -> None:
         self._points: deque[Point] = deque()
 
     def at(self, now: float) -> Point:
-        """The point that counts what happens ``now``; ``now`` must not run backwards."""
+        """The point for the time ``now``, which must not run backwards."""
         start = int(now // QUARTER_SECONDS) * QUARTER_SECONDS
         if not self._points or self._points[-1].start != start:
             self._points.append(Point(start))
@@ -39,12 +39,12 @@ class SendStatistics:
         return self._points[-1]
 
     def points(self, now: float) -> list[Point]:
-        """Those of the last two weeks, oldest first."""
+        """The points of the last two weeks, oldest first."""
         self._forget(now)
         return list(self._points)
 
     def to_json(self) -> list[dict[str, int]]:
-        """All of it, for ``restore`` after a restart."""
+        """All points, for ``restore`` after a restart."""
         return [asdict(point) for point in self._points]
 
     def restore(self, saved: Iterable[Mapping[str, int]]) -> None:

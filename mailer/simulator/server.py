@@ -1,4 +1,4 @@
-"""Starts the simulator: listeners, the ready line, and a clean end."""
+"""Starts the simulator: opens the listeners, prints the ready line, and ends cleanly."""
 
 from __future__ import annotations
 
@@ -50,28 +50,28 @@ _OTHER_DESCRIPTORS = 100
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run it. A port of 0 takes a free one; a port of None leaves that listener out.
+    """Options of the simulator. Port 0 takes a free port; None leaves that listener out.
 
-    ``terms`` is what every Region's account starts with. ``secrets`` maps access key ids to secrets: given any,
-    signatures and SMTP passwords are checked. ``allow_remote`` permits a ``host`` that is not loopback: whoever
-    reaches the port, every user of this host too, may read all mail and change the account.
+    Every Region's account starts with ``terms``. ``secrets`` maps access key ids to secrets. If there are any, the
+    simulator checks signatures and SMTP passwords. ``allow_remote`` permits a ``host`` that is not loopback: anyone who
+    reaches the port, also every user of this host, may then read all mail and change the account.
     """
 
     host: str = "127.0.0.1"
     port: int = 9025
     smtp_port: int | None = None
-    """STARTTLS, as SES on 587."""
+    """Port for STARTTLS, as SES on 587."""
     smtps_port: int | None = None
-    """Implicit TLS, as SES on 465."""
+    """Port for implicit TLS, as SES on 465."""
     smtp_idle_seconds: float = 10.0
-    """SES closes an SMTP connection that is idle for about ten seconds."""
+    """How long an SMTP connection may be idle. SES closes it after about ten seconds."""
     smtp_insecure: bool = False
-    """Take SMTP without TLS and without AUTH, which SES never does."""
+    """Accept SMTP without TLS and AUTH. SES never does."""
     tls: bool = False
     """HTTPS instead of HTTP."""
     terms: Terms = field(default_factory=Terms)
     region: str = "us-east-1"
-    """Of unsigned requests, of SMTP without a secret, and of the control API when it names none."""
+    """Region of unsigned requests, of SMTP without a secret, and of control API requests that name none."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     latency: Latency = field(default_factory=Latency)
     faults: tuple[Fault, ...] = ()
@@ -79,33 +79,33 @@ class Options:
     destinations: tuple[Destination, ...] = ()
     """Webhooks and queues that get events."""
     keep: int = 10_000
-    """Whole messages; of events four times as many."""
+    """How many whole messages to keep. Events: four times as many."""
     keep_bytes: int = 256 * 1024 * 1024
-    """Of whole messages, as their clients sent them."""
+    """How many bytes of whole messages to keep, in their clients' form."""
     keep_rows: int = 1_000_000
-    """Short rows, for verification."""
+    """How many short rows to keep, for verification."""
     configuration_sets: tuple[str, ...] = ()
-    """Names of those that every Region's account has from the start."""
+    """Names of the configuration sets that every Region's account has from the start."""
     row_tag: str = "message-id"
     """The message tag whose value a row keeps: the sender's own id of the message."""
     seed: int | None = None
-    """For probabilities, latencies and message ids; None is different every time."""
+    """Seed for probabilities, latencies and message ids. None: different in every run."""
     ready_file: Path | None = None
     stop_with_stdin: bool = False
-    """End when standard input ends: a simulator started by a test must not outlive it, however the test dies."""
+    """End when standard input ends: a simulator that a test starts must not outlive it, however the test dies."""
     allow_remote: bool = False
     allow_host: tuple[str, ...] = ()
-    """Names under which it may be reached, besides loopback's and the address that it listens on."""
+    """Host names that clients may use, besides loopback's and the listening address."""
     allow_user: tuple[str, ...] = ()
-    """Users of this host, by name or number, who may do all that its own user may."""
+    """Users of this host, by name or number, with the same rights as the simulator's own user."""
     allow_webhook: tuple[str, ...] = ()
-    """Hosts that webhooks may lead to, besides loopback and those of ``destinations``."""
+    """Hosts that webhooks may lead to, besides loopback and the hosts of ``destinations``."""
     connections: int = 2000
-    """Open at once over HTTP, and as many over SMTP."""
+    """How many connections may be open over HTTP, and as many over SMTP."""
     http_idle_seconds: float = 60.0
-    """How long an HTTP client may keep us waiting."""
+    """How long an HTTP client may keep a connection waiting."""
     save: Path | None = None
-    """State is kept in this file, and taken from it at the start."""
+    """The file that keeps the state. The simulator loads it at the start."""
 
     def __post_init__(self) -> None:
         if self.keep < 0 or self.keep_bytes < 0 or self.keep_rows < 0:
@@ -160,7 +160,7 @@ async def _serve(options: Options) -> None:
         if options.save is not None:
             stack.callback(snapshot.save, service, options.save)
         _announce(ready, options.ready_file)
-        # A background task that fails ends the process: a simulator without it would go on, and not do as it was told.
+        # If a background task fails, the process ends. Otherwise the simulator would run on without the task.
         async with asyncio.TaskGroup() as tasks:
             kept = [
                 tasks.create_task(keep_outages(listeners, service.faults)),
@@ -183,7 +183,7 @@ def _restore(service: Service, path: Path) -> None:
 async def _listen(
     options: Options, service: Service, crowd: Crowd, stack: AsyncExitStack
 ) -> tuple[dict[str, str], list[Listener]]:
-    """Open every listener asked for; what the ready line says of them, and they."""
+    """Open every requested listener. Returns the members of the ready line, and the listeners."""
     certificate = _certificate(options, stack)
     ready: dict[str, str] = {}
     if certificate is not None:
@@ -234,7 +234,7 @@ async def _listen(
         ready[name] = listener.address
     scheme = "https" if options.tls else "http"
     ready["http"] = f"{scheme}://{http.address}"
-    # Subscribers may be on other hosts, which know us by the name that we were given.
+    # Subscribers on other hosts know this one by the name in --allow-host.
     named = http.listens_everywhere and options.allow_host
     service.subscriptions.start(f"{scheme}://{options.allow_host[0]}:{http.port}" if named else ready["http"])
     stack.callback(service.subscriptions.stop)
@@ -244,7 +244,7 @@ async def _listen(
 def _certificate(options: Options, stack: AsyncExitStack) -> Certificate | None:
     if not options.tls and options.smtp_port is None and options.smtps_port is None:
         return None
-    # cryptography takes a tenth of a second to import, and plain HTTP needs none of it.
+    # The import of cryptography takes a tenth of a second, and plain HTTP does not need it.
     from mailer.simulator.certificate import Certificate  # noqa: PLC0415
 
     directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="ses-simulator-"))
@@ -252,7 +252,7 @@ def _certificate(options: Options, stack: AsyncExitStack) -> Certificate | None:
 
 
 def _room(connections: int) -> int:
-    """For so many there are descriptors, over HTTP and over SMTP each; as many are made available as may be."""
+    """The number of connections that descriptors allow, for HTTP and for SMTP each. Raises the soft limit for it."""
     wanted = 2 * connections + _OTHER_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

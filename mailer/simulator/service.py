@@ -1,4 +1,4 @@
-"""SES itself, behind every door: takes a submission, answers with a MessageId or refuses."""
+"""SES itself, behind every door. Takes a submission and returns a MessageId, or refuses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MAX_RECIPIENTS = 50
 MAX_MESSAGE_BYTES = 40 * 1024 * 1024
-"""v2 and SMTP, after base64."""
+"""The limit of v2 and SMTP, after base64."""
 
 _EVENTS_PER_MESSAGE = 4
 _REGION_DIGITS = {"us-east-1": "0100", "us-west-2": "0101", "eu-west-1": "0102", "eu-central-1": "0107"}
@@ -39,11 +39,11 @@ class SlowReader(Protocol):
     """A connection's protocol that reads a request slowly."""
 
     def give_up(self) -> None:
-        """Read no more of it, and close the connection."""
+        """Stop reading the request, and close the connection."""
 
 
 class Service:
-    """State shared by the HTTP API, SMTP and the control API. One event loop, so no locks."""
+    """State that the HTTP API, SMTP and the control API share. One event loop, so no locks."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Service:
         self.accounts = Accounts(terms, self.clock, configuration_sets)
         self.inbox = Inbox(keep, keep_bytes, keep_rows, row_tag)
         self.secrets = dict(secrets or {})
-        """Access key ids and their secrets. Given any, only they open the account."""
+        """Access key ids and their secrets. If there are any, only they open the account."""
         self.latency = latency
         self.random = random
         events_kept = _EVENTS_PER_MESSAGE * max(1, keep)
@@ -90,24 +90,24 @@ class Service:
         self.attempts = Attempts(keep)
         self.faults = Faults(faults, random)
         self.injected = Traffic()
-        """Sends that an injected error refused: no account knows of them."""
+        """Sends that an injected error refused. They count for no account."""
         self.faults.on_refusal = lambda recipients: self.injected.refuse(self.clock.now(), "injected", recipients)
         self._initial_secrets = dict(self.secrets)
         self._initial_faults = tuple(faults)
         self._initial_latency = latency
         self.started_at = time.time()
         self.changes = 0
-        """Requests that may have changed something, of the control API too. Never set back."""
+        """Counts the requests that may have changed something, also through the control API. Never reset."""
         self.connections_open: Counter[str] = Counter()
         self.slow_readers: set[SlowReader] = set()
-        """Connections on which a request is being read slowly just now."""
+        """Connections on which a request is being read slowly."""
         self.clear_counts()
 
     def clear_counts(self) -> None:
         self.requests: Counter[str] = Counter()
-        """Calls by operation name."""
+        """Counts calls by operation name."""
         self.refused: Counter[str] = Counter()
-        """Answers that were an SES error, by kind, from any door and Region; injected ones included."""
+        """Counts SES errors in answers by kind, over all doors and Regions. Includes injected errors."""
         self.connections_opened: Counter[str] = Counter()
         self.faults.struck.clear()
         self.attempts.clear()
@@ -116,14 +116,14 @@ class Service:
             account.traffic.clear()
 
     def set_secrets(self, secrets: Mapping[str, str]) -> None:
-        """These and no others from now on: what is missing is revoked."""
+        """Accept only these secrets from now on. All others are revoked."""
         self.secrets.clear()
         self.secrets.update(secrets)
 
     def reset(self) -> None:
-        """Everything as at the start, the clock too; only the connections stay.
+        """Return to the state at the start, including the clock. Connections stay open.
 
-        Not those on which a fault reads slowly: what is half read would be accepted among the mail of later.
+        Only slow reads under a fault end, with their connections. A half-read request would join the later mail.
         """
         for reader in list(self.slow_readers):
             reader.give_up()
@@ -131,14 +131,14 @@ class Service:
         self.events.reset()
         self.accounts.reset()
         self.clock.reset()
-        self.subscriptions.reset()  # after the clock: an announcement is dated, and visible from then on
+        self.subscriptions.reset()  # after the clock, which dates an announcement and makes it visible
         self.faults.replace(self._initial_faults)
         self.latency = self._initial_latency
         self.set_secrets(self._initial_secrets)
         self.clear_counts()
 
     def submit(self, submission: Submission) -> str:
-        """Charge, record and name the message; raise ``Refused`` if the account may not send it."""
+        """Charge, record and name the message. Raises ``Refused`` if the account may not send it."""
         account = self.accounts.in_region(submission.region)
         at = account.admit(submission.sender, submission.recipients, submission.configuration_set)
         ses_id = self._new_id(submission.region, at)
@@ -151,7 +151,7 @@ class Service:
         return ses_id
 
     def pause(self) -> float:
-        """Seconds that this request takes to be answered."""
+        """The latency of this request's answer, in seconds."""
         return self.latency.sample(self.random)
 
     def new_request_id(self) -> str:
@@ -159,7 +159,7 @@ class Service:
         return f"{noise[:8]}-{noise[8:12]}-{noise[12:16]}-{noise[16:20]}-{noise[20:]}"
 
     def _new_id(self, region: str, at: float) -> str:
-        """Four digits for the Region, the time in milliseconds, then noise, as in SES's own."""
+        """Four digits for the Region, the time in milliseconds, then noise, as in SES's own ids."""
         digits = _REGION_DIGITS.get(region)
         if digits is None:
             digits = "01" + hashlib.sha256(region.encode()).hexdigest()[:2]

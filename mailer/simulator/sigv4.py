@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, the verifying side, written from AWS's description of it."""
+"""Verifies AWS Signature Version 4, written from AWS's description."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Authorization:
 
     @classmethod
     def parse(cls, header: bytes) -> Authorization | None:
-        """None for anything that is not AWS4-HMAC-SHA256 with all its parts."""
+        """Parse the header. None unless it is AWS4-HMAC-SHA256 with all its parts."""
         algorithm, _, rest = header.decode("latin-1").partition(" ")
         if algorithm != "AWS4-HMAC-SHA256":
             return None
@@ -53,15 +53,15 @@ class Authorization:
 
 
 def scope_region(header: bytes) -> str | None:
-    """The Region in a SigV4 Authorization header, unchecked: the cheap way, for every request."""
+    """The Region in a SigV4 Authorization header, without a check. Cheap enough for every request."""
     start = header.find(b"Credential=")
     scope = header[start : header.find(b",", start)].split(b"/", 4) if start >= 0 else ()
     return scope[2].decode("latin-1") if len(scope) == 5 and scope[2] else None
 
 
 class Signatures:
-    """Checks signatures against ``secrets`` (access key id to secret) as they are at that moment, and their dates
-    against ``now``. Where there are no secrets, every signature is good, and so is none."""
+    """Checks signatures against ``secrets`` (access key id to secret) as they are at the time of the request, and their
+    dates against ``now``. Without secrets, every request passes, signed or not."""
 
     def __init__(self, secrets: Mapping[str, str], now: Callable[[], float] = time.time) -> None:
         self._secrets = secrets
@@ -71,7 +71,7 @@ class Signatures:
     def check(self, request: Request) -> None:
         """Raise ``Refused`` unless the request is signed with a known secret within five minutes of now.
 
-        The present day, not the account's clock: a client whose mail waits for tomorrow's quota still signs today.
+        Uses real time, not the account's clock: a client whose mail waits for tomorrow's quota still signs today.
         """
         if not self._secrets:
             return
@@ -122,7 +122,7 @@ def _check_age(stamp: str, now: float) -> None:
 
 
 def skewed(signed_at: float, now: float) -> errors.SesError:
-    """What AWS says about a signature of another time than its own."""
+    """AWS's error for a signature whose time differs too much from its own."""
     server, limit = _stamp(now), _stamp(now - _SKEW_SECONDS if signed_at < now else now + _SKEW_SECONDS)
     if signed_at < now:
         text = f"Signature expired: {_stamp(signed_at)} is now earlier than {limit} ({server} - 5 min.)"
@@ -144,7 +144,7 @@ def _canonical(request: Request, signed_headers: tuple[str, ...]) -> bytes:
     return "\n".join(
         (
             request.method,
-            # Every service but S3 signs the path encoded once more than it is sent.
+            # Every service but S3 signs a path that is encoded once more than the path sent.
             quote(request.path, safe="/-_.~"),
             "&".join(query),
             *headers,

@@ -1,6 +1,7 @@
-"""SES's SMTP interface: its replies word for word, refusals after DATA, the same account as the API's.
+"""SES's SMTP interface: its exact replies, refusals after DATA, and the same account as the API.
 
-aiosmtpd does the protocol; this module changes its words into SES's (facts sheet, section 5) and decides after DATA.
+aiosmtpd does the protocol. This module translates its replies into SES's (facts sheet, section 5) and decides after
+DATA.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ _log = logging.getLogger(__name__)
 
 _HOST = "email-smtp.amazonaws.com"
 _OK = "250 Ok"
-_MOST_NAMED = 1000  # recipients: more than fifty are refused when the message is whole
+_MOST_NAMED = 1000  # recipients; over fifty are refused once the message is complete
 _MOST_AUTH = 10
 _IDENT = string.ascii_uppercase + string.digits
 
-# It writes a warning for each unknown command and an info line for each command.
+# aiosmtpd logs a warning for each unknown command and an info line for each command.
 logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 class SmtpDoor:
-    """Makes a protocol for each connection, and handles what comes through it.
+    """Makes a protocol for each connection, and handles its commands.
 
-    ``insecure`` drops the demand for TLS and AUTH. ``idle_seconds`` is how long SES waits for the next command.
-    ``crowd`` bounds the connections, and ``budget`` what all of them may have us hold.
+    ``insecure`` requires neither TLS nor AUTH. ``idle_seconds`` is how long SES waits for the next command. ``crowd``
+    limits the connections, and ``budget`` the bytes held for all of them.
     """
 
     def __init__(
@@ -74,11 +75,11 @@ class SmtpDoor:
         self._idle_seconds = idle_seconds
 
     def starttls(self) -> SmtpProtocol:
-        """For a plain listener: TLS comes by STARTTLS."""
+        """A connection on a plain listener. The client starts TLS by STARTTLS."""
         return self._protocol(tls_context=self._context, require_starttls=not self._insecure)
 
     def implicit_tls(self) -> SmtpProtocol:
-        """For a listener that has TLS already."""
+        """A connection on a listener that already has TLS."""
         return self._protocol(tls_context=None, require_starttls=False)
 
     def _protocol(self, *, tls_context: ssl.SSLContext | None, require_starttls: bool) -> SmtpProtocol:
@@ -92,7 +93,7 @@ class SmtpDoor:
             ident=f"ESMTP SimpleEmailService-d-{name} {number}",
             tls_context=tls_context,
             require_starttls=require_starttls,
-            auth_require_tls=False,  # require_starttls sees to it, in SES's words
+            auth_require_tls=False,  # require_starttls does this, in SES's words
             authenticator=self._authenticate,
             data_size_limit=MAX_MESSAGE_BYTES,
             command_call_limit={"AUTH": _MOST_AUTH, "*": sys.maxsize},
@@ -111,7 +112,7 @@ class SmtpDoor:
         session.region = region
         return AuthResult(success=True, handled=True)
 
-    # aiosmtpd calls these.
+    # Methods that aiosmtpd calls
 
     async def handle_EHLO(  # noqa: N802
         self, server: SmtpProtocol, session: Session, _envelope: Envelope, hostname: str, _responses: list[str]
@@ -137,7 +138,7 @@ class SmtpDoor:
         return _OK
 
     async def handle_DATA(self, server: SmtpProtocol, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """SES refuses here, never at MAIL or RCPT."""
+        """Answer the message. SES refuses here, never at MAIL or RCPT."""
         server.taken()
         service = self._service
         service.requests["SMTP"] += 1
@@ -145,7 +146,7 @@ class SmtpDoor:
         pause = service.pause()
         fault: Fault | None = None
         strike = Strike()
-        # Decided on arrival, answered later: a client that gives up waiting has still sent its mail.
+        # The decision comes on arrival, the answer later: the mail of a client that stops waiting is still sent.
         try:
             submission = self._submission(session, envelope)
             strike = service.faults.strike("send", "smtp", submission.recipients)
@@ -164,7 +165,7 @@ class SmtpDoor:
         return reply if fault is None else await self._struck(server, fault, reply)
 
     async def handle_exception(self, error: Exception) -> str:
-        # What readline() raises for a line of more than a thousand bytes in the middle of AUTH.
+        # readline() raises ValueError for a line of more than a thousand bytes during AUTH.
         if isinstance(error, ValueError):
             return "500 Command line too long"
         _log.error("SMTP", exc_info=error)
@@ -191,7 +192,7 @@ class SmtpDoor:
         )
 
     async def _struck(self, server: SmtpProtocol, fault: Fault, reply: str) -> str:
-        """What goes out under ``fault``, if anything does."""
+        """The reply under ``fault``. Never returns if the fault allows no reply."""
         if fault.kind == "error":
             self._service.refused[fault.answer.kind] += 1
             return fault.answer.smtp
@@ -207,6 +208,6 @@ class SmtpDoor:
             server.end(abruptly=True)
         elif fault.kind == "close":
             server.end()
-        # The client's leaving, or our own close above, cancels this.
+        # The end of the connection, by the client or by the lines above, cancels this.
         await asyncio.get_running_loop().create_future()
         return ""

@@ -1,4 +1,4 @@
-"""One SMTP connection: aiosmtpd's protocol in SES's words, within bounds."""
+"""One SMTP connection: aiosmtpd's protocol with SES's replies and with memory bounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LONGEST_MESSAGE_SECONDS = 600.0
 _MOST_LINES = 1_000_000
-_BYTES_OF_A_LINE = 70  # that it costs to keep one apart, besides what is in it
+_BYTES_OF_A_LINE = 70  # the cost of keeping one line separately, besides its content
 _SMALL = 64 * 1024
 _TIMEOUT = b"451 4.4.2 Timeout waiting for data from client.\r\n"
 _STRANGER = b"554 %s\r\n"
@@ -43,13 +43,13 @@ _NO_TIMEOUT = 1e6
 def _in_ses_words(reply: str, address: str) -> str:
     if reply == _MALFORMED:
         reply = f"553 {address} Invalid email address"
-    # aiosmtpd repeats an unknown command, and a bare CR in it would begin a line of its own. What a message names may
-    # be in any script; a reply is ASCII.
+    # aiosmtpd repeats an unknown command, and a bare CR in it would begin a new line. A reply may name parts of a
+    # message in any script, but it must be ASCII.
     return _IN_SES_WORDS.get(reply, _NOT_IN_A_REPLY.sub("?", reply))
 
 
 class Handler(Protocol):
-    """The door that the connection came through: whom it lets in, and how much all connections together may hold."""
+    """The door of the connection: whom it admits, and how much all its connections together may hold."""
 
     strangers: Strangers
     crowd: Crowd
@@ -57,7 +57,7 @@ class Handler(Protocol):
 
 
 class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read, see pyproject.toml
-    """One connection, in SES's words."""
+    """One SMTP connection, with SES's replies."""
 
     AuthLoginUsernameChallenge = "Username:"
     AuthLoginPasswordChallenge = "Password:"
@@ -76,10 +76,10 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
         self._is_answering = False
         self._pace: float | None = None
         self._address = ""
-        """The last that MAIL or RCPT named, as it was written."""
+        """The last address in MAIL or RCPT, as written."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # STARTTLS makes the connection a second time.
+        # STARTTLS calls this a second time.
         stranger = None
         if not self._counted:
             self._counted = True
@@ -115,7 +115,7 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
             self._slow_read.feed(data)
         else:
             if self._in_data:
-                # Idle is who sends nothing, not who sends a large message.
+                # A client is idle if it sends nothing. A client that sends a large message is not.
                 self._reset_timeout()
                 if (refusal := self._more_than_there_is_room_for(data)) is not None:
                     self._writer.write(refusal)
@@ -124,10 +124,10 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
             super().data_received(data)
 
     def _more_than_there_is_room_for(self, data: bytes) -> bytes | None:
-        """What is answered at once to a message that need not be waited for.
+        """The refusal of a message that need not be read to its end. None if there is room.
 
-        aiosmtpd reads every message to its end before it refuses it, keeps each line apart, and a line that never ends
-        it keeps too.
+        aiosmtpd reads every message to its end before it refuses it. It keeps each line separately, and
+        also a line that never ends.
         """
         lines = data.count(b"\n")
         self._data_bytes += len(data)
@@ -148,14 +148,14 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
     def waiting_since(self) -> float | None:
         return None if self._in_data or self._is_answering else self._served_at
 
-    def is_overdue(self, now: float) -> bool:  # noqa: ARG002 - the idle time sees to it
+    def is_overdue(self, now: float) -> bool:  # noqa: ARG002 - the idle timeout does this
         return False
 
     def leave(self) -> None:
         self.end(abruptly=True)
 
     def _read_slowly(self) -> None:
-        """The message that comes now, if a fault says so."""
+        """Begin a message, and read it slowly if a fault says so."""
         self._in_data = True
         self._data_began_at = self.loop.time()
         self._data_bytes = self._data_lines = 0
@@ -172,7 +172,7 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
             self.transport.resume_reading()
 
     def answer_slowly(self, bytes_per_second: float) -> None:
-        """The next reply only."""
+        """Slow down the next reply only."""
         self._pace = bytes_per_second
 
     def _getaddr(self, argument: str) -> tuple[str | None, str | None]:
@@ -180,7 +180,7 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
         self._address = written.group() if written else ""
         try:
             address: tuple[str | None, str | None] = super()._getaddr(argument)
-        except IndexError:  # the standard library's parser, on an address that ends too soon
+        except IndexError:  # the standard library's parser raises it for an address that ends too soon
             return None, None
         return address
 
@@ -190,7 +190,7 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
         if reply.startswith("354 "):
             self._read_slowly()
         else:
-            self._end_of_data()  # of one refused for its form too, of which nobody else hears
+            self._end_of_data()  # also for a message refused for its form, which no handler sees
         if pace is not None:
             done = asyncio.Event()
             Trickle(self._writer.write, pace, done.set).feed(reply.encode() + b"\r\n")
@@ -200,19 +200,19 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
         self._is_answering = False
 
     def give_up(self) -> None:
-        """Read no more of a message that is being read slowly, and close the connection."""
+        """Stop reading a slow message, and close the connection."""
         if self._slow_read is not None:
             self._slow_read.stop()
         self.end(abruptly=True)
 
     def drop(self) -> None:
-        """Close the connection if no message is being taken or answered; one that is not made yet, when it is."""
+        """Close the connection unless it takes or answers a message. If it is not made yet, close it once it is."""
         if not (self._in_data or self._is_answering):
             self._is_dropped = True
             self.end()
 
     def taken(self) -> None:
-        """The whole message is here, and is answered next."""
+        """Called when the whole message has arrived. Its answer comes next."""
         self._is_answering = True
         self._served_at = self.loop.time()
         self._end_of_data()
@@ -226,7 +226,7 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
             self._slow_read = None
 
     def hold_timeout(self) -> None:
-        """No idle timeout while the answer is being made; the next command starts it again."""
+        """Suspend the idle timeout while the answer is in progress. The next command starts it again."""
         self._reset_timeout(_NO_TIMEOUT)
 
     def end(self, *, abruptly: bool = False) -> None:
@@ -239,7 +239,7 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]  # aiosmtpd's types are not read
         else:
             transport.close()
         if self._is_agreeing_on_tls:
-            # asyncio takes a transport that closes in a TLS handshake for the handshake's end, and tells nobody.
+            # asyncio takes a close during a TLS handshake for the handshake's end, and does not call connection_lost.
             self.connection_lost(None)
 
     @property

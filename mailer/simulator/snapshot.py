@@ -1,6 +1,7 @@
-"""State in a file (``--save``): the messages kept, and each account with what it has sent and made for itself.
+"""State in a file (``--save``): the messages kept, and each account with its sends and resources.
 
-Counts, events and faults are of one run and are not saved. JSON, so that it can be looked at and outlives the code.
+Counts, events and faults belong to one run and are not saved. The format is JSON, so that people can read it and it
+outlives the code.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def save(service: Service, path: Path) -> None:
 
 
 async def keep_saving(service: Service, path: Path) -> None:
-    """Now and then, if something may have changed since. The writing is done in a thread: mail goes on coming in."""
+    """Save every few seconds if something may have changed. A thread does the writing, so that mail keeps coming in."""
     written = -1
     while True:
         await asyncio.sleep(_SAVE_SECONDS)
@@ -46,7 +47,7 @@ async def keep_saving(service: Service, path: Path) -> None:
             try:
                 await asyncio.shield(saving)
             except asyncio.CancelledError:
-                # A thread cannot be cancelled: whoever writes next must not meet it.
+                # A thread cannot be cancelled. The next writer must not run at the same time.
                 await asyncio.wait([saving])
                 raise
             except OSError as error:
@@ -56,7 +57,7 @@ async def keep_saving(service: Service, path: Path) -> None:
 
 
 def load(service: Service, path: Path) -> None:
-    """Put back what the file holds, if there is one; ``ValueError`` if it cannot be read."""
+    """Restore the state from the file, if it exists. Raises ``ValueError`` if it cannot be read."""
     try:
         saved = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -72,7 +73,7 @@ def load(service: Service, path: Path) -> None:
 
 
 def _collected(service: Service) -> Callable[[], dict[str, Any]]:
-    """What to write; the messages are written out only when the result is called, elsewhere."""
+    """Returns a function that makes the state to write. It converts the messages, so call it in the writing thread."""
     state = {
         "version": _VERSION,
         "clock": {"now": service.clock.now(), "frozen": service.clock.frozen},
@@ -107,14 +108,14 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _write(collected: Callable[[], dict[str, Any]], path: Path) -> None:
-    # Not in one piece: mail goes on coming in meanwhile.
+    # In pieces, because mail keeps coming in meanwhile.
     with writing(path) as file:
         json.dump(collected(), file)
 
 
 def _restore(service: Service, saved: dict[str, Any]) -> None:
     clock = service.clock
-    # Never back: what was sent an hour ahead is still ahead of nothing.
+    # Never back: a saved send must not be in the clock's future.
     clock.advance(max(0.0, saved["clock"]["now"] - clock.now()))
     if saved["clock"]["frozen"]:
         clock.freeze()

@@ -1,4 +1,4 @@
-"""Other users of this host: who asks is looked up once for each connection, and they take up little room."""
+"""Refuses other users of this host. It looks up the user once per connection, and holds little data for them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _MOST = 20
 
 
 class Strangers:
-    """``allowed`` names users who are none. With ``everybody`` nobody is one.
+    """``allowed`` names users who are not strangers. With ``everybody``, no user is a stranger.
 
-    A stranger over HTTP is told so in answer to its first request, as only then a client reads. Until then it is one
-    of ``crowd``, and what it sends counts in ``budget``.
+    Over HTTP, a stranger gets the refusal as the answer to its first request, because a client does not read earlier.
+    Until then its connection is in ``crowd``, and its bytes count in ``budget``.
     """
 
     def __init__(self, allowed: Iterable[str], *, everybody: bool) -> None:
@@ -28,5 +28,5 @@ class Strangers:
         self.budget = Budget(0)
 
     def refusal(self, transport: asyncio.BaseTransport) -> str | None:
-        """Why the other end of a new connection is refused, None if it is not."""
+        """Why the client of a new connection is refused. None if it is not."""
         return None if self._guard is None else self._guard.refusal(transport.get_extra_info("socket"))

@@ -1,7 +1,7 @@
-"""What one must know of a message to list it, find it, or take it for another's double; made when somebody looks.
+"""Summaries of messages, to list them, to search them and to find duplicates. Made on demand.
 
-Taking MIME apart takes a tenth of a millisecond and more, so it is done once for each message, never while mail comes
-in, and in small portions: looking at the inbox must not slow down who is sending.
+Parsing MIME takes a tenth of a millisecond or more. So it happens once per message, in small portions, and never while
+mail comes in: a look at the inbox must not slow down a sender.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PORTION = 20
 
 
 class Summary(NamedTuple):
-    """``digest`` is of what a reader sees: subject, text, HTML and attachments, and no address, tag or date."""
+    """``digest`` covers the visible content: subject, text, HTML and attachments. No address, tag or date."""
 
     subject: str
     digest: bytes
@@ -29,7 +29,7 @@ class Summary(NamedTuple):
 
 
 class Summaries:
-    """Of the messages in ``inbox``; forgotten with them."""
+    """Summaries of the messages in ``inbox``. A summary is forgotten with its message."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -48,7 +48,7 @@ class Summaries:
             yield message, summary
 
     def _forget(self) -> None:
-        """Only when half of them are of messages gone by."""
+        """Forget summaries of dropped messages, once they are more than half of all."""
         if len(self._made) > 2 * len(self._inbox):
             kept = {message.number for message in self._inbox.messages()}
             self._made = {number: summary for number, summary in self._made.items() if number in kept}

@@ -1,4 +1,4 @@
-"""What AWS grants an account."""
+"""The limits and rights that AWS grants an account."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ ENFORCEMENT: tuple[Enforcement, ...] = ("HEALTHY", "PROBATION", "SHUTDOWN")
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """``rate`` is recipients per second, ``quota`` recipients per rolling 24 hours (-1: none).
+    """``rate``: recipients per second. ``quota``: recipients per rolling 24 hours (-1: no quota).
 
-    ``bucket`` is the burst in recipients (None: the larger of 1 and the rate). ``control_rate`` is how often a second
-    each call that is not a send may be made, GetAccount for one (0: no limit). ``verified`` are the addresses and
-    domains that are verified identities from the start, besides those made over the API (None: every sender counts as
-    verified; in the sandbox recipients must be identities or belong to the mailbox simulator).
+    ``bucket``: the burst in recipients (None: the larger of 1 and the rate). ``control_rate``: how often per second a
+    client may make each call except a send, such as GetAccount (0: no limit). ``verified``: the addresses and
+    domains that are verified identities from the start, besides those made over the API. None: every sender counts as
+    verified. In the sandbox, recipients must be identities or belong to the mailbox simulator.
     """
 
     rate: float = 14.0

@@ -1,4 +1,4 @@
-"""What passed through one account, counted exactly: totals, refusals by kind, 100 ms slots, the busiest second."""
+"""Exact counts of one account's traffic: totals, refusals by kind, 100 ms slots, the busiest second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SLOTS_KEPT = 36_000  # an hour
 
 
 class Traffic:
-    """Counts recipients and messages by their moment of acceptance or refusal (epoch seconds)."""
+    """Counts recipients and messages by the time of their acceptance or refusal (epoch seconds)."""
 
     def __init__(self) -> None:
         self.clear()
@@ -33,7 +33,7 @@ class Traffic:
             self.first_accepted_at = now
         self.last_accepted_at = now
         window = self._last_second
-        # Only an acceptance can make a window larger, so the maximum is found by looking back from each one.
+        # Only an acceptance can make a window larger. So looking back from each acceptance finds the maximum.
         while window and window[0][0] <= now - 1.0:
             self._in_last_second -= window.popleft()[1]
         window.append((now, recipients))
@@ -46,7 +46,7 @@ class Traffic:
         self._slot(now)[2] += recipients
 
     def slots(self, since: float = 0.0) -> list[tuple[float, int, int]]:
-        """(start in epoch seconds, recipients accepted, recipients refused) for each slot with anything in it."""
+        """(start in epoch seconds, recipients accepted, recipients refused) for each slot that is not empty."""
         return [
             (round(number * SLOT_SECONDS, 1), accepted, refused)
             for number, accepted, refused in self._slots

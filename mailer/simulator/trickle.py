@@ -1,4 +1,4 @@
-"""Bytes at a slow, even pace: what a bad line or an overloaded server looks like from the other side."""
+"""Passes bytes on at a slow, even pace, like a bad line or an overloaded server."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _TICK_SECONDS = 0.05
 
 
 class Trickle:
-    """Passes what it is fed on to ``out``, ``bytes_per_second`` of them, and then calls ``done``."""
+    """Passes its input on to ``out`` at ``bytes_per_second``, then calls ``done``."""
 
     def __init__(self, out: Callable[[bytes], object], bytes_per_second: float, done: Callable[[], object]) -> None:
         self._out = out
         self._done = done
         self._piece = max(1, round(bytes_per_second * _TICK_SECONDS))
-        # Below a byte a tick, the ticks are longer.
+        # Below one byte per tick, the ticks become longer.
         self._tick = self._piece / bytes_per_second
         self._rest = b""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is still to be passed on."""
+        """Whether some input is still waiting."""
         return self._timer is not None
 
     def feed(self, data: bytes) -> None:
@@ -34,7 +34,7 @@ class Trickle:
             self._later()
 
     def stop(self) -> None:
-        """Pass on no more."""
+        """Drop the rest of the input."""
         self._rest = b""
         if self._timer is not None:
             self._timer.cancel()

@@ -1,4 +1,4 @@
-"""The SES v1 API (Query and XML): which action is which, and what each answers. The same account as v2's."""
+"""The SES v1 API (Query and XML): its actions and their answers. It shares the account with v2."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     Operation: TypeAlias = Callable[[Account, Mapping[str, Any]], dict[str, Any] | None]
 
 MAX_MESSAGE_BYTES = 10 * 1024 * 1024
-"""After base64; the v2 API and SMTP take four times as much."""
+"""The limit after base64. The v2 API and SMTP accept four times as much."""
 
 _BULK_STATUSES = {
     "CONFIGURATION_SET_NOT_FOUND": "ConfigurationSetDoesNotExist",
     "TEMPLATE_NOT_FOUND": "TemplateDoesNotExist",
     "INVALID_PARAMETER": "InvalidParameterValue",
 }
-"""Where v1's word for a bulk status is not v2's in camel case."""
+"""v1's names of bulk statuses that are not v2's names in camel case."""
 
 
 class V1(Door):
@@ -78,7 +78,7 @@ class V1(Door):
         return query.reply(action, result, self.service.new_request_id())
 
 
-# From a v1 call to the v2 API's SendEmail.
+# Conversion of a v1 call to the v2 API's SendEmail
 
 
 def _email(call: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _email(call: Mapping[str, Any]) -> dict[str, Any]:
 def _raw_email(call: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "FromEmailAddress": members.optional(call, "Source"),
-        # Nothing in the call tells To from Bcc; the message's own headers do.
+        # The call does not tell To from Bcc. The message's own headers do.
         "Destination": {"BccAddresses": members.strings(call, "Destinations")},
         "Content": {"Raw": members.mapping(call, "RawMessage", required=True)},
         "EmailTags": call.get("Tags"),
@@ -148,7 +148,7 @@ _SENDS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 }
 
 
-# The account itself.
+# The account itself
 
 
 def _send_quota(account: Account, _call: Mapping[str, Any]) -> dict[str, Any]:

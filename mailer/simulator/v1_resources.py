@@ -1,4 +1,4 @@
-"""The v1 API's operations on identities, configuration sets and templates: the same things under older names."""
+"""The v1 API's operations on identities, configuration sets and templates: v2's operations under older names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _V2_OF_TEMPLATE = {"SubjectPart": "Subject", "TextPart": "Text", "HtmlPart": "Ht
 
 
 def _verify(account: Account, name: str) -> Identity:
-    """Unlike v2's, this may be said again and again."""
+    """Verify an identity. Unlike v2, v1 allows repeating this."""
     found = identity.find(account, name)
     if found is None:
         found = Identity(name)
@@ -145,7 +145,7 @@ def _get_template(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _delete_template(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    """Says nothing of one that was not there."""
+    """Delete a template. No error if it does not exist."""
     try:
         return template.delete(account, call)
     except Refused:

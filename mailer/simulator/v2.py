@@ -1,4 +1,4 @@
-"""The SES v2 API (REST-JSON): which call is which operation, and what each answers."""
+"""The SES v2 API (REST-JSON): its operations and their answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PREFIX = "/v2/email/"
 _MOST_DEPTH = 10
 _OF_LISTS = frozenset({"Reason"})
-"""Members of a query that may come more than once."""
+"""Query members that may occur more than once."""
 
 
 class V2(Door):
@@ -70,7 +70,7 @@ class V2(Door):
 
 
 def _call(request: Request) -> dict[str, Any]:
-    """The members of a control call, those of the query too."""
+    """The members of a control call, including those of its query."""
     call = members.call_in(request.body) if request.body else {}
     if _is_deep(call, _MOST_DEPTH):
         raise errors.Refused(errors.NOT_JSON.saying("The request is nested too deeply"))
@@ -82,7 +82,7 @@ def _call(request: Request) -> dict[str, Any]:
 
 
 def _is_deep(value: Any, room: int) -> bool:
-    """What is kept as it was given, tags and options, must be fit to be read back and saved."""
+    """Whether ``value`` is nested too deeply. Tags and options are kept as given: they must be fit to read and save."""
     if not isinstance(value, dict | list):
         return False
     return room == 0 or any(_is_deep(each, room - 1) for each in (value.values() if isinstance(value, dict) else value))

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writes files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import IO
 
 @contextmanager
 def writing(path: Path, mode: int = 0o600) -> Iterator[IO[str]]:
-    """``path`` anew, for its owner's eyes only if no ``mode`` says otherwise. A link in its place is replaced."""
+    """Replace ``path``, also if it is a link. By default only its owner may read it."""
     partial = path.with_name(f"{path.name}.partial")
     partial.unlink(missing_ok=True)
-    # No link is followed that somebody else put there, who may write the folder too.
+    # Never follows a link: another user who may write to the folder could have put it there.
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
         yield file
     partial.replace(path)

@@ -1,1 +1,1 @@
-"""What SES tells its customers about a message after it was accepted, and the ways in which it tells them."""
+"""SES's events about a message after its acceptance, and the ways of delivering them."""

@@ -1,4 +1,4 @@
-"""Where events go, as a flag or the control API says it."""
+"""A destination of events, as a flag or the control API describes it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Destination:
     """One subscription to the events of every message, or of those that ``events`` and ``configuration_set`` name.
 
     ``kind`` is ``webhook`` (``target`` is its URL) or ``queue`` (``target`` is its name). ``format`` is ``event`` for
-    SES's event publishing or ``notification`` for the older ones of an identity. ``raw`` leaves the SNS envelope out.
-    ``confirm`` false takes a webhook as subscribed at once, without SubscriptionConfirmation. ``announce`` begins with
+    SES's event publishing or ``notification`` for an identity's older notifications. ``raw`` omits the SNS envelope.
+    If ``confirm`` is false, a webhook is subscribed at once, without SubscriptionConfirmation. ``announce`` first sends
     the plain text that SES publishes to a new destination. A webhook that fails is tried ``retries`` times more,
-    ``retry_seconds`` apart, as SNS does by default.
+    ``retry_seconds`` apart; the defaults are those of SNS.
     """
 
     kind: Literal["webhook", "queue"]
@@ -72,7 +72,7 @@ class Destination:
 
     @classmethod
     def parse(cls, kind: Literal["webhook", "queue"], text: str) -> Destination:
-        """From a flag: ``TARGET[,field=value...]``; several events are joined by ``+``."""
+        """Parse a flag: ``TARGET[,field=value...]``. ``+`` joins several events."""
         target, *pairs = text.split(",")
         value: dict[str, Any] = {"kind": kind, "target": target.strip()}
         for pair in pairs:
@@ -130,7 +130,7 @@ def _is_url(target: str) -> bool:
         url = urlsplit(target)
         plain = _URL.fullmatch(target) is not None and "@" not in url.netloc
         return plain and url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:  # a port that is none
+    except ValueError:  # an invalid port
         return False
 
 

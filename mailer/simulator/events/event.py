@@ -1,4 +1,4 @@
-"""One event about one message, and the two JSON forms in which SES publishes it (facts sheet, section 6)."""
+"""One event about one message, and SES's two JSON forms of it (facts sheet, section 6)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 Kind = Literal["Send", "Delivery", "Bounce", "Complaint", "Reject", "DeliveryDelay", "Rendering Failure"]
 KINDS: tuple[Kind, ...] = ("Send", "Delivery", "Bounce", "Complaint", "Reject", "DeliveryDelay", "Rendering Failure")
 Format = Literal["event", "notification"]
-"""Event publishing, with ``eventType`` and ``mail.tags``; or the older notifications of an identity."""
+"""``event``: event publishing, with ``eventType`` and ``mail.tags``. ``notification``: an identity's older form."""
 
 NOTIFIED: frozenset[Kind] = frozenset({"Delivery", "Bounce", "Complaint"})
-"""What the older format knows."""
+"""The kinds that the older format has."""
 
 ACCOUNT = "123456789012"
 _MOST_HEADER_BYTES = 10 * 1024
@@ -37,7 +37,7 @@ _FIELDS: dict[Kind, str] = {
 
 
 class Sending(NamedTuple):
-    """What an event must know of its message. Not the message itself, which the inbox may have dropped by then."""
+    """The properties of a message that its events need. A copy: the inbox may drop the message itself earlier."""
 
     ses_id: str
     at: float
@@ -62,7 +62,7 @@ class Sending(NamedTuple):
 
 
 class Event(NamedTuple):
-    """``detail`` is what only this event has, under SES's own names. ``number`` counts from 1."""
+    """``detail`` holds the properties of this kind of event, under SES's own names. ``number`` counts from 1."""
 
     number: int
     at: float
@@ -74,7 +74,7 @@ class Event(NamedTuple):
 
 
 def render(event: Event, message: Message | None, form: Format = "event") -> dict[str, Any]:
-    """As SES would write it. Without ``message`` (no longer kept) its headers are left out as truncated."""
+    """The event as SES writes it. Without ``message`` (no longer kept) it omits the headers, as truncated."""
     mail = _mail(event.sending, message)
     if form == "notification":
         return {
@@ -92,7 +92,7 @@ def timestamp(at: float) -> str:
 
 
 def _particulars(event: Event) -> dict[str, Any]:
-    """The part of an event that has its name."""
+    """The object in an event that is named after its kind."""
     at, detail = timestamp(event.at), event.detail
     if event.kind == "Delivery":
         return {
@@ -171,7 +171,7 @@ def _mail(sending: Sending, message: Message | None) -> dict[str, Any]:
 
 
 def _headers(message: Message) -> tuple[list[tuple[str, str]], dict[str, Any]]:
-    """The headers of the message as it goes out, and SES's digest of them."""
+    """The headers of the outgoing message, and SES's digest of them."""
     submission = message.submission
     parsed = content.parse(submission)
     headers = list(parsed["headers"])
@@ -192,7 +192,7 @@ def _headers(message: Message) -> tuple[list[tuple[str, str]], dict[str, Any]]:
 
 
 def _made(submission: Submission, subject: str) -> list[tuple[str, str]]:
-    """The headers that SES writes itself, from the call. Whom Bcc names stands in none."""
+    """The headers that SES itself writes from the call. No header shows the Bcc addresses."""
     call = json.loads(submission.data)
     destination = call.get("Destination") or {}
     addresses = (

@@ -1,7 +1,7 @@
-"""What becomes of a message: which events follow its acceptance, for which recipients, and when.
+"""Decides the events that follow a message's acceptance: for which recipients, and when.
 
-The mailbox simulator's addresses behave as AWS documents; where AWS gives no type or text, those of its published
-examples are used (facts sheet, section 4).
+The mailbox simulator's addresses behave as AWS documents. Where AWS gives no type or text, this uses those of AWS's
+published examples (facts sheet, section 4).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Suppressed = Literal["BOUNCE", "COMPLAINT"]
 
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 _EICAR_NAME = b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE"
-_EICAR_IN_BASE64 = base64.b64encode(EICAR)[:40]  # in one line however the attachment is wrapped
+_EICAR_IN_BASE64 = base64.b64encode(EICAR)[:40]  # short enough for one line, however the attachment is wrapped
 
 
 class Happening(NamedTuple):
-    """An event to come, ``after`` seconds. ``then`` follows it, its time counted from this one's."""
+    """A future event, due in ``after`` seconds. The events in ``then`` count their time from this one."""
 
     after: float
     kind: Kind
@@ -69,12 +69,12 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 class Fates:
-    """Decides, by the outcomes in force, the recipients, and the suppression list."""
+    """Decides events by the outcomes in force, the recipients, and the suppression list."""
 
     def __init__(self, outcomes: Outcomes, random: Random) -> None:
         self._random = random
         self.suppressed: Callable[[str, str], Suppressed | None] | None = None
-        """Whoever keeps the suppression list answers here for (Region, address)."""
+        """A lookup in the suppression list by (Region, address). The owner of the list sets it."""
         self.outcomes = outcomes
 
     @property
@@ -92,7 +92,7 @@ class Fates:
         self._delay_after = Latency.parse(outcomes.delay_after)
 
     def of(self, submission: Submission) -> list[Happening]:
-        """Send first; then one Delivery or Complaint for each recipient, and one Bounce for all that bounce alike."""
+        """Send first. Then one Delivery or Complaint per recipient, and one Bounce for all that bounce alike."""
         recipients = submission.recipients
         events = [Happening(self._send_after.sample(self._random), "Send", recipients, _NOTHING)]
         if self._happens(self._outcomes.reject) or has_virus(submission):
@@ -172,7 +172,7 @@ def mailbox_simulator_name(address: str) -> str | None:
 def has_virus(submission: Submission) -> bool:
     """Whether an attachment holds the EICAR test file."""
     data = submission.data
-    # Looking for it costs a microsecond per kilobyte; taking a message apart costs a hundred times that.
+    # This search costs a microsecond per kilobyte. Parsing the message costs a hundred times that.
     if _EICAR_NAME not in data and _EICAR_IN_BASE64 not in data:
         return False
     attachments = content.parse(submission)["attachments"]

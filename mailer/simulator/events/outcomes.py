@@ -13,15 +13,15 @@ _TIMES = ("send_after", "delivery_after", "bounce_after", "complaint_after", "de
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Probabilities from 0 to 1 of what happens to each recipient, and times in the form of ``--latency``.
+    """Probabilities from 0 to 1 for each recipient, and times in the form of ``--latency``.
 
-    A recipient bounces for good (``bounce``), bounces for now (``soft_bounce``), or is delivered to; of those
-    delivered to, ``complaint`` complain. ``reject`` is of whole messages, as if they had a virus. ``delay`` have a
-    DeliveryDelay before whatever else comes. Mailbox simulator addresses know their outcome by themselves.
+    A recipient has a permanent bounce (``bounce``), a temporary one (``soft_bounce``), or a delivery. ``complaint`` is
+    the share of deliveries that lead to a complaint. ``reject`` applies to whole messages, as if they had a virus.
+    ``delay`` is the share with a DeliveryDelay before any other event. Mailbox simulator addresses have fixed outcomes.
 
-    ``send_after`` ... are counted from the acceptance, but ``complaint_after`` from the delivery, and what follows a
-    DeliveryDelay from that. They pass on the account's clock: advance it, and the events come.
-    ``repeat`` is how often an event is published twice, as SNS and SQS may at any time.
+    ``send_after`` ... count from the acceptance, but ``complaint_after`` counts from the delivery. The event after a
+    DeliveryDelay counts from that. These times pass on the account's clock: advance it, and the events come.
+    ``repeat`` is how often an event is published twice, as SNS and SQS may do at any time.
     """
 
     bounce: float = 0.0
@@ -47,7 +47,7 @@ class Outcomes:
 
     @classmethod
     def parse(cls, text: str) -> Outcomes:
-        """From a flag: ``bounce=0.02,delivery_after=lognormal:2s/0.5``."""
+        """Parse a flag: ``bounce=0.02,delivery_after=lognormal:2s/0.5``."""
         changes: dict[str, Any] = {}
         for pair in filter(None, text.split(",")):
             name, equals, given = (part.strip() for part in pair.partition("="))
@@ -57,7 +57,7 @@ class Outcomes:
         return cls().changed(changes)
 
     def changed(self, changes: dict[str, Any]) -> Outcomes:
-        """With some fields replaced, as JSON gives them, or ``ValueError`` with what is wrong."""
+        """A copy with some fields replaced by JSON values. Raises ``ValueError`` for a wrong one."""
         unknown = set(changes) - {field.name for field in fields(self)}
         if unknown:
             raise ValueError(f"outcomes have no {', '.join(sorted(unknown))}")

@@ -1,4 +1,4 @@
-"""Makes the events of every accepted message, in their time, and hands them to whoever is to have them."""
+"""Makes the events of every accepted message when they are due, and passes them to the listeners."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from mailer.simulator.inbox import Inbox, Message
 
 _TURN = 500
-"""Overdue events published before the loop gets a turn: a day of them may come due at one jump of the clock."""
+"""How many overdue events to publish before the loop gets a turn. One jump of the clock may make a day of them due."""
 
 
 class AutoReply(NamedTuple):
-    """What ``ooto@`` sends to the Return-Path of a message."""
+    """The reply of ``ooto@`` to the Return-Path of a message."""
 
     at: float
     to: str
@@ -34,9 +34,9 @@ class AutoReply(NamedTuple):
 
 
 class Publisher:
-    """Keeps the newest ``keep`` events, and as many that are still to come; what is more comes early.
+    """Keeps the newest ``keep`` events, and as many future ones. Events beyond that are published early.
 
-    ``listeners`` are called with each event as it is published; they must not wait.
+    It calls the ``listeners`` with each event when it publishes it. They must not block.
     """
 
     def __init__(self, clock: Clock, inbox: Inbox, random: Random, outcomes: Outcomes, keep: int) -> None:
@@ -53,7 +53,7 @@ class Publisher:
         self.clear()
 
     def clear(self) -> None:
-        """Forget events past and to come. Numbers go on from where they were."""
+        """Forget past and future events. Numbers continue."""
         self._events: deque[Event] = deque(maxlen=self._keep)
         self._to_come: list[tuple[float, int, Sending, Happening]] = []
         self.auto_replies: deque[AutoReply] = deque(maxlen=self._keep)
@@ -64,11 +64,11 @@ class Publisher:
 
     @property
     def waiting(self) -> int:
-        """Events that are still to come."""
+        """How many events are still to come."""
         return len(self._to_come)
 
     def accepted(self, message: Message) -> None:
-        """Decide what becomes of a message that was just accepted."""
+        """Decide the events of a message that was just accepted."""
         sending = event.Sending.of(message)
         for happening in self.fates.of(message.submission):
             self._expect(sending, message.at, happening)
@@ -76,13 +76,13 @@ class Publisher:
             self._plan()
 
     def rendering_failed(self, message: Message, template: str, error: str) -> None:
-        """In place of ``accepted``: SES took the call, and could not make a message of it."""
+        """Replaces ``accepted`` where SES took the call but could not render a message from it."""
         detail = {"templateName": template, "errorMessage": error}
         sending = event.Sending.of(message)
         self._publish(message.at, sending, Happening(0.0, "Rendering Failure", sending.recipients, detail))
 
     def wake(self) -> None:
-        """Publish what has come due: after the clock was moved."""
+        """Publish the events that are due. Call it after the clock was moved."""
         now = self._clock.now()
         for _ in range(_TURN):
             if not self._to_come or self._to_come[0][0] > now:
@@ -92,7 +92,7 @@ class Publisher:
         self._plan()
 
     def events(self, after: int = 0) -> Iterator[Event]:
-        """Those kept, oldest first, from the one behind number ``after``."""
+        """Those kept, oldest first, from the first one after number ``after``."""
         if not self._events:
             return iter(())
         return islice(self._events, max(0, after + 1 - self._events[0].number), None)
@@ -128,7 +128,7 @@ class Publisher:
         return f"{sending.ses_id[:16]}-{noise[:8]}-{noise[8:12]}-{noise[12:16]}-{noise[16:20]}-{noise[20:]}-000000"
 
     def _plan(self) -> None:
-        """Come back when the next event is due. While the clock stands still, whoever moves it calls ``wake``."""
+        """Call ``wake`` when the next event is due. If the clock is frozen, the code that moves it calls ``wake``."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""A queue as SQS keeps one: received messages hide for a while and come back unless they are deleted."""
+"""A queue that works as in SQS: a received message is hidden for a while, then returns unless it was deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_BYTES = 64 * 1024 * 1024
 
 
 class Item:
-    """One message. ``body`` may be made when it is first received: a signature costs a millisecond."""
+    """One message. ``body`` may be a function, called at the first receive: a signature costs a millisecond."""
 
     __slots__ = ("_body", "first_received_at", "id", "receipt", "received", "sent_at", "size", "visible_at")
 
@@ -41,9 +41,9 @@ class Item:
 
 
 class Queue:
-    """At most ``keep`` messages, and 64 MB of them; the oldest make room.
+    """At most ``keep`` messages, and at most 64 MB. The oldest make room.
 
-    Times are the account's: an advanced clock ends the hiding.
+    Times are the account's: advancing its clock makes hidden messages visible.
     """
 
     def __init__(self, name: str, clock: Clock, random: Random, keep: int) -> None:
@@ -51,7 +51,7 @@ class Queue:
         self.visibility_seconds = _DEFAULT_VISIBILITY_SECONDS
         self.wait_seconds = 0.0
         self.attributes: dict[str, str] = {}
-        """Others that were set, kept to be answered."""
+        """Other attributes that a client set. They are only returned."""
         self.created_at = clock.now()
         self.dropped = 0
         self._clock = clock
@@ -63,7 +63,7 @@ class Queue:
         self._is_deleted = False
 
     def put(self, body: str | Callable[[], str], size: int) -> Item:
-        """``size`` is that of the body in characters, about."""
+        """``size`` is the approximate size of the body in characters."""
         item = Item(_uuid(self._random), body, size, self._clock.now())
         self._items[item.id] = item
         self._bytes += size
@@ -75,7 +75,7 @@ class Queue:
         return item
 
     async def receive(self, most: int, visibility_seconds: float | None, wait_seconds: float) -> list[Item]:
-        """Up to ``most`` visible messages, waiting up to ``wait_seconds`` (real time) for the first."""
+        """Up to ``most`` visible messages. Waits up to ``wait_seconds`` (real time) for the first."""
         visibility = self.visibility_seconds if visibility_seconds is None else visibility_seconds
         found = self._take(most, visibility)
         if found or wait_seconds <= 0:
@@ -86,7 +86,7 @@ class Queue:
         end = loop.time() + wait_seconds
         try:
             while not found and not self._is_deleted and (left := end - loop.time()) > 0:
-                # Hidden messages come back without telling, and the clock may jump.
+                # A hidden message returns without a signal, and the clock may jump.
                 with suppress(TimeoutError):
                     await asyncio.wait_for(arrival.wait(), min(left, _LOOK_AGAIN_SECONDS))
                 arrival.clear()
@@ -110,7 +110,7 @@ class Queue:
         return found
 
     def delete(self, receipt: str) -> bool:
-        """Whether ``receipt`` is one of this queue's. Deleting twice is fine, and so is an older receipt."""
+        """Whether ``receipt`` belongs to this queue. Deleting twice is fine, and so is an older receipt."""
         message_id, colon, _ = receipt.partition(":")
         if not colon:
             return False
@@ -119,7 +119,7 @@ class Queue:
         return True
 
     def hide(self, receipt: str, seconds: float) -> bool:
-        """Hide a received message for so long from now; 0 shows it at once."""
+        """Hide a received message for ``seconds`` from now. 0 shows it at once."""
         item = self._items.get(receipt.partition(":")[0])
         if item is None or item.receipt != receipt:
             return False
@@ -127,7 +127,7 @@ class Queue:
         return True
 
     def delete_all(self) -> None:
-        """The queue is gone: whoever waits for a message goes away with nothing, and comes to the next of its name."""
+        """Delete the queue. Waiting receivers get nothing. Their next call goes to the next queue of this name."""
         self._is_deleted = True
         self.purge()
         for arrival in self._arrivals:
@@ -138,7 +138,7 @@ class Queue:
         self._bytes = 0
 
     def counts(self) -> tuple[int, int]:
-        """Visible and hidden."""
+        """How many messages are visible, and how many hidden."""
         now = self._clock.now()
         visible = sum(item.visible_at <= now for item in self._items.values())
         return visible, len(self._items) - visible

@@ -1,7 +1,7 @@
-"""Where webhooks may lead: to this host's loopback, and to hosts that were named at the start.
+"""Limits webhooks to this host's loopback and to the hosts named at the start.
 
-Whoever may speak to the control API must not make us ask other hosts for them: a metadata service, a router, whatever
-listens in the network that we are in.
+A user of the control API must not make the simulator send requests to other hosts: a metadata service, a router, or
+any other service in its network.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Reach:
         self._hosts = frozenset(host.strip().lower().strip("[]") for host in hosts)
 
     def check(self, url: str) -> None:
-        """ValueError where a webhook may not lead."""
+        """Raise ValueError if a webhook may not lead to ``url``."""
         host = (urlsplit(url).hostname or "").lower()
         if host not in self._hosts and not _is_loopbacks(host):
             raise ValueError(
@@ -32,7 +32,7 @@ class Reach:
             )
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """Addresses of ``host`` to connect to as they are: a name that is asked for twice may be another host's."""
+        """Addresses of ``host`` to connect to directly: a second lookup of the name may give another host's."""
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         if host.lower() not in self._hosts:

@@ -1,7 +1,7 @@
 """The key that signs SNS messages, and the certificate that proves it.
 
-SNS signs with RSA, so this is another key than that of the listeners' certificate. Made when first needed: it takes a
-tenth of a second.
+SNS signs with RSA, so the key of the listeners' certificate does not fit. The first use makes this key, because making
+it takes a tenth of a second.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 _DAYS = 30
 _HASHES = {"1": hashes.SHA1, "2": hashes.SHA256}
-"""By SignatureVersion."""
+"""The hash for each SignatureVersion."""
 
 
 class Signer:
@@ -29,7 +29,7 @@ class Signer:
 
     @cached_property
     def certificate(self) -> bytes:
-        """PEM."""
+        """The certificate in PEM."""
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
         now = datetime.now(UTC)
         return (
@@ -53,6 +53,6 @@ class Signer:
         return f"SimpleNotificationService-{digest.finalize().hex()[:32]}.pem"
 
     def sign(self, text: str, version: str) -> str:
-        """Base64."""
+        """The signature in base64."""
         signature = self._key.sign(text.encode(), padding.PKCS1v15(), _HASHES[version]())
         return base64.b64encode(signature).decode()

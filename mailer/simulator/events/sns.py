@@ -1,4 +1,4 @@
-"""SNS's envelope around an event: what its HTTPS subscribers and non-raw queues get, signed."""
+"""SNS's signed envelope around an event, as its HTTPS subscribers and non-raw queues get it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 SUBJECT = "Amazon SES Email Event Notification"
 VALIDATED = "Successfully validated SNS topic for Amazon SES event publishing."
-"""What SES publishes when an event destination is made. Plain text, in the middle of the JSON."""
+"""SES publishes this when an event destination is made: plain text where all other messages are JSON."""
 
 _SIGNED_OF_NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _SIGNED_OF_CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 
 
 class Sns:
-    """Writes and signs. ``url`` is where the simulator is reached; it is known once that listens."""
+    """Writes and signs envelopes. ``url`` is the simulator's address, set once it listens."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -85,5 +85,5 @@ class Sns:
 
 
 def body(envelope: dict[str, str]) -> str:
-    """As SNS posts it: one field a line."""
+    """The envelope as SNS posts it: one field per line."""
     return json.dumps(envelope, indent=2)

@@ -1,7 +1,7 @@
-"""The part of SQS's API that a consumer of events needs, in AWS JSON 1.0 (what boto3 speaks since 1.28).
+"""The part of SQS's API that a consumer of events needs, in AWS JSON 1.0 (boto3's protocol since 1.28).
 
-Our own, and not moto's server: that would be a second process with a clock of its own that nobody can advance, no
-bound, and a hundred megabytes of packages, for the sake of ten operations.
+This is our own code instead of moto's server. That server would be a second process. Its clock cannot be advanced, it
+has no memory bound, and it installs a hundred megabytes of packages. Ten operations do not justify that.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LONGEST_HIDING = 12 * 60 * 60
 
 
 class SqsError(Exception):
-    """Answered 400. ``code`` is SQS's; ``old_code`` the one it had in the Query protocol, which boto3 still shows."""
+    """Answers 400. ``code`` is SQS's, ``old_code`` that of the Query protocol, which boto3 still shows."""
 
     def __init__(self, code: str, text: str, old_code: str | None = None) -> None:
         self.code = code
@@ -48,7 +48,7 @@ class SqsError(Exception):
 
 
 class SqsRoute(Route):
-    """Every POST with ``X-Amz-Target``: SQS's clients post to the endpoint itself, older ones to a queue's URL."""
+    """Matches every POST with ``X-Amz-Target``. SQS's clients post to the endpoint, older ones to a queue's URL."""
 
     def __init__(self, sqs: Sqs) -> None:
         super().__init__("/{path:path}", sqs.handle, methods=["POST"])
@@ -58,7 +58,7 @@ class SqsRoute(Route):
 
 
 class Sqs:
-    """All queues, and the operations on them. At most ``keep`` messages in each."""
+    """All queues, and the operations on them. Each queue holds at most ``keep`` messages."""
 
     def __init__(self, clock: Clock, random: Random, keep: int) -> None:
         self._clock = clock
@@ -66,7 +66,7 @@ class Sqs:
         self._keep = keep
         self.queues: dict[str, Queue] = {}
         self.url = ""
-        """Where the simulator is reached; known once it listens."""
+        """The simulator's address, set once it listens."""
         self._operations: dict[str, Operation] = {
             "CreateQueue": self._create_queue,
             "DeleteQueue": self._delete_queue,
@@ -84,7 +84,7 @@ class Sqs:
         }
 
     def queue(self, name: str) -> Queue:
-        """The queue of that name, made if there is none."""
+        """The queue of that name. Makes it if it does not exist."""
         if name not in self.queues:
             self.queues[name] = Queue(name, self._clock, self._random, self._keep)
         return self.queues[name]
@@ -97,7 +97,7 @@ class Sqs:
             self.delete(name)
 
     async def handle(self, request: Request) -> Response:
-        """ASGI: ``POST`` anywhere, told apart by ``X-Amz-Target``."""
+        """ASGI: ``POST`` to any path. ``X-Amz-Target`` names the operation."""
         target = request.headers.get(TARGET.decode(), "")
         operation = self._operations.get(target.removeprefix(_PREFIX), _unsupported)
         try:

@@ -1,4 +1,4 @@
-"""Every destination in force, and the way of an event to those that want it."""
+"""Every destination in force. Passes each event to the destinations that want it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _MOST = 100
 
 
 class Subscriptions:
-    """Listens to the publisher. ``start`` subscribes those given at the start, once it is known where we listen.
+    """Listens to the publisher. ``start`` subscribes the initial destinations, once the simulator's address is known.
 
-    Webhooks lead to loopback, to the hosts of those given at the start, and to those that are ``allowed``.
+    Webhooks may lead to loopback, to the hosts of the initial webhooks, and to the ``allowed`` hosts.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Subscriptions:
         self._queues: dict[int, Destination] = {}
 
     def start(self, url: str) -> None:
-        """``url`` is where the simulator is reached."""
+        """``url`` is the simulator's address."""
         self.sns.url = self._sqs.url = url
         for destination in self._initial:
             self.add(destination)
@@ -73,7 +73,7 @@ class Subscriptions:
         self._listen()
 
     def reset(self) -> None:
-        """As at the start. A confirmed webhook stays so: the test that confirmed it is long over."""
+        """Return to the initial state. A confirmed webhook stays confirmed: the test that confirmed it has ended."""
         confirmed = {webhook.destination for webhook in self._webhooks.values() if webhook.confirmed}
         self.stop()
         self._sqs.clear()
@@ -81,7 +81,7 @@ class Subscriptions:
             self.add(destination, confirmed=destination in confirmed)
 
     def add(self, destination: Destination, *, confirmed: bool = False) -> dict[str, Any]:
-        """Subscribe, and answer as ``to_json`` does for it. ValueError where that may not be."""
+        """Subscribe, and return the destination's part of ``to_json``. ValueError if that is not allowed."""
         if len(self._webhooks) + len(self._queues) >= _MOST:
             raise ValueError(f"there are {_MOST} destinations already: remove one")
         if destination.kind == "webhook":
@@ -130,7 +130,7 @@ class Subscriptions:
         return sorted(shown, key=lambda each: int(str(each["number"])))
 
     def _listen(self) -> None:
-        """Listen only while somebody is subscribed: otherwise no event need be written out."""
+        """Listen only while there is a destination. Otherwise no event needs rendering."""
         listeners = self._publisher.listeners
         if self._deliver in listeners:
             listeners.remove(self._deliver)
@@ -151,7 +151,7 @@ class Subscriptions:
                 for _ in range(self._times(repeat)):
                     webhook.send(text(webhook.destination.format), _subject(webhook.destination))
         for destination in self._queues.values():
-            # By name, as SNS knows it: one that was deleted and made again gets events again.
+            # By name, as in SNS: a queue that was deleted and made again gets events again.
             queue = self._sqs.queues.get(destination.target)
             if queue is not None and destination.wants(event):
                 for _ in range(self._times(repeat)):
@@ -173,5 +173,5 @@ class Subscriptions:
 
 
 def _subject(destination: Destination) -> str | None:
-    # The older notifications carry none.
+    # The older notifications have no subject.
     return sns.SUBJECT if destination.format == "event" else None

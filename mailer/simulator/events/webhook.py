@@ -1,4 +1,4 @@
-"""An HTTP subscriber: asked to confirm, then posted to in order, with retries as SNS's default policy has them."""
+"""An HTTP subscriber. It must confirm, then gets posts in order, with the retries of SNS's default policy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_RETRIES = 1000
 
 
 class NotDelivered(Exception):
-    """One try failed; ``again`` tells whether SNS would try once more."""
+    """One try failed. ``again``: whether SNS would try once more."""
 
     def __init__(self, reason: str, *, again: bool) -> None:
         self.again = again
@@ -33,7 +33,7 @@ class NotDelivered(Exception):
 
 
 class _Post(NamedTuple):
-    """What waits to be posted."""
+    """A message that waits for its POST."""
 
     kind: str
     text: str
@@ -43,9 +43,9 @@ class _Post(NamedTuple):
 
 
 class Webhook:
-    """One endpoint. At most ``keep`` messages wait for it, and 64 MB; the oldest make room.
+    """One endpoint. At most ``keep`` messages wait for it, and at most 64 MB. The oldest make room.
 
-    What is published before the subscription is confirmed is lost, as with SNS.
+    As with SNS, messages published before the subscription is confirmed are lost.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Webhook:
             self._task.cancel()
 
     def confirm(self, token: str) -> bool:
-        """Whether that was the token; from then on messages go out."""
+        """Whether ``token`` is right. If it is, messages go out from now on."""
         if token != self.token:
             return False
         if not self.confirmed:
@@ -135,7 +135,7 @@ class Webhook:
             try:
                 async with asyncio.timeout(self.destination.timeout_seconds):
                     await _post(self.destination.target, self._reach, *self._written(post))
-            except (OSError, ValueError, NotDelivered) as error:  # a timeout is an OSError, no host name a ValueError
+            except (OSError, ValueError, NotDelivered) as error:  # OSError: also a timeout. ValueError: a bad host name
                 self.last_error = str(error) or type(error).__name__
                 final = isinstance(error, NotDelivered) and not error.again
                 if post.retries_left and not final and len(self._retries) < min(self._keep, _MOST_RETRIES):
@@ -146,7 +146,7 @@ class Webhook:
                 self.delivered += 1
 
     def _again(self, post: _Post) -> None:
-        """Once more after the pause. What waits behind it does not wait for it: SNS keeps no order."""
+        """Try once more after the pause. Later messages do not wait for this one: SNS keeps no order."""
 
         def again() -> None:
             self._retries.remove(timer)
@@ -156,7 +156,7 @@ class Webhook:
         self._retries.append(timer)
 
     def _written(self, post: _Post) -> tuple[dict[str, str], bytes]:
-        """Headers and body. Signed only now: a signature takes most of a millisecond, and sends come first."""
+        """Headers and body. Signs them here, not earlier: that takes almost a millisecond, and sends come first."""
         headers = {
             "x-amz-sns-message-type": post.kind,
             "x-amz-sns-message-id": post.message_id,
@@ -181,7 +181,7 @@ class Webhook:
 
 
 async def _post(url: str, reach: Reach, headers: dict[str, str], body: bytes) -> None:
-    """One POST on a connection of its own, or ``NotDelivered``. Where an answer leads on, nobody follows."""
+    """Send one POST on its own connection. Raises ``NotDelivered``. Does not follow redirects."""
     address = urlsplit(url)
     reader, writer = await _connect(address, reach)
     try:
@@ -201,7 +201,7 @@ async def _post(url: str, reach: Reach, headers: dict[str, str], body: bytes) ->
     finally:
         writer.transport.abort()
     if not 200 <= status < 300:
-        # SNS tries again after a server's error or a throttle; another 4xx it takes as the last word.
+        # SNS tries again after a server error or a throttle. Any other 4xx is final.
         again = not 400 <= status < 500 or status == _TOO_MANY_REQUESTS
         raise NotDelivered(f"{url} answered {status}", again=again)
 
@@ -218,7 +218,7 @@ async def _connect(address: SplitResult, reach: Reach) -> tuple[asyncio.StreamRe
 
 
 def _any_certificate() -> ssl.SSLContext:
-    """A test's endpoint has a certificate that nobody else knows; what is sent to it is no secret."""
+    """Accept any certificate: a test's endpoint has a self-made one, and the events sent to it are no secret."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

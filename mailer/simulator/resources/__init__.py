@@ -1,4 +1,4 @@
-"""What an account has made for itself: identities, configuration sets, templates, suppressed addresses.
+"""The resources that an account makes: identities, configuration sets, templates, suppressed addresses.
 
 Each file holds one kind: its value, the collection, and its operations of the v2 API.
 """
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROUTES = (*identity.ROUTES, *configuration_set.ROUTES, *template.ROUTES, *suppression.ROUTES)
-"""The control plane of the v2 API, but for the account itself."""
+"""The control plane of the v2 API, except for the account itself."""
 
 
 class Resources:
-    """One account's."""
+    """The resources of one account."""
 
     def __init__(self) -> None:
         self.identities = Identities()
@@ -31,7 +31,7 @@ class Resources:
         self.suppression = SuppressionList()
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for ``restore`` after a restart."""
+        """All resources, for ``restore`` after a restart."""
         return {
             "identities": [asdict(each) for each in self.identities],
             "configuration_sets": [asdict(each) for each in self.configuration_sets],
@@ -41,7 +41,7 @@ class Resources:
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Put it back, beside the configuration sets that are there from the start."""
+        """Restore the saved resources. The configuration sets from the start stay as they are."""
         present = {each.name for each in self.configuration_sets}
         for each in saved["identities"]:
             self.identities.add(Identity(**each))

@@ -1,4 +1,4 @@
-"""Configuration sets: by name, with the options they were made with."""
+"""Configuration sets by name, with the options from their creation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PAGING = Paging("configuration-set", usual=50, most=1000, unknown_text="invalid 
 
 @dataclass(slots=True)
 class ConfigurationSet:
-    """``options`` are kept as given, for reading back; only ``sending_enabled`` changes what SES does."""
+    """``options`` are stored as given, only to be read back. Only ``sending_enabled`` changes what SES does."""
 
     name: str
     sending_enabled: bool = True
@@ -75,7 +75,7 @@ class ConfigurationSets:
         del self._by_name[name]
 
     def refusal(self, name: str) -> SesError | None:
-        """Why nothing can be sent with the set of this name, if so."""
+        """Why nothing can be sent with the set ``name``. None if it can."""
         found = self._by_name.get(name)
         if found is None:
             return CONFIGURATION_SET_MISSING.about(name)
@@ -91,7 +91,7 @@ def _create(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
     )
     pool = members.optional(made.options.get("DeliveryOptions", {}), "SendingPoolName")
     if pool is not None:
-        # The simulator has no dedicated addresses, so no pool either.
+        # The simulator has no dedicated addresses, so it has no pool either.
         raise Refused(BAD_REQUEST.saying(f"SendingPool <{pool}> doesn't exist"))
     account.resources.configuration_sets.create(made)
     return {}
@@ -127,7 +127,7 @@ def _put_sending(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
 ROUTES = (
     Route("CreateConfigurationSet", "POST", "configuration-sets", _create),
     Route("ListConfigurationSets", "POST", "list-configuration-sets", _list),
-    # Clients made before the path moved.
+    # Older clients use this path.
     Route("ListConfigurationSets", "GET", "configuration-sets", _list),
     Route("GetConfigurationSet", "GET", "configuration-sets/{ConfigurationSetName}", _get),
     Route("DeleteConfigurationSet", "DELETE", "configuration-sets/{ConfigurationSetName}", _delete),

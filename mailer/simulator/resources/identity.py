@@ -1,7 +1,7 @@
 """Verified identities: the addresses and domains that the account may send from.
 
-There is no mailbox and no DNS here, so an identity is verified the moment it is made. Those in the account's terms
-(``--verified``) are identities like any other.
+The simulator has no mailbox and no DNS, so an identity is verified as soon as it is made. Identities in the account's
+terms (``--verified``) are like any other.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PAGING = Paging(
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An address (it has an ``@``) or a domain."""
+    """An address (with an ``@``) or a domain."""
 
     name: str
     tags: list[Mapping[str, Any]] = field(default_factory=list)
@@ -46,12 +46,12 @@ class Identity:
 
     @property
     def dkim_tokens(self) -> list[str]:
-        """Three, as SES gives for a domain's DNS; here they are always the same for a name."""
+        """Three tokens, as SES gives for a domain's DNS. Here they depend only on the name."""
         return [hashlib.sha256(f"{self.name} {number}".encode()).hexdigest()[:32] for number in range(3)]
 
 
 class Identities:
-    """By name. ``Terms.verified`` holds more: ``of`` looks at both."""
+    """The identities made by calls, by name. ``Terms.verified`` holds more: ``find`` looks at both."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, Identity] = {}
@@ -63,7 +63,7 @@ class Identities:
         return name in self._by_name
 
     def add(self, identity: Identity) -> None:
-        """Or replace; whoever must not replace asks before."""
+        """Add or replace ``identity``. A caller that must not replace one checks first."""
         if identity.name not in self._by_name and len(self._by_name) >= _MOST:
             raise Refused(LIMIT)
         self._by_name[identity.name] = identity
@@ -79,7 +79,7 @@ class Identities:
 
 
 def names_of(account: Account) -> list[str]:
-    """Every identity of the account, in order."""
+    """The names of all identities of the account, sorted."""
     return sorted(account.resources.identities.names() | (account.terms.verified or frozenset()))
 
 
@@ -89,7 +89,7 @@ def find(account: Account, name: str) -> Identity | None:
 
 
 def checked(name: str) -> str:
-    """The name of an identity as SES keeps it."""
+    """The name of an identity in SES's form. Raises ``Refused`` if it is invalid."""
     if "@" in name:
         address = mailbox(name)
         local, _, domain = address.rpartition("@")
@@ -179,7 +179,7 @@ def _dkim(identity: Identity) -> dict[str, Any]:
 ROUTES = (
     Route("CreateEmailIdentity", "POST", "identities", _create),
     Route("ListEmailIdentities", "POST", "list-identities", _list),
-    # Clients made before the path moved.
+    # Older clients use this path.
     Route("ListEmailIdentities", "GET", "identities", _list),
     Route("GetEmailIdentity", "GET", "identities/{EmailIdentity}", _get),
     Route("DeleteEmailIdentity", "DELETE", "identities/{EmailIdentity}", _delete),

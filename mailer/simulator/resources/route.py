@@ -1,4 +1,4 @@
-"""How a call of the v2 control plane finds what answers it."""
+"""Maps a call of the v2 control plane to its operation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Account(Protocol):
-    """What an operation on a resource needs of the account that it is called on."""
+    """The part of an account that an operation on a resource needs."""
 
     resources: Resources
 
@@ -27,12 +27,12 @@ class Account(Protocol):
 
 
 Operation: TypeAlias = "Callable[[Any, Mapping[str, Any]], dict[str, Any]]"
-"""From an account and a call (members of body, path and query by the model's names) to the members of the answer."""
+"""Takes an account and a call: members of body, path and query by the model's names. Returns the answer's members."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``path`` is what comes behind ``/v2/email/``; ``{Name}`` stands for a member of the call."""
+    """``path`` is the part after ``/v2/email/``. ``{Name}`` stands for a member of the call."""
 
     name: str
     method: str
@@ -45,6 +45,6 @@ class Route:
         object.__setattr__(self, "_pattern", re.compile(pattern))
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """The members that stand in the path, decoded; None if this is not the route."""
+        """The members in the path, decoded. None if the request does not match."""
         found = self._pattern.fullmatch(path) if method == self.method else None
         return None if found is None else {name: unquote(value) for name, value in found.groupdict().items()}

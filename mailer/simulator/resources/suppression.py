@@ -1,4 +1,4 @@
-"""The account's suppression list: addresses that SES takes mail for and does not send it to."""
+"""The account's suppression list. SES accepts mail to these addresses and does not send it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Reason = Literal["BOUNCE", "COMPLAINT"]
 REASONS: tuple[Reason, ...] = ("BOUNCE", "COMPLAINT")
 _MOST = 1_000_000
-# InvalidNextTokenException is this list's own.
+# Only this list has InvalidNextTokenException.
 _PAGING = Paging(
     "suppression",
     usual=1000,
@@ -31,7 +31,7 @@ _PAGING = Paging(
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """One address, since ``at`` (epoch seconds)."""
+    """One address, suppressed since ``at`` (epoch seconds)."""
 
     address: str
     reason: Reason
@@ -39,12 +39,12 @@ class Suppressed:
 
 
 class SuppressionList:
-    """By address; the domain's case does not matter, the local part's does."""
+    """Entries by address. The domain's case does not matter, the local part's case does."""
 
     def __init__(self) -> None:
         self._by_address: dict[str, Suppressed] = {}
         self.reasons: tuple[Reason, ...] = REASONS
-        """Those for which the account suppresses at all."""
+        """The reasons for which the account suppresses."""
 
     def __iter__(self) -> Iterator[Suppressed]:
         return iter(self._by_address.values())
@@ -65,7 +65,7 @@ class SuppressionList:
         del self._by_address[self.get(address).address]
 
     def reason(self, address: str) -> Reason | None:
-        """Why nothing is sent to ``address``, if so."""
+        """Why SES sends nothing to ``address``. None if it sends."""
         entry = self._by_address.get(_key(address)) if self._by_address else None
         return None if entry is None or entry.reason not in self.reasons else entry.reason
 
@@ -77,7 +77,7 @@ def _key(address: str) -> str:
 
 def _put(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
     if account.terms.sandbox:
-        # AWS documents that it cannot be done, not how it is refused.
+        # AWS documents that this is not possible, but not the wording of the refusal.
         raise Refused(BAD_REQUEST.saying("The suppression list is not available while the account is in the sandbox."))
     address = members.required(call, "EmailAddress")
     mailbox(address.strip())
@@ -123,7 +123,7 @@ def _summary(entry: Suppressed) -> dict[str, Any]:
 
 
 def _moment(call: Mapping[str, Any], name: str) -> float | None:
-    """ISO 8601, as queries carry it."""
+    """Parse a member in ISO 8601, as queries carry it. None if it is missing."""
     text = members.optional(call, name)
     if text is None:
         return None

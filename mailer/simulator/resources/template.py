@@ -1,4 +1,4 @@
-"""Email templates: stored by name, checked when they are stored, rendered when mail is sent with them."""
+"""Email templates by name. Storing a template checks it. Sending mail with it renders it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PAGING = Paging(
 
 @dataclass(frozen=True, slots=True)
 class EmailTemplate:
-    """``name`` is empty for one that came with the mail. Any part may be left out, but not all."""
+    """``name`` is empty for a template that came with the mail. At least one part is present."""
 
     name: str
     subject: str | None
@@ -54,7 +54,7 @@ class EmailTemplate:
 
     @classmethod
     def read(cls, name: str, content: Mapping[str, Any], created_at: float = 0.0) -> EmailTemplate:
-        """From a ``TemplateContent``, or ``Refused`` if it is none or cannot be rendered."""
+        """Read a ``TemplateContent``. Raises ``Refused`` if it is empty, too long or not a valid template."""
         template = cls(
             name,
             members.optional(content, "Subject"),
@@ -88,7 +88,7 @@ class Rendered:
     html: str | None
 
     def mime(self, at: float) -> str:
-        """What TestRender answers: the message as it would go out."""
+        """The answer of TestRender: the message as SES would send it."""
         message = EmailMessage(policy=SMTP.clone(max_line_length=998, utf8=True))
         message["Date"] = format_datetime(datetime.fromtimestamp(at, UTC))
         message["Subject"] = " ".join(_whole(self.subject or "").split())
@@ -130,7 +130,7 @@ class EmailTemplates:
 
 
 def data_in(text: str | None) -> dict[str, Any]:
-    """``TemplateData``: a JSON object in a string."""
+    """Parse ``TemplateData``: a JSON object in a string."""
     if text is None or not text.strip():
         return {}
     if len(text) > MOST_DATA_CHARACTERS:
@@ -173,7 +173,7 @@ def delete(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def listed(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    # Keys that sort as SES lists them: the newest first.
+    # Keys that sort in SES's order: the newest first
     found = {f"{10**12 - each.created_at:020.6f} {each.name}": each for each in account.resources.templates}
     page, token = PAGING.page(sorted(found), call)
     shown = [{"TemplateName": found[key].name, "CreatedTimestamp": found[key].created_at} for key in page]
@@ -205,5 +205,5 @@ ROUTES = (
 
 
 def _whole(text: str) -> str:
-    """Half a surrogate pair, which JSON can carry, has no place in a mail."""
+    """Replace lone surrogates. JSON can carry them, mail cannot."""
     return text.encode(errors="replace").decode()

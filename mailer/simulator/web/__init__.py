@@ -1,1 +1,1 @@
-"""The simulator's page: one HTML, one style sheet and a few scripts, as they are. No build, no outside host."""
+"""The simulator's page: one HTML file, one style sheet and a few scripts, served as is. No build, no other host."""

@@ -1,4 +1,4 @@
-// Requests to the control API, and the few ways in which the page writes things down.
+// Requests to the control API, and the page's few number and date formats.
 
 export async function call(method, path, body) {
   const options = { method };
@@ -17,7 +17,7 @@ export const get = (path) => call("GET", path);
 
 export const byId = (id) => document.getElementById(id);
 
-// Text is only ever set as text: nothing that came in a mail becomes markup of this page.
+// Sets text only as text, so that nothing in a mail becomes markup of this page.
 export function element(name, properties = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -29,7 +29,7 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
-// Gives back the keyboard's place, which goes when what it was on is made anew; `key` tells one element from another.
+// Rebuilds the children and restores the keyboard focus, which a rebuild loses; `key` identifies the focused element.
 export function remake(parent, children, key) {
   const at = parent.contains(document.activeElement) ? key(document.activeElement) : undefined;
   parent.replaceChildren(...children);

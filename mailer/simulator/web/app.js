@@ -1,4 +1,4 @@
-// The page's heartbeat: once a second the account and its counts, and whatever the open tab shows.
+// The page's heartbeat: once a second it reads the account, its counts, and the data of the open tab.
 
 import { byId, count, element, get, moment, number } from "./api.js";
 import * as chart from "./chart.js";
@@ -8,7 +8,7 @@ import * as lists from "./lists.js";
 
 const tabs = { inbox: inbox.refresh, events: lists.refreshEvents, duplicates: lists.refreshDuplicates, resends: lists.refreshResends, controls: async () => {} };
 let tab = "inbox";
-let known = null; // what the inbox last showed, as far as the counts tell
+let known = null; // the counts at the last refresh of the inbox
 let home = null; // the simulator's own Region
 
 const region = () => byId("region").value;
@@ -76,7 +76,7 @@ function state(account) {
   say(stopped || (account.sandbox ? "sandbox" : "sending"), stopped ? "bad" : "ok");
 }
 
-// Written only when it changes: a screen reader would read it out every second.
+// Writes only on a change: a screen reader would otherwise read it out every second.
 function say(text, kind) {
   const place = byId("state");
   if (place.textContent === text) return;
@@ -98,7 +98,7 @@ document.querySelector(".tabs").addEventListener("click", (event) => {
   const name = event.target.closest("[data-tab]")?.dataset.tab;
   if (name) open(name);
 });
-// As tabs are used with a keyboard: one stop, and the arrows.
+// The usual keyboard control of tabs: one tab stop, then the arrow keys.
 document.querySelector(".tabs").addEventListener("keydown", (event) => {
   const names = Object.keys(tabs), last = names.length - 1, now = names.indexOf(tab);
   const next = { ArrowRight: now === last ? 0 : now + 1, ArrowLeft: now === 0 ? last : now - 1, Home: 0, End: last }[event.key];
@@ -118,7 +118,7 @@ controls.start(region, () => {
   known = null;
   return beat();
 });
-// One beat after another, never two at once, however slow the answers are.
+// Beats never overlap, however slow the answers are.
 (async () => {
   for (;;) {
     await beat();

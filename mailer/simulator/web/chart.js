@@ -23,7 +23,7 @@ export function draw(canvas, slots, now, limit) {
     }
   }
   const peak = Math.max(0, ...bins.map(([accepted, refused]) => accepted + refused));
-  // A limit far above everything sent would press the bars flat: then it is only named.
+  // A limit far above all traffic would flatten the bars. Then the page names it and draws no line.
   const limitShows = peak === 0 || limit <= peak * 6;
   const top = nice(Math.max(peak, limitShows ? limit : 0) * 1.12 || 1);
 
@@ -72,7 +72,7 @@ function line(pen, fromX, fromY, toX, toY) {
   pen.stroke();
 }
 
-// The top of an axis whose every step can be written without rounding.
+// The top of an axis with steps that need no rounding.
 function nice(value) {
   const power = 10 ** Math.floor(Math.log10(value / STEPS));
   return STEPS * power * ([1, 1.5, 2, 2.5, 3, 4, 5, 6, 8].find((factor) => factor * power * STEPS >= value) ?? 10);

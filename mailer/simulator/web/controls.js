@@ -1,10 +1,10 @@
-// Faults, the account, outcomes, and starting again.
+// Faults, the account, outcomes, and the reset.
 
 import { byId, call, element, get } from "./api.js";
 
 const KINDS = ["error", "latency", "reset", "close", "close-idle", "silence", "malformed", "slow-answer", "slow-read", "refuse"];
 const ERRORS = ["throttle", "daily-quota", "control-rate", "paused", "suspended", "rejected", "not-verified", "mail-from", "configuration-set", "configuration-set-paused", "template", "sending-pool", "limit", "bad-request", "access-denied", "expired-token", "bad-signature", "clock-skew", "internal", "unavailable"];
-// Fields that mean something for some kinds only.
+// Fields that apply only to some kinds.
 const ONLY_FOR = {
   error: ["error"],
   latency: ["latency"],
@@ -81,7 +81,7 @@ export function showFaults(faults) {
   place.textContent = faults.length || "";
   place.classList.toggle("bad", faults.length > 0);
   byId("clear-faults").disabled = faults.length === 0;
-  // As a flag would say it; what is as usual goes without saying.
+  // In the form of a flag, without default values.
   const usual = { probability: 1, operation: "send", bytes_per_second: 1024 };
   const said = ({ kind, operation = "any", ...fields }) => {
     const told = Object.entries({ ...fields, operation }).filter(([name, value]) => usual[name] !== value && (ONLY_FOR[name]?.includes(kind) ?? true) && !(kind === "error" && name === "when" && value === "before"));
@@ -90,7 +90,7 @@ export function showFaults(faults) {
   byId("faults").replaceChildren(...(faults.length ? faults.map((fault) => element("li", {}, said(fault))) : [element("li", { class: "quiet" }, "none")]));
 }
 
-// Not while somebody is typing in it.
+// Changes nothing while somebody types in the form.
 export function showAccount(account) {
   const form = byId("account");
   const shown = JSON.stringify(account);

@@ -1,10 +1,10 @@
-// The inbox: a searched and paged list, and a reader.
+// The inbox: a list with search and pages, and a reader.
 
 import { byId, count, element, get, moment, remake, size, time } from "./api.js";
 import { detail } from "./lists.js";
 
 const PAGE = 50;
-let pages = [0]; // the `before` of each page from the newest to the one shown
+let pages = [0]; // the `before` of each page, from the newest page to the current one
 let next = null;
 let chosen = null;
 let asked = 0;
@@ -44,7 +44,7 @@ export async function refresh() {
   if (form.bodies.checked) query.set("bodies", "1");
   const turn = ++asked;
   const found = await get(`/_sim/inbox?${query}`);
-  if (turn !== asked) return; // an older answer came late
+  if (turn !== asked) return; // the answer to an older request came late
   next = found.next;
   byId("older").disabled = next === null;
   byId("newer").disabled = pages.length === 1;
@@ -139,7 +139,7 @@ function happened(events) {
   return [...times].map(([told, often]) => (often > 1 ? `${told} ×${often}` : told)).join(", ");
 }
 
-// An empty sandbox: no scripts, no forms, no popups, an origin of its own. The answer's policy says the same again.
+// An empty sandbox: no scripts, no forms, no popups, and a separate origin. The answer's policy repeats this.
 function frame(sesId) {
   const shown = element("iframe", { class: "view", sandbox: "", referrerpolicy: "no-referrer", title: "The message's HTML", src: `/_sim/messages/${encodeURIComponent(sesId)}/html` });
   return element("div", { class: "framed" }, shown, element("small", {}, "Scripts, forms, links and pictures from elsewhere are off."));

@@ -3,7 +3,7 @@
 import { byId, count, element, get, remake, time } from "./api.js";
 
 let openMessage = () => {};
-const shown = {}; // by table: what it was last filled with
+const shown = {}; // by table: the rows at its last fill
 
 export function start(open) {
   openMessage = open;

@@ -1,4 +1,4 @@
-"""Serves the page. Its policy lets in only what comes from the simulator itself, and no script but its own files."""
+"""Serves the page. Its policy allows content only from the simulator itself, and only its own files as scripts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TYPES = {
     "icon.svg": "image/svg+xml",
 }
 _HEADERS = {
-    # frame-src also holds for where a link in a message's frame may lead: nowhere but here.
+    # frame-src also restricts links in a message's frame: they lead only to the simulator.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
