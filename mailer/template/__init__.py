@@ -1,9 +1,9 @@
-"""Templates: Jinja2's syntax over JSON's values, bounded, with missing variables as errors.
+"""Templates: Jinja2's syntax over JSON values, with bounds. A missing variable is an error.
 
-Jinja2 reads a template (`syntax`); what is in it we run ourselves (`statements`, `expressions`), from white lists of
-`filters`, `tests` and `functions`. So Python does not show through: a dot means a key, there are no methods and no
-attributes, and nothing but text and numbers prints. Rendering depends on the template and the variables alone, and
-each operation is counted before it is done (`bounds`): it is safe to render the templates of somebody hostile.
+Jinja2 only parses a template (`syntax`). Our own code runs it (`statements`, `expressions`), with allow-lists of
+`filters`, `tests` and `functions`. So a template cannot reach Python: a dot means a key, there are no methods and no
+attributes, and only text and numbers print. Rendering depends on nothing but the template and the variables. Each
+operation is counted before it runs (`bounds`): it is safe to render a hostile template.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 GROWTH = 12
-"""Bytes that one character of a value becomes at most in a total template: an emoji, percent-encoded."""
+"""The most bytes that one character of a value can become in a total template: an emoji, percent-encoded."""
 
 _CACHED_CHARS = 256 * 1024
 _CACHED_TOKENS = 2000
@@ -41,11 +41,11 @@ _CACHED_TOKENS = 2000
 class Template:
     """One template, ready to render. ``field`` is the argument it came from, for errors.
 
-    ``names`` are the variables it may ask for, and ``uses`` how often it does; ``needed`` are those of them for which
-    it has neither a default nor a test whether they are given. ``total`` says that rendering cannot
-    fail where each of them is a text, a number or a boolean, and makes at most `GROWTH` bytes of each character of the
-    source and of each value put in. ``tokens`` is how many words and signs there are in its tags, ``chars`` how many
-    characters there are to read: none of a source without ``{{``, ``{%`` and ``{#``, which is plain text.
+    ``names`` are the variables that it may read, and ``uses`` is the number of places that read one. ``needed`` are the
+    names without a default and without a test for presence. ``total`` is a guarantee for variables that are all texts,
+    numbers or booleans: rendering does not fail, and makes at most `GROWTH` bytes of each character of the source and
+    of the inserted values. ``tokens`` is the number of words and signs in its tags, ``chars`` the number of characters
+    to parse. A source without ``{{``, ``{%`` and ``{#`` is plain text: nothing in it is parsed.
     """
 
     __slots__ = ("_run", "_source", "_weight", "chars", "field", "names", "needed", "source", "tokens", "total", "uses")
@@ -82,10 +82,10 @@ class Template:
         return error.problem if error.place is None else f"{error.problem} ({self._source.excerpt(error.place)})"
 
     def render(self, variables: Mapping[str, Any], meter: Meter | None = None) -> str:
-        """The text with ``variables``, which are JSON's, filled in; escaped for HTML where ``field`` is ``html``.
+        """The text with ``variables`` (JSON values) filled in. If ``field`` is ``html``, it is escaped for HTML.
 
-        ``meter`` is the message's. Raises InvalidMessage: ``variables`` for a missing one, else ``field``. Its words
-        hold no variable's value.
+        ``meter`` is the message's. Raises InvalidMessage: for ``variables`` if one is missing, else for ``field``. Its
+        text contains no value of a variable.
         """
         if self._run is None:
             return self.source
@@ -110,7 +110,7 @@ class Template:
 
 
 class _TooLarge(Exception):
-    """What is not kept: many of its size would not fit into memory."""
+    """The cache does not keep this template: many of its size would not fit into memory."""
 
     def __init__(self, template: Template) -> None:
         self.template = template
@@ -125,7 +125,7 @@ def _cached(source: str, field: str) -> Template:
 
 
 def compiled(source: str, field: str) -> Template:
-    """The template of ``source``, from a cache unless it is a large one. Raises InvalidMessage naming ``field``."""
+    """The template of ``source``. Only a small one comes from a cache. Raises InvalidMessage for ``field``."""
     try:
         return _cached(source, field)
     except _TooLarge as large:

@@ -1,33 +1,34 @@
-"""How far one message's templates may go, and the errors that say so.
+"""Bounds of one message's templates, and their errors.
 
-Everything is counted down before it is done, and counted alike at the producer and at the worker: what renders here
-renders there. A step is one node of the syntax tree in one turn of a loop, or `CHARS_PER_STEP` characters that an
-operation reads or makes: some tenths of a microsecond.
+Every operation is counted before it runs. Producer and worker count alike: a template that renders at one renders at
+the other. A step is one node of the syntax tree in one iteration of a loop, or `CHARS_PER_STEP` characters that an
+operation reads or makes. It takes some tenths of a microsecond.
 """
 
 from __future__ import annotations
 
 MAX_STEPS = 100_000
-"""Steps of one message: a twentieth of a second at most."""
+"""Steps of one message. They take a twentieth of a second at most."""
 
 MAX_CHARS = 4 * 1024 * 1024
-"""Characters that one message's templates may make beyond their own text."""
+"""Characters that one message's templates may add to their own text."""
 
 MAX_TOKENS = 10_000
-"""Names, numbers, texts and signs within the tags of one message's templates: a tenth of a second to read."""
+"""Names, numbers, texts and signs in the tags of one message's templates. Parsing them takes a tenth of a second."""
 
 MAX_SOURCE_CHARS = 512 * 1024
-"""Characters of one message's templates, those without tags not counted: a tenth of a second to read, and some 70 bytes
-for each of a text full of backslashes."""
+"""Characters of one message's templates, without those that have no tags. Parsing takes a tenth of a second, and some
+70 bytes for each character if the text is full of backslashes.
+"""
 
 MAX_DEPTH = 60
-"""How deep the syntax tree may be."""
+"""The maximum depth of the syntax tree."""
 
 MAX_BRACKETS = 20
-"""How many brackets may be open at once. The parser goes some fifteen calls deeper with each."""
+"""The maximum number of brackets open at once. The parser's stack grows by some fifteen calls with each."""
 
 MAX_CALL_DEPTH = 200
-"""The depths of the macros that call each other, added up."""
+"""The maximum sum of the depths of macros that call each other."""
 
 MAX_INT_BITS = 1024
 CHARS_PER_STEP = 4
@@ -35,7 +36,7 @@ _LONGEST_NAME_CHARS = 80
 
 
 class Refused(Exception):
-    """What a template may not do, or not with these values. ``problem`` holds no variable's value."""
+    """A template must not do this, at least not with these values. ``problem`` contains no value of a variable."""
 
     def __init__(self, problem: str, remedy: str = "", *, place: int | None = None) -> None:
         self.problem = problem
@@ -44,7 +45,7 @@ class Refused(Exception):
         super().__init__(problem)
 
     def at(self, place: int) -> Refused:
-        """The same, at this place in the source unless it knows a better one."""
+        """The same error, with ``place`` (in the source) if it has none yet."""
         if self.place is None:
             self.place = place
         return self
@@ -58,9 +59,9 @@ _WITHIN = {
 
 
 class Lacking(Refused):
-    """A variable, or a part of one, that is not given or null, where a value is needed.
+    """A variable, or a part of one, is missing or null, but a value is needed.
 
-    ``is_ours`` says that it is none of the recipient's: a name that the template itself is given, elsewhere.
+    ``is_ours`` says that the name is not the recipient's: the template engine defines it, but not at this place.
     """
 
     def __init__(self, what: str, *, is_null: bool, remedy: str = "") -> None:
@@ -70,11 +71,13 @@ class Lacking(Refused):
 
 
 class Heavy(Exception):
-    """Rendering takes more than the little that was granted: do it where nobody waits."""
+    """Rendering takes more than the small granted budget. Render it where nobody waits."""
 
 
 class Meter:
-    """What is left of the bounds for one message. With ``heavy``, running out raises `Heavy` and proves nothing."""
+    """The rest of one message's budget. With ``heavy``, exhaustion raises `Heavy` and does not prove the template
+    invalid.
+    """
 
     __slots__ = ("chars", "depth", "heavy", "steps")
 
@@ -85,14 +88,14 @@ class Meter:
         self.heavy = heavy
 
     def step(self, count: int = 1) -> None:
-        """Count steps. Raises where too few are left. A count below 0 gives none back."""
+        """Count steps. Raises if too few are left. A count below 0 gives nothing back."""
         if count > 0:
             self.steps -= count
         if self.steps < 0:
             self._over(f"it takes more than {MAX_STEPS:,} steps")
 
     def read(self, chars: int) -> None:
-        """Count an operation on so many characters."""
+        """Count an operation on ``chars`` characters."""
         self.step(1 + chars // CHARS_PER_STEP)
 
     def write(self, chars: int) -> None:
@@ -103,7 +106,7 @@ class Meter:
             self._over(f"it makes more than {MAX_CHARS:,} characters")
 
     def enter(self, depth: int) -> None:
-        """Count a macro within others; `leave` it again."""
+        """Count a macro inside others. Call `leave` at its end."""
         self.depth += depth
         if self.depth > MAX_CALL_DEPTH:
             raise Refused("macros call each other too deeply", "Use a loop")

@@ -1,6 +1,6 @@
-"""Expressions: from a node of the syntax tree to a function of a `Frame`.
+"""Expressions: compile a node of the syntax tree to a function of a `Frame`.
 
-What is not in `_EXPRESSIONS` is not there.
+A node type outside `_EXPRESSIONS` is not supported.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _ANSWERS = (nodes.Test, nodes.Compare, nodes.Not)
 
 
 def expression(node: nodes.Node, program: Program) -> Evaluate:
-    """What evaluates ``node``. Raises Refused with a place for what templates do not have."""
+    """Compile ``node`` to a function for its value. Raises Refused, with a place, for anything that templates do not
+    support.
+    """
     make = _EXPRESSIONS.get(type(node))
     if make is None:
         raise Refused(f"{type(node).__name__} is not there", "Write it otherwise", place=node.lineno)
@@ -43,7 +45,7 @@ def expression(node: nodes.Node, program: Program) -> Evaluate:
 
 
 def condition(node: nodes.Node, program: Program) -> Callable[[Frame], bool]:
-    """What says whether ``node`` is true."""
+    """Compile ``node`` to a function that says whether it is true."""
     value, what = expression(node, program), described(node)
     if isinstance(node, _ANSWERS):
         return value
@@ -51,7 +53,7 @@ def condition(node: nodes.Node, program: Program) -> Callable[[Frame], bool]:
 
 
 def variable(name: str, program: Program) -> Evaluate:
-    """What reads a name."""
+    """Compile a name to a function for its value."""
     program.uses += 1
     otherwise = FUNCTIONS.get(name, MISSING)
     if otherwise is not MISSING or name in program.bound:
@@ -151,7 +153,7 @@ def _not(node: nodes.Not, program: Program) -> Evaluate:
 
 
 def _excused(node: nodes.Node, program: Program) -> Evaluate:
-    """What evaluates ``node``, of which a name, or a part of what it names, may be missing."""
+    """Compile ``node`` like `expression`. Its name, or a part of its value, may be missing."""
     root = node
     while isinstance(root, nodes.Getattr | nodes.Getitem):
         root = root.node
@@ -164,7 +166,7 @@ def _excused(node: nodes.Node, program: Program) -> Evaluate:
 
 
 def _difference(node: nodes.Sub, program: Program) -> Evaluate:
-    """``a - b``, which a column called ``First-Name`` looks like."""
+    """``a - b``. A column called ``First-Name`` looks like one."""
     run, names = _binary(node, program), _hyphenated(node)
     if len(names) < 2 or not program.free.issuperset(names):
         return run
@@ -179,7 +181,7 @@ def _difference(node: nodes.Sub, program: Program) -> Evaluate:
 
 
 def _hyphenated(node: nodes.Node | None) -> list[str]:
-    """The names of ``a - b - c``, of which the last may have filters; none for what has other parts."""
+    """The names of ``a - b - c``. The last may have filters. Empty for an expression with other parts."""
     names: list[str] = []
     while isinstance(node, nodes.Sub):
         last: nodes.Node | None = node.right
@@ -237,7 +239,7 @@ def _compare(node: nodes.Compare, program: Program) -> Evaluate:
 
 
 def _comparison(operand: nodes.Operand, program: Program) -> tuple[Evaluate, Callable[[Frame, Any, str, Any], bool]]:
-    """What evaluates the right side of an operator, and what compares a left side with it."""
+    """The function for the right side of an operator, and the function that compares a left side with it."""
     calculate, is_order = COMPARISONS[operand.op], operand.op not in ("eq", "ne", "in", "notin")
     other = described(operand.expr)
 
@@ -285,7 +287,7 @@ def _slice(owner: Evaluate, what: str, node: nodes.Slice, program: Program) -> E
 
 def _filter(node: nodes.Filter, program: Program) -> Evaluate:
     name = node.name
-    assert node.node is not None  # noqa: S101 - a block's filter has what the block makes
+    assert node.node is not None  # noqa: S101 - a filter of a block has the block's text
     of_null, of_missing = name in OF_NULL, name in ("default", "d")
     value = _excused(node.node, program) if of_missing else expression(node.node, program)
     run, what = FILTERS.get(name), described(node.node)
@@ -359,7 +361,7 @@ def arguments(
 
 
 def check_callee(node: nodes.Node, program: Program) -> None:
-    """Raises Refused for the name of a function that is not there: what recipients are given cannot be called."""
+    """Raise Refused if ``node`` names an unknown function. A recipient's variables cannot be called."""
     if isinstance(node, nodes.Name) and node.name not in FUNCTIONS and node.name not in program.bound:
         remedy = f"Write x | {node.name}" if node.name in FILTERS else INSTEAD_OF_FUNCTIONS.get(node.name)
         remedy = remedy or "Give what it would make as a variable, without the brackets"
@@ -424,4 +426,4 @@ _EXPRESSIONS: Final[dict[type[nodes.Node], Callable[..., Evaluate]]] = {
 _TOTAL: Final = frozenset(
     {nodes.Name, nodes.Const, nodes.TemplateData, nodes.CondExpr, nodes.And, nodes.Or, nodes.Not, nodes.Filter}
 )
-"""What cannot fail, and cannot multiply what goes in, where each name has a text or a number."""
+"""Nodes that cannot fail, and cannot multiply their input, if each name has a text or a number."""

@@ -1,4 +1,4 @@
-"""What may stand after ``|``: a white list, each with a name that Jinja2 gives it (and ``split``)."""
+"""The filters allowed after ``|``. Each has a name of Jinja2, except ``split``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DEFINED_FIRST = "Give each a value, or select those that are 'defined' first"
 
 
 def default(_: Frame, value: Any, default_value: Any = "", boolean: Any = False) -> Any:
-    """``default_value`` for what is missing or an empty text; with ``boolean`` for all that is false."""
+    """``default_value`` if the value is missing or an empty text. With ``boolean``: if the value is false."""
     if value is None or value is MISSING or value == "" or (boolean and not value):
         return default_value
     return value
@@ -65,7 +65,7 @@ def _selecting(*, by_attribute: bool, keep: bool) -> Filter:
 
 
 def ask(frame: Frame, name: str, test: Callable[..., bool], value: Any, args: list[Any]) -> bool:
-    """The answer of ``test``, for any value."""
+    """The result of ``test``, for any value."""
     if name in OF_MISSING:
         return (value is None or value is MISSING) is not (name == "defined")
     if value is MISSING:
@@ -87,7 +87,7 @@ def _of_items(known: dict[str, Any], name: Any, what: str) -> Any:
 
 @cache
 def _parameters(function: Callable[..., Any]) -> tuple[int, int | None, frozenset[str]]:
-    """How many positional arguments after the value it needs, how many it takes at most, and its names for more."""
+    """The minimum and maximum number of positional arguments after the value, and the names of all its arguments."""
     given = list(signature(function).parameters.values())[2:]
     positional = [each for each in given if each.kind is Parameter.POSITIONAL_OR_KEYWORD]
     many = any(each.kind is Parameter.VAR_POSITIONAL for each in given)
@@ -97,7 +97,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[int, int | None, frozense
 
 
 def check_arguments(function: Callable[..., Any], count: int, named: frozenset[str]) -> None:
-    """Raises Refused unless ``function`` takes ``count`` arguments after the value, and ``named`` ones."""
+    """Raises Refused unless ``function`` takes ``count`` arguments after the value, and the ``named`` ones."""
     needed, most, names = _parameters(function)
     if named - names:
         raise Refused(f"it takes no argument {min(named - names):.80}", f"Use {', '.join(sorted(names)) or 'none'}")
@@ -157,14 +157,15 @@ FILTERS: Final[dict[str, Filter]] = {
 }
 
 OF_NULL: Final = frozenset({"d", "default", "tojson"})
-"""The filters that null may come to."""
+"""The filters that accept null."""
 
 _OF_NAMES: Final = tuple(FILTERS[name] for name in ("map", "select", "reject", "selectattr", "rejectattr"))
 
 SAFE_FOR_SCALARS: Final = frozenset(
     {"d", "default", "e", "escape", "upper", "lower", "title", "capitalize", "trim", "urlencode"}
 )
-"""The filters that fail for no text and no number, and make at most `mailer.template.GROWTH` bytes of a character."""
+"""The filters that do not fail for any text or number. They make at most `mailer.template.GROWTH` bytes of a character.
+"""
 
 INSTEAD_OF_FUNCTIONS: Final[dict[str, str]] = {
     "dict": "Write {'key': value}",
@@ -176,7 +177,7 @@ INSTEAD_OF_FUNCTIONS: Final[dict[str, str]] = {
     "joiner": "Write {{ ', ' if not loop.last }}",
     **dict.fromkeys(("now", "today", "date", "datetime"), "Give the date as a variable, as its readers should see it"),
 }
-"""What to write instead of functions of Jinja2's and Python's that are no filters here."""
+"""Replacements for functions of Jinja2 and Python that are not available here."""
 
 INSTEAD_OF_METHODS: Final[dict[str, str]] = {
     "items": "x | items",
@@ -196,4 +197,4 @@ INSTEAD_OF_METHODS: Final[dict[str, str]] = {
     "reverse": "x | reverse",
     "index": "loop.index",
 }
-"""What to write instead of a method of Python's."""
+"""Replacements for Python's methods."""

@@ -1,4 +1,4 @@
-"""What may be called in a template: ``range``, ``namespace`` and its own macros."""
+"""The functions of a template: ``range``, ``namespace`` and its own macros."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mailer.template.values import MISSING, Frame, Function, Macro, Namespace, k
 
 
 def called(frame: Frame, function: Any, args: list[Any], named: dict[str, Any], caller: Macro | None = None) -> Any:
-    """What the function or the macro makes of the arguments."""
+    """Call a function or a macro with the arguments, and return its result."""
     if isinstance(function, Macro):
         return _macro(frame, function, args, named, caller)
     if isinstance(function, Function):
@@ -65,7 +65,7 @@ FUNCTIONS: Final = {"range": Function(_range), "namespace": Function(_namespace)
 
 
 def unpacked(value: Any, count: int, what: str) -> list[Any]:
-    """The ``count`` parts of a list, for as many names."""
+    """The ``count`` parts of a list, for ``count`` names."""
     if not isinstance(needed(value, what), list) or len(value) != count:
         raise Refused(f"{kind(value)} is not {count} values", "Give the loop as many names as each item has parts")
     found: list[Any] = value

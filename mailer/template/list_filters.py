@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _parts_of(frame: Frame, attribute: Any) -> list[Any]:
-    """The keys of ``address.city``, or of an index."""
+    """The keys in ``address.city``, or an index."""
     if isinstance(attribute, int):
         return [attribute]
     frame.meter.step(len(text_of(attribute)))
@@ -25,7 +25,7 @@ def _parts_of(frame: Frame, attribute: Any) -> list[Any]:
 
 
 def getter(frame: Frame, attribute: Any, default: Any = None) -> Callable[[Any], Any]:
-    """What reads ``attribute`` (None: the item itself) of an item; ``default`` stands in for what is missing."""
+    """A function that reads ``attribute`` of an item (None: the item itself). ``default`` replaces a missing value."""
     if attribute is None:
         return lambda item: item
     parts = _parts_of(frame, attribute)
@@ -40,7 +40,7 @@ def getter(frame: Frame, attribute: Any, default: Any = None) -> Callable[[Any],
 
 
 def ordering(frame: Frame, attribute: Any, case_sensitive: Any, default: Any = None) -> Callable[[Any], Any]:
-    """What items are compared by: texts or numbers."""
+    """A function for the sort key of an item: a text or a number."""
     get = getter(frame, attribute, default)
 
     def key(item: Any) -> Any:
@@ -69,9 +69,9 @@ def sort(
     made = list(items_of(value, frame.meter))
     names = [attribute]
     if isinstance(attribute, str):
-        frame.meter.step(8 * len(attribute))  # each of two characters may be a name
+        frame.meter.step(8 * len(attribute))  # every second character may be a comma
         names = list(attribute.split(","))
-    for name in reversed(names):  # the last first, as sorting is stable
+    for name in reversed(names):  # start with the last one: sorting is stable
         key = ordering(frame, name, case_sensitive)
         made = _sorted(frame, made, [key(item) for item in made], reverse)
     return made

@@ -1,4 +1,4 @@
-"""What stands between two values: arithmetic, ``~`` and comparisons."""
+"""Binary operators: arithmetic, ``~`` and comparisons."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _sum(left: Any, right: Any, meter: Meter) -> Any:
 def _product(left: Any, right: Any, meter: Meter) -> Any:
     for many, times in ((left, right), (right, left)):
         if isinstance(many, str):
-            # A cell of a CSV file is text: a price that is repeated looks like a price.
+            # A cell of a CSV file is text. A price that is repeated still looks like a price.
             remedy = "Write Price | float * 2 for a number in a text, or (['-'] * 20) | join to repeat one"
             raise Refused(f"{kind(left)} and {kind(right)} do not multiply", remedy)
         if isinstance(many, list) and isinstance(times, int):
@@ -67,7 +67,7 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Operator:
 
 
 def joined(values: list[Any], meter: Meter, *, autoescape: bool) -> str:
-    """``a ~ b``: what was escaped already makes all of it escaped."""
+    """``a ~ b``. If one part is already escaped, the result is escaped text."""
     texts = [text_of(value) for value in values]
     meter.read(sum(map(len, texts)))
     if autoescape and any(isinstance(text, Markup) for text in texts):

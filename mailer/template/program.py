@@ -1,4 +1,4 @@
-"""What is known of a template while it is made ready: the ground that expressions and statements stand on."""
+"""Facts about a template during its compilation, shared by expressions and statements."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mailer.template.values import MISSING, Frame
 
 
 class Program:
-    """The template of one field, which has ``weight`` nodes. ``bound`` are the names that it sets itself, anywhere;
-    ``free`` the others that it asks for, ``uses`` times; of these it reads the ``needed`` ones where no default stands,
-    and whether the ``asked`` ones are given, it asks. ``total`` is false once there is something that can fail for
-    texts and numbers, or multiply them.
+    """The template of one field, with ``weight`` nodes. ``bound`` are the names that it sets itself, anywhere. ``free``
+    are the other names that it reads, at ``uses`` places. Of these, it reads the ``needed`` ones without a default, and
+    tests the ``asked`` ones for presence. ``total`` is false once a part can fail for texts and numbers, or multiply
+    them.
     """
 
     def __init__(self, tree: nodes.Template, *, autoescape: bool) -> None:
@@ -31,11 +31,11 @@ class Program:
         self.bound.update(each.name for each in tree.find_all(nodes.Name) if each.ctx != "load")
 
     def depth_of(self, node: nodes.Node) -> int:
-        """How deep the nodes in it lie."""
+        """The depth of the tree below ``node``."""
         return self._sizes[id(node)][1]
 
     def weight_of(self, parts: Sequence[nodes.Node]) -> int:
-        """The steps of one turn through these."""
+        """The steps of one run through ``parts``."""
         return 1 + sum(self._sizes[id(part)][0] for part in parts)
 
     def _measure(self, node: nodes.Node, depth: int) -> tuple[int, int]:
@@ -51,7 +51,7 @@ class Program:
 
 
 def described(node: nodes.Node | None) -> str:
-    """What an expression is called in an error: ``order.total``, or ``a value``."""
+    """The name of an expression in an error: ``order.total``, or ``a value``."""
     if isinstance(node, nodes.Name):
         return node.name
     if isinstance(node, nodes.Getattr):
@@ -64,21 +64,21 @@ def described(node: nodes.Node | None) -> str:
 
 
 def needed(value: Any, what: str) -> Any:
-    """``value``, unless it is missing. Raises Lacking."""
+    """``value``. Raises Lacking if it is missing."""
     if value is None or value is MISSING:
         raise Lacking(what, is_null=value is None)
     return value
 
 
 def is_true(value: Any, what: str) -> bool:
-    """Whether ``value`` is true; null is false. Raises Lacking for what is not given."""
+    """Whether ``value`` is true. Null is false. Raises Lacking for `MISSING`."""
     if value is MISSING:
         raise Lacking(what, is_null=False)
     return bool(value)
 
 
 def inner(frame: Frame) -> dict[str, Any]:
-    """A copy of the names that the template has set, for a scope within this one."""
+    """A copy of the names that the template has set, for an inner scope."""
     local = frame.local
     frame.meter.step(1 + len(local) // 16)
     return local.copy()

@@ -1,6 +1,7 @@
-"""Statements: from a node of the syntax tree to a function that makes text of a `Frame`.
+"""Statements: compile a node of the syntax tree to a function that renders a `Frame` as text.
 
-What is not in `_STATEMENTS` is not there. A body runs its pieces in order; one that fails is located by its piece.
+A node type outside `_STATEMENTS` is not supported. A body runs its pieces in order. The error of a piece gets the place
+of the piece.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Bind = Callable[[Frame, Any], None]
 
 
 def body(children: Sequence[nodes.Node], program: Program) -> Piece:
-    """What makes the text of these statements, one after the other."""
+    """Compile these statements to a function for their text."""
     static: list[str] = []
     dynamic: list[tuple[int, Piece]] = []
     places: dict[int, int] = {}
@@ -48,7 +49,7 @@ def body(children: Sequence[nodes.Node], program: Program) -> Piece:
             raise
         except Refused as error:
             raise error.at(places[index]) from None
-        except Exception as error:  # noqa: BLE001 - its own words may hold a value
+        except Exception as error:  # noqa: BLE001 - its own text may contain a value
             words = f"it cannot be computed ({type(error).__name__})"
             raise Refused(words, "Check the values that go in", place=places[index]) from None
         return "".join(texts)
@@ -74,7 +75,7 @@ def _output(node: nodes.Expr, program: Program) -> Piece:
     name = node.name if isinstance(node, nodes.Name) and node.name in program.free else None
 
     def run(frame: Frame) -> str:
-        # Most of what a mail prints are its variables, as text.
+        # A mail mostly prints variables that are text.
         found = value(frame) if name is None else frame.variables.get(name, MISSING)
         text: str = found if type(found) is str else text_of(needed(found, what))
         if autoescape and not text.isalnum():
@@ -144,7 +145,7 @@ def inner_of(frame: Frame, outside: dict[str, Any]) -> dict[str, Any]:
 
 
 def _binding(target: nodes.Node, program: Program) -> Bind:
-    """What gives a value to the name, or its parts to the names, of an assignment's target."""
+    """Compile the target of an assignment to a function that gives its name a value, or each of its names a part."""
     if isinstance(target, nodes.Name):
         name = target.name
 
@@ -197,7 +198,7 @@ def _scoped(children: Sequence[nodes.Node], program: Program) -> Piece:
 
 
 def _filtered(node: nodes.Filter | None, program: Program) -> Evaluate | None:
-    """A chain of filters over what a block makes."""
+    """Compile a chain of filters over the text of a block."""
     if node is None:
         return None
     first = node
@@ -306,4 +307,4 @@ _ELSEWHERE: Final[dict[type[nodes.Node], tuple[str, str]]] = {
     nodes.Block: ("block", "Leave the tag out and keep what is in it: it is for templates that extend each other"),
     nodes.Scope: ("autoescape", "Write | safe or | e"),
 }
-"""What Jinja2 has beyond these."""
+"""The statements of Jinja2 that are not supported."""

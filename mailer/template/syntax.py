@@ -1,7 +1,7 @@
-"""Jinja2's syntax, read by its own parser, with bounds on how much there is to read and with places.
+"""Parse with Jinja2's own parser. This module adds bounds on the size of the source, and places.
 
-A node's ``lineno`` is the place in the source (a character's offset) instead: in a mail of one line, the line says
-little.
+A node's ``lineno`` is a place instead: the offset of a character in the source. In a mail of one line, a line number
+says little.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def has_tags(source: str) -> bool:
 
 
 class Source:
-    """The source of a template: its ``text`` with Jinja2's line breaks, and how many ``tokens`` are in its tags.
+    """The source of a template: its ``text`` with Jinja2's line breaks, and the number of ``tokens`` in its tags.
 
-    Raises Refused for one that is too long.
+    Raises Refused if it is too long.
     """
 
     def __init__(self, text: str) -> None:
@@ -59,7 +59,7 @@ class Source:
             raise Refused(message[:_LONGEST_CHARS], self._remedy(message, error.lineno), place=error.lineno) from None
 
     def _remedy(self, message: str, place: int) -> str:
-        """What fits to Jinja2's words, at this place."""
+        """The remedy for Jinja2's error text at this place."""
         if tag := _STRAY.match(message):
             opened = {"else": "if", "elif": "if"}.get(tag[1], tag[1].removeprefix("end"))
             if not (within := _WITHIN.search(message)):
@@ -74,7 +74,7 @@ class Source:
         return _WAY_OUT
 
     def excerpt(self, place: int) -> str:
-        """``line 3: ... {{ price | round(2) }}``: the line and what stands around the place."""
+        """``line 3: ... {{ price | round(2) }}``: the line number and the text around ``place``."""
         start = max(self.text.rfind("\n", 0, place) + 1, place - _AROUND)
         end = self.text.find("\n", place)
         text = self.text[start : min(place + _AROUND, len(self.text) if end < 0 else end)]
@@ -82,11 +82,11 @@ class Source:
         return f"line {self.text.count(chr(10), 0, place) + 1}: {shown}"
 
     def placed(self, tokens: Iterable[tuple[int, str, str]]) -> Iterator[tuple[int, str, str]]:
-        """``tokens`` with their places for line numbers. Raises Refused beyond the bounds."""
+        """``tokens`` with their places as line numbers. Raises Refused beyond the bounds."""
         at = depth = 0
         try:
             for _, kind, value in tokens:
-                # White space that a tag strips is not among the tokens.
+                # The tokens do not include white space that a tag strips.
                 at = self.text.find(value, at)
                 self.tokens += kind not in _TEXT
                 if kind == "operator":
@@ -110,7 +110,7 @@ class Source:
 
 
 class _Environment(Environment):
-    """Of one source: reads its tokens through `Source.placed`."""
+    """The environment of one source. It reads the tokens through `Source.placed`."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(keep_trailing_newline=True)

@@ -1,4 +1,4 @@
-"""What may stand after ``is``: a white list, each with a name that Jinja2 gives it."""
+"""The tests allowed after ``is``. Each has a name of Jinja2."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def _comparing(name: str) -> Test:
 _EQUAL, _IN = _comparing("eq"), _comparing("in")
 
 OF_MISSING: Final = frozenset({"defined", "undefined", "none"})
-"""The tests that ask just that, and so take what is missing."""
+"""The tests for presence. They accept a missing value."""
 
 TESTS: Final[dict[str, Test]] = {
-    "defined": lambda _, value: True,  # noqa: ARG005 - what is missing does not come here
+    "defined": lambda _, value: True,  # noqa: ARG005 - a missing value never gets here
     "undefined": lambda _, value: False,  # noqa: ARG005
     "none": lambda _, value: False,  # noqa: ARG005
     "boolean": lambda _, value: isinstance(value, bool),

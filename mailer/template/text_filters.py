@@ -1,6 +1,6 @@
-"""Filters of texts and numbers. Each counts what it reads and makes before it does so.
+"""Filters of texts and numbers. Each counts its input and its output before it runs.
 
-Their arguments and results are Jinja2's, where that has a filter of the name.
+Arguments and results are the same as in Jinja2, if Jinja2 has a filter of that name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UNITS = ("k", "M", "G", "T", "P", "E", "Z", "Y")
 
 
 def text(frame: Frame, value: Any) -> str:
-    """``value`` as it prints, counted."""
+    """``value`` as it prints. Counts it."""
     made = text_of(value)
     frame.meter.read(len(made))
     return made
@@ -42,7 +42,7 @@ def string(frame: Frame, value: Any) -> str:
 
 
 def safe(frame: Frame, value: Any) -> str:
-    return Markup(text(frame, value))  # noqa: S704 - what it is for
+    return Markup(text(frame, value))  # noqa: S704 - the purpose of this filter
 
 
 def escaped(frame: Frame, value: Any) -> str:
@@ -67,7 +67,7 @@ def capitalize(frame: Frame, value: Any) -> str:
 
 def title(frame: Frame, value: Any) -> str:
     whole = text(frame, value)
-    frame.meter.step(len(whole))  # each of two characters may be a word
+    frame.meter.step(len(whole))  # every second character may begin a word
     return do_title(whole)
 
 
@@ -94,7 +94,7 @@ def replace(frame: Frame, s: Any, old: Any, new: Any, count: Any = None) -> str:
 def split(frame: Frame, value: Any, sep: Any = None, maxsplit: int = -1) -> list[str]:
     """A list of the parts between ``sep``, or between white space."""
     whole = text(frame, value)
-    frame.meter.step(len(whole) // 2)  # each of two characters may become a part
+    frame.meter.step(len(whole) // 2)  # every second character may become a part
     return whole.split(None if sep is None else text_of(sep), maxsplit)
 
 
@@ -130,7 +130,7 @@ def indent(frame: Frame, s: Any, width: Any = 4, first: Any = False, blank: Any 
 
 
 def wordwrap(frame: Frame, s: Any, width: int = 79, break_long_words: Any = True, wrapstring: Any = "\n") -> str:
-    """Lines of at most ``width`` characters, broken at spaces; longer words are cut where they may be."""
+    """Lines of at most ``width`` characters, broken at spaces. Longer words are cut if ``break_long_words``."""
     whole, between = text(frame, s), text_of(wrapstring)
     if _small(width) < 1:
         raise Refused("a line needs a width", "Give it 1 or more")
@@ -154,12 +154,12 @@ def wordwrap(frame: Frame, s: Any, width: int = 79, break_long_words: Any = True
 
 def wordcount(frame: Frame, s: Any) -> int:
     whole = text(frame, s)
-    frame.meter.step(len(whole) // 2)  # each of two characters may be a word
+    frame.meter.step(len(whole) // 2)  # every second character may begin a word
     return len(re.findall(r"\w+", whole))
 
 
 def striptags(frame: Frame, value: Any) -> str:
-    """Without tags and comments, entities as characters, white space as one space."""
+    """The text without tags and comments. Entities become characters. White space becomes one space."""
     whole = text(frame, value)
     frame.meter.step(2 * whole.count("<") + 4 * whole.count("&"))
     kept, at = [], 0
@@ -171,11 +171,11 @@ def striptags(frame: Frame, value: Any) -> str:
         kept.append(str(whole[at:begin]))
         at = end + (3 if comment else 1)
     kept.append(str(whole[at:]))
-    return Markup(" ".join("".join(kept).split())).unescape()  # noqa: S704 - what comes out is plain text
+    return Markup(" ".join("".join(kept).split())).unescape()  # noqa: S704 - the result is plain text
 
 
 def urlencode(frame: Frame, value: Any) -> str:
-    """A text percent-encoded for a URL's path; a dict, or a list of pairs, as a query."""
+    """A text, percent-encoded for the path of a URL. A dict or a list of pairs becomes a query."""
     if not isinstance(value, list | dict):
         frame.meter.read(8 * len(text_of(value)))
         return quote(text_of(value))
@@ -189,7 +189,7 @@ def urlencode(frame: Frame, value: Any) -> str:
 
 
 def tojson(frame: Frame, value: Any) -> str:
-    """JSON, as it may stand in a script and in single quotes."""
+    """JSON that is safe in a script and in single quotes."""
     count_parts(value, frame.meter)
     if not isinstance(value, str | int | float | list | dict | None):
         raise Refused(f"{kind(value)} is not JSON", "Give it a value of the variables")
@@ -199,7 +199,7 @@ def tojson(frame: Frame, value: Any) -> str:
 
 
 def format_text(frame: Frame, value: Any, *values: Any) -> str:
-    """``'%.2f' | format(price)``: the directives s, d, i, f, e and g, as wide as a mail may need."""
+    """``'%.2f' | format(price)``: the directives s, d, i, f, e and g, up to the width that a mail may need."""
     pattern = text(frame, value)
     if not _DIRECTIVE.search(pattern) and any(isinstance(one, str) and _DIRECTIVE.search(one) for one in values):
         raise Refused("the format stands after the value", "Write '%.2f' | format(Price | float)")
@@ -219,8 +219,9 @@ def format_text(frame: Frame, value: Any, *values: Any) -> str:
 
 
 def to_int(_: Frame, value: Any, default: Any = _NO_DEFAULT, base: int = 10) -> Any:
-    """A whole number; of a number what stands before its point. ``default`` is for what is no number: of 12.50 it would
-    drop even more."""
+    """A whole number. A number loses its fraction. ``default`` replaces only text that is no number: for "12.50" it
+    would lose even more than the fraction.
+    """
     if isinstance(value, str):
         if len(value) <= _LONGEST_NUMBER_CHARS:
             try:
@@ -262,7 +263,9 @@ def _float_of(value: str) -> float | None:
 
 
 def _otherwise(default: Any, problem: str, name: str) -> Any:
-    """What is given for a value that cannot be read. Raises Refused where nothing is: a 0 in its place would lie."""
+    """The ``default`` for a value that cannot be parsed. Raises Refused without a default: a 0 in its place would be
+    wrong.
+    """
     if default is not _NO_DEFAULT:
         return default
     remedy = f"Give it as 12.50, without a comma or a sign of currency, or write | {name}(0) to take 0 where it is none"

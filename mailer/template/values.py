@@ -1,7 +1,8 @@
-"""The values of templates: JSON's, and what a template makes of them. No other object of Python's is ever seen.
+"""The values of templates: JSON values, and values that a template makes of them. A template sees no other Python
+object.
 
-Null is None. `MISSING` is what is not given: a name without a value, a key that a dict has not, an index beyond the
-end. Both are missing; only null is also false.
+Null is None. `MISSING` is a value that is not given: a name without a value, a key that a dict does not have, an index
+beyond the end. Both count as missing. Only null is also false.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Frame:
-    """Where one rendering stands: ``local`` has the names that the template itself sets, which go first."""
+    """The state of one rendering. ``local`` has the names that the template itself sets; they hide variables."""
 
     __slots__ = ("autoescape", "captured", "local", "meter", "variables")
 
@@ -31,8 +32,8 @@ class Frame:
         self.captured = ""
 
     def made(self, text: str) -> str:
-        """Text that the template made as a value: what was escaped in it is not escaped again."""
-        return Markup(text) if self.autoescape else text  # noqa: S704 - each value in it has been escaped
+        """Text that the template made as a value. It is escaped already, and is not escaped again."""
+        return Markup(text) if self.autoescape else text  # noqa: S704 - each value in it is escaped
 
 
 _CHARS_COMPARED_PER_STEP = 1024
@@ -50,7 +51,7 @@ MISSING: Final = Missing()
 
 
 class Loop:
-    """``loop`` within a loop."""
+    """``loop`` inside a loop."""
 
     __slots__ = ("index0", "items")
 
@@ -83,18 +84,18 @@ class Loop:
 
 
 class Namespace(dict[str, Any]):
-    """``namespace()``: a dict whose keys a loop may set for what comes after it."""
+    """``namespace()``: a dict. A loop may set its keys for the code after the loop."""
 
 
 class Group(list[Any]):
-    """What ``groupby`` makes: ``[grouper, list]``, by index or by name."""
+    """An item of ``groupby``: ``[grouper, list]``, by index or by name."""
 
     def get(self, name: str, otherwise: object) -> Any:
         return self[("grouper", "list").index(name)] if name in ("grouper", "list") else otherwise
 
 
 class Function:
-    """A name that can be called, and do nothing else."""
+    """A function that a template can call. It has no other operations."""
 
     __slots__ = ("call",)
 
@@ -103,7 +104,8 @@ class Function:
 
 
 class Macro:
-    """A macro, or what a call block gives as ``caller``. ``scope`` has the names around it, as they are at its call."""
+    """A macro, or the ``caller`` of a call block. ``scope`` has the surrounding names, with their values at the call.
+    """
 
     __slots__ = ("body", "depth", "name", "parameters", "scope")
 
@@ -141,12 +143,13 @@ _WORDS: Final[dict[type, str]] = {
 
 
 def kind(value: object) -> str:
-    """What ``value`` is, for an error's text."""
+    """The kind of ``value``, for the text of an error."""
     return _WORDS.get(type(value), "no value of JSON")
 
 
 def key_of(owner: Any, key: Any) -> Any:
-    """``owner.key`` and ``owner[key]``: a key of a dict, a position in a list or a text, or `MISSING`."""
+    """``owner.key`` and ``owner[key]``: the value of a key in a dict, at a position in a list or a text, or `MISSING`.
+    """
     kind_of_key = type(key)
     if kind_of_key is str or kind_of_key is Markup:
         if isinstance(owner, dict | Loop | Group):
@@ -160,7 +163,7 @@ def key_of(owner: Any, key: Any) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """``value`` as it prints. Raises Refused for what does not."""
+    """``value`` as it prints. Raises Refused if it cannot print."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | float):
@@ -172,7 +175,7 @@ def text_of(value: Any) -> str:
 
 
 def items_of(value: Any, meter: Meter) -> list[Any]:
-    """What a loop or a filter goes through: the items of a list, the characters of a text, the keys of a dict."""
+    """The items that a loop or a filter iterates over: items of a list, characters of a text, or keys of a dict."""
     if isinstance(value, list):
         return value
     if isinstance(value, str | dict):
@@ -182,7 +185,7 @@ def items_of(value: Any, meter: Meter) -> list[Any]:
 
 
 def number_of(value: Any) -> int | float:
-    """``value``, if it is a number that templates have."""
+    """``value``. Raises Refused if it is not a number that templates support."""
     if isinstance(value, float):
         if math.isfinite(value):
             return value
@@ -194,7 +197,7 @@ def number_of(value: Any) -> int | float:
 
 
 def count_parts(value: Any, meter: Meter) -> None:
-    """Count each part of a value, before something goes through all of them."""
+    """Count each part of a value, before an operation goes through all of them."""
     waiting = [value]
     while waiting:
         each = waiting.pop()
@@ -236,7 +239,7 @@ def contains(whole: Any, part: Any, meter: Meter) -> bool:
 
 
 def is_less(left: Any, right: Any, meter: Meter) -> bool:
-    """``left < right``, of two numbers or two texts."""
+    """``left < right``, for two numbers or two texts."""
     check_comparable(left, right)
     meter.step()
     return bool(left < right)
