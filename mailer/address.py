@@ -1,7 +1,7 @@
-"""Mail addresses: parsed strictly, written for the wire.
+"""Mail addresses: strict parsing, and writing for the wire.
 
-What SES takes: a local part of 7-bit ASCII (it has no SMTPUTF8), the domain in Punycode, the display name
-encoded by RFC 2047, and 320 characters in all.
+SES accepts a local part of 7-bit ASCII (it has no SMTPUTF8), a domain in Punycode, a display name encoded by RFC 2047,
+and 320 characters in all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ MAX_LOCAL_CHARS = 64
 MAX_DOMAIN_CHARS = 253
 MAX_ADDRESS_CHARS = 320
 _MAX_INPUT_CHARS = 2000
-"""Longer text is no address, whatever encoded words it is written in; patterns may go over what is shorter twice."""
+"""Longer text is not an address, however its encoded words are written. The limit also bounds the patterns, which may
+scan a text twice.
+"""
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -36,7 +38,7 @@ _ESCAPED = re.compile(r"\\(.)")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One mail address. ``name`` is plain text (empty: none), ``domain`` lower-case ASCII."""
+    """One mail address. ``name`` is plain text, or empty. ``domain`` is lower-case ASCII."""
 
     name: str
     local: str
@@ -57,7 +59,7 @@ class Address:
 
     @property
     def header(self) -> str:
-        """``local@domain`` or ``Name <local@domain>`` in printable ASCII, the name quoted or encoded if need be."""
+        """``local@domain`` or ``Name <local@domain>`` in printable ASCII. The name is quoted or encoded if needed."""
         if not self.name:
             return f"{self.local}@{self.domain}"
         return f"{_written(self.name)} <{self.local}@{self.domain}>"
@@ -66,8 +68,8 @@ class Address:
 def parse(text: object, field: str = "to") -> Address:
     """The one address in ``text``: ``user@example.com`` or ``Name <user@example.com>``.
 
-    The domain comes out in lower-case Punycode, an encoded display name decoded. Raises InvalidMessage naming
-    ``field``; the error's text holds no part of the address.
+    The result has the domain in lower-case Punycode, and an encoded display name decoded. Raises InvalidMessage for
+    ``field``. The error's text contains no part of the address.
     """
     if type(text) is str and len(text) <= MAX_DOMAIN_CHARS:
         plain = _PLAIN.fullmatch(text)
@@ -149,7 +151,7 @@ def _local(local: str, field: str) -> str:
             field, f"has {len(local)} characters before the @", f"At most {MAX_LOCAL_CHARS} are allowed"
         )
     if "=?" in local:
-        # RFC 2047 forbids encoded words here, but there are programs that decode them, line breaks and all.
+        # RFC 2047 forbids encoded words here, but some programs decode them, including line breaks.
         raise InvalidMessage(field, "has =? before the @, which begins an encoded word", "Write user@example.com")
     if not _LOCAL.fullmatch(local):
         raise InvalidMessage(

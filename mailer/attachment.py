@@ -1,4 +1,4 @@
-"""The attachment: a file that travels with a message."""
+"""The attachment: a file sent with a message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_CONTENT_TYPE_CHARS = 78
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that travels with a message.
+    """A file sent with a message.
 
     ``content_id`` (without angle brackets) makes it inline, for ``cid:`` URLs.
     """
@@ -37,7 +37,7 @@ class Attachment:
 
 
 def check_attachments(attachments: object) -> tuple[Attachment, ...]:
-    """None, a list or a tuple of Attachment as a tuple. Raises InvalidMessage naming ``attachments[i]``."""
+    """``attachments`` (None, list or tuple) as a tuple of Attachment. Raises InvalidMessage for ``attachments[i]``."""
     if attachments is None:
         return ()
     if not isinstance(attachments, list | tuple):
@@ -80,7 +80,7 @@ def _check_attachment(field: str, attachment: object) -> None:
 
 
 def to_json(attachment: Attachment) -> dict[str, str]:
-    """``attachment`` as JSON: ``filename``, ``content`` in base64, ``content_type``, ``content_id`` where set."""
+    """``attachment`` as JSON: ``filename``, ``content`` in base64, ``content_type``, and ``content_id`` if set."""
     fields = {
         "filename": attachment.filename,
         "content": base64.b64encode(attachment.content).decode(),
@@ -92,7 +92,9 @@ def to_json(attachment: Attachment) -> dict[str, str]:
 
 
 def from_json(value: object) -> tuple[Attachment, ...]:
-    """The attachments of None or a list of what `to_json` makes. Raises InvalidMessage naming ``attachments[i]``."""
+    """The attachments in ``value``: None, or a list of results of `to_json`. Raises InvalidMessage for
+    ``attachments[i]``.
+    """
     if value is None:
         return ()
     if not isinstance(value, list):
@@ -114,7 +116,7 @@ def _attachment_from(field: str, item: object) -> Attachment:
 
 
 def member(attachment: Attachment) -> dict[str, Any]:
-    """``attachment`` as SES's SendEmail has it; ``RawContent`` is bytes."""
+    """``attachment`` in the form of SES's SendEmail. ``RawContent`` is bytes."""
     entry: dict[str, Any] = {
         "FileName": attachment.filename,
         "RawContent": attachment.content,

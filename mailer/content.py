@@ -1,4 +1,4 @@
-"""Content: what the messages of one send share, stored once and referred to by its hash."""
+"""Content: the part that all messages of one send share. It is stored once, and its hash identifies it."""
 
 from __future__ import annotations
 
@@ -35,14 +35,13 @@ _BYTES_PER_TOKEN = 500
 
 @dataclass(frozen=True)
 class Structured:
-    """A mail made of fields, one attribute for each row of `mailer.fields.FIELDS`. Make one with `of` or `from_bytes`:
-    both validate.
+    """A mail made of fields, with one attribute for each row of `mailer.fields.FIELDS`. Create it with `of` or
+    `from_bytes`: both validate.
 
-    Where ``templates`` is true, ``subject``, ``text``, ``html``, the values of ``headers`` and ``list_unsubscribe``
-    are templates; otherwise they are literal. ``sender`` and ``reply_to`` are ready for the wire:
-    ``user@example.com`` or ``Name <user@example.com>`` with the name encoded by RFC 2047 where it is not ASCII and the
-    domain in Punycode. So are the literal values of ``headers``: printable ASCII. ``subject`` is one line of text, not
-    encoded.
+    If ``templates`` is true, ``subject``, ``text``, ``html``, the values of ``headers`` and ``list_unsubscribe`` are
+    templates. Otherwise they are literal. ``sender`` and ``reply_to`` are in wire form: ``user@example.com`` or ``Name
+    <user@example.com>``, with a non-ASCII name encoded by RFC 2047 and the domain in Punycode. Literal values of
+    ``headers`` are in wire form too: printable ASCII. ``subject`` is one line of text, not encoded.
     """
 
     sender: str
@@ -62,7 +61,7 @@ class Structured:
 
     @classmethod
     def of(cls, *, templates: bool = False, **given: object) -> Structured:
-        """The validated content; ``given`` are fields. Raises InvalidMessage naming the one at fault."""
+        """The validated content. ``given`` are fields. Raises InvalidMessage for the invalid field."""
         check_bodies(given.get("text"), given.get("html"))
         checked: dict[str, Any] = {}
         for name, value in given.items():
@@ -88,13 +87,13 @@ class Structured:
         check_size(self.subject, self.text, self.html, self.headers, self.attachments)
 
     def as_json(self) -> dict[str, Any]:
-        """The fields that are not empty, as JSON has them."""
+        """The non-empty fields in JSON form."""
         values = ((field, getattr(self, name)) for name, field in FIELDS.items())
         return {field.name: field.to_json(value) for field, value in values if value not in (None, ())}
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any], *, templates: bool = False) -> Structured:
-        """The content of what `as_json` makes, validated anew. Raises InvalidMessage."""
+        """Make a validated content from the result of `as_json`. Raises InvalidMessage."""
         for required in ("sender", "subject"):
             if required not in given:
                 raise InvalidMessage(required, "is missing", f"Pass {required}=")
@@ -109,12 +108,12 @@ class Structured:
 
     @cached_property
     def hash(self) -> str:
-        """32 hex digits that name this content."""
+        """32 hex digits that identify this content."""
         return hash_of(self.encoded)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Structured:
-        """The content that `encoded` holds, validated anew. Raises InvalidMessage."""
+        """Decode and validate a content from its `encoded` bytes. Raises InvalidMessage."""
         try:
             fields = json.loads(data)
         except ValueError as error:
@@ -133,28 +132,28 @@ class Structured:
 
     @property
     def sender_address(self) -> str:
-        """The address of the envelope."""
+        """The envelope's address."""
         return parse(self.sender, "sender").address
 
     @property
     def is_ascii(self) -> bool:
-        """Whether a server without 8BITMIME can be given it: the MIME of it is encoded."""
+        """Whether a server without 8BITMIME accepts the mail. It does: `mailer.ses.mime` encodes all parts."""
         return True
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The variables that the templates may ask for."""
+        """The variables that the templates may read."""
         return frozenset().union(*(template.names for template in self._templates.all))
 
     @property
     def weight(self) -> int:
-        """The bytes that its templates take in memory once they are compiled, about."""
+        """The approximate memory of its compiled templates in bytes."""
         return self._templates.tokens * _BYTES_PER_TOKEN if self.templates else 0
 
     def check(self, variables: Mapping[str, object], encoded: str) -> None:
-        """Raises InvalidMessage if `render` would for these ``variables``, whose JSON is ``encoded``.
+        """Raises InvalidMessage if `render` would do so for ``variables``. ``encoded`` is their JSON.
 
-        Renders only what can fail: a template of plain values, conditions and harmless filters cannot.
+        Renders only templates that can fail. Templates of plain values, conditions and harmless filters cannot.
         """
         if not self.templates:
             return
@@ -179,17 +178,18 @@ class Structured:
             and "\\u0000" not in encoded
         )
         if not safe:
-            # As the worker will have them: without a defaultdict's defaults, an Enum's name and other Python.
+            # Render with the values that the worker will have. JSON removes a defaultdict's defaults, an Enum's name
+            # and other Python features.
             self.render(json.loads(encoded))
         elif templates.headed:
             self._render_headed(variables, Meter())
 
     def render(self, variables: Mapping[str, object], meter: Meter | None = None) -> Structured:
-        """The literal content for one recipient, all of its headers among ``headers``. ``meter`` bounds what its
-        templates may do.
+        """The literal content for one recipient, with all headers in ``headers``. ``meter`` limits the work of the
+        templates.
 
-        What templates may have introduced is checked again: a line break in a rendered subject or header raises
-        InvalidMessage, as does a missing variable and a mail over 40 MB.
+        Checks the rendered values again. Raises InvalidMessage for a line break in a rendered subject or header, for a
+        missing variable, and for a mail over 40 MB.
         """
         if not self.templates:
             return self._literal
@@ -200,7 +200,7 @@ class Structured:
         html = templates.html.render(variables, meter) if templates.html else None
         check_bodies(text, html)
         check_size(subject, text, html, headers, self.attachments)
-        # As `replace` would, in a tenth of the time.
+        # Same as `replace`, in a tenth of the time.
         rendered = object.__new__(Structured)
         rendered.__dict__.update(self._alike)
         rendered.__dict__.update(subject=subject, text=text, html=html, headers=headers)
@@ -214,7 +214,7 @@ class Structured:
 
     @cached_property
     def _alike(self) -> dict[str, Any]:
-        """What it has in common with all that is rendered of it."""
+        """The fields that all contents rendered from this one share."""
         fields = {field.name: getattr(self, field.name) for field in dataclass_fields(self)}
         return fields | {"templates": False, "list_unsubscribe": ()}
 
@@ -253,7 +253,7 @@ class _Templates:
         self.uses = sum(template.uses for template in self.all)
         self.static_bytes = sum(encoded_bytes(template.field, template.source) for template in self.all)
         files = sum(base64_bytes(len(attachment.content)) for attachment in content.attachments)
-        # Half of what remains, as a bound that needs no exact sum: base64 adds a third and line breaks.
+        # Half of the rest is a safe bound without an exact sum: base64 adds a third and line breaks.
         self.room = (MAX_MESSAGE_BYTES - files) // 2
 
     def _compiled(self, source: str, field: str) -> Template:
@@ -273,10 +273,10 @@ class _Templates:
         return template
 
 
-# Without None: null is missing, and where it is printed an error.
+# None is not among them: null counts as missing, and cannot be printed.
 _SCALARS = frozenset({str, int, float, bool})
 
 
 def hash_of(data: bytes) -> str:
-    """The hash that names content of these bytes: 32 hex digits of SHA-256."""
+    """The hash that identifies a content with these bytes: 32 hex digits of SHA-256."""
     return hashlib.sha256(data).hexdigest()[:_HASH_CHARS]

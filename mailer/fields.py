@@ -1,7 +1,6 @@
-"""The fields of a structured mail: one table of how each is checked, and what it is in JSON, in SES's request and in
-MIME.
+"""The fields of a structured mail. One table defines each field's check and its forms in JSON, SES's request and MIME.
 
-A new field is a row here, an attribute of `mailer.content.Structured` and an argument in `mailer.producer.Extras`.
+To add a field, add a row here, an attribute to `mailer.content.Structured` and an argument to `mailer.producer.Extras`.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from mailer.header import check_header_names, check_header_value, check_text, ki
 from mailer.unsubscribe import check_uris
 
 MAX_MESSAGE_BYTES = 40 * 1024 * 1024
-"""SES v2 and SMTP: the whole mail, attachments in base64."""
+"""The limit of SES v2 and SMTP for the whole mail, with attachments in base64."""
 
 MAX_SUBJECT_CHARS = 998
 ID_TAG = "mailer-id"
-"""The SES tag that carries the message's id, so that an SES event can settle a send whose answer was lost."""
+"""The SES tag with the message's id. With it an SES event can settle a send whose answer was lost."""
 
 MAX_TAGS = 49
-"""A bound of ours, with room for the tag that a delivery adds: SES's model states none."""
+"""Our own limit; SES's model defines none. It leaves room for the tag that a delivery adds."""
 
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _CONFIGURATION_SET = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_MIME_OVERHEAD_BYTES = 2048  # the boundaries and the headers SES adds, generously
+_MIME_OVERHEAD_BYTES = 2048  # boundaries and the headers that SES adds, a generous estimate
 _ATTACHMENT_OVERHEAD_BYTES = 1024
 
 
@@ -43,7 +42,7 @@ def check_subject(subject: object) -> str:
 
 
 def check_bodies(text: object, html: object) -> None:
-    """Raises InvalidMessage unless at least one of the two is there and both are sendable text."""
+    """Raises InvalidMessage unless at least one of the two is given and both are sendable text."""
     if text is None and html is None:
         raise InvalidMessage("text", "is missing, and html too", "Pass text=, html= or both")
     _check_body("text", text)
@@ -61,7 +60,7 @@ def _check_body(field: str, body: object) -> str | None:
 
 
 def check_tags(tags: object) -> tuple[tuple[str, str], ...]:
-    """SES tags (a mapping or pairs) as pairs. Raises InvalidMessage naming ``tags[<name>]``."""
+    """SES tags (a mapping or pairs) as pairs. Raises InvalidMessage for ``tags[<name>]``."""
     if tags is None or tags == ():
         return ()
     checked: dict[str, str] = {}
@@ -117,7 +116,7 @@ def check_size(
 
 
 def encoded_bytes(field: str, text: str | None) -> int:
-    """The length of ``text`` in UTF-8. Raises InvalidMessage where it has none (half of a surrogate pair)."""
+    """The length of ``text`` in UTF-8. Raises InvalidMessage if UTF-8 cannot encode it (half of a surrogate pair)."""
     if text is None:
         return 0
     if text.isascii():
@@ -160,7 +159,7 @@ def _header_templates(headers: object) -> tuple[tuple[str, str], ...]:
 
 
 def named(pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
-    """Pairs as SES's requests have them."""
+    """Pairs in the form of SES's requests."""
     return [{"Name": name, "Value": value} for name, value in pairs]
 
 
@@ -169,17 +168,17 @@ def _in_utf8(text: str) -> dict[str, str]:
 
 
 def same(value: Any) -> Any:
-    """``value``, for a form in which a field is what it is."""
+    """``value`` itself, for a form that does not change the field."""
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a structured mail. A value that is empty stands in none of its forms.
+    """One field of a structured mail. An empty value appears in no form.
 
-    ``check`` makes of what a caller passes what is kept, and raises InvalidMessage; ``check_template`` does for a field
-    that is a template. ``member`` is the field's name in SES's SendEmail, there in ``place``, and ``shape`` its value.
-    ``header`` is its name in MIME, with ``words`` as its value.
+    ``check`` converts the value from a caller to the value to keep, and raises InvalidMessage. ``check_template`` does
+    the same for a field that is a template. ``member`` is the field's name in SES's SendEmail, at ``place``, and
+    ``shape`` makes its value there. ``header`` is its name in MIME, and ``words`` makes its value there.
     """
 
     name: str
@@ -196,12 +195,12 @@ class Field:
 
 _ROWS = (
     Field("sender", lambda value: parse(value, "sender").header, member="FromEmailAddress", header="From"),
-    # How it is written in MIME, that says.
+    # `mailer.ses.mime` writes it in MIME.
     Field("subject", check_subject, _subject_template, place="simple", member="Subject", shape=_in_utf8),
     Field("text", lambda value: _check_body("text", value), place="body", member="Text", shape=_in_utf8),
     Field("html", lambda value: _check_body("html", value), place="body", member="Html", shape=_in_utf8),
     Field("reply_to", _reply_to, to_json=list, member="ReplyToAddresses", shape=list, header="Reply-To", words=same),
-    # A line each in MIME.
+    # In MIME each header is a line.
     Field("headers", _headers, _header_templates, to_json=dict, place="simple", member="Headers", shape=named),
     Field(
         "attachments",
@@ -218,9 +217,9 @@ _ROWS = (
         member="ConfigurationSetName",
         header="X-SES-CONFIGURATION-SET",
     ),
-    # With the message's id among them.
+    # The request and MIME get them together with the message's id.
     Field("tags", check_tags, to_json=dict),
-    # Rendered, these are headers.
+    # Rendering turns them into headers.
     Field("list_unsubscribe", check_uris, to_json=list),
 )
 FIELDS: Mapping[str, Field] = {field.name: field for field in _ROWS}

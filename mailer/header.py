@@ -1,7 +1,7 @@
-"""Header text: what may stand in a mail header, and how what is not ASCII is written there.
+"""Header text: the characters that a mail header allows, and the encoding of all others.
 
-The limits are those of `MessageHeader` in botocore's model of SES v2: 15 headers, the name at most 126 and the value
-at most 995 characters of printable ASCII. botocore enforces none of them and lets a line break pass.
+The limits are those of `MessageHeader` in botocore's model of SES v2: 15 headers, with at most 126 characters in a name
+and 995 in a value, all printable ASCII. botocore enforces no limit, and lets a line break pass.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ MAX_NAME_CHARS = 126
 MAX_VALUE_CHARS = 995
 MAX_LINE_CHARS = 996  # name and value together
 
-# C0, DEL, C1 and the Unicode line breaks: `str.splitlines` ends a line at many of them, so a library that
-# builds a mail may too.
+# C0, DEL, C1 and the Unicode line breaks. `str.splitlines` ends a line at many of them, so a library that builds a mail
+# may do so too.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[!-9;-@A-~]+")
-_ENCODED_WORD_BYTES = 45  # base64 makes 60 characters of it; with `=?utf-8?b??=` that is within the 75 of RFC 2047
+_ENCODED_WORD_BYTES = 45  # 60 characters in base64; with `=?utf-8?b??=` within the 75 of RFC 2047
 
 _OWNED = {
     "from": "sender=",
@@ -39,9 +39,9 @@ _WRITTEN_BY_SES = frozenset({"date", "message-id", "return-path", "mime-version"
 
 
 def check_text(field: str, value: object, *, empty: bool = False) -> str:
-    """``value`` if it is one line of text, free of control characters and (unless ``empty``) not blank.
+    """``value`` if it is one line of text without control characters, and (unless ``empty``) not blank.
 
-    Raises InvalidMessage naming ``field``.
+    Raises InvalidMessage for ``field``.
     """
     if not isinstance(value, str):
         raise InvalidMessage(field, f"is {kind(value)}, not text", "Pass a str")
@@ -65,7 +65,7 @@ def _check_characters(field: str, value: str) -> None:
 
 
 def encode_words(text: str) -> str:
-    """``text`` as RFC 2047 encoded words (UTF-8, base64) of at most 75 characters, with spaces between them."""
+    """``text`` as RFC 2047 encoded words (UTF-8, base64) of at most 75 characters, separated by spaces."""
     words = []
     chunk = b""
     for character in text:
@@ -79,9 +79,9 @@ def encode_words(text: str) -> str:
 
 
 def check_header_names(headers: object) -> list[tuple[str, object]]:
-    """Extra headers (None, a mapping or pairs) as pairs, each with a name that a caller may set, once.
+    """Extra headers (None, a mapping or pairs) as pairs. A caller may set each name, and only once.
 
-    Raises InvalidMessage naming ``headers[<name>]``.
+    Raises InvalidMessage for ``headers[<name>]``.
     """
     named: list[tuple[str, object]] = []
     seen: set[str] = set()
@@ -95,7 +95,7 @@ def check_header_names(headers: object) -> list[tuple[str, object]]:
 
 
 def _check_name(name: object) -> str:
-    """The lower-case name of a header that a caller may set. Raises InvalidMessage."""
+    """The name of a header that a caller may set, in lower case. Raises InvalidMessage."""
     field = f"headers[{name!r:.140}]" if not isinstance(name, str) or not name.isprintable() else f"headers[{name}]"
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
         raise InvalidMessage(
@@ -112,10 +112,10 @@ def _check_name(name: object) -> str:
 
 
 def check_header_value(name: str, value: object) -> str:
-    """``value`` as it goes out under the valid header ``name``: printable ASCII.
+    """``value`` as it is sent under the valid header ``name``: printable ASCII.
 
-    What is not ASCII is written as RFC 2047 encoded words, except in ``List-*`` headers, which hold URLs, and in those
-    that hold an address: an encoded word would break them. Raises InvalidMessage naming ``headers[<name>]``.
+    RFC 2047 encoded words replace text that is not ASCII. They would break a URL or an address, so headers that contain
+    one (``List-*`` and a few others) must be ASCII. Raises InvalidMessage for ``headers[<name>]``.
     """
     field = f"headers[{name}]"
     text = check_text(field, value)
@@ -135,7 +135,7 @@ def check_header_value(name: str, value: object) -> str:
 
 
 def pairs(field: str, value: object) -> list[tuple[str, object]]:
-    """The (name, value) pairs of a mapping or a sequence of pairs. Raises InvalidMessage naming ``field``."""
+    """The (name, value) pairs of a mapping or a sequence of pairs. Raises InvalidMessage for ``field``."""
     if isinstance(value, Mapping):
         return list(value.items())
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
@@ -149,5 +149,5 @@ def pairs(field: str, value: object) -> list[tuple[str, object]]:
 
 
 def kind(value: object) -> str:
-    """What ``value`` is, for an error's text."""
+    """The type of ``value``, for the text of an error."""
     return "None" if value is None else f"of type {type(value).__name__}"

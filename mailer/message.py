@@ -1,4 +1,4 @@
-"""The message: a content for one recipient, all that a transport needs to send it."""
+"""The message: a content for one recipient. A transport needs nothing else to send it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mailer.content import Structured
 from mailer.raw import MARK, Raw
 
 Content = Structured | Raw
-"""What the messages of one send share."""
+"""The content shared by all messages of one send."""
 
 
 def content_of(stored: bytes) -> Content:
-    """The content that its ``encoded`` holds, validated anew. Raises InvalidMessage."""
+    """Decode and validate a content from its ``encoded`` bytes. Raises InvalidMessage."""
     return Raw.from_bytes(stored) if stored.startswith(MARK) else Structured.from_bytes(stored)
 
 
@@ -21,8 +21,8 @@ def content_of(stored: bytes) -> Content:
 class Message:
     """One mail to one recipient, validated and rendered.
 
-    ``recipient`` is the envelope's. The ``To:`` header of structured content is the same, with the name; raw content
-    has its own.
+    ``recipient`` is the envelope's. Structured content has the same address in its ``To:`` header, with the name. Raw
+    content has its own ``To:`` header.
     """
 
     id: str

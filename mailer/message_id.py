@@ -1,4 +1,4 @@
-"""Message ids: UUIDs that count, so that a million of them fit in a few bytes."""
+"""Message ids: UUIDs with a counter, so that a million of them take a few bytes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import overload
 
 _BASE_CHARS = 24  # `xxxxxxxx-xxxx-4xxx-yxxx-`; the 12 digits after it are the counter
 _COUNTER = re.compile(r"[0-9a-f]{12}")
-_UNCOUNTED = -1  # the number of an id that is none of ours, which its run then has as its base
+_UNCOUNTED = -1  # the number of a foreign id; the run of such an id has the whole id as its base
 
 
 def new_base() -> str:
-    """The first 24 characters of a UUID of version 4: 74 random bits that the ids of one send share."""
+    """The first 24 characters of a version 4 UUID. The ids of one send share its 74 random bits."""
     digits = os.urandom(10).hex()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-"
 
 
 def numbered(base: str, number: int) -> str:
-    """The id with that number (below 2**48) under ``base``."""
+    """The id with ``number`` (below 2**48) under ``base``."""
     return f"{base}{number:012x}" if number >= 0 else base
 
 
@@ -42,10 +42,10 @@ def _split(message_id: str) -> tuple[str, int]:
 
 
 class MessageIds(Sequence[str]):
-    """Ids in order, kept as runs of consecutive numbers. Read-only to callers.
+    """Ids in order, stored as runs of consecutive numbers. Read-only to callers.
 
-    A send of n messages is one run. Ids that a repeated send got back from its idempotency keys are runs too where
-    they were first given out in the same order.
+    A send of n messages is one run. A repeated send gets earlier ids back from its idempotency keys. These form runs
+    too, if they were first issued in the same order.
     """
 
     __slots__ = ("_length", "_runs", "_starts")

@@ -1,7 +1,7 @@
-"""Raw content: MIME as it came, which goes out with no byte changed but in the headers named here.
+"""Raw content: MIME from the caller. Only the headers named here change; all other bytes go out unchanged.
 
-SES takes lines that end with CRLF or LF alone, and so does this. Over SMTP each ends with CRLF: that is how SMTP ends
-lines.
+SES accepts lines that end with CRLF or with LF alone, and so does this module. Over SMTP every line ends with CRLF, as
+SMTP requires.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from mailer.header import kind
 from mailer.template import Meter
 
 MARK = b"raw "
-"""How the stored form begins: JSON does not."""
+"""The beginning of the stored form. JSON never begins like this."""
 
 MAX_LINE_BYTES = 998
-"""RFC 5322 and SES: of a line without its end."""
+"""The limit of RFC 5322 and SES for a line without its end."""
 
 _VERSION = 1
 _HEAD_END = re.compile(rb"^\r?\n", re.MULTILINE)
@@ -47,11 +47,11 @@ _MAX_AUTHOR_CHARS = 2000
 
 @dataclass(frozen=True)
 class Raw:
-    """A mail in the form of its bytes. Make one with `of` or `from_bytes`: both validate.
+    """A mail in the form of its bytes. Create it with `of` or `from_bytes`: both validate.
 
-    ``data`` has no ``Bcc``. ``sender`` is the address of the envelope where it is not that of the mail's ``From``.
-    ``tags`` and ``configuration_set`` were given as arguments: they replace the ``X-SES-`` headers of that name, as
-    SES's parameters do. All other ``X-SES-`` headers are left for SES to read.
+    ``data`` has no ``Bcc``. ``sender`` is the envelope's address if it differs from the mail's ``From``. ``tags`` and
+    ``configuration_set`` come from arguments. They replace the ``X-SES-`` headers of that name, as SES's parameters do.
+    All other ``X-SES-`` headers stay for SES to read.
     """
 
     templates: ClassVar[bool] = False
@@ -67,7 +67,9 @@ class Raw:
 
     @classmethod
     def of(cls, data: object, *, sender: object = None, tags: object = None, configuration_set: object = None) -> Raw:
-        """The validated content, without its ``Bcc``. Raises InvalidMessage, of the bytes under the name ``raw``."""
+        """The validated content, without its ``Bcc``. Raises InvalidMessage; errors in the bytes have the field
+        ``raw``.
+        """
         if not isinstance(data, bytes | bytearray | memoryview):
             remedy = "Pass bytes, as message.as_bytes() of the standard library makes them"
             raise InvalidMessage("raw", f"is {kind(data)}", remedy)
@@ -81,7 +83,7 @@ class Raw:
             configuration_set=check_configuration_set(configuration_set),
         )
         content._check_tags()
-        content.sender_address  # noqa: B018 - raises for a mail without a sender
+        content.sender_address  # noqa: B018 - raises if the mail has no sender
         _check_size(len(content.mime("x" * LONGEST_ID)))
         return content
 
@@ -94,12 +96,12 @@ class Raw:
 
     @cached_property
     def hash(self) -> str:
-        """32 hex digits that name this content."""
+        """32 hex digits that identify this content."""
         return hash_of(self.encoded)
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> Raw:
-        """The content that `encoded` holds, validated anew. Raises InvalidMessage."""
+        """Decode and validate a content from its `encoded` bytes. Raises InvalidMessage."""
         line, _, data = stored.partition(b"\n")
         try:
             form: Any = json.loads(line.removeprefix(MARK))
@@ -115,34 +117,35 @@ class Raw:
         return cls.of(data, **form)
 
     def render(self, variables: Mapping[str, object], meter: Meter | None = None) -> Raw:  # noqa: ARG002 - as of `Structured`
-        """The content for one recipient: it is the same for all."""
+        """The content for one recipient. It is the same for all."""
         return self
 
     def mime(self, message_id: str) -> bytes:
-        """The mail as SES is given it: with the message's id among its tags."""
+        """The mail for SES, with the message's id among its tags."""
         return self._written(message_id) + self._rest
 
     def mime_lines(self, message_id: str) -> bytes:
-        """The same for SMTP: each line ended by CRLF."""
+        """The mail for SMTP: like `mime`, but each line ends with CRLF."""
         lines = self.mime(message_id)
         if lines.count(b"\n") != lines.count(b"\r\n"):
             lines = _BARE_LF.sub(b"\r\n", lines)
-        # In an unfinished last line SMTP's final dot would be text, and the server would wait for ever.
+        # SMTP's final dot must stand on its own line. After an unfinished line it is text, and the server waits
+        # forever.
         return lines if lines.endswith(b"\r\n") else lines + b"\r\n"
 
     @cached_property
     def is_ascii(self) -> bool:
-        """Whether a server without 8BITMIME can be given it."""
+        """Whether a server without 8BITMIME accepts the mail."""
         return self.data.isascii()
 
     @cached_property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Its headers, unfolded."""
+        """The mail's headers, unfolded."""
         return tuple((name.decode(), _unfolded(value)) for name, value in _headers(self.data))
 
     @cached_property
     def sender_address(self) -> str:
-        """The address of the envelope: the one given, or that of the mail's author."""
+        """The envelope's address: the given one, or that of the mail's author."""
         if self.sender:
             return self.sender
         for name in ("sender", "from"):
@@ -155,7 +158,7 @@ class Raw:
         return b"\r\n" if self.data.find(b"\r\n") == self.data.find(b"\n") - 1 else b"\n"
 
     def _written(self, message_id: str) -> bytes:
-        """The headers that are ours to write: they stand before all others."""
+        """The headers that this module writes. They come before all others."""
         pairs = [f"{ID_TAG}={message_id}", *self._tags]
         lines = ["X-SES-MESSAGE-TAGS: " + ",\r\n ".join(pairs)]
         if self.configuration_set is not None:
@@ -165,7 +168,7 @@ class Raw:
 
     @cached_property
     def _tags(self) -> tuple[str, ...]:
-        """``name=value`` of each tag besides ours, as it is written."""
+        """``name=value`` for each tag except the message's id, as it is written."""
         if self.tags is not None:
             return tuple(f"{name}={value}" for name, value in self.tags)
         given = ",".join(value for name, value in self.headers if name.lower() == _TAGS.decode())
@@ -192,7 +195,7 @@ class Raw:
 def _first_address(value: str, field: str) -> str:
     try:
         found = getaddresses([value]) if len(value) <= _MAX_AUTHOR_CHARS else []
-    except RecursionError:  # a thousand brackets
+    except RecursionError:  # for example, a thousand brackets
         found = []
     if not found:
         raise InvalidMessage(field, "cannot be read", "Write Name <user@example.com>")
@@ -207,7 +210,7 @@ def _check_size(size: int) -> None:
 
 
 def _head_of(data: bytes) -> bytes:
-    """The headers with the end of the last, without the empty line behind them."""
+    """The headers, including the last line end, without the empty line after them."""
     end = _HEAD_END.search(data)
     return data[: end.start()] if end else data
 
@@ -218,7 +221,7 @@ def _headers(data: bytes) -> Iterable[tuple[bytes, bytes]]:
 
 
 def _without(data: bytes, unwanted: AbstractSet[bytes]) -> bytes:
-    """``data`` without the headers of such names (lower case)."""
+    """``data`` without the headers that have these names (in lower case)."""
     head = _head_of(data)
     kept = _HEADER.sub(lambda found: b"" if found[1].lower() in unwanted else found[0], head)
     return data if len(kept) == len(head) else kept + data[len(head) :]
@@ -229,7 +232,7 @@ def _unfolded(value: bytes) -> str:
 
 
 def _check_lines(data: bytes) -> None:
-    """Raises InvalidMessage for what SES does not take, or what one server reads otherwise than another."""
+    """Raises InvalidMessage for lines that SES does not accept, or that servers read differently."""
     if b"\0" in data:
         raise InvalidMessage("raw", f"has a NUL byte in line {_line(data, data.index(0))}", "Encode it in base64")
     bare = _BARE_CR.search(data)
@@ -240,7 +243,7 @@ def _check_lines(data: bytes) -> None:
             "End lines with CRLF, or with LF, and encode a part with other line ends",
         )
     long = _LONG_LINE.search(data)
-    # Its CR is none of its own bytes.
+    # The CR belongs to the line's end.
     while long and len(long[0].removesuffix(b"\r")) <= MAX_LINE_BYTES:
         long = _LONG_LINE.search(data, long.end())
     if long:

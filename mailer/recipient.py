@@ -1,4 +1,4 @@
-"""One recipient of a bulk send, with what is particular to them."""
+"""One recipient of a bulk send, with the values for this recipient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mailer.masking import mask
 from mailer.payload import to_json
 
 MAX_VARIABLES_CHARS = 262_144
-"""The variables of one recipient as JSON: SES's own bound for template data."""
+"""SES's own limit for template data: the variables of one recipient as JSON."""
 
 MAX_KEY_CHARS = 512
 
@@ -30,7 +30,7 @@ _NO_VARIABLES: Mapping[str, object] = {}
 
 
 class _Unfit(Exception):
-    """A value that is not JSON's; ``path`` leads to it."""
+    """A value that JSON does not have. ``path`` leads to it."""
 
     def __init__(self, problem: str, remedy: str) -> None:
         self.problem = problem
@@ -44,11 +44,10 @@ class _Unfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Who gets a message, and the values of the template's variables for them.
+    """The address that gets a message, and its values for the variables of the template.
 
-    ``variables`` holds what JSON holds: text, numbers, booleans, None, and lists (or tuples) and dicts of these.
-    With an ``idempotency_key``, a second message to the same address under the same key within 24 hours is not
-    enqueued.
+    ``variables`` contains JSON values: text, numbers, booleans, None, and lists (or tuples) and dicts of these. With an
+    ``idempotency_key``, a second message to the same address with the same key within 24 hours is not enqueued.
     """
 
     to: str
@@ -56,12 +55,12 @@ class Recipient:
     idempotency_key: str | None = None
 
     def __repr__(self) -> str:
-        # Whatever was passed may be anything.
+        # Callers may pass any object.
         return f"Recipient(to={mask(self.to) if isinstance(self.to, str) else '***'})"
 
 
 def recipient_of(row: object) -> Recipient:
-    """``row`` (a Recipient, its fields in a mapping, or just an address) as a Recipient. Raises InvalidMessage."""
+    """``row`` (a Recipient, a mapping of its fields, or an address) as a Recipient. Raises InvalidMessage."""
     if isinstance(row, Recipient):
         return row
     if isinstance(row, str):
@@ -81,7 +80,7 @@ def recipient_of(row: object) -> Recipient:
 
 
 def variables_json(variables: object) -> str:
-    """``variables`` as JSON, if they come out of it as they went in. Raises InvalidMessage naming the variable."""
+    """``variables`` as JSON. Raises InvalidMessage for a variable that JSON would change or cannot hold."""
     if not isinstance(variables, Mapping):
         raise InvalidMessage("variables", f"are {kind(variables)}", "Pass a dict of names to values")
     if variables.keys() == _KOMBU_TYPE:
@@ -106,7 +105,7 @@ def variables_json(variables: object) -> str:
 
 
 def _check_value(value: object, depth: int = 0) -> None:
-    """Raises `_Unfit` for what JSON cannot hold, or would turn into something else."""
+    """Raises `_Unfit` for a value that JSON cannot hold, or would change."""
     if isinstance(value, str | int | None):
         return
     if depth > _MAX_DEPTH:
@@ -159,7 +158,7 @@ def check_key(key: object) -> str | None:
 
 
 def digest_of(key: str, to: Address) -> str:
-    """The hex digest under which the queue remembers ``key`` for the recipient."""
+    """The hex digest under which the queue stores ``key`` for the recipient."""
     try:
         return hashlib.sha256(f"{key}\0{to.address}".encode()).hexdigest()
     except UnicodeEncodeError as error:

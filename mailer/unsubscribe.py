@@ -1,4 +1,4 @@
-"""List-Unsubscribe: the button that Gmail and Yahoo ask of bulk senders."""
+"""List-Unsubscribe: the button that Gmail and Yahoo require of bulk senders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAILTO = re.compile(r"mailto:[!-;=?-~]+@[!-;=?-~]+")
 
 
 def check_uris(value: object) -> tuple[str, ...]:
-    """``value`` (a URL, or one of each kind) as a tuple; what they look like is for `unsubscribe_headers` to say."""
+    """``value`` (one URL, or one of each kind) as a tuple. `unsubscribe_headers` checks the form of the URLs."""
     if value is None or value == ():
         return ()
     if isinstance(value, str):
@@ -24,10 +24,10 @@ def check_uris(value: object) -> tuple[str, ...]:
 
 
 def unsubscribe_headers(uris: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """``List-Unsubscribe`` and, where one of ``uris`` is an https: URL, ``List-Unsubscribe-Post``.
+    """``List-Unsubscribe`` and, if one of ``uris`` is an https: URL, ``List-Unsubscribe-Post``.
 
-    The URL must take a POST with the form body ``List-Unsubscribe=One-Click``, and a GET must not unsubscribe
-    (RFC 8058). Raises InvalidMessage.
+    The URL must accept a POST with the form body ``List-Unsubscribe=One-Click``, and a GET must not unsubscribe (RFC
+    8058). Raises InvalidMessage.
     """
     if not uris:
         return ()

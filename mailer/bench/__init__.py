@@ -1,1 +1,1 @@
-"""``mailer bench``: how fast a host can send, what limits it, and how many processes and threads a rate takes."""
+"""``mailer bench``: the speed of a host, its limit, and the processes and threads that a rate needs."""

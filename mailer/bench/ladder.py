@@ -1,4 +1,4 @@
-"""Raising threads, then processes, until more of them bring no more."""
+"""Raise threads, then processes, until more of them bring no more."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ _STEP = 4
 _FIRST_GUESS = 200.0
 
 Measure = Callable[[int, int, float], Measured]
-"""Processes, threads, and the mails per second that may be reached."""
+"""Arguments: processes, threads, and the mails per second that may be reached."""
 
 
 def climb(measure: Measure, most_threads: int, most_processes: int) -> Iterator[Measured]:
-    """Measure 1, 4, 16 ... threads in one process, then 2, 4 ... processes with as many threads as were worth it."""
+    """Measure 1, 4, 16 ... threads in one process, then 2, 4 ... processes with the number of threads that was worth
+    it.
+    """
     stages: list[Measured] = []
     threads = 1
     while True:
@@ -37,13 +39,13 @@ def climb(measure: Measure, most_threads: int, most_processes: int) -> Iterator[
 
 
 def knee(stages: list[Measured]) -> Measured:
-    """The smallest stage that reaches, but for a tenth, what the best of them reaches."""
+    """The smallest stage that reaches the best one's rate, less a tenth."""
     best = max(stage.per_second for stage in stages)
     return next(stage for stage in stages if stage.per_second * GAIN >= best)
 
 
 def expected(stages: list[Measured], factor: int) -> float:
-    """Mails per second that the next stage may reach, with room."""
+    """The mails per second that the next stage may reach, with a margin."""
     return 1.5 * factor * stages[-1].per_second if stages else _FIRST_GUESS
 
 

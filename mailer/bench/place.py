@@ -1,4 +1,4 @@
-"""What is measured against: a simulator of our own, or SES itself with addresses that nobody reads."""
+"""The destination of the benchmark: a simulator that it starts, or SES itself with addresses that nobody reads."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from mailer.simulator.client import Simulator, SimulatorError
 
 RECIPIENT = "success@simulator.amazonses.com"
 DOLLARS_PER_THOUSAND = 0.10
-"""SES's price for outgoing mail; mail to its mailbox simulator is billed as well."""
+"""SES's price for outgoing mail. Mail to its mailbox simulator costs the same."""
 UNLIMITED = 1_000_000.0
 
 _HARMLESS = re.compile(r"success(\+[A-Za-z0-9._-]{1,40})?@simulator\.amazonses\.com")
 
 
 class Place(Protocol):
-    """Where the mails go. A context manager."""
+    """The destination of the mails. A context manager."""
 
     name: str
     allowed: float | None
-    """What it admits, recipients per second; None if there is no limit."""
+    """The allowed recipients per second. None if there is no limit."""
     sender: str
     recipient: str
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """``base``, and how a worker finds it."""
+        """``base``, with the variables that lead a worker to this place."""
         ...
 
     def cpu_seconds(self) -> float | None:
-        """Processor time of this machine's that it has taken so far; None if it takes none, or nobody can say."""
+        """The processor time that it has used on this machine so far. None if it uses none, or if that is unknown."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -50,7 +50,9 @@ class Place(Protocol):
 
 
 class Simulated:
-    """A simulator that runs as long as the block. ``latency`` is in its own words: ``80ms``, ``lognormal:80ms/0.3``."""
+    """A simulator that runs as long as the block. ``latency`` has the simulator's syntax: ``80ms``,
+    ``lognormal:80ms/0.3``.
+    """
 
     sender = "bench@example.com"
     recipient = RECIPIENT
@@ -58,7 +60,7 @@ class Simulated:
     def __init__(self, latency: str, allowed: float | None = None) -> None:
         self.name = f"the SES simulator, answering after {latency}"
         self.allowed = allowed
-        # A tenth of a second's worth saved up, as little as any account forgives.
+        # Allow bursts of a tenth of a second's sends: no account forgives less.
         rate = allowed or UNLIMITED
         self._simulator = Simulator(
             smtp=False, quota=-1, control_rate=0, latency=latency, keep=10, rate=rate, bucket=max(2.0, rate / 10)
@@ -69,7 +71,7 @@ class Simulated:
 
     def cpu_seconds(self) -> float | None:
         try:
-            # The name in parentheses may hold anything; user and system time are 12 and 13 fields after it.
+            # The name in parentheses may contain anything. User and system time are 12 and 13 fields after it.
             fields = Path(f"/proc/{self._simulator.pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             return None
@@ -92,10 +94,10 @@ class Simulated:
 
 
 class Ses:
-    """The account that the AWS environment leads to. ``rate`` is at most to be used of it, recipients per second.
+    """The account of the AWS environment. ``rate`` is the most to use of it, in recipients per second.
 
     Raises SettingsError for a recipient other than the mailbox simulator's ``success`` address, and a `SendError` if
-    SES cannot be asked.
+    SES does not answer.
     """
 
     def __init__(self, sender: str, recipient: str = RECIPIENT, rate: float | None = None) -> None:
@@ -123,4 +125,4 @@ class Ses:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing was started."""
+        """Do nothing: nothing was started."""

@@ -1,4 +1,4 @@
-"""A run as a picture, SVG or PNG by the file's name."""
+"""A run as a picture. The suffix of the file selects SVG or PNG."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SUFFIXES = (".svg", ".png")
 
 
 def check(path: Path) -> None:
-    """Raises SettingsError before anything is measured, if it could not be drawn afterwards."""
+    """Raise SettingsError before the measurement if the picture could not be drawn after it."""
     if path.suffix.lower() not in SUFFIXES:
         raise SettingsError(f"--plot {path}: name a file that ends in {' or '.join(SUFFIXES)}")
     if not path.absolute().parent.is_dir():
@@ -22,7 +22,7 @@ def check(path: Path) -> None:
 
 
 def draw(path: Path, result: Result) -> None:
-    """Mails per second and round trips of each stage."""
+    """Draw the mails per second and the round trips of each stage."""
     # It takes a second to import.
     import matplotlib as mpl  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The product's pool with a stopwatch at each send: ``CELERY_CUSTOM_WORKER_POOL=mailer.bench.pool:MeasuringPool``."""
+"""The product's pool, timing each send: ``CELERY_CUSTOM_WORKER_POOL=mailer.bench.pool:MeasuringPool``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EVERY_SECONDS = 0.1
 
 
 class MeasuringLoop(CurlLoop):
-    """Reports how long each send took, from the request's making to the answer, as the worker sees it."""
+    """Reports the duration of each send as the worker sees it: from making the request to the answer."""
 
     def __init__(self, transport: CurlTransport) -> None:
         super().__init__(transport)

@@ -1,4 +1,4 @@
-"""How far SES's Regions are from this host: the time to connect, and to the first byte of an answer."""
+"""The distance of SES's Regions from this host: the time to connect, and to the first byte of a response."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mailer.ses.access import find_ca_bundle, find_proxy
 from mailer.ses.credentials import open_session
 
 TRIES = 3
-_SERVICE = "email"  # what SES is called in host names and in the data on endpoints
+_SERVICE = "email"  # SES's name in host names and in botocore's endpoint data
 _AT_ONCE = 8
 _CONNECT_SECONDS, _ANSWER_SECONDS = 3.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """Seconds, the middle of the tries. ``error`` says why there are none.
+    """Times in seconds, the median of the tries. ``error`` is the reason if there are no times.
 
-    ``connect`` is the TCP handshake, one round trip; ``secure`` is the time until TLS stands, None without TLS;
-    ``first_byte`` is from there to the first byte of SES's answer.
+    ``connect`` is the TCP handshake, one round trip. ``secure`` is the TLS handshake, None without TLS. ``first_byte``
+    is the time from the request to the first byte of SES's response.
     """
 
     region: str
@@ -37,13 +37,13 @@ class Distance:
 
 
 def endpoints() -> dict[str, str]:
-    """SES's endpoint by Region, as botocore's data has them."""
+    """SES's endpoint in each Region, from botocore's data."""
     partitions: Any = open_session().get_data("endpoints")["partitions"]
     found = {}
     for partition in partitions:
         pattern = partition["defaults"]["hostname"]
         for region, endpoint in partition["services"].get(_SERVICE, {"endpoints": {}})["endpoints"].items():
-            # Others in the list are variants of a Region's, such as those for FIPS 140.
+            # Other entries are variants of a Region's endpoint, such as those for FIPS 140.
             if region in partition["regions"]:
                 host = endpoint.get("hostname", pattern)
                 host = host.format(service=_SERVICE, region=region, dnsSuffix=partition["dnsSuffix"])
@@ -52,7 +52,7 @@ def endpoints() -> dict[str, str]:
 
 
 def compare(urls: Mapping[str, str]) -> list[Distance]:
-    """Measure each, a few at the same time; the nearest first, and those that cannot be reached last."""
+    """Measure each URL, a few at the same time. Returns the nearest first, and unreachable ones last."""
     ca_bundle = find_ca_bundle(open_session())
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -86,7 +86,7 @@ def _try(url: str, ca_bundle: str) -> tuple[float, float, float]:
         curl.setopt(pycurl.TIMEOUT_MS, round(1000 * (_CONNECT_SECONDS + _ANSWER_SECONDS)))
         curl.setopt(pycurl.CAINFO, ca_bundle)
         curl.setopt(pycurl.PROXY_CAINFO, ca_bundle)
-        # As the hot path goes: botocore decides which proxy.
+        # Same as the hot path: botocore selects the proxy.
         curl.setopt(pycurl.PROXY, find_proxy(url) or "")
         curl.setopt(pycurl.NOPROXY, "")
         curl.perform()

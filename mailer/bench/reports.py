@@ -1,4 +1,4 @@
-"""What a worker process under measurement reports: a file of its own, a line of JSON a few times a second."""
+"""The reports of a worker process under measurement: one file per process, a line of JSON a few times a second."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = "MAILER_BENCH_REPORTS"
-"""The environment variable that names the folder of these files."""
+"""The environment variable with the folder of these files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One report. Times are seconds: ``at`` on the wall clock, ``cpu`` the process's processor time so far.
 
-    ``round_trips`` are those that ended since the report before, and ``failures`` the names of the errors among them.
+    ``round_trips`` are those that ended since the previous report. ``failures`` are the names of the errors among them.
     """
 
     at: float
@@ -27,7 +27,7 @@ class Line:
 
 
 class Reporter:
-    """The worker's side."""
+    """The worker's side: it writes the lines."""
 
     def __init__(self) -> None:
         self._file = (Path(os.environ[FOLDER]) / f"{os.getpid()}.jsonl").open("w", encoding="utf-8", buffering=1)
@@ -50,7 +50,7 @@ def read(folder: Path) -> list[list[Line]]:
     """The lines so far of each process that reports into ``folder``."""
     found = []
     for file in sorted(folder.glob("*.jsonl")):
-        # The last line may be half written.
+        # The last line may be incomplete.
         lines = file.read_text(encoding="utf-8").split("\n")[:-1]
         found.append([Line(*json.loads(line)) for line in lines])
     return found

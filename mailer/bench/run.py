@@ -1,4 +1,4 @@
-"""A whole run: somewhere to send to, a Redis, the stages, and what they mean."""
+"""A whole run: a destination, a Redis, the stages, and their verdict."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEPT = ("MAILER_REDIS_", "MAILER_KEY_PREFIX", "MAILER_CONNECT_TIMEOUT_", "MAILE
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``seconds`` for each stage; ``rate`` is wanted, in mails per second (None: what the account allows)."""
+    """``seconds`` is the duration of each stage. ``rate`` is the wanted mails per second (None: the account's rate)."""
 
     seconds: float
     most_threads: int
@@ -33,7 +33,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was found. Times are seconds."""
+    """The result of a run. Times are seconds."""
 
     place: str
     redis: str
@@ -48,19 +48,19 @@ class Result:
         return max(self.stages, key=lambda stage: stage.per_second)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, with rates per second and times in seconds."""
+        """The whole result, with rates per second and times in seconds."""
         return {**asdict(self), "stages": [{**asdict(stage), "worker_ms": stage.worker_ms} for stage in self.stages]}
 
 
 class Watcher(Protocol):
-    """Is told what happens meanwhile."""
+    """Receives the progress of a run."""
 
     def begins(self, place: str, redis: str, redis_round_trip: float) -> None:
-        """All that is needed runs; ``redis_round_trip`` is seconds."""
+        """All parts run. ``redis_round_trip`` is seconds."""
         ...
 
     def step(self, processes: int, threads: int, what: str) -> None:
-        """The stage of these is at ``what``."""
+        """The stage with these processes and threads is now at ``what``."""
         ...
 
     def measured(self, stage: Measured) -> None:
@@ -69,13 +69,13 @@ class Watcher(Protocol):
 
 
 DEFAULT_RATE = 1000.0
-"""Wanted where nobody says what, and no account either."""
+"""The wanted rate if neither the caller nor the account gives one."""
 
 
 def run(place: Place, plan: Plan, watcher: Watcher) -> Result:
-    """Measure. Nothing of it is left behind in Redis or on disk. Raises MailerError if it cannot be measured.
+    """Measure. Leaves nothing in Redis or on disk. Raises MailerError if it cannot measure.
 
-    The environment's settings for the product are taken away first, but those that say how to reach Redis and SES.
+    It first removes the product's settings from the environment, except those for the way to Redis and SES.
     """
     for name in [name for name in os.environ if name.startswith("MAILER_") and not name.startswith(_KEPT)]:
         del os.environ[name]
@@ -110,7 +110,7 @@ def _measure(stages: Stages, watcher: Watcher) -> Callable[[int, int, float], Me
 
 
 def _redis(folder: Path, stack: ExitStack) -> tuple[Settings, str]:
-    """Settings with an account that nobody else has, on the Redis that is configured or else on one of our own."""
+    """Settings with a new account, on the configured Redis, or else on an embedded one."""
     account = f"bench-{os.urandom(4).hex()}"
     settings = load(account=account, data_dir=folder)
     if settings.redis_url is not None:

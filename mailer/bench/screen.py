@@ -1,4 +1,4 @@
-"""How a run looks to the person who started it: a row for each stage as it comes, then bars and what it means."""
+"""The display of a run: a row for each stage as it comes, then bars and the verdict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_SENT_STYLE = "bold red"
 
 
 class Screen:
-    """Writes to ``console`` as it goes: progress below the rows in a terminal, a line for each step elsewhere."""
+    """Writes to ``console`` during the run. A terminal also shows the progress below the rows."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -1,4 +1,4 @@
-"""One measurement: so many worker processes with so many threads, over a backlog, for some seconds."""
+"""One measurement: a number of worker processes and threads process a backlog for some seconds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StageError(MailerError):
 
 @dataclass(frozen=True, slots=True)
 class RoundTrips:
-    """Seconds from a request's making to its answer."""
+    """Seconds from making a request to its answer."""
 
     half: float
     nine_in_ten: float
@@ -59,7 +59,7 @@ class RoundTrips:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one stage showed."""
+    """The results of one stage."""
 
     processes: int
     threads: int
@@ -68,17 +68,17 @@ class Measured:
     worker_cpu: float
     """Processor seconds per second of all worker processes together."""
     redis_cpu: float
-    """The same of the Redis server, whoever else uses it."""
+    """Processor seconds per second of the Redis server, including its other users."""
     busy: float | None
-    """Share of this machine's processors in use by anything; None where the system does not say."""
+    """Share of this machine's processors in use by anything. None if the system does not report it."""
     place_cpu: float | None
-    """The same of the simulator; None where it is SES itself."""
+    """Processor seconds per second of the simulator. None if the place is SES itself."""
     failures: dict[str, int]
-    """Sends that SES did not take, by the error's name."""
+    """The number of sends that SES did not accept, by the name of the error."""
 
     @property
     def worker_ms(self) -> float:
-        """Milliseconds of a worker's processor for one mail."""
+        """Milliseconds of a worker's processor time per mail."""
         return 1000 * self.worker_cpu / self.per_second
 
     @property
@@ -87,7 +87,7 @@ class Measured:
 
 
 class Stages:
-    """Measures stages on one Redis under an account of its own, whose keys are gone afterwards.
+    """Measures stages on one Redis, under its own account. Deletes the account's keys afterwards.
 
     ``folder`` is for logs and reports.
     """
@@ -105,7 +105,7 @@ class Stages:
         self._client.close()
 
     def redis_round_trip(self) -> float:
-        """Seconds, the middle of some."""
+        """Seconds, the median of some pings."""
         taken = []
         for _ in range(50):
             began = time.perf_counter()
@@ -114,12 +114,14 @@ class Stages:
         return sorted(taken)[len(taken) // 2]
 
     def measure(self, processes: int, threads: int, expected: float, say: Callable[[str], object]) -> Measured:
-        """Run one. ``expected`` is how many mails per second it may reach, for the backlog. Raises StageError."""
+        """Measure one stage. ``expected`` is the mails per second that it may reach; it determines the backlog. Raises
+        StageError.
+        """
         self._sweep()
         reports = self._folder / "reports"
         shutil.rmtree(reports, ignore_errors=True)
         reports.mkdir()
-        # Nobody sends until all are there to send.
+        # Nobody sends until the whole backlog is enqueued.
         self._client.hset(self._keys.account, "paused", "the bench begins soon")
         say("starting")
         started = self._start(processes, threads, reports)
@@ -175,7 +177,7 @@ class Stages:
             )
 
     def _await_ready(self, started: list[subprocess.Popen[bytes]], processes: int) -> None:
-        """Each has written its first report once its event loop runs."""
+        """Wait until each process has written its first report: its event loop runs then."""
         deadline = time.monotonic() + _START_SECONDS
         while sum(bool(lines) for lines in read(self._folder / "reports")) < processes:
             self._check(started, deadline, "The workers did not start")
@@ -220,7 +222,7 @@ class Stages:
         )
 
     def _redis_cpu(self) -> float:
-        # redis-py's type says that it may be awaited.
+        # redis-py's type says that the result may be awaitable.
         found: Any = self._client.info("cpu")
         return float(found["used_cpu_user"]) + float(found["used_cpu_sys"])
 
@@ -230,13 +232,13 @@ class Stages:
             for batch in _batches(self._client.scan_iter(match=self._keys.pattern, count=1000)):
                 self._client.unlink(*batch)
         except redis.exceptions.RedisError:
-            # What went wrong before this is what a person should read.
+            # Show the earlier error to the person, not this one.
             return
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The reports of one process between two moments."""
+    """The reports of one process between two points in time."""
 
     per_second: float
     cpu: float
@@ -248,7 +250,7 @@ class _Window:
         inside = [line for line in lines if began <= line.at <= ended + 0.1]
         if len(inside) < 2:
             return cls(0.0, 0.0, [], [])
-        # The first line closes what was before.
+        # The first line ends the time before the window.
         first, rest = inside[0], inside[1:]
         took = rest[-1].at - first.at
         round_trips = [seconds for line in rest for seconds in line.round_trips]
@@ -257,7 +259,7 @@ class _Window:
 
 
 def _machine() -> tuple[float, float] | None:
-    """Idle and all time of the processors so far, in the system's ticks."""
+    """Idle time and total time of the processors so far, in the system's ticks."""
     try:
         fields = [float(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     except OSError:
@@ -283,5 +285,5 @@ def _batches(keys: Any) -> Any:
 
 
 def cores() -> int:
-    """The processors that this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

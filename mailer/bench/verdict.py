@@ -1,4 +1,4 @@
-"""What the stages mean: what limits this host, and what a wanted rate takes."""
+"""The verdict on the stages: the limit of this host, and the needs of a wanted rate."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _ACCOUNT_SHARE = 0.93
 _BUSY = 0.85
 _MACHINE_BUSY = 0.93
 _OTHERS = 0.3
-"""Processors: less than that is the system's own work for the bench."""
+"""Processors. Less than this is the system's own work for the bench."""
 _SLOWER = 1.5
 _PLAN_FOR = 0.7
-"""Of a process's processor: the rest is for what a measurement of a few seconds does not see."""
+"""Share of a process's processor. The rest is for loads that a measurement of a few seconds does not see."""
 _SPARE = 1.5
-"""Threads beyond rate × round trip, so that slow answers hold nothing up."""
+"""Factor on rate × round trip for the threads, so that slow answers hold nothing up."""
 _FEWEST_THREADS = 4
 
 
 class Limit(StrEnum):
-    """What there is too little of for more."""
+    """The resource that limits the rate."""
 
     ACCOUNT = "account"
     REDIS = "redis"
@@ -34,7 +34,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``why`` is a sentence with the figures it rests on."""
+    """``why`` is a sentence with its figures."""
 
     limit: Limit
     why: str
@@ -53,7 +53,7 @@ class Advice:
 
 
 def find_limit(stages: Sequence[Measured], allowed: float | None, cores: int) -> Finding:
-    """What limits the best of the stages."""
+    """The limit of the best stage."""
     best = max(stages, key=lambda stage: stage.per_second)
     calm = _calm(stages)
     if best.throttled or (allowed is not None and best.per_second >= _ACCOUNT_SHARE * allowed):
@@ -87,11 +87,11 @@ def find_limit(stages: Sequence[Measured], allowed: float | None, cores: int) ->
 
 
 def advise(stages: Sequence[Measured], rate: float, allowed: float | None, cores: int) -> Advice:
-    """Processes and threads for ``rate``, from the processor time and the round trips that were seen."""
+    """Processes and threads for ``rate``, from the measured processor time and round trips."""
     single = max((stage for stage in stages if stage.processes == 1), key=lambda stage: stage.per_second)
     one_process = _PLAN_FOR * single.per_second / max(single.worker_cpu, 1e-3)
     processes = max(1, math.ceil(rate / one_process))
-    # Under load an answer also waits for its turn here; that is not what more threads are for.
+    # Under load an answer also waits for its turn on this host. More threads do not help with that.
     at_once = rate * _calm(stages).round_trips.nine_in_ten * _SPARE
     threads = max(_FEWEST_THREADS, math.ceil(at_once / processes))
     return Advice(
@@ -105,7 +105,7 @@ def advise(stages: Sequence[Measured], rate: float, allowed: float | None, cores
 
 
 def _calm(stages: Sequence[Measured]) -> Measured:
-    """The one with the least sent at once."""
+    """The stage with the fewest sends at once."""
     return min(stages, key=lambda stage: stage.processes * stage.threads)
 
 

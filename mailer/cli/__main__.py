@@ -1,4 +1,4 @@
-"""``python -m mailer.cli``: the ``mailer`` command, for those who know the interpreter and not the path."""
+"""``python -m mailer.cli``: the ``mailer`` command, for callers that know the interpreter but not the path."""
 
 from mailer.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The account that a command works on: the one the environment names."""
+"""The account that a command works on. The environment names it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def open_redis() -> Iterator[tuple[redis.Redis, Settings]]:
 
 
 def who() -> str:
-    """The person at the terminal, for others to see who did it."""
+    """The person at the terminal. Other people see this name later."""
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (KeyError, OSError):
-        # A container's user often has no name.
+        # A user in a container often has no name.
         return socket.gethostname()

@@ -1,4 +1,4 @@
-"""How every command's help looks."""
+"""The common look of every command's help."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def new_app(**options: Any) -> typer.Typer:
         add_completion=False,
         rich_markup_mode="markdown",
         context_settings={"help_option_names": ["-h", "--help"]},
-        # They may hold addresses, bodies and passwords.
+        # Local variables may contain addresses, bodies and passwords.
         pretty_exceptions_show_locals=False,
         **options,
     )

@@ -25,7 +25,7 @@ from mailer.errors import SettingsError
 app = new_app()
 
 _NOTHING_REACHED = 1
-# 1, 4, 16, 64 and 256 threads and 2, 4, 8 processes: more than that no ladder has.
+# 1, 4, 16, 64 and 256 threads, then 2, 4 and 8 processes: a ladder has no more stages.
 _STAGES_AT_MOST = 9
 _WARM_UP_SECONDS = 2.0
 
@@ -94,7 +94,7 @@ def bench(
         place = Ses(sender, to, account_rate)
         _confirm(place, seconds, yes=yes)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # Python would end at once and leave workers behind; an exception stops them first.
+        # By default Python ends at once and leaves workers behind. An exception stops them first.
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     plan = Plan(seconds, most_threads, most_processes or cores(), rate)
     with closing(Screen(console)) as screen:

@@ -1,4 +1,4 @@
-"""Rich's console for text that is not ours."""
+"""A Rich console for text from others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mailer.cli.printed import plain
 
 
 class PlainConsole(Console):
-    """A bracket is a bracket, and nothing that a terminal obeys goes out but our own colours."""
+    """Prints brackets as they are. Terminal control sequences in the text have no effect; our own colours do."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **options)

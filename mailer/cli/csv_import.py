@@ -123,7 +123,7 @@ def import_(
 
 
 def _first(rows: CsvRecipients) -> str:
-    """What is wrong with the first bad row, which is what is wrong with all of them where the template is."""
+    """The problem of the first bad row. If the template is wrong, all rows have the same problem."""
     if rows.first_bad is None:
         return ""
     line, error = rows.first_bad
@@ -150,7 +150,7 @@ def _all_or_none(producer: Producer, rows: CsvRecipients, report: Path, **option
 
 
 def _all_good(rows: CsvRecipients) -> Iterator[Recipient]:
-    """The rows, and an error at their end if any could not be read: `send_many` enqueues nothing before the end."""
+    """The rows, then an error if any row could not be read. `send_many` enqueues nothing before the end."""
     yield from rows
     if rows.bad_rows:
         raise InvalidMessage(_ROWS, f"{rows.bad_rows} cannot be read", "See the report")

@@ -58,11 +58,11 @@ def doctor(
 
 
 def _told(console: Console, findings: Iterator[Finding]) -> Iterator[Finding]:
-    """Each finding, printed as it comes."""
+    """Print each finding as it comes, and yield it."""
     for finding in findings:
         line = Table.grid(padding=(0, 2))
         line.add_column(width=7)
-        # Names of hosts and keys may be long, and none is cut off.
+        # Names of hosts and keys may be long. Do not cut them off.
         line.add_column(width=18, style="dim", overflow="fold")
         line.add_column(overflow="fold")
         text = Text(finding.text)

@@ -1,4 +1,4 @@
-"""The options that choose messages of a place by what they are, for every command that takes them."""
+"""Options that select messages on a shelf by their properties, for all commands that have them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mailer.queue.shelf import Filter, ShelfName
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """What was typed; each field is an option."""
+    """The typed options, one in each field."""
 
     lane: Annotated[str | None, typer.Option(help="Only of this lane.", show_default=False)] = None
     code: Annotated[
@@ -38,7 +38,7 @@ class Filters:
     ] = None
 
     def of(self, name: ShelfName) -> Filter:
-        """What that means in a place. Raises InvalidRequest for what is no time."""
+        """The filter for one place. Raises InvalidRequest for an invalid time."""
         read = moments.hence if name == "scheduled" else moments.ago
         return Filter(
             lane=self.lane,
@@ -51,7 +51,7 @@ class Filters:
 
 
 def filtered(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as typer is to see it: with the options of `Filters` where it has its parameter ``filters``."""
+    """The command for typer. The options of `Filters` replace its parameter ``filters``."""
     options = signature(Filters, eval_str=True).parameters
     parameters: list[Parameter] = []
     for name, parameter in signature(command, eval_str=True).parameters.items():

@@ -46,7 +46,7 @@ def find(
         typer.echo(f"No message to {address}, neither in the queue nor in the records {kept}.")
         return
     console = PlainConsole()
-    # A file or a pipe has no width: nothing is cut off for it.
+    # A file or a pipe has no width. Do not cut anything off for it.
     console = console if console.is_terminal else PlainConsole(width=max(console.width, 400))
     console.print(_table(latest))
     typer.echo("\nmailer show MESSAGE says more of one.")
@@ -55,7 +55,7 @@ def find(
 
 
 def _table(histories: list[History]) -> Table:
-    # With one space between them the usual lanes and the longest state fit into 80 columns.
+    # With one space between columns, the usual lanes and the longest state fit into 80 columns.
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("last heard of", no_wrap=True, style="dim")
     table.add_column("message", no_wrap=True)

@@ -1,4 +1,4 @@
-"""The entry point: which commands there are, and how an error looks to the person who typed one."""
+"""The entry point: the list of commands, and the form of errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMMANDS = {
     "bench": "Find out how fast this host can send, what limits it, and how many processes and threads a rate takes.",
     "demo": "Watch a few thousand messages flow through all of it in half a minute.",
 }
-"""Each has a module of its name here, imported when it is called: ``mailer --help`` need not wait for redis-py."""
+"""Each command has a module of its name here, imported at its call: ``mailer --help`` does not wait for redis-py."""
 
 _MODULES = {"import": "csv_import"}
 _EXTRAS = {
@@ -53,7 +53,7 @@ _YOURS_TO_FIX = 2
 
 
 class Deferred(TyperCommand):
-    """A command whose module is not imported until it is called."""
+    """A command whose module is imported only when it is called."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         return self.load().make_context(info_name, args, parent=parent, **extra)
@@ -102,9 +102,9 @@ def _mailer(
 
 
 def main() -> None:
-    """Run the command line and exit. What a person can put right is one line, not a traceback."""
+    """Run the command line and exit. An error that a person can fix is one line, not a traceback."""
     try:
-        # Typer shows its errors in a frame of six lines: these are said like ours.
+        # Typer shows its errors in a frame of six lines. We show them like our own.
         sys.exit(app(standalone_mode=False))
     except typer.TyperException as error:
         _say_usage(error)
@@ -122,7 +122,7 @@ def main() -> None:
         _say(error)
         sys.exit(_OURS_TO_FIX)
     except Exception as error:
-        # Only asked for once it is sure to be loaded: redis-py takes a while to import.
+        # Do not import redis-py here: that takes a while. If it is not loaded, the error is not from it.
         redis = sys.modules.get("redis")
         if redis is None or not isinstance(error, redis.exceptions.RedisError):
             raise
@@ -134,13 +134,13 @@ def main() -> None:
 
 
 def _lacks_rights(error: BaseException | None) -> bool:
-    # Only asked for once it is sure to be loaded: redis-py takes a while to import.
+    # Do not import redis-py here: that takes a while. If it is not loaded, the error is not from it.
     redis = sys.modules.get("redis")
     return redis is not None and isinstance(error, redis.exceptions.NoPermissionError)
 
 
 def _say_usage(error: Any) -> None:
-    """Empty where help was asked for by giving no command: that is shown by then."""
+    """Show a usage error. Its text is empty if the command line had no command: then the help is already shown."""
     said = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
     if said:
@@ -149,4 +149,4 @@ def _say_usage(error: Any) -> None:
 
 def _say(error: object) -> None:
     for line in (str(error), *getattr(error, "__notes__", ())):
-        echo(f"mailer: {line}", err=True)  # what stands in an error, anybody may have written
+        echo(f"mailer: {line}", err=True)  # anybody may have written the text of an error

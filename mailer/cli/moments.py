@@ -1,4 +1,4 @@
-"""Times and durations as a person types and reads them."""
+"""Times and durations in the form that a person types and reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
 def ahead(option: str, text: str) -> datetime | timedelta:
-    """A time to come: ``30m``, ``2h``, ``1d12h``; ``18:30``, the next one on this machine's clock; or ISO 8601."""
+    """A future time: ``30m``, ``2h``, ``1d12h``; ``18:30``, the next one on this machine's clock; or ISO 8601."""
     duration = _duration(text)
     if duration is not None:
         return duration
@@ -26,22 +26,22 @@ def ahead(option: str, text: str) -> datetime | timedelta:
 
 
 def ago(option: str, text: str) -> datetime:
-    """A time as it is now less a duration (``2h``), or ISO 8601."""
+    """A past time: a duration before now (``2h``), or ISO 8601."""
     duration = _duration(text)
     return _iso(option, text, "2h, 7d") if duration is None else _moved(option, text, -duration)
 
 
 def hence(option: str, text: str) -> datetime:
-    """A time as `ahead` reads it."""
+    """Like `ahead`, but always a datetime."""
     found = ahead(option, text)
     return found if isinstance(found, datetime) else _moved(option, text, found)
 
 
 def shown(at: datetime | float, *, milliseconds: bool = False) -> str:
-    """``at``, which is epoch seconds if it is a number, on this machine's clock."""
+    """``at`` on this machine's clock. A number is epoch seconds."""
     try:
         local = (at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)).astimezone()
-    except (OverflowError, ValueError, OSError):  # written over by somebody
+    except (OverflowError, ValueError, OSError):  # somebody has overwritten the time in Redis
         return "no time that can be"
     return local.replace(tzinfo=None).isoformat(" ", "milliseconds" if milliseconds else "seconds")
 

@@ -1,4 +1,4 @@
-"""Options that `mailer send` and `mailer import` share, and how their text is read."""
+"""Shared options of `mailer send` and `mailer import`, and the parsing of their values."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Durable = Annotated[bool, typer.Option("--durable", help="Wait until Redis has i
 
 
 def moment(option: str, text: str | None) -> datetime | None:
-    """``text`` as a time; whether one that is written out lies ahead is for the producer to check."""
+    """``text`` as a time. The producer checks whether an ISO time is in the future."""
     return None if text is None else moments.hence(option, text)
 
 
@@ -68,12 +68,12 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
 
 
 def attachments(paths: Sequence[Path] | None) -> list[Attachment]:
-    """The files, with a type guessed by their names."""
+    """The files as attachments. Their names determine their types."""
     return [Attachment(path.name, read("attach", path), _type_of(path.name)) for path in paths or ()]
 
 
 def _type_of(name: str) -> str:
-    """Of a compressed file, not of what is in it: a mail program would show ``notes.txt.gz`` as text."""
+    """For a compressed file, the type of the compression: a mail program would show ``notes.txt.gz`` as text."""
     inner, compression = mimetypes.guess_type(name)
     if compression is not None:
         return _COMPRESSED.get(compression, _UNKNOWN_TYPE)
@@ -81,7 +81,7 @@ def _type_of(name: str) -> str:
 
 
 def read_text(option: str, path: Path | None) -> str | None:
-    """The file's text."""
+    """The text of the file."""
     if path is None:
         return None
     try:
@@ -91,7 +91,7 @@ def read_text(option: str, path: Path | None) -> str | None:
 
 
 def read(option: str, path: Path) -> bytes:
-    """What is in the file, of which no more is read than a mail may have."""
+    """The bytes of the file. Reads no more than a mail may have."""
     with path.open("rb") as file:
         found = file.read(MAX_MESSAGE_BYTES + 1)
     if len(found) > MAX_MESSAGE_BYTES:

@@ -29,8 +29,8 @@ def pause(
 ) -> None:
     """Stop sending: the whole account, or one lane.
 
-    What is being sent at this moment still goes out. It holds for the workers on every host, and over restarts, until
-    `mailer resume` or the given time; messages can be enqueued meanwhile.
+    Sends in progress still go out. The pause holds for the workers on every host, and over restarts, until
+    `mailer resume` or the given time. Messages can be enqueued meanwhile.
     """
     with open_redis() as (client, settings):
         ends = pausing.pause(

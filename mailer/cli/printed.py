@@ -1,4 +1,4 @@
-"""What is shown as text, whoever wrote it: senders, SES, other hosts. Nothing in it is obeyed by a terminal."""
+"""Printing text from others: senders, SES, other hosts. The terminal does not obey control characters in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def plain(text: str) -> str:
-    """``text`` with a mark in place of each character that is not printed; lines stay lines."""
+    """``text`` with a replacement character for each unprintable character. Line breaks stay."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
@@ -20,7 +20,7 @@ def echo(text: object, *, err: bool = False) -> None:
 
 
 def json_line(value: Any) -> str:
-    """JSON as people read it: only what is not printed is escaped."""
+    """JSON for people: only unprintable characters are escaped."""
     text = json.dumps(value, ensure_ascii=False)
     if text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""How far a search is, for one that takes more than a moment."""
+"""The progress of a long search."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PATIENCE_SECONDS = 1.0
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """Hands out a function to call with how many more were looked at; a terminal shows the sum after a second."""
+    """Yield a function to call with the number of further items searched. A terminal shows the sum after a second."""
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}: {task.completed:,.0f} looked at"), TimeElapsedColumn())
     progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

@@ -104,7 +104,7 @@ def _check_complete(given: dict[str, Any]) -> None:
         raise InvalidMessage("text", "is missing, and html too", "Give --text, --html or both, or files of them")
 
 
-_LONGEST_NAME = 255  # bytes; to ask for a longer one is an error
+_LONGEST_NAME = 255  # bytes; a check for a longer file name is an error
 
 
 def _one_of(option: str, given: str | None, path: Path | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The commands of the three places where messages lie outside of their lanes: ``dead``, ``held``, ``scheduled``."""
+"""The commands of the three places for messages outside their lanes: ``dead``, ``held``, ``scheduled``."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def requeue(
     """Try messages anew: by their ids, by filters, or all.
 
     Each goes to the tail of its lane (--first: to the head) with no attempts spent, and keeps its earlier reasons.
-    What has expired is refused unless --expires-at gives it a new expiry: a worker would throw it away. If this is
-    ended in the middle, each message is either requeued or where it was; the same command does the rest.
+    Expired messages are refused unless --expires-at gives them a new expiry: a worker would throw them away. If this
+    is ended in the middle, each message is either requeued or where it was; the same command does the rest.
     """
     name = _place(ctx)
     which = _which(names, filters.of(name), everything=everything)
@@ -188,7 +188,7 @@ def _which(names: list[str] | None, filters: Filter, *, everything: bool) -> Whi
 
 
 def _agreed(shelf: Shelf, verb: str, which: Which, *, yes: bool, ask: bool) -> int:
-    """How many there will be, once that has been said and agreed to. Ends the command where it is not."""
+    """The number of messages, after the person has agreed. Ends the command otherwise."""
     total = shelf.count(which) if isinstance(which, Filter) else len(set(which))
     what = f"{verb} {total:,} {NOUNS[shelf.name][total != 1]}{_described(which)}"
     if total == 0 or not ask:
@@ -236,17 +236,17 @@ def _new(file: str) -> Iterator[IO[str]]:
     if whole.exists() or whole.is_symlink():
         raise InvalidRequest(f"{file}: is there already. Name a new file")
     try:
-        # For its owner's eyes only.
+        # Only the owner may read it.
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise InvalidRequest(f"{part}: is there already, of an export that runs or was broken off. Remove it") from None
-    # Under its own name only when it is whole.
+    # The file gets its own name only when it is complete.
     missing = None
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as output:
             try:
                 yield output
-            except NotFound as error:  # of some of the names: the others are all there
+            except NotFound as error:  # some names do not exist; the file has all the other messages
                 missing = error
             output.flush()
             os.fsync(descriptor)
@@ -276,7 +276,7 @@ def _tell_missing(name: ShelfName, missing: list[str]) -> None:
 
 def _console() -> Console:
     console = PlainConsole()
-    # A file or a pipe has no width: nothing is cut off for it.
+    # A file or a pipe has no width. Do not cut anything off for it.
     return console if console.is_terminal else PlainConsole(width=max(console.width, 400))
 
 

@@ -1,4 +1,4 @@
-"""A message on a shelf, shown: as a row, whole, and as JSON."""
+"""A message on a shelf for display: as a row, in full, and as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOUNS = {
     "held": ("held message", "held messages"),
     "scheduled": ("scheduled message", "scheduled messages"),
 }
-"""One of them, and several."""
+"""The noun in singular and plural."""
 
 _WIDE = 130  # characters
 
@@ -30,7 +30,9 @@ FetchContent = Callable[[str], bytes | None]
 
 
 def table(messages: Iterable[Shelved], *, scheduled: bool, reveal: bool, width: int) -> Table:
-    """A row for each; two lines where a terminal is too narrow for one, so that ids stay whole. Keeps no message."""
+    """A row for each message, of two lines if the terminal is too narrow for one, so that ids stay whole. Keeps no
+    message.
+    """
     rows = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     names = ("id", "due" if scheduled else "since", "lane", "to", "attempts" if scheduled else "why")
     wide = width >= _WIDE
@@ -50,7 +52,7 @@ def table(messages: Iterable[Shelved], *, scheduled: bool, reveal: bool, width: 
 
 
 def details(message: Shelved, fetch_content: FetchContent, *, reveal: bool) -> RenderableType:
-    """All there is to know of one, but for its bodies."""
+    """Everything about one message except its bodies."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -85,7 +87,7 @@ def details(message: Shelved, fetch_content: FetchContent, *, reveal: bool) -> R
 
 
 def as_json(message: Shelved, *, reveal: bool, fetch_content: FetchContent | None = None) -> dict[str, Any]:
-    """What `table` shows; with ``fetch_content`` what `details` does."""
+    """The facts that `table` shows; with ``fetch_content`` those of `details`."""
     found: dict[str, Any] = {
         "shelf": message.shelf,
         "name": message.readable_name,
@@ -156,5 +158,5 @@ def _masked(text: str, *, reveal: bool) -> str:
 
 
 def _text(value: str) -> Text:
-    """As it is, and nothing in it that a terminal would obey."""
+    """The value as it is, without anything that a terminal would obey."""
     return Text(plain(value.replace("\n", "\N{REPLACEMENT CHARACTER}")))

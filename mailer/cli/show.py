@@ -53,7 +53,7 @@ def show(
 
 
 def _state_in_words(history: History) -> Text:
-    """Where it is, and since or until when."""
+    """The state, and its begin or end."""
     text = Text(history.state, style=STATE_STYLES.get(history.state, ""))
     found = history.found
     more = ""

@@ -151,7 +151,7 @@ def _lane_state(lane: LaneStatus) -> Text:
 
 
 def _outlook(state: AccountStatus) -> str:
-    """When it goes on, and when the backlog is done, in sentences."""
+    """Sentences: when sending resumes, and when the backlog is done."""
     if state.stop is not None:
         check = _near(state.stop.next_check_at, state.at)
         return f"Nothing is lost. The workers look {check} whether SES takes mail again, and then go on by themselves."
@@ -181,7 +181,7 @@ def _outlook(state: AccountStatus) -> str:
 
 
 def rate_line(rate: Rate, now: float) -> str:
-    """How fast it goes, and who says so."""
+    """The rate, and its source."""
     if rate.per_second is None or rate.allowed_per_second is None:
         return "not known yet"
     parts = [f"{rate.allowed_per_second:,g} per second allowed now"]
@@ -195,7 +195,7 @@ def rate_line(rate: Rate, now: float) -> str:
 
 
 def _whose(rate: Rate, now: float) -> Iterator[str]:
-    """Who said so, and what else is said."""
+    """The source of the rate, and the other known rates."""
     if (person := rate.person) is not None:
         lasts = "until `mailer rate --reset`" if person.until is None else f"until {shown(person.until)}"
         by = f" by {person.by}" if person.by else ""
@@ -235,7 +235,7 @@ def _ago(moment: float | None, now: float) -> str:
 
 
 def _near(moment: float, now: float, *, about: bool = False) -> str:
-    """As one says it: the day only if it is not today, and no hour that nobody can know."""
+    """A time in words: the day only if it is not today, and no hour if nobody can know it."""
     if moment - now > _CENTURY_SECONDS:
         return "in more than a hundred years"
     then, today = datetime.fromtimestamp(moment).astimezone(), datetime.fromtimestamp(now).astimezone()

@@ -65,7 +65,7 @@ def up(
         simulator_rate=simulator_rate,
         flower=flower,
         allowed_users=allow_user or (),
-        # The supervisor itself waits so long for its processes, and then ends them.
+        # The supervisor itself waits ``stop_seconds`` for its processes, then kills them.
         stop_seconds=stop_seconds + 5,
     )
 

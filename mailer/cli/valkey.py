@@ -15,7 +15,7 @@ from mailer.settings import current
 
 app = new_app()
 
-# honcho, which stops all of a Procfile at once, kills after five.
+# honcho stops all of a Procfile at once, and kills after five seconds.
 _OUTLAST_SECONDS = 4.0
 
 

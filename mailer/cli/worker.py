@@ -58,7 +58,7 @@ def worker(
     permits. SIGTERM or Ctrl-C stops them once what they are sending is settled.
     """
     settings = current()
-    # Most urgent first, in whatever order they were named.
+    # Most urgent first, in any order of the options.
     wanted = set(map(settings.lanes.check, lane)) if lane else set(settings.lanes)
     lanes = [one for one in settings.lanes if one in wanted]
     _await_redis(settings)
@@ -83,12 +83,12 @@ def worker(
 
 
 def stop_time(settings: Settings) -> float:
-    """Seconds that workers need at most to finish what they are sending."""
+    """The most seconds that workers need to finish their sends."""
     return settings.send_seconds + _SETTLING_SECONDS
 
 
 def _await_redis(settings: Settings) -> None:
-    """Raise SettingsError if nobody says where Redis is. The embedded one may be starting at this moment."""
+    """Wait for the address of Redis: the embedded one may be starting. Raises SettingsError if none appears."""
     deadline = time.monotonic() + _EMBEDDED_STARTS_SECONDS
     told = False
     while True:

@@ -1,4 +1,4 @@
-"""What the demo found, as numbers and as a verdict."""
+"""The results of the demo, as numbers and as a verdict."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Seconds, of ``count`` messages."""
+    """Seconds, for ``count`` messages."""
 
     count: int
     half: float
@@ -26,11 +26,11 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """``allowed`` and ``achieved`` are recipients per second; ``achieved`` while there was a backlog.
+    """``allowed`` and ``achieved`` are recipients per second, ``achieved`` while there was a backlog.
 
-    ``accepted`` messages were enqueued, ``bad_rows`` and ``duplicates`` of the CSV were not. ``lost`` were accepted and
-    never reached SES; ``doubled`` reached it more than once; ``throttled`` counts SES's refusals of a send as too much;
-    ``left_running`` are processes that outlived the demo.
+    ``accepted`` messages were enqueued; ``bad_rows`` and ``duplicates`` of the CSV were not. ``lost`` messages were
+    accepted but never reached SES, ``doubled`` ones reached it more than once. ``throttled`` is the number of sends
+    that SES refused as over a limit. ``left_running`` is the number of processes that outlived the demo.
     """
 
     allowed: float
@@ -55,7 +55,7 @@ class Figures:
         return {**asdict(self), "good": self.good}
 
     def lines(self) -> list[tuple[str, str]]:
-        """Name and value of each figure, as text."""
+        """The name and the value of each figure, as text."""
         urgent = self.urgent
         return [
             ("accepted", f"{self.accepted:,} messages, {urgent.count:,} of them urgent"),

@@ -1,4 +1,4 @@
-"""The demo's mail: a newsletter to everybody in a CSV file, and urgent messages at random moments meanwhile."""
+"""The demo's mail: a newsletter to everybody in a CSV file, and urgent messages at random times meanwhile."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Newsletter:
 
     @classmethod
     def shipped(cls) -> Newsletter:
-        """Those of the repository, or of the package. Raises SettingsError if neither is there."""
+        """The files of the repository or of the package. Raises SettingsError if neither exists."""
         for folder in (Path(__file__).parent / "examples", Path(__file__).parents[2] / "examples"):
             if (folder / "recipients.csv").exists():
                 return cls(folder / "recipients.csv", folder / "newsletter.html", folder / "newsletter.txt")
         raise SettingsError("The examples are not here: run the demo in a checkout of the repository, or pass --csv")
 
     def enqueue(self, producer: Producer, report: Path, most: int | None) -> tuple[SendManyResult, int]:
-        """Enqueue a letter to each good row of the first ``most``. Returns that, and how many rows were bad."""
+        """Enqueue a letter to each good row of the first ``most``. Returns the result and the number of bad rows."""
         with CsvRecipients(self.csv, report) as rows:
             sent = producer.send_many(
                 islice(rows, most),
@@ -60,7 +60,7 @@ class Urgent:
     producer: Producer
     every: float
     enqueued: dict[str, float] = field(default_factory=dict)
-    """Message id -> when `mailer.send` was called, epoch seconds."""
+    """Message id -> time of the call of `mailer.send`, in epoch seconds."""
     _stopped: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
     _failure: Exception | None = None
@@ -70,7 +70,7 @@ class Urgent:
         self._thread.start()
 
     def stop(self) -> None:
-        """Raises what stopped it earlier, if anything did."""
+        """Stop sending. Raises the error that stopped it earlier, if there was one."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
@@ -90,5 +90,5 @@ class Urgent:
                     text=f"Your sign-in code is {code}. It is good for ten minutes.",
                 )
                 self.enqueued[message_id] = called
-        except Exception as error:  # noqa: BLE001 - raised again where the thread is joined
+        except Exception as error:  # noqa: BLE001 - `stop` raises it again
             self._failure = error

@@ -1,4 +1,4 @@
-"""The demo itself: from an empty queue to a report."""
+"""The run of the demo: from an empty queue to a report."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ from mailer.queue.connection import connect
 _LOOK_SECONDS = 0.25
 _STUCK_SECONDS = 20.0
 _SECOND_COPIES_SECONDS = 1.0
-"""How long after the last message a second copy of one would still be noticed."""
+"""A second copy of a message would appear within this time after the last message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What to play. ``rate`` is what the simulated account allows, per second; ``most`` the rows to read of the CSV."""
+    """The parameters of a run. ``rate`` is the simulated account's rate per second, ``most`` the number of CSV rows to
+    read.
+    """
 
     newsletter: Newsletter
     report: Path
@@ -47,19 +49,20 @@ class Script:
 
     @property
     def bucket(self) -> float:
-        """The burst that the simulated account takes: a quarter of a second's, less than SES forgives. Where a busy
-        machine does not let the simulator run for a moment, what comes meanwhile arrives as one burst."""
+        """The burst of the simulated account: the sends of a quarter of a second, less than SES forgives. A busy
+        machine may suspend the simulator for a moment. The sends of that moment then arrive as one burst.
+        """
         return max(2.0, self.rate / 4)
 
 
 def play(script: Script, console: Console, *, stay: bool = False) -> bool:
-    """Play it, report, and say whether everything accepted was sent once and nothing was throttled.
+    """Run the demo and report. Returns whether every accepted message was sent once and nothing was throttled.
 
-    With ``stay`` everything keeps running after the report, until Ctrl-C. Raises MailerError if it cannot be played.
+    With ``stay`` everything keeps running after the report, until Ctrl-C. Raises MailerError if it cannot run.
     """
     script.report.mkdir(parents=True, exist_ok=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # Python would end at once and leave the folder; an exception stops and cleans up first.
+        # By default Python ends at once and leaves the folder. An exception stops the parts and cleans up first.
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     folder = Path(tempfile.mkdtemp(prefix="mailer-demo-"))
     stage = Stage(
@@ -139,7 +142,7 @@ class _Play:
             self._failure = error
 
     def _watch(self, shown: Screen, importing: threading.Thread) -> None:
-        """Show progress until all that was accepted is sent, or nothing moves any more."""
+        """Show progress until all accepted messages are sent, or nothing moves any more."""
         moved_at, sent = time.monotonic(), 0
         while self._failure is None:
             time.sleep(_LOOK_SECONDS)
@@ -147,7 +150,7 @@ class _Play:
             if moment.sent != sent:
                 moved_at, sent = time.monotonic(), moment.sent
             if not importing.is_alive() and not moment.account.waiting:
-                # The last of the newsletter is on its way: what comes later would find an idle account.
+                # The last of the newsletter is on its way: later urgent messages would find an idle account.
                 self._urgent.stop()
                 moment = self._look()
                 if moment.sent >= moment.accepted and not moment.account.in_flight:
@@ -180,7 +183,7 @@ class _Play:
         )
 
     def _figures(self) -> Figures:
-        assert self._bulk is not None  # noqa: S101 - `run` has raised what kept it from being there
+        assert self._bulk is not None  # noqa: S101 - `run` has already raised the error of the import
         sent, bad_rows = self._bulk
         expected = {*sent.ids, *self._urgent.enqueued}
         rows = self._ledger.rows

@@ -1,4 +1,4 @@
-"""The demo's picture: sends per second against the allowed rate, and how long urgent messages took."""
+"""The demo's picture: sends per second against the allowed rate, and the latency of urgent messages."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def draw(
     urgent_ids: Collection[str],
     latencies: Sequence[tuple[float, float]],
 ) -> list[Path]:
-    """Write ``demo.svg`` and ``demo.png`` into ``folder`` and return where they are."""
-    # Both take a second to import, and only now are they wanted.
+    """Write ``demo.svg`` and ``demo.png`` into ``folder``. Returns their paths."""
+    # Both take a second to import.
     import matplotlib as mpl  # noqa: PLC0415
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     began = min(row.at for row in rows)
-    # The hash salt and the date would make two drawings of the same figures differ.
+    # A random hash salt and the date would make two drawings of the same figures differ.
     mpl.rcParams.update(
         {"svg.hashsalt": "mailer", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
     )

@@ -1,4 +1,4 @@
-"""The demo's progress: a live picture in a terminal, a plain line now and then elsewhere."""
+"""The demo's progress: a live picture in a terminal, otherwise a plain line now and then."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PLAIN_EVERY_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What there is to show at one moment."""
+    """The state of the demo at one moment."""
 
     elapsed: float
     accepted: int
@@ -39,7 +39,7 @@ class Moment:
 
     @property
     def to_go(self) -> float:
-        """Seconds, at the allowed rate."""
+        """Seconds for the rest at the allowed rate."""
         return max(0, self.accepted - self.sent) / self.allowed
 
 
@@ -140,7 +140,7 @@ def _line(moment: Moment) -> str:
 
 
 def report(lines: list[tuple[str, str]], good: bool, verdict: str) -> RenderableType:
-    """The figures and the verdict, for the end."""
+    """The figures and the verdict."""
     table = Table.grid(padding=(0, 3))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()

@@ -1,4 +1,4 @@
-"""What the demo runs on: an embedded Valkey, the simulator, worker processes and Flower, on ports of their own."""
+"""The parts of the demo: an embedded Valkey, the simulator, worker processes and Flower, on separate ports."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class StageError(MailerError):
 
 
 class Stage:
-    """Everything the demo needs, in ``folder``. Nothing of it outlives the ``with`` block: `leftovers` checks.
+    """All parts of the demo, in ``folder``. Nothing outlives the ``with`` block: `leftovers` checks that.
 
-    The environment's settings for the product are taken away first: the demo must not find a real account.
+    It first removes the product's settings from the environment: the demo must not find a real account.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Stage:
         self.close()
 
     def close(self) -> None:
-        """Stop everything: whoever settles before that in which it settles."""
+        """Stop everything. Workers stop first, because they settle their sends in Valkey."""
         self._pids |= descendants(os.getpid())
         for process in self._started:
             if process.poll() is None:
@@ -95,14 +95,14 @@ class Stage:
         self._log.close()
 
     def leftovers(self) -> list[int]:
-        """The process ids of what still runs after `close`."""
+        """The ids of processes that still run after `close`."""
         deadline = time.monotonic() + 2
         while (left := sorted(pid for pid in self._pids if _is_running(pid))) and time.monotonic() < deadline:
             time.sleep(0.05)
         return left
 
     def last_lines(self, count: int = 20) -> str:
-        """The end of what the parts wrote."""
+        """The last lines of the parts' log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-count:])
 
@@ -138,7 +138,7 @@ class Stage:
             if time.monotonic() > deadline or self._started[0].poll() is not None:
                 raise StageError(f"The workers did not start. The last lines of their log:\n{self.last_lines()}")
             time.sleep(0.1)
-        # The limits come from SES, as they would anywhere. Until they have, nothing may be sent.
+        # The limits come from SES, as everywhere. Before they are known, nothing may be sent.
         client = connect(self.settings)
         while read_status(client, self.settings).state == "unknown" and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -148,11 +148,11 @@ class Stage:
 
 
 def descendants(pid: int) -> set[int]:
-    """The processes that ``pid`` started, and those that they started. Empty where there is no /proc."""
+    """The child processes of ``pid``, and their child processes. Empty if there is no /proc."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            # The name in parentheses may hold anything; what follows it is state and parent.
+            # The name in parentheses may contain anything. State and parent follow it.
             fields = entry.read_text().rpartition(")")[2].split()
         except OSError:
             continue

@@ -1,1 +1,1 @@
-"""The doctor: looks at a host, its Redis and its SES account, and says what to mend. It changes nothing."""
+"""The doctor examines a host, its Redis and its SES account, and suggests remedies. It changes nothing."""

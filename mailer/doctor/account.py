@@ -1,4 +1,4 @@
-"""The account: what SES says of it, and what this host needs to reach it."""
+"""The SES account: SES's report on it, and this host's way to it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TRIES, _TRY_AGAIN_SECONDS = 4, 1.1
 
 
 def credentials(settings: Settings) -> tuple[Access | None, list[Finding]]:
-    """How this host would reach SES, and who it would be there."""
+    """This host's way to SES, and its identity there."""
     try:
         access = find_access(Way.of(settings))
         found = _credentials(settings)
@@ -52,7 +52,7 @@ def _credentials(account: Account) -> Credentials:
 
 
 def endpoint(access: Access, settings: Settings) -> Iterator[Finding]:
-    """A connection to SES, with TLS and through the proxy if there is one, as the workers make them."""
+    """Connect to SES as the workers do: with TLS, and through the proxy if there is one."""
     start = time.monotonic()
     try:
         CurlConnection(access, Way.of(settings), tls_sessions()).close()
@@ -68,7 +68,7 @@ def endpoint(access: Access, settings: Settings) -> Iterator[Finding]:
 
 
 def smtp(settings: Settings) -> Iterator[Finding]:
-    """The way that MAILER_TRANSPORT=smtp takes, as far as it can be gone without a mail."""
+    """Check MAILER_TRANSPORT=smtp, as far as possible without a mail."""
     try:
         with configured(settings) as transport:
             transport.prepare()
@@ -79,7 +79,7 @@ def smtp(settings: Settings) -> Iterator[Finding]:
 
 
 def limits(settings: Settings) -> tuple[AccountLimits | None, list[Finding]]:
-    """GetAccount, which the workers ask as well unless both limits are set."""
+    """GetAccount. The workers call it as well, unless both limits are set."""
     try:
         account = read_account(_way(settings))
     except (HostUnfit, Unreachable, Misdated) as error:
@@ -120,7 +120,7 @@ def standing(account: AccountLimits) -> Iterator[Finding]:
 
 
 def allowance(account: AccountLimits, settings: Settings) -> Iterator[Finding]:
-    """Rate and quota, against what the settings say of them."""
+    """The account's rate and quota, compared with the settings."""
     own = settings.rate_per_second
     if account.no_rate:
         yield problem("rate", f"{account.no_rate}: nothing is sent", NO_RATE_REMEDY)
@@ -156,13 +156,13 @@ def allowance(account: AccountLimits, settings: Settings) -> Iterator[Finding]:
 
 
 def clock(account: AccountLimits) -> Iterator[Finding]:
-    """This host's clock against AWS's."""
+    """This host's clock, compared with AWS's."""
     if account.ahead is not None:
         yield apart("AWS's clock", -account.ahead, "AWS's")
 
 
 def sender(address: str, settings: Settings) -> Iterator[Finding]:
-    """Whether this account may send from ``address``: verified itself, or its domain."""
+    """Whether this account may send from ``address``: the address itself or its domain must be verified."""
     bare = parse(address, "--from").address
     domain = bare.rpartition("@")[2]
     parents = domain.split(".")
@@ -195,7 +195,7 @@ def _dkim(name: str, dkim: dict[str, Any]) -> Iterator[Finding]:
 
 
 def configuration_set(name: str, settings: Settings) -> Iterator[Finding]:
-    """Whether it is there and sends."""
+    """Whether the configuration set exists and sends."""
     try:
         found = _asked(settings, "GetConfigurationSet", ConfigurationSetName=name)
     except SendError as error:
@@ -216,7 +216,7 @@ def _asked(settings: Settings, operation: str, **call: str) -> dict[str, Any]:
         try:
             return _ask(settings, operation, call)
         except RateExceeded:
-            # SES answers one call a second besides sends.
+            # Apart from sends, SES answers one call per second.
             time.sleep(_TRY_AGAIN_SECONDS)
     return _ask(settings, operation, call)
 
@@ -234,5 +234,5 @@ def _ask(settings: Settings, operation: str, call: Mapping[str, str]) -> dict[st
 
 
 def _way(settings: Settings) -> Way:
-    """For calls that send nothing."""
+    """The way for calls that send nothing."""
     return replace(FOR_QUESTIONS, account=settings)

@@ -1,4 +1,4 @@
-"""All the checks, in the order in which one stands on the other."""
+"""All checks, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from mailer.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to look at besides the set-up: ``threads`` of a worker process, an address to send from, a set to send with.
+    """The scope of an examination, besides the set-up: the ``threads`` of a worker process, the address of a sender, a
+    configuration set.
 
-    ``ses`` False leaves SES out. ``worker_seconds`` is how long workers have to answer."""
+    ``ses`` False skips SES. ``worker_seconds`` is the time that workers have to answer.
+    """
 
     threads: int = 32
     sender: str | None = None
@@ -30,7 +32,7 @@ class Wanted:
 
 
 def examine(settings: Settings, wanted: Wanted, say: Callable[[str], object] = lambda _: None) -> Iterator[Finding]:
-    """The findings, each as soon as it is there. ``say`` is told what is looked at next."""
+    """Yield each finding as soon as it is known. Calls ``say`` with the next thing to examine."""
     say("this host")
     yield from host.names()
     yield from host.timeouts(settings)
@@ -112,7 +114,7 @@ def _ses(settings: Settings, wanted: Wanted, say: Callable[[str], object]) -> It
 
 
 def _guarded(about: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """``check``, of which Redis may refuse a part or go away in the middle."""
+    """Run ``check``. Redis may refuse a part of it, or fail in the middle."""
     try:
         yield from check()
     except (redis.exceptions.RedisError, KombuError, MailerError, OSError) as error:
@@ -120,7 +122,7 @@ def _guarded(about: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Fin
 
 
 def _where(client: redis.Redis) -> str:
-    """Where the server is, without its password."""
+    """The server's address, without its password."""
     kwargs = client.connection_pool.connection_kwargs
     place = kwargs.get("path") or f"{kwargs.get('host', 'the master of the sentinels')}:{kwargs.get('port', '')}"
     return f"{str(place).rstrip(':')}, database {kwargs.get('db') or 0}"

@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How much a finding matters."""
+    """The severity of a finding."""
 
     OK = "ok"
     NOTE = "note"
-    """Mail goes out; somebody should know."""
+    """Mail goes out, but somebody should know."""
     PROBLEM = "problem"
     """Mail is or will be stopped, lost, sent twice or read by others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``about`` is what was looked at, ``text`` what is found there and ``remedy`` what to do about it: empty if ok."""
+    """``about`` names the examined thing, ``text`` says what was found, ``remedy`` what to do (empty if ok)."""
 
     about: str
     level: Level
@@ -26,7 +26,7 @@ class Finding:
     remedy: str = ""
 
     def __post_init__(self) -> None:
-        assert (self.level is Level.OK) == (not self.remedy), self  # noqa: S101 - a finding without its remedy is none
+        assert (self.level is Level.OK) == (not self.remedy), self  # noqa: S101 - every other finding needs a remedy
 
 
 def ok(about: str, text: str) -> Finding:

@@ -11,13 +11,13 @@ from mailer.errors import SettingsError
 from mailer.settings import MARGIN_SECONDS, Settings, strangers
 from mailer.worker import environment as celery
 
-# Of a worker's process besides one connection to SES for each send: libraries, Redis, logs, the event loop.
+# Open files of a worker process besides one connection to SES per send: libraries, Redis, logs, the event loop.
 _OTHER_FILES = 64
 _USUAL_BURST = 2.0
 
 
 def names(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
-    """Variables that look like settings and are none."""
+    """Variables that look like settings but are not."""
     given = [name for name in environment if name.startswith("MAILER_")]
     if found := strangers(environment):
         yield note(
@@ -30,9 +30,9 @@ def names(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
 
 
 def timeouts(settings: Settings) -> Iterator[Finding]:
-    """The lease against what a send may take."""
+    """The lease, compared with the maximum duration of a send."""
     margin = settings.lease_seconds - settings.send_seconds
-    # A take's answer may come so late that the lease it brings is shorter by that.
+    # If the answer to a take comes late, its leases are shorter by that time.
     late = settings.answer_seconds
     text = f"{settings.lease_seconds:g} s, {margin:g} s more than a send may take"
     if margin < min(late, 10 * MARGIN_SECONDS):
@@ -46,7 +46,7 @@ def timeouts(settings: Settings) -> Iterator[Finding]:
 
 
 def contradictions(settings: Settings, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
-    """Settings of which one makes the other idle."""
+    """Settings that disable each other."""
     if settings.smtp_url is not None and settings.transport != "smtp":
         yield note(
             "transport",
@@ -67,7 +67,7 @@ def contradictions(settings: Settings, environment: Mapping[str, str] = os.envir
 def _celery(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
     try:
         names = list(celery.contradictions(settings, environment))
-    except SettingsError:  # it is not known where Redis is: another check says so
+    except SettingsError:  # the address of Redis is unknown: another check reports that
         return
     if names:
         remedy = f"Unset {' and '.join(names)} here if it was meant for mailer: it reads MAILER_REDIS_URL alone"
@@ -91,7 +91,7 @@ def _burst(burst: float | None, rate: float | None) -> Iterator[Finding]:
 
 
 def open_files(threads: int) -> Iterator[Finding]:
-    """The limit of open files against the connections of a worker process."""
+    """The limit of open files, compared with the connections of a worker process."""
     limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = threads + _OTHER_FILES
     if limit != resource.RLIM_INFINITY and limit < needed:

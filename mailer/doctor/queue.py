@@ -1,4 +1,4 @@
-"""The account's queue: whether it moves, and whether anybody serves it."""
+"""The account's queue: whether it moves, and whether a worker serves it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def state(status: AccountStatus) -> Iterator[Finding]:
 
 
 def hosts(status: AccountStatus) -> Iterator[Finding]:
-    """The hosts that cannot send, each with its own remedy."""
+    """The hosts that cannot send, each with its remedy."""
     alike: dict[tuple[str, str, str], list[str]] = {}
     for each in status.hosts:
         alike.setdefault((each.host, each.why, each.remedy), []).append(each.worker)
@@ -66,7 +66,7 @@ def hosts(status: AccountStatus) -> Iterator[Finding]:
 
 
 def limits(status: AccountStatus, settings: Settings) -> Iterator[Finding]:
-    """Whether all hosts are of one mind about the account."""
+    """Whether all hosts agree on the account's limits."""
     remedy = "Give every host the same. `mailer rate` sets one rate for all at once"
     for difference in status.differences:
         yield problem("settings", str(difference), remedy)
@@ -77,7 +77,7 @@ def limits(status: AccountStatus, settings: Settings) -> Iterator[Finding]:
 
 
 def keys(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
-    """Keys of the account that somebody else wrote, and what is left of an old layout."""
+    """Keys of the account that another program wrote, and the rest of an old layout."""
     names = Keys.of(settings)
     for text in foreign_keys(client, names, settings.lanes):
         what, _, remedy = text.partition(": ")
@@ -91,7 +91,7 @@ def keys(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
 
 
 def strays(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
-    """Mail that a producer on stock Celery has put into what is no lane."""
+    """Mail that a producer on stock Celery has put into a queue that is not a lane."""
     keys = Keys.of(settings)
     for key in client.scan_iter(f"{keys.prefix}*", count=1000, _type="list"):
         name = key.decode(errors="replace").removeprefix(keys.prefix).partition(PRIORITY_SEPARATOR)[0]
@@ -105,7 +105,7 @@ def strays(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
 
 
 def workers(settings: Settings, seconds: float) -> Iterator[Finding]:
-    """Which workers answer within so many seconds, and which lanes they serve."""
+    """The workers that answer within ``seconds``, and the lanes they serve."""
     served = _served(settings, seconds)
     if not served:
         yield problem(
@@ -125,8 +125,8 @@ def workers(settings: Settings, seconds: float) -> Iterator[Finding]:
 
 
 def _served(settings: Settings, seconds: float) -> dict[str, set[str]]:
-    """Worker -> the queues it consumes, of all that answer in time."""
-    # Celery's remote control warns of workers of the same name, which is no concern here.
+    """The queues of each worker that answers in time."""
+    # Celery's remote control warns of workers with the same name. That does not matter here.
     logging.getLogger("celery.app.control").setLevel(logging.CRITICAL)
     with Application(settings) as app:
         found = app.control.inspect(timeout=seconds).active_queues() or {}

@@ -1,4 +1,4 @@
-"""The Redis server: whether it keeps what it is given."""
+"""The Redis server: whether it keeps its data, and serves this user in time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mailer.queue.keys import Keys
 from mailer.settings import Settings
 
 Info = Mapping[str, Any]
-"""What INFO says."""
+"""The reply to INFO."""
 
 _OLDEST = {"Redis": (7, 2), "Valkey": (8, 0)}
 _SENDABLE_BYTES = 64 * 1024 * 1024
@@ -40,7 +40,7 @@ def version(info: Info) -> Iterator[Finding]:
 
 
 def role(info: Info) -> Iterator[Finding]:
-    """A primary, on its own or with replicas; no cluster."""
+    """Whether the server is a primary, alone or with replicas, and not a cluster."""
     if int(info.get("cluster_enabled", 0)):
         yield problem(
             "role",
@@ -59,8 +59,9 @@ def role(info: Info) -> Iterator[Finding]:
 
 
 def replicas(info: Info, least: int | None, settings: Settings) -> Iterator[Finding]:
-    """What a failover to a replica would lose, and send twice. ``least`` is min-replicas-to-write, None if it could not
-    be read."""
+    """Mail that a failover to a replica would lose, and mail that it would send twice. ``least`` is
+    min-replicas-to-write, or None if it could not be read.
+    """
     count, wanted = int(info.get("connected_slaves", 0)), settings.redis_replicas
     follow = f"{count} {'follows' if count == 1 else 'follow'}"
     if wanted > count:
@@ -86,7 +87,7 @@ def replicas(info: Info, least: int | None, settings: Settings) -> Iterator[Find
     else:
         yield ok("replicas", f"{follow}, and min-replicas-to-write is {least}")
     if not wanted:
-        # min-replicas-to-write does not see a planned failover: the second replica still follows the old primary.
+        # min-replicas-to-write does not help in a planned failover: the second replica still follows the old primary.
         yield problem(
             "replicas",
             f"{follow}, and MAILER_REDIS_REPLICAS is 0: a failover loses what was accepted in its last moment, and "
@@ -97,7 +98,7 @@ def replicas(info: Info, least: int | None, settings: Settings) -> Iterator[Find
 
 
 def memory(info: Info) -> Iterator[Finding]:
-    """Nothing may be evicted, and there must be room."""
+    """Whether Redis evicts nothing and has room."""
     policy, limit, used = str(info["maxmemory_policy"]), int(info["maxmemory"]), int(info["used_memory"])
     if policy != "noeviction":
         text = f"maxmemory-policy {policy} throws mail away" + ("" if limit else " as soon as a maxmemory is set")
@@ -119,7 +120,7 @@ def memory(info: Info) -> Iterator[Finding]:
 
 
 def largest(client: redis.Redis) -> Iterator[Finding]:
-    """How large a single message can be that somebody puts there: Redis stands still while it is moved."""
+    """The largest message that somebody could store. Redis blocks while it moves one."""
     try:
         most = int(client.config_get("proto-max-bulk-len")["proto-max-bulk-len"] or 0)
     except (redis.exceptions.ResponseError, LookupError):
@@ -135,7 +136,7 @@ def largest(client: redis.Redis) -> Iterator[Finding]:
 
 
 def persistence(info: Info, fsync: str | None) -> Iterator[Finding]:
-    """``fsync`` is appendfsync, None if this user may not read it."""
+    """Whether the data survives a restart. ``fsync`` is appendfsync, or None if this user may not read it."""
     if int(info.get("loading", 0)):
         yield problem("persistence", "the server is still loading its data", "Wait for it")
         return
@@ -175,7 +176,7 @@ def persistence(info: Info, fsync: str | None) -> Iterator[Finding]:
 
 
 def latency(client: redis.Redis) -> Iterator[Finding]:
-    """A few round trips: a message takes about three."""
+    """Time a few round trips. A message takes about three."""
     seconds = []
     for _ in range(_PINGS):
         start = time.perf_counter()
@@ -193,14 +194,14 @@ def latency(client: redis.Redis) -> Iterator[Finding]:
 
 
 def clock(client: redis.Redis) -> Iterator[Finding]:
-    """This host's clock against Redis's."""
+    """This host's clock, compared with Redis's."""
     before = time.time()
     seconds, microseconds = client.time()
     yield apart("clock", (before + time.time()) / 2 - (seconds + microseconds / 1e6), "Redis's")
 
 
 def apart(about: str, ahead: float, whose: str) -> Finding:
-    """What it means that this host's clock is ``ahead`` seconds of another."""
+    """The finding for a host clock that is ``ahead`` seconds of another."""
     if abs(ahead) < _OFF_SECONDS:
         return ok(about, f"within {max(0.1, math.ceil(abs(ahead) * 10) / 10):g} s of {whose}")
     text = f"this host's clock is {abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} {whose}"
@@ -210,7 +211,7 @@ def apart(about: str, ahead: float, whose: str) -> Finding:
     return problem(about, text, remedy)
 
 
-# Each with as many keys and arguments as it needs to be legal; the keys are those of the account.
+# Each command has the minimum of keys and arguments that makes it legal. The keys are the account's.
 COMMANDS = (
     *("BLPOP KEY 1", "BRPOP KEY 1", "DEL KEY", "EXISTS KEY", "GET KEY", "HDEL KEY f", "HEXISTS KEY f", "HGET KEY f"),
     *("HGETALL KEY", "HINCRBY KEY f 1", "HLEN KEY", "HMGET KEY f", "HSET KEY f 1", "HSETNX KEY f 1"),
@@ -249,7 +250,7 @@ return {redis.acl_check_cmd('LPUSH', ARGV[1], '1') and 1 or 0, redis.acl_check_c
 
 
 def only_enqueues(client: redis.Redis, settings: Settings) -> bool:
-    """Whether this user may put mail into a lane and take none out, as a producer's user."""
+    """Whether this user may put mail into a lane but take none out, like a producer's user."""
     try:
         return bool(client.eval(_ASK_LANE, 0, Keys.of(settings).lane(settings.lanes[-1])) == [1, 0])
     except redis.exceptions.RedisError:
@@ -257,7 +258,7 @@ def only_enqueues(client: redis.Redis, settings: Settings) -> bool:
 
 
 def enqueuing() -> Finding:
-    """About the rights of a producer's user."""
+    """The finding about the rights of a producer's user."""
     return note(
         "rights",
         "this user may only enqueue, as a producer's should: the account, the queue and the workers are not looked at",
@@ -266,7 +267,7 @@ def enqueuing() -> Finding:
 
 
 def rights(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
-    """Whether this user may do what workers and producers do, asked of the server without doing it."""
+    """Whether this user may run the commands of workers and producers. The server answers without running them."""
     keys = Keys.of(settings)
     wanted = f"~{settings.key_prefix}* &* +@all -@admin -@dangerous +info"
     remedy = f"Give the user of workers and operators `{wanted}`; a producer's needs less (README, Settings)"
@@ -283,7 +284,7 @@ def rights(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
 
 
 def fsync_policy(client: redis.Redis) -> str | None:
-    """appendfsync, None if this user may not read it."""
+    """appendfsync, or None if this user may not read it."""
     try:
         return client.config_get("appendfsync").get("appendfsync")
     except redis.exceptions.ResponseError:
@@ -291,7 +292,7 @@ def fsync_policy(client: redis.Redis) -> str | None:
 
 
 def least_replicas(client: redis.Redis) -> int | None:
-    """min-replicas-to-write, 0 where it is off, None if this user may not read it."""
+    """min-replicas-to-write: 0 if it is off, None if this user may not read it."""
     try:
         found = client.config_get("min-replicas-*")
     except redis.exceptions.ResponseError:

@@ -1,4 +1,4 @@
-"""The wires that mail and passwords go over: whether others on them can read along, or answer in the server's place."""
+"""The connections that carry mail and passwords: whether others can read them, or answer in the server's place."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mailer.ses.smtp_connection import is_loopback
 from mailer.settings import Settings
 
 _AWS_KEY = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,124}")
-"""An access key's id as AWS gives it out: long-term and temporary. That of a simulator is any word."""
+"""The id of an access key issued by AWS, long-term or temporary. A simulator accepts any word."""
 
 
 def redis(settings: Settings) -> Iterator[Finding]:
-    """The way to Redis, as its URL has it. Nothing where there is nothing to say. Raises SettingsError."""
+    """The connection to Redis, judged by its URL. No finding if it is good. Raises SettingsError."""
     parts = [urlsplit(part) for part in redis_url(settings).split(";")]
     away = [part.hostname for part in parts if part.hostname and not is_loopback(part.hostname)]
     if parts[0].scheme == "rediss":
@@ -53,7 +53,7 @@ def _tls(query: dict[str, list[str]]) -> Iterator[Finding]:
 
 
 def ses(endpoint_url: str, access_key: str, text: str) -> Finding:
-    """The way to SES. ``text`` says what was found there."""
+    """The connection to SES. ``text`` describes the connection that was made."""
     host = urlsplit(endpoint_url).hostname or ""
     if endpoint_url.startswith("https://"):
         return ok("endpoint", f"{text}, certificate checked")

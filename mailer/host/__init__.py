@@ -1,1 +1,1 @@
-"""Running the product on this host: an embedded Valkey, worker processes, and all of it together from a Procfile."""
+"""Run the product on this host: an embedded Valkey, worker processes, and everything together from a Procfile."""

@@ -1,4 +1,4 @@
-"""Child processes that end with the process that started them, however that one ends."""
+"""Child processes that end with their parent process, however the parent ends."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def end_with(parent: int) -> None:
-    """To be called in the child: have the kernel send SIGTERM to it when ``parent`` is gone. Linux only."""
+    """Call it in the child: the kernel then sends SIGTERM to the child when ``parent`` is gone. Linux only."""
     if _libc is not None:
-        # Until the command is executed the child has its parent's handlers, which would take note of the signal only.
+        # Until exec the child has its parent's handlers, which would only record the signal.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
         if os.getppid() != parent:
@@ -26,12 +26,12 @@ def end_with(parent: int) -> None:
 
 
 def start(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Start ``command`` in a session of its own, so that a Ctrl-C in the terminal reaches only us, who pass it on.
+    """Start ``command`` in its own session. A Ctrl-C in the terminal then reaches only the parent, which passes it on.
 
-    It must be called on a thread that lives as long as the child is wanted: the kernel takes the end of the thread
-    for the end of the parent.
+    Call it on a thread that lives as long as the child: the kernel treats the end of the thread as the end of the
+    parent.
     """
-    return subprocess.Popen(  # noqa: S603 - the commands are ours
+    return subprocess.Popen(  # noqa: S603 - this package gives the commands
         list(command),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
@@ -41,7 +41,7 @@ def start(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """SIGTERM, and SIGKILL if it has not ended in time. Returns whether it ended by itself."""
+    """Send SIGTERM, and SIGKILL if it does not end in time. Returns whether it ended by itself."""
     if process.poll() is None:
         process.terminate()
     try:

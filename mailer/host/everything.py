@@ -1,4 +1,4 @@
-"""What `mailer up` runs: the Procfile's processes, less those that this host has already."""
+"""The processes of `mailer up`: those of the Procfile, except for those that this host already has."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WORKER_READY = re.compile(rb"@\S+ ready\.$")
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where to listen; None: the usual port if it is free, else any."""
+    """The ports to listen on. None: the usual port if it is free, else any free port."""
 
     valkey: int | None = None
     simulator: int | None = None
@@ -43,7 +43,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """The services, and what a person is told about them once they run."""
+    """The services, and the addresses to show to a person once they run."""
 
     services: tuple[Service, ...]
     places: Mapping[str, str]
@@ -61,10 +61,10 @@ def everything(
     allowed_users: Sequence[str] = (),
     stop_seconds: float,
 ) -> Everything:
-    """Decide what to run, and where. ``simulator`` None: if there are no AWS credentials. ``allowed_users`` of this
-    host may do with the simulator and Flower what this user may.
+    """Decide what to run, and where. ``simulator`` None: run it if there are no AWS credentials. ``allowed_users`` of
+    this host may use the simulator and Flower as this user does.
 
-    Raises SettingsError when something that is needed cannot run here.
+    Raises SettingsError if a needed part cannot run here.
     """
     commands = procfile()
     environment = {
@@ -132,7 +132,7 @@ def everything(
         prefix = os.environ.get("FLOWER_URL_PREFIX", "").strip("/")
         places["Flower"] = f"http://{_flower_address()}:{port}/{f'{prefix}/' if prefix else ''}"
         ready = partial(is_ours, port)
-        # After the workers, which it asks about themselves at its start.
+        # Start after the workers: Flower queries them at its start.
         services.append(Service("flower", commands["flower"], environment, 2, ready, essential=False))
     return Everything(tuple(services), places)
 
@@ -141,7 +141,7 @@ _OF_AN_ACCOUNT = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "MAILER_AWS_PROFILE", "MAI
 
 
 def simulated_aws(url: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """``environment`` for processes that are to send to the simulator at ``url``, with credentials that are none."""
+    """``environment`` for processes that send to the simulator at ``url``, with fake credentials."""
     kept = {name: value for name, value in environment.items() if name not in _OF_AN_ACCOUNT}
     return {
         **kept,
@@ -154,7 +154,7 @@ def simulated_aws(url: str, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def has_aws_credentials(account: Account) -> bool:
-    """Whether botocore finds credentials on this host. Asks the instance metadata once, for at most a second."""
+    """Whether botocore finds credentials on this host. It asks the instance metadata once, for a second at most."""
     session = open_session(account)
     session.set_config_variable("metadata_service_timeout", 1)
     session.set_config_variable("metadata_service_num_attempts", 1)
@@ -195,7 +195,7 @@ def _version(file: Path) -> tuple[int, int] | None:
 
 
 def _has_changed(file: Path, before: tuple[int, int] | None) -> bool:
-    """Whether it was written since it was of that version: one that a killed server has left says nothing."""
+    """Whether ``file`` was written since it had the version ``before``. A file from a killed server does not count."""
     return _version(file) not in (None, before)
 
 

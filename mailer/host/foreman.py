@@ -1,7 +1,7 @@
-"""Runs the processes of a Procfile together, as honcho does, but up and down in order.
+"""Runs the processes of a Procfile together, like honcho, but starts and stops them in order.
 
-honcho stops everything at once and kills it five seconds later. Here the workers end before the Redis in which they
-settle what they sent, and have the time that a send may take.
+honcho stops everything at once and kills it five seconds later. Here the workers end before Redis, in which they settle
+their last sends. They get the maximum duration of a send for that.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ _COLOURS = ("36", "33", "32", "35", "34", "31")
 
 
 def procfile() -> dict[str, str]:
-    """Name and command of each process, as the Procfile has them: beside this file in a wheel, else at the top of the
-    repository."""
+    """The name and command of each process in the Procfile. The file is beside this one in a wheel, else at the top of
+    the repository.
+    """
     here = Path(__file__)
     found = next(path for path in (here.with_name("Procfile"), here.parents[2] / "Procfile") if path.exists())
     processes: dict[str, str] = parse_procfile(found.read_text(encoding="utf-8")).processes
@@ -46,8 +47,9 @@ def procfile() -> dict[str, str]:
 class Service:
     """A process to run. ``stage`` 0 starts first and stops last.
 
-    The next stage starts when ``is_ready`` says so and ``ready_lines`` (a pattern, and how many lines must match it)
-    have come, or after ``start_seconds``. After a stop it has ``stop_seconds``. If an ``essential`` one ends, all do.
+    The next stage starts when ``is_ready`` returns true and enough ``ready_lines`` (a pattern, and the number of lines
+    that must match it) have come, or after ``start_seconds``. After a stop signal the process has ``stop_seconds``. If
+    an ``essential`` one ends, all end.
     """
 
     name: str
@@ -63,14 +65,14 @@ class Service:
 
 class _Popen(Popen):  # type: ignore[misc]
     def __init__(self, command: str, **options: object) -> None:
-        # Without the shell in between, a signal to the group reaches the process and its end is seen at once.
+        # Without a shell in between, a signal to the group reaches the process, and its end is visible at once.
         super().__init__(f"exec {command}", stdin=-3, preexec_fn=partial(end_with, os.getpid()), **options)
 
 
 class Foreman:
-    """Starts services stage by stage and stops them in the opposite order. Use it on the main thread.
+    """Starts services stage by stage, and stops them in reverse order. Use it on the main thread.
 
-    Raises SettingsError for a service that cannot be started, once the others have ended.
+    Raises SettingsError for a service that cannot be started, after the others have ended.
     """
 
     def __init__(self, services: Sequence[Service], on_ready: Callable[[], object] = lambda: None) -> None:
@@ -86,10 +88,11 @@ class Foreman:
         self._code = 0
 
     def run(self) -> int:
-        """Run until SIGTERM, SIGINT, the end of the terminal (exit code 0) or of an essential service (its exit code,
-        at least 1)."""
+        """Run until SIGTERM, SIGINT or the end of the terminal (exit code 0), or until an essential service ends (its
+        exit code, at least 1).
+        """
         numbers = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
             numbers.append(signal.SIGHUP)
         before = {number: signal.signal(number, self._stop) for number in numbers}
         try:
@@ -119,16 +122,16 @@ class Foreman:
     def _start(self, service: Service) -> None:
         colour = _COLOURS[len(self._pids) % len(_COLOURS)]
         process = Process(service.command, name=service.name, colour=colour, env=dict(service.environment))
-        process._child_ctor = _Popen  # noqa: SLF001 - honcho's own seam for this, without a public name
+        process._child_ctor = _Popen  # noqa: SLF001 - honcho's hook for this purpose has no public name
         failed: list[Exception] = []
 
         def run() -> None:
             try:
                 process.run(self._events)
-            except (OSError, ValueError) as error:  # it could not even be forked
+            except (OSError, ValueError) as error:  # the fork itself failed
                 failed.append(error)
 
-        # A thread that reads until the end: the kernel ends the process if the thread dies before it.
+        # The thread reads until the process ends. If it died earlier, the kernel would end the process.
         threading.Thread(target=run, name=service.name, daemon=True).start()
         while service.name not in self._pids:
             self._turn()
@@ -157,7 +160,7 @@ class Foreman:
         return service.is_ready is None or service.is_ready()
 
     def _turn(self) -> None:
-        """Print what the services say, and see who has ended."""
+        """Print the output of the services, and note which have ended."""
         try:
             message = self._events.get(timeout=_TURN_SECONDS)
         except queue.Empty:
@@ -213,6 +216,6 @@ class Foreman:
         self._write(Message(type="line", data=line, time=datetime.now().astimezone(), name="", colour=None))
 
     def _write(self, message: Message) -> None:
-        # The terminal may be gone, or whoever reads the pipe.
+        # The terminal or the reader of the pipe may be gone.
         with suppress(OSError):
             self._printer.write(message)

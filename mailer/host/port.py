@@ -18,16 +18,16 @@ _claims: list[int] = []
 
 
 def free_port(preferred: int = 0) -> int:
-    """``preferred`` if nothing listens there and nobody else was told so, else one that the system picks."""
+    """``preferred`` if nothing listens there and no other caller got it, else a port that the system picks."""
     if preferred and bindable(preferred) and _claim(preferred):
         return preferred
     return bindable(0)
 
 
 def bindable(port: int) -> int:
-    """``port`` if a server could listen there now, else 0. Port 0: one that the system picks."""
+    """``port`` if a server could listen there now, else 0. For port 0: a port that the system picks."""
     with socket.socket() as probe:
-        # As servers do: a port whose last connections linger in TIME_WAIT is free.
+        # Servers do the same: a port with connections in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -38,10 +38,10 @@ def bindable(port: int) -> int:
 
 
 def _claim(port: int) -> bool:
-    """Keep others from being told the same port while nothing listens there yet; until this process ends."""
+    """Keep others from getting the same port while nothing listens there yet. Holds until this process ends."""
     file = Path(tempfile.gettempdir()) / f"mailer-port-{port}-{os.getuid()}.lock"
     try:
-        # Others may write there too.
+        # Other users may write to the temporary folder too.
         claim = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError:
         return False
@@ -64,9 +64,9 @@ def answers(port: int, host: str = LOOPBACK) -> bool:
 
 
 def is_ours(port: int) -> bool:
-    """Whether a server of this user answers on ``port``. Where the system does not tell, any server will do.
+    """Whether a server of this user answers on ``port``. If the system does not show the user, any server counts.
 
-    Another user may have been faster than what was to listen there, and would be told what is meant for it.
+    Another user's server may have taken the port first. It would receive data meant for ours.
     """
     teller = find_teller()
     if teller is None:
@@ -74,7 +74,7 @@ def is_ours(port: int) -> bool:
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
             deadline = time.monotonic() + 1
-            # Until the server has taken the connection, nobody holds the other end.
+            # No process holds the other end until the server has accepted the connection.
             while (uid := user_of_peer(connection, teller)) is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             return uid == os.geteuid()
@@ -83,7 +83,7 @@ def is_ours(port: int) -> bool:
 
 
 def wait_for(port: int, seconds: float) -> bool:
-    """Wait until a server of this user listens on ``port``; False if none did in time."""
+    """Wait until a server of this user listens on ``port``. False if none does in time."""
     deadline = time.monotonic() + seconds
     while not is_ours(port):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""The supervisor of the worker processes on one host: one process per core, as one thing to start and stop."""
+"""The supervisor of one host's worker processes: one process per core, started and stopped together."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from mailer.worker.environment import without_celery
 BACKOFF_SECONDS = 1.0
 BACKOFF_CAP_SECONDS = 30.0
 HEALTHY_SECONDS = 60.0
-"""A process that ran so long and then died is started again at once."""
+"""A process that dies after this time restarts at once."""
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 @dataclass(slots=True)
 class Member:
-    """One of the processes. ``start_at`` is when to start it (monotonic seconds) while it does not run. ``alive`` is
-    its sign of life (`mailer.worker.alive`), which goes with a process that was asked to end."""
+    """One of the processes. ``start_at`` is the time of its next start (monotonic seconds) while it does not run.
+    ``alive`` is its sign of life (`mailer.worker.alive`). The supervisor removes it after a process that was asked to
+    end.
+    """
 
     name: str
     command: Sequence[str]
@@ -42,14 +44,15 @@ class Member:
 
 
 class Supervisor:
-    """Keeps processes running until it is told to stop. Use it on the main thread.
+    """Keeps processes running until a signal stops it. Use it on the main thread.
 
-    A process that dies is started again: at once if it ran for a minute, else after a wait that doubles up to 30
-    seconds. One that ends with exit code 0 was asked to (by Celery's remote ``shutdown``, or SIGTERM) and is left
-    alone; when all have, `run` returns.
+    A process that dies restarts: at once if it ran for a minute, else after a wait that doubles up to 30 seconds. A
+    process that ends with exit code 0 was asked to end (by Celery's remote ``shutdown``, or SIGTERM), and does not
+    restart. When all have ended like this, `run` returns.
 
-    SIGTERM, SIGINT and SIGQUIT are passed on once: SIGINT as SIGTERM, Celery's warm shutdown, and a second SIGINT as
-    SIGQUIT, its cold one. What still runs ``patience_seconds`` later is killed; its messages' leases then run out.
+    It passes SIGTERM, SIGINT and SIGQUIT on once. SIGINT becomes SIGTERM, Celery's warm shutdown. A second SIGINT
+    becomes SIGQUIT, its cold shutdown. After ``patience_seconds`` it kills the processes that still run. The leases of
+    their messages then run out.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Supervisor:
         self._failed = False
 
     def run(self) -> int:
-        """Returns the exit code: 0 if every process stopped in time and well."""
+        """Run the processes. Returns the exit code: 0 if every process stopped in time and without an error."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         before = {number: signal.signal(number, self._note) for number in (*_STOP_SIGNALS, signal.SIGCHLD)}
@@ -88,7 +91,7 @@ class Supervisor:
             self._signals.append(number)
 
     def _turn(self) -> bool:
-        """Do what is due. False when there is nothing left to wait for."""
+        """Do the work that is due. Returns False when there is nothing left to wait for."""
         while self._signals:
             self._pass_on(self._signals.pop(0))
         for member in self._members:
@@ -120,7 +123,7 @@ class Supervisor:
             member.started_at = time.monotonic()
             try:
                 member.process = child.start(member.command, env=member.environment)
-            except OSError as error:  # no memory or no process left, or an upgrade is under way: the others send on
+            except OSError as error:  # no memory or no process left, or an upgrade is in progress: the others continue
                 self._again(member, f"cannot be started ({error})")
 
     def _ended(self, member: Member, code: int) -> None:
@@ -182,13 +185,14 @@ def workers(
     loglevel: str,
     alive_dir: Path | None = None,
 ) -> list[Member]:
-    """Worker processes over ``lanes``, most urgent first, with ``threads`` sends at the same time in each.
+    """Worker processes for ``lanes``, most urgent first. Each runs ``threads`` sends at the same time.
 
-    Their names are ``mailer1-7f3a@host`` and so on, with the same four digits for all of this call: another call on a
-    host of this name gets others, and restarts of one of them none. With ``name`` they are ``name1@host``.
+    Their names are ``mailer1-7f3a@host`` and so on, with the same four hex digits for the whole call. So another call
+    on a host of the same name makes other names. A restarted process keeps its name. With ``name`` they are
+    ``name1@host`` and so on.
     """
     nodes = f"{name}{{}}" if name is not None else f"mailer{{}}-{os.urandom(2).hex()}"
-    # The event loop sends on many connections at once by itself; the other transports block a thread for each.
+    # The event loop alone sends on many connections at once. The other transports block one thread per send.
     pool = "mailer.worker.pool" if transport == "ses" else "mailer.worker.threads"
     environment = {**without_celery(os.environ), "CELERY_CUSTOM_WORKER_POOL": f"{pool}:TaskPool"}
     return [
@@ -197,7 +201,7 @@ def workers(
             [
                 *(sys.executable, "-P", "-m", "mailer.worker", "--quiet", "worker", "-P", "custom"),
                 *("-c", str(threads), "-Q", ",".join(lanes), "-n", f"{node}@%h", "--loglevel", loglevel),
-                # Workers share all they need to know in Redis; talking to each other only costs round trips.
+                # All shared state of workers is in Redis. Messages between workers only cost round trips.
                 *("--without-gossip", "--without-mingle"),
             ],
             environment,

