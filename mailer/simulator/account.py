@@ -170,7 +170,7 @@ def _control_rate(operation: str, terms: Terms) -> float:
 
 
 class Accounts:
-    """Every Region's account. First use makes it, with the terms and configuration sets given at the start."""
+    """Every Region's account. ``in_region`` makes it at first use, with the initial terms and configuration sets."""
 
     def __init__(self, terms: Terms, clock: Clock, configuration_sets: Sequence[str] = ()) -> None:
         self._terms = terms

@@ -1,7 +1,7 @@
 """The v2 API's SendBulkEmail: one template to many. One answer holds a status for each entry.
 
-A problem with the whole call refuses the whole call: with its form, its template, or the right of the account or the
-configuration set to send. A problem with one entry becomes its status: with its addresses, data, rate or quota. For
+A problem with the call's form, with its template, or with the right of the account or the configuration set to send
+refuses the whole call. A problem with an entry's addresses, data, rate or quota becomes the status of that entry. For
 some conditions it is not known in public which of the two SES does. SES, too, refuses the whole call for a missing
 template or a paused account.
 """

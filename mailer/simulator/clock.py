@@ -47,7 +47,7 @@ class Clock:
         self._frozen_at = self.now()
 
     def resume(self) -> None:
-        """Continue from the present moment of the account. Skipped time stays skipped."""
+        """Continue from the account's present time. Skipped time stays skipped."""
         if self._frozen_at is not None:
             self._offset = self._frozen_at - time.monotonic()
             self._frozen_at = None

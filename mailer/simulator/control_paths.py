@@ -1,4 +1,4 @@
-"""Recognizes requests for the simulator itself or for an event queue, which are not for SES."""
+"""Recognises requests for the simulator itself or for an event queue, which are not for SES."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Reply:
     @classmethod
     def of_error(cls, error: SesError) -> Reply:
         """An error of the v2 API."""
-        # A layer in front of SES refuses by IAM and signature. It capitalizes the field, as most AWS services do.
+        # A layer in front of SES refuses by IAM and signature. It capitalises the field, as most AWS services do.
         field = "Message" if error.status == 403 else "message"
         return cls(error.status, json.dumps({field: error.text}).encode(), error.code)
 

@@ -36,7 +36,7 @@ class AutoReply(NamedTuple):
 class Publisher:
     """Keeps the newest ``keep`` events, and as many future ones. Events beyond that are published early.
 
-    It calls the ``listeners`` with each event when it publishes it. They must not block.
+    It passes each event to the ``listeners`` when it publishes the event. They must not block.
     """
 
     def __init__(self, clock: Clock, inbox: Inbox, random: Random, outcomes: Outcomes, keep: int) -> None:
