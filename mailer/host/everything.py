@@ -1,4 +1,4 @@
-"""The processes of `mailer up`: those of the Procfile, except for those that this host already has."""
+"""The processes of `mailer up`: all in the Procfile, except for the ones that this host already has."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ _LAST_SECONDS, _LAST_PAUSE_SECONDS = 1800.0, 300.0
 _LEAST_PAUSE_SECONDS = 1.0
 # The pause after a look-up that failed, or that found credentials SES refuses. It doubles each time.
 _FIRST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 1.0, 15.0
-# For this long after a refusal, look-ups repeat. Somebody may replace the credentials at any moment, in a place that
-# nobody can watch.
+# Look-ups repeat for this long after a refusal. Somebody may replace the credentials at any moment, and we cannot watch
+# every source for that.
 _REFUSED_SECONDS = 120.0
 # How often to check the files for changes.
 _WATCH_SECONDS = 2.0

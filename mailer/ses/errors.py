@@ -6,11 +6,13 @@ replies (``454 Throttling failure: ...``). The same text means the same thing in
 outside SES: the request never reached it, or its answer never came back. Those arrive as botocore's exceptions and
 libcurl's codes.
 
-Two questions decide everything. *Did SES certainly not accept the message?* A parsed 4xx proves that, and so does a
-failure before the last byte of the request was handed over. Anything else is `OutcomeUnknown`. *Whose fault is it?* The
-account's (`RateExceeded`, `QuotaExceeded`, `AccountStopped`), this host's (`HostUnfit`, `Unreachable`, `Misdated`),
-that of one of the two sides of a permission (`Denied`), SES's for the moment (`Unavailable`), or the message's
-(`Rejected`).
+Two questions decide everything.
+
+- *Did SES certainly not accept the message?* A parsed 4xx proves that. So does a failure before the last byte of the
+  request was handed over. Anything else is `OutcomeUnknown`.
+- *Who is at fault?* The account (`RateExceeded`, `QuotaExceeded`, `AccountStopped`), this host (`HostUnfit`,
+  `Unreachable`, `Misdated`), one of the two sides of a permission (`Denied`), SES for the moment (`Unavailable`),
+  or the message (`Rejected`).
 
 SES's own words stay in ``detail``. They may quote addresses: mask them in logs.
 """

@@ -182,8 +182,8 @@ class Connection:
 
 
 class _Replies(io.RawIOBase):
-    """The server's replies, read until a deadline. A socket's own timeout starts again with each byte, and so does that
-    of a file over the socket.
+    """The server's replies, read until a deadline. A timeout of the socket, or of a file over it, starts again with
+    each byte.
     """
 
     def __init__(self, connected: socket.socket) -> None:

@@ -17,8 +17,8 @@ MAX_TOKENS = 10_000
 """Names, numbers, texts and signs in the tags of one message's templates. Parsing them takes a tenth of a second."""
 
 MAX_SOURCE_CHARS = 512 * 1024
-"""Characters of one message's templates, without those that have no tags. Parsing takes a tenth of a second, and some
-70 bytes for each character if the text is full of backslashes.
+"""Characters of one message's templates; templates without tags do not count. Parsing takes a tenth of a second, and
+some 70 bytes for each character if the text is full of backslashes.
 """
 
 MAX_DEPTH = 60
