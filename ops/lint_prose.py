@@ -1,0 +1,84 @@
+"""Checks docstrings and comments for sentences that a reader whose first language is not English reads twice.
+
+Refused: a sentence that opens with "What" for a noun ("What waits is counted"), "is none" and "are none", "for who".
+``python -m ops.lint_prose FILE...`` for Python and Lua; prints each place and exits with 1 where there is one.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+_REFUSED = (
+    (re.compile(r"(?:^|[.:;?!)]\s+|\n\s*\n\s*)(What)\b(?! [^.?]*\?)"), 'a sentence opens with "What"'),
+    (re.compile(r"\b((?:is|are|was|were) none)\b(?! of)"), "say what it is not"),
+    (re.compile(r"\b(for who)\b"), 'write "for whoever" or name them'),
+)
+_LUA_COMMENT = re.compile(r"^[ \t]*--[ \t]?(.*)$", re.MULTILINE)
+
+
+def found_in(text: str) -> Iterator[tuple[int, str, str]]:
+    """Offsets of what is refused in the text of a comment or docstring, the words, and why."""
+    for pattern, why in _REFUSED:
+        for match in pattern.finditer(text):
+            yield match.start(1), match.group(1), why
+
+
+def prose_of_python(source: str) -> Iterator[tuple[int, str]]:
+    """Line numbers and texts: docstrings, those of attributes too, and blocks of comments."""
+    for node in ast.walk(ast.parse(source)):
+        for child in ast.iter_child_nodes(node):
+            if (
+                isinstance(child, ast.Expr)
+                and isinstance(child.value, ast.Constant)
+                and isinstance(child.value.value, str)
+            ):
+                yield child.lineno, child.value.value
+    yield from _blocks(
+        (token.start[0], token.string.lstrip("#").strip())
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    )
+
+
+def prose_of_lua(source: str) -> Iterator[tuple[int, str]]:
+    """The same of Lua's comments."""
+    yield from _blocks(
+        (source.count("\n", 0, match.start()) + 1, match.group(1)) for match in _LUA_COMMENT.finditer(source)
+    )
+
+
+def _blocks(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Comments on lines that follow each other are one text."""
+    begin, last, texts = 0, -1, list[str]()
+    for number, text in lines:
+        if texts and number == last + 1:
+            texts.append(text)
+        else:
+            if texts:
+                yield begin, "\n".join(texts)
+            begin, texts = number, [text]
+        last = number
+    if texts:
+        yield begin, "\n".join(texts)
+
+
+def main(paths: list[str]) -> int:
+    wrong = 0
+    for path in map(Path, paths):
+        source = path.read_text(encoding="utf-8")
+        prose = prose_of_lua(source) if path.suffix == ".lua" else prose_of_python(source)
+        for line, text in prose:
+            for offset, words, why in found_in(text):
+                wrong += 1
+                print(f"{path}:{line + text.count(chr(10), 0, offset)}: {words!r}: {why}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
