@@ -6,8 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mailer.attachment import Attachment
-    from mailer.bulk import SendManyResult
     from mailer.errors import (
         InvalidMessage,
         InvalidRequest,
@@ -19,10 +17,12 @@ if TYPE_CHECKING:
         UnknownLane,
         Unwritable,
     )
-    from mailer.operating import dead, held, pause, rate, resume, scheduled
-    from mailer.producer import Producer, configure, send, send_many, send_raw
+    from mailer.mail.attachment import Attachment
+    from mailer.mail.recipient import Recipient
+    from mailer.operations.commands import dead, held, pause, rate, resume, scheduled
+    from mailer.producer.producer import Producer, configure, send, send_many, send_raw
+    from mailer.producer.send_many import SendManyResult
     from mailer.queue.shelf import Filter, Shelf
-    from mailer.recipient import Recipient
 
 __all__ = [
     "Attachment",
@@ -53,31 +53,31 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Attachment": "mailer.attachment",
+    "Attachment": "mailer.mail.attachment",
     "Filter": "mailer.queue.shelf",
     "InvalidMessage": "mailer.errors",
     "InvalidRequest": "mailer.errors",
     "MailerError": "mailer.errors",
     "NotFound": "mailer.errors",
     "NotOnDisk": "mailer.errors",
-    "Producer": "mailer.producer",
+    "Producer": "mailer.producer.producer",
     "QueueUnavailable": "mailer.errors",
-    "Recipient": "mailer.recipient",
-    "SendManyResult": "mailer.bulk",
+    "Recipient": "mailer.mail.recipient",
+    "SendManyResult": "mailer.producer.send_many",
     "SettingsError": "mailer.errors",
     "Shelf": "mailer.queue.shelf",
     "UnknownLane": "mailer.errors",
     "Unwritable": "mailer.errors",
-    "configure": "mailer.producer",
-    "dead": "mailer.operating",
-    "held": "mailer.operating",
-    "pause": "mailer.operating",
-    "rate": "mailer.operating",
-    "resume": "mailer.operating",
-    "scheduled": "mailer.operating",
-    "send": "mailer.producer",
-    "send_many": "mailer.producer",
-    "send_raw": "mailer.producer",
+    "configure": "mailer.producer.producer",
+    "dead": "mailer.operations.commands",
+    "held": "mailer.operations.commands",
+    "pause": "mailer.operations.commands",
+    "rate": "mailer.operations.commands",
+    "resume": "mailer.operations.commands",
+    "scheduled": "mailer.operations.commands",
+    "send": "mailer.producer.producer",
+    "send_many": "mailer.producer.producer",
+    "send_raw": "mailer.producer.producer",
 }
 
 

@@ -131,9 +131,9 @@ class NotOnDisk(MailerError):
     """A durable send was accepted, but Redis did not confirm in time that it is on its disk and its replicas; the text
     says which part is missing.
 
-    ``ids`` are the messages' (of a ``send_many`` its `mailer.message_id.MessageIds`). They are in the queue and will be
-    sent: do not send them again, except under the same ``idempotency_key``. Only if the machine that Redis runs on were
-    lost now might they be lost.
+    ``ids`` are the messages' (of a ``send_many`` its `MessageIds`). They are in the queue and will be sent: do not send
+    them again, except under the same ``idempotency_key``. They are lost only if the machine that Redis runs on is lost
+    now.
     """
 
     def __init__(self, text: str, ids: Sequence[str]) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from mailer.address import parse
 from mailer.demo.figures import Figures, Latency
 from mailer.demo.ledger import Ledger
 from mailer.demo.mail import Newsletter
 from mailer.errors import InvalidMessage
-from mailer.importing import CsvRecipients
+from mailer.mail.address import parse
+from mailer.producer.csv_file import CsvRecipients
 from mailer.simulator.client import Simulator
 from tests.cli.conftest import command, environment
 from tests.cli.running import gone, running

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from mailer.forecast import Allowance, foresee
+from mailer.operations.forecast import Allowance, foresee
 
 WINDOW_MINUTES = 1441
 MINUTE = 28_000_000

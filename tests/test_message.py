@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.attachment import Attachment
-from mailer.content import Structured
 from mailer.errors import InvalidMessage
-from mailer.header import check_header_value, encode_words
+from mailer.mail.attachment import Attachment
+from mailer.mail.content import Structured
+from mailer.mail.header import check_header_value, encode_words
 
 GOOD: dict[str, Any] = {"sender": "News <news@example.com>", "subject": "Hello", "text": "Hi"}
 

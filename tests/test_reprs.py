@@ -9,18 +9,18 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 
 from mailer import Attachment, Filter, InvalidMessage, Recipient
-from mailer.address import parse
-from mailer.bulk import SendManyResult
-from mailer.content import Structured
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.errors import MailerError, Rejected, Unreachable
-from mailer.message import Message
-from mailer.message_id import MessageIds
-from mailer.queue.enveloped import Enveloped
+from mailer.mail.address import parse
+from mailer.mail.content import Structured
+from mailer.mail.message import Message
+from mailer.mail.message_id import MessageIds
+from mailer.mail.raw import Raw
+from mailer.producer.send_many import SendManyResult
 from mailer.queue.queue import Entry
 from mailer.queue.search import Found as Place
 from mailer.queue.shelved import Reason, Shelved
-from mailer.raw import Raw
+from mailer.queue.stored_message import StoredMessage
 from mailer.ses.access import Access, Way
 from mailer.ses.credentials import Found as Credentials
 from mailer.ses.smtp_connection import parse_url
@@ -41,7 +41,7 @@ VALUES = (
     Message("m-1", parse(ADDRESS), Structured(ADDRESS, "s3cret", BODY, BODY, False, (ADDRESS,), (("X", "s3cret"),))),
     Structured(ADDRESS, "s3cret", BODY, BODY),
     Raw(BODY.encode(), ADDRESS, (("a", "4711"),)),
-    *(Enveloped(ENVELOPE), SHELVED, Place(ENVELOPE, "dead", "bulk", None, "m-1", "MessageRejected", WORDS)),
+    *(StoredMessage(ENVELOPE), SHELVED, Place(ENVELOPE, "dead", "bulk", None, "m-1", "MessageRejected", WORDS)),
     Reason("dead", datetime.now(UTC), "MessageRejected", WORDS, 3),
     *(Filter(to=ADDRESS, text=WORDS), Entry("m-1", ENVELOPE), Outcome(Kind.REJECTED, None, "MessageRejected", WORDS)),
     SendManyResult(MessageIds(), 0, 0, 1, (InvalidMessage("to", f"is {ADDRESS}", "Mend it"),)),

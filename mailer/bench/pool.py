@@ -12,7 +12,7 @@ from mailer.ses.curl.transport import CurlTransport
 from mailer.worker.pool import TaskPool
 
 if TYPE_CHECKING:
-    from mailer.message import Message
+    from mailer.mail.message import Message
     from mailer.ses.transport import Done, Loop, Sender, Transport
 
 _EVERY_SECONDS = 0.1

@@ -18,7 +18,7 @@ from mailer.bench.reports import FOLDER, Line, read
 from mailer.errors import MailerError
 from mailer.host import child
 from mailer.host.supervisor import workers
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.connection import connect, redis_url
 from mailer.queue.keys import Keys
 from mailer.queue.queue import ring

@@ -10,22 +10,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import orjson
 import redis
 from kombu.log import get_logger
 
-from mailer.bounds import shortened
-from mailer.payload import LEASE_ENDS, LOST, PERMIT_ENDS, SIZE
 from mailer.queue.admission import UNDECODABLE, NotAdmitted, admitted, words_of
+from mailer.queue.bounds import shortened
+from mailer.queue.headers import LEASE_ENDS, LOST, PERMIT_ENDS, SIZE
+from mailer.queue.keys import Keys
 from mailer.queue.leases import REPEAT_SECONDS, Call, Leases
 from mailer.queue.script import unconfirmed, wait_for
 from mailer.queue.settlement import Settlement
 from mailer.queue.take import Answer, Take, read
-
-if TYPE_CHECKING:
-    from mailer.broker.transport import Channel
 
 logger = get_logger(__name__)
 
@@ -35,6 +33,28 @@ BELL_SECONDS = 5
 CALLS_A_LEASE = 4
 """How often a worker calls at least, even if it has nothing to say. When all have been silent for half a lease,
 ``take.lua`` knows by that that none of them could reach Redis."""
+
+
+class Channel(Protocol):
+    """A gate's view of its channel, which is kombu's."""
+
+    connection: Any
+    take_client: Any
+    bell_client: Any
+
+    @property
+    def keys(self) -> Keys: ...
+
+    @property
+    def served_lanes(self) -> list[str]: ...
+
+    def room(self) -> int: ...
+
+    def call_later(self, seconds: float) -> None: ...
+
+    def ring(self, doorbell: bytes) -> None: ...
+
+    def plain_client(self) -> redis.Redis: ...
 
 
 class Gate:

@@ -26,13 +26,13 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as stock
 from kombu.utils.json import dumps
 
-from mailer.bounds import ENVELOPE_BYTES, TOO_MANY_VALUES, has_too_many_values
 from mailer.broker.gate import CALLS_A_LEASE, Gate
-from mailer.envelope import due_us
 from mailer.errors import InvalidMessage, SettingsError
+from mailer.queue.bounds import ENVELOPE_BYTES, TOO_MANY_VALUES, has_too_many_values
+from mailer.queue.envelope import due_us
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Leases
-from mailer.queue.pull import purge
+from mailer.queue.move import purge
 from mailer.queue.queue import Entry, put, ring
 from mailer.queue.replicas import online
 from mailer.queue.sentinels import Sentinels, Watch

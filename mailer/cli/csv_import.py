@@ -10,14 +10,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mailer.bulk import SendManyResult
 from mailer.cli import options
 from mailer.cli.application import new_app
 from mailer.cli.printed import echo
 from mailer.errors import InvalidMessage
-from mailer.importing import CsvRecipients, import_csv
-from mailer.producer import Producer
-from mailer.recipient import Recipient
+from mailer.mail.recipient import Recipient
+from mailer.producer.csv_file import CsvRecipients, import_csv
+from mailer.producer.producer import Producer
+from mailer.producer.send_many import SendManyResult
 from mailer.settings import current
 
 app = new_app()

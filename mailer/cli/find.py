@@ -8,7 +8,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mailer.address import parse
 from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
 from mailer.cli.console import PlainConsole
@@ -16,7 +15,8 @@ from mailer.cli.moments import shown
 from mailer.cli.printed import json_line
 from mailer.cli.progress import counting
 from mailer.cli.show import STATE_STYLES
-from mailer.history import History, histories_to
+from mailer.mail.address import parse
+from mailer.operations.history import History, histories_to
 
 app = new_app()
 
@@ -26,7 +26,8 @@ def find(
     to: Annotated[str, typer.Option(help="The recipient's address. Capitals make no difference.", metavar="ADDRESS")],
     limit: Annotated[int, typer.Option(min=1, help="Show at most so many, the latest.")] = 50,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One line of JSON for each message; mailer.history says what is in it.")
+        bool,
+        typer.Option("--json", help="One line of JSON for each message; mailer.operations.history says what is in it."),
     ] = False,
 ) -> None:
     """Find the messages to an address: those in the queue, and those that there is a record of.

@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
-from mailer.attachment import Attachment
 from mailer.cli import moments
 from mailer.errors import InvalidMessage
-from mailer.fields import MAX_MESSAGE_BYTES
+from mailer.mail.attachment import Attachment
+from mailer.mail.fields import MAX_MESSAGE_BYTES
 
 Sender = Annotated[str, typer.Option(help="From whom: user@example.com or `'Name <user@example.com>'`.")]
 Subject = Annotated[str, typer.Option(help="The subject line.")]

@@ -12,7 +12,7 @@ from mailer.cli.application import new_app
 from mailer.cli.printed import echo
 from mailer.cli.status import rate_line
 from mailer.errors import InvalidRequest
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from mailer.queue import limits
 from mailer.queue.keys import Keys
 

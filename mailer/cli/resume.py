@@ -8,7 +8,7 @@ import typer
 
 from mailer.cli.account import open_redis
 from mailer.cli.application import new_app
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from mailer.queue import pause as pausing
 from mailer.queue.keys import Keys
 

@@ -12,7 +12,7 @@ import typer
 from mailer.cli import options
 from mailer.cli.application import new_app
 from mailer.errors import InvalidMessage
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.settings import current
 
 app = new_app()

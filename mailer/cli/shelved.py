@@ -12,10 +12,10 @@ from rich.text import Text
 from mailer.cli.moments import shown
 from mailer.cli.printed import plain
 from mailer.errors import InvalidMessage
+from mailer.mail.message import Content
+from mailer.mail.raw import Raw
 from mailer.masking import mask_addresses
-from mailer.message import Content
 from mailer.queue.shelved import Reason, Shelved
-from mailer.raw import Raw
 
 NOUNS = {
     "dead": ("dead letter", "dead letters"),

@@ -15,7 +15,7 @@ from mailer.cli.console import PlainConsole
 from mailer.cli.moments import shown
 from mailer.cli.printed import echo, json_line
 from mailer.cli.progress import counting
-from mailer.history import Event, History, history_of
+from mailer.operations.history import Event, History, history_of
 from mailer.queue.settlement import VERBS
 
 app = new_app()
@@ -29,7 +29,7 @@ def show(
         str, typer.Argument(metavar="ID", help="What `mailer send` printed, or mailer.send returned.")
     ],
     as_json: Annotated[
-        bool, typer.Option("--json", help="One line of JSON; mailer.history says what is in it.")
+        bool, typer.Option("--json", help="One line of JSON; mailer.operations.history says what is in it.")
     ] = False,
 ) -> None:
     """Show what became of one message: each attempt, SES's answers, and where it is now.

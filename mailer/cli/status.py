@@ -18,7 +18,7 @@ from mailer.cli.application import new_app
 from mailer.cli.console import PlainConsole
 from mailer.cli.moments import shown
 from mailer.cli.printed import json_line
-from mailer.monitor import AccountStatus, LaneStatus, Quota, Rate, RestingHost, read_status
+from mailer.operations.status import AccountStatus, LaneStatus, Quota, Rate, RestingHost, read_status
 
 app = new_app()
 
@@ -38,7 +38,7 @@ _CENTURY_SECONDS = 100 * 365.25 * 86_400
 @app.command("status")
 def status(
     as_json: Annotated[
-        bool, typer.Option("--json", help="One line of JSON; mailer.monitor says what is in it.")
+        bool, typer.Option("--json", help="One line of JSON; mailer.operations.status says what is in it.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on, until Ctrl-C.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks, with --watch.")] = 1.0,

@@ -23,7 +23,7 @@ from mailer.errors import (
 from mailer.masking import mask_addresses
 
 if TYPE_CHECKING:
-    from mailer.message import Message
+    from mailer.mail.message import Message
     from mailer.ses.transport import Transport
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 
-from mailer.bounds import shortened
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.delivery.retry import wait_after
 from mailer.masking import mask_addresses
-from mailer.payload import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LOCAL_HEADERS, LOST
+from mailer.queue.bounds import shortened
+from mailer.queue.headers import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LOCAL_HEADERS, LOST
 from mailer.queue.records import note
 from mailer.queue.settlement import Settlement
 from mailer.rules import Rules

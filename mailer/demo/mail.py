@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from mailer.bulk import SendManyResult
 from mailer.errors import SettingsError
-from mailer.importing import CsvRecipients
-from mailer.producer import Producer
+from mailer.producer.csv_file import CsvRecipients
+from mailer.producer.producer import Producer
+from mailer.producer.send_many import SendManyResult
 
 SENDER = "Lantern Books <letters@lantern.example.com>"
 URGENT_SENDER = "Lantern Books <accounts@lantern.example.com>"

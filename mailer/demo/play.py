@@ -14,15 +14,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mailer.bulk import SendManyResult
 from mailer.demo import plot, screen
 from mailer.demo.figures import Figures, Latency
 from mailer.demo.ledger import Ledger
 from mailer.demo.mail import Newsletter, Urgent
 from mailer.demo.screen import Moment, Screen
 from mailer.demo.stage import Stage
-from mailer.monitor import read_status
-from mailer.producer import Producer
+from mailer.operations.status import read_status
+from mailer.producer.producer import Producer
+from mailer.producer.send_many import SendManyResult
 from mailer.queue.connection import connect
 
 _LOOK_SECONDS = 0.25

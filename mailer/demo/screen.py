@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mailer.demo.figures import Latency, milliseconds
-from mailer.monitor import AccountStatus
+from mailer.operations.status import AccountStatus
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _HISTORY = 48

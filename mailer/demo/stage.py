@@ -18,7 +18,7 @@ from mailer.host.everything import simulated_aws
 from mailer.host.foreman import procfile
 from mailer.host.port import free_port, wait_for
 from mailer.host.valkey import EmbeddedValkey
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from mailer.queue.connection import connect
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator

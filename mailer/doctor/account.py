@@ -10,11 +10,11 @@ from typing import Any
 from botocore import xform_name
 
 from mailer.account import Account
-from mailer.address import parse
 from mailer.doctor import wire
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.doctor.server import apart
 from mailer.errors import HostUnfit, Misdated, RateExceeded, SendError, SettingsError, Unreachable
+from mailer.mail.address import parse
 from mailer.ses import remedies
 from mailer.ses.access import FOR_QUESTIONS, Access, Way, find_access, open_client
 from mailer.ses.account import NO_RATE_REMEDY, AccountLimits, read_account

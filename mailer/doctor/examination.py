@@ -11,7 +11,7 @@ from kombu.exceptions import KombuError
 from mailer.doctor import account, host, queue, server, wire
 from mailer.doctor.finding import Finding, Level, ok, problem
 from mailer.errors import MailerError, SettingsError
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from mailer.queue.connection import connect
 from mailer.settings import Settings
 

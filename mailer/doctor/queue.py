@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import redis
 
-from mailer import payload
 from mailer.doctor.finding import Finding, note, ok, problem
-from mailer.monitor import AccountStatus
+from mailer.operations.status import AccountStatus
 from mailer.queue.foreign import foreign_keys
+from mailer.queue.headers import TASK
 from mailer.queue.keys import Keys
 from mailer.queue.take import PRIORITY_SEPARATOR
 from mailer.settings import Settings
@@ -95,7 +95,7 @@ def strays(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
     keys = Keys.of(settings)
     for key in client.scan_iter(f"{keys.prefix}*", count=1000, _type="list"):
         name = key.decode(errors="replace").removeprefix(keys.prefix).partition(PRIORITY_SEPARATOR)[0]
-        if name in settings.lanes or f'"{payload.TASK}"'.encode() not in (client.lindex(key, -1) or b""):
+        if name in settings.lanes or f'"{TASK}"'.encode() not in (client.lindex(key, -1) or b""):
             continue
         yield problem(
             f"queue {name}",

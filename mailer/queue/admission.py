@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
-from mailer import payload
-from mailer.bounds import LONGEST_ID, TOO_MANY_VALUES, has_too_many_values, shortened
-from mailer.envelope import due_us
+from mailer.mail.message_id import LONGEST_ID
+from mailer.queue.bounds import TOO_MANY_VALUES, has_too_many_values, shortened
+from mailer.queue.envelope import due_us
+from mailer.queue.headers import TASK
 
 UNDECODABLE = "Undecodable"
 """Code of the dead letters that could not be read."""
@@ -61,8 +62,8 @@ def _check_headers(headers: dict[str, Any]) -> None:
         raise ValueError(f"header id is not 1 to {LONGEST_ID} characters of printable ASCII without a space")
     if not isinstance(task, str):
         raise TypeError("header task is not text")
-    if task != payload.TASK:
-        raise NotAdmitted(UNKNOWN_TASK, f"There is no task {task!r:.200} here. Send to {payload.TASK}")
+    if task != TASK:
+        raise NotAdmitted(UNKNOWN_TASK, f"There is no task {task!r:.200} here. Send to {TASK}")
     if not isinstance(retries, int | None) or (retries or 0) < 0:
         raise TypeError("header retries is not a number from 0")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from mailer.queue.enveloped import object_in, text_of
+from mailer.queue.stored_message import object_in, text_of
 
 FIRST_US, LAST_US = -62e15, 253e15
 """What datetimes can show in every time zone: the years 5 to 9987, about."""

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mailer.bounds import LARGE_BYTES
+from mailer.queue.bounds import LARGE_BYTES
 from mailer.queue.fitness import Fitness
 from mailer.queue.settlement import Settlement
 

@@ -13,9 +13,9 @@ import redis
 from mailer.errors import NotOnDisk, QueueUnavailable
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
-from mailer.queue.line import Line, all_in_use
 from mailer.queue.replicas import Replicas
 from mailer.queue.script import Script, script
+from mailer.queue.session import Line, all_in_use
 from mailer.settings import Settings
 
 IDEMPOTENCY_MILLISECONDS = 24 * 60 * 60 * 1000

@@ -9,11 +9,11 @@ from typing import Literal
 import redis
 
 from mailer.queue import layout
-from mailer.queue.enveloped import Enveloped
+from mailer.queue.browse import Progress, scan
 from mailer.queue.keys import Keys
 from mailer.queue.number import number_or
 from mailer.queue.records import normalised
-from mailer.queue.scan import Progress, scan
+from mailer.queue.stored_message import StoredMessage
 from mailer.queue.take import lists_of
 
 PlaceName = Literal["waiting", "leased", "scheduled", "dead", "held"]
@@ -37,7 +37,7 @@ class Addressee:
         is_plain = known.isascii() and _ESCAPED.isdisjoint(known) and "@xn--" not in known and ".xn--" not in known
         self.texts = [known, '"base64"', "\\u00"] if is_plain else [""]
 
-    def has(self, message: Enveloped) -> bool:
+    def has(self, message: StoredMessage) -> bool:
         """Whether the message is to it."""
         if not self._may_have(message.envelope) or not message.to:
             return False
@@ -51,7 +51,7 @@ class Addressee:
 
 
 @dataclass(frozen=True, repr=False)
-class Found(Enveloped):
+class Found(StoredMessage):
     """One message in its place.
 
     ``at`` is epoch seconds: when its lease ends (``leased``), when it is due (``scheduled``), when it was set aside

@@ -18,16 +18,16 @@ from typing import IO, Any, Literal
 
 import redis
 
-from mailer import payload
-from mailer.bounds import ENVELOPE_BYTES
 from mailer.errors import InvalidMessage, InvalidRequest, NotFound, QueueUnavailable
 from mailer.masking import mask_addresses
 from mailer.queue import layout
+from mailer.queue.bounds import ENVELOPE_BYTES
+from mailer.queue.browse import scan
+from mailer.queue.headers import CONTENT_HEADER
 from mailer.queue.keys import Keys
+from mailer.queue.move import Pull, Verb, pull
 from mailer.queue.number import number_or
-from mailer.queue.pull import Pull, Verb, pull
 from mailer.queue.queue import Queue, translated
-from mailer.queue.scan import scan
 from mailer.queue.script import script
 from mailer.queue.search import Addressee
 from mailer.queue.shelved import Shelved
@@ -228,7 +228,7 @@ class Shelf:
         written, contents, missing = 0, set[str](), list[str]()
         for batch in self._chosen(which or Filter(), missing):
             for message in batch:
-                digest = message.headers.get(payload.CONTENT_HEADER)
+                digest = message.headers.get(CONTENT_HEADER)
                 if isinstance(digest, str) and digest not in contents:
                     contents.add(digest)
                     stored = self.content(digest)

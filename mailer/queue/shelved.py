@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mailer import payload
-from mailer.bounds import ENVELOPE_BYTES
 from mailer.errors import InvalidMessage
+from mailer.mail.message import Message
 from mailer.masking import mask_addresses
-from mailer.message import Message
-from mailer.queue import layout
-from mailer.queue.enveloped import Enveloped, text_of
+from mailer.queue import layout, payload
+from mailer.queue.bounds import ENVELOPE_BYTES
+from mailer.queue.headers import CONTENT_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER
+from mailer.queue.stored_message import StoredMessage, text_of
 
 HISTORY_HEADER = "mailer_history"
 """The envelope's header with the reasons for which a message was set aside before it was requeued."""
@@ -38,7 +38,7 @@ class Reason:
 
 
 @dataclass(frozen=True, repr=False)
-class Shelved(Enveloped):
+class Shelved(StoredMessage):
     """One message, as it was when it was read.
 
     ``shelf`` is ``dead``, ``held`` or ``scheduled``. ``name`` finds it there: its id, or where another message with
@@ -130,7 +130,7 @@ class Shelved(Enveloped):
             self.arguments,
             fetch_content,
             message_id=self.id,
-            content_hash=self.headers.get(payload.CONTENT_HEADER),
+            content_hash=self.headers.get(CONTENT_HEADER),
         )
 
     def note(self, lane: str, name: str = "") -> str:
@@ -152,12 +152,12 @@ class Shelved(Enveloped):
             headers["expires"] = expires_at.astimezone(UTC).isoformat()
             if isinstance(properties, dict):
                 properties = {name: value for name, value in properties.items() if name != "expiration"}
-        headers.pop(payload.FAILING_HEADER, None)
-        headers.pop(payload.DENIED_HEADER, None)
+        headers.pop(FAILING_HEADER, None)
+        headers.pop(DENIED_HEADER, None)
         headers |= {"retries": 0, "eta": None}
         if self.shelf == "held":
             # It may have been sent: whatever becomes of it now, its key stays taken.
-            headers.pop(payload.KEY_HEADER, None)
+            headers.pop(KEY_HEADER, None)
         if self.shelf != "scheduled":
             earlier = headers.get(HISTORY_HEADER)
             reason = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from mailer.bounds import IN_FLIGHT_BYTES
+from mailer.queue.bounds import IN_FLIGHT_BYTES
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Call, Leases
 from mailer.queue.script import script

@@ -15,7 +15,7 @@ from mailer.ses.request import send_email_input
 from mailer.ses.transport import Transport
 
 if TYPE_CHECKING:
-    from mailer.message import Message
+    from mailer.mail.message import Message
     from mailer.ses.access import Way
 
 

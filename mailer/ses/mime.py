@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mailer.errors import Rejected
-from mailer.fields import FIELDS, ID_TAG, base64_bytes
-from mailer.raw import Raw
+from mailer.mail.fields import FIELDS, ID_TAG, base64_bytes
+from mailer.mail.raw import Raw
 
 if TYPE_CHECKING:
-    from mailer.attachment import Attachment
-    from mailer.content import Structured
-    from mailer.message import Message
+    from mailer.mail.attachment import Attachment
+    from mailer.mail.content import Structured
+    from mailer.mail.message import Message
 
 # RFC 5322 allows 998 characters in a line, without its end.
 _MAX_LINE_CHARS = 998

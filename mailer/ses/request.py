@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mailer.fields import FIELDS, ID_TAG, named, same
-from mailer.raw import Raw
+from mailer.mail.fields import FIELDS, ID_TAG, named, same
+from mailer.mail.raw import Raw
 
 if TYPE_CHECKING:
-    from mailer.content import Structured
-    from mailer.message import Message
+    from mailer.mail.content import Structured
+    from mailer.mail.message import Message
 
 SEND_EMAIL_PATH = "/v2/email/outbound-emails"
 """The path after the endpoint's URL. The method is POST."""

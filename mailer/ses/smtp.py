@@ -24,7 +24,7 @@ from mailer.ses.smtp_connection import PORTS, Connection, ConnectionLost, Server
 from mailer.ses.transport import Transport
 
 if TYPE_CHECKING:
-    from mailer.message import Message
+    from mailer.mail.message import Message
     from mailer.ses.access import Way
     from mailer.ses.signer import Credentials
 

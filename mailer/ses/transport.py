@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from mailer.message import Message
+    from mailer.mail.message import Message
     from mailer.ses.credentials import CredentialSource
 
 Done = Callable[[str | Exception], None]

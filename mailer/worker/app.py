@@ -9,9 +9,9 @@ from celery import Celery
 from celery.loaders.app import AppLoader
 from kombu import Exchange, Queue
 
-from mailer import payload
 from mailer.broker import transport  # noqa: F401 - registers the transport with kombu
 from mailer.queue.connection import redis_url
+from mailer.queue.headers import TASK
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Leases
 from mailer.queue.sentinels import Place
@@ -26,7 +26,7 @@ class Loader(AppLoader):
     """Celery's, which says when a forked child begins."""
 
     def on_worker_process_init(self) -> None:
-        self.app.tasks[payload.TASK].prepare()
+        self.app.tasks[TASK].prepare()
 
 
 class Application(Celery):

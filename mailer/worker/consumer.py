@@ -16,8 +16,8 @@ from celery.worker.state import maybe_shutdown
 from kombu.common import ignore_errors
 from redis.exceptions import ResponseError
 
-from mailer.bounds import shortened
 from mailer.queue.admission import NOT_SUPPORTED, UNDECODABLE
+from mailer.queue.bounds import shortened
 from mailer.queue.settlement import Settlement
 from mailer.rules import Rules
 from mailer.worker import control

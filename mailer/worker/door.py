@@ -11,16 +11,16 @@ from typing import Any
 from celery import Task
 from celery.utils.log import get_logger
 
-from mailer import payload
 from mailer.delivery.outcome import Kind, Outcome, deliver, outcome_of
 from mailer.errors import InvalidMessage, QueueUnavailable, SendError
-from mailer.message import Message
-from mailer.payload import LEASE_ENDS, PERMIT_ENDS, SIZE
+from mailer.mail.message import Message
+from mailer.mail.template import Heavy
+from mailer.queue import payload
+from mailer.queue.headers import CONTENT_HEADER, LEASE_ENDS, PERMIT_ENDS, SIZE, TASK
 from mailer.queue.queue import Queue
 from mailer.ses.transport import Sender
 from mailer.ses.transports import configured
 from mailer.settings import Settings
-from mailer.template import Heavy
 from mailer.worker.preparation import Ended, Job, Preparation
 from mailer.worker.report import LONGEST_REPR, Report
 
@@ -34,9 +34,9 @@ _SAMPLE = {"to": "a@example.com", "sender": "a@example.com", "subject": "-", "te
 
 
 class Door(Task):
-    """``mailer.send``. Its arguments are `mailer.payload`; what it returns is a `Report`."""
+    """``mailer.send``. Its arguments are `mailer.queue.payload`; what it returns is a `Report`."""
 
-    name = payload.TASK
+    name = TASK
     Request = "mailer.worker.request:Request"
     typing = False
     acks_late = True
@@ -98,7 +98,7 @@ class Door(Task):
     @staticmethod
     def _is_light(job: Job) -> bool:
         request = job.request
-        return payload.is_light(request["kwargs"], request.get(payload.CONTENT_HEADER), request.get(SIZE, 0))
+        return payload.is_light(request["kwargs"], request.get(CONTENT_HEADER), request.get(SIZE, 0))
 
     def _begin(self, job: Job, sender: Sender, fetch: Callable[[str], bytes | None]) -> None:
         try:
@@ -135,7 +135,7 @@ class Door(Task):
 
     def _prepared(self, sender: Sender, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
         """In a helper's thread: for each job, how the loop's is to go on with it."""
-        fetch = self._fetched([job.request.get(payload.CONTENT_HEADER) for job in jobs])
+        fetch = self._fetched([job.request.get(CONTENT_HEADER) for job in jobs])
         for job in jobs:
             if self._is_light(job):
                 yield partial(self._begin, job, sender, fetch)
@@ -195,7 +195,7 @@ class Door(Task):
         """The message that is asked for, or what becomes of it unsent. Raises Heavy unless ``patient``."""
         if args:
             return Outcome(Kind.REJECTED, code="InvalidMessage", detail="args: are positional. Pass everything by name")
-        content_hash = request.get(payload.CONTENT_HEADER)
+        content_hash = request.get(CONTENT_HEADER)
         try:
             return payload.decode(kwargs, fetch, message_id=request["id"], content_hash=content_hash, patient=patient)
         except Heavy:

@@ -16,9 +16,9 @@ from celery import bootsteps
 from celery.utils.log import get_logger
 from kombu.asynchronous import set_event_loop
 
-from mailer import payload
 from mailer.errors import SettingsError
 from mailer.queue.connection import connect
+from mailer.queue.headers import TASK
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Leases
 from mailer.queue.take import Take
@@ -47,7 +47,7 @@ class Lifecycle(bootsteps.StartStopStep):
         # Each minute's GetAccount would have it say twice where it found credentials.
         logging.getLogger("botocore").setLevel(logging.WARNING)
         app = worker.app
-        door, settings = app.tasks[payload.TASK], app.settings
+        door, settings = app.tasks[TASK], app.settings
         others = sorted(set(app.amqp.queues.consume_from).difference(settings.lanes))
         if others:
             served = ", ".join(settings.lanes)

@@ -15,9 +15,9 @@ from typing import Any
 from celery.concurrency.base import apply_target
 from celery.utils.log import get_logger
 
-from mailer import payload
 from mailer.delivery.outcome import Outcome
 from mailer.masking import mask_addresses
+from mailer.queue.headers import TASK
 from mailer.ses.transport import Sender, Transport
 from mailer.worker.door import Door
 from mailer.worker.report import line
@@ -39,7 +39,7 @@ class TaskPool(EndsAfterTheLoop):
         self._door: Door | None = None
 
     def on_start(self) -> None:
-        self._door = self.app.tasks[payload.TASK]
+        self._door = self.app.tasks[TASK]
         self._sender = self.sender_of(self._door.transport)
 
     def sender_of(self, transport: Transport) -> Sender | None:

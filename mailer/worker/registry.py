@@ -6,7 +6,7 @@ from typing import Any
 
 from celery.app.registry import TaskRegistry
 
-from mailer import payload
+from mailer.queue.headers import TASK
 
 
 class Registry(TaskRegistry):
@@ -14,5 +14,5 @@ class Registry(TaskRegistry):
     whoever enqueues names) and those that other libraries share with all applications."""
 
     def __setitem__(self, name: str, task: Any) -> None:
-        if name == payload.TASK:
+        if name == TASK:
             super().__setitem__(name, task)

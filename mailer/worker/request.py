@@ -19,8 +19,8 @@ from celery.worker import state
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.delivery.settling import Taken, settle, settle_lost
 from mailer.masking import mask, mask_addresses
-from mailer.payload import CONTENT_HEADER, LOCAL_HEADERS
 from mailer.queue.fitness import MOST_DENIED_SECONDS, MOST_SECONDS
+from mailer.queue.headers import CONTENT_HEADER, LOCAL_HEADERS
 from mailer.queue.leases import Lease, Leases
 from mailer.queue.settlement import Settlement
 from mailer.rules import Rules
@@ -59,7 +59,7 @@ class Followed(InvalidTaskError):
         named = " and ".join(_FOLLOWERS.get(name, f"{name:.80}") for name in embed if _follows(embed, name))
         super().__init__(
             f"{named}: nothing is run after mailer.send, and it has no result. It was not sent. Send it without; "
-            "mailer.history and `mailer show` tell what became of a message"
+            "mailer.operations.history and `mailer show` tell what became of a message"
         )
 
 

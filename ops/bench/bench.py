@@ -13,7 +13,7 @@ from pathlib import Path
 import redis
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.settings import Settings, load

@@ -11,15 +11,14 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
-from mailer import payload
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.queue.connection import redis_url
+from mailer.queue.headers import TASK
 from mailer.settings import current
 from mailer.worker.app import create_app
 from mailer.worker.door import Door
 from mailer.worker.report import Report
 
-TASK = payload.TASK
 QUEUE = "bulk"
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mailer.errors import QueueUnavailable
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from ops.soak.verifier import Ledger
 
 SENDER = "Shop <shop@example.com>"

@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.keys import Keys
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator

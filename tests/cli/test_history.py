@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.records import note
 from mailer.queue.settlement import Settlement
 from mailer.settings import Settings

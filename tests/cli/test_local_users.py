@@ -22,7 +22,7 @@ from redis.retry import Retry
 from mailer.errors import NotOurs
 from mailer.host.port import LOOPBACK, answers, free_port, is_ours
 from mailer.host.valkey import EmbeddedValkey
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.connection import connect
 from mailer.queue.embedded import embedded_url
 from mailer.queue.keys import Keys

@@ -14,9 +14,9 @@ from typing import cast
 import pytest
 import redis
 
-from mailer.monitor import read_status
+from mailer.mail.raw import Raw
+from mailer.operations.status import read_status
 from mailer.queue.keys import Keys
-from mailer.raw import Raw
 from mailer.settings import Settings
 from tests.cli.conftest import Mailer, command
 from tests.cli.running import eventually

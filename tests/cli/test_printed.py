@@ -14,8 +14,8 @@ from rich.text import Text
 from mailer.cli import show
 from mailer.cli.console import PlainConsole
 from mailer.cli.printed import json_line, plain
-from mailer.envelope import Envelope
-from mailer.history import History
+from mailer.operations.history import History
+from mailer.queue.envelope import Envelope
 from mailer.queue.keys import Keys
 from mailer.queue.records import Line
 from mailer.settings import Settings

@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from mailer.cli.shelved import table
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.shelf import Shelf
 from mailer.settings import Settings
 from tests.cli.conftest import Mailer, command

@@ -15,7 +15,7 @@ import redis
 from rich.console import Console
 
 from mailer.cli.status import _shown
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from mailer.queue import limits
 from mailer.queue.keys import Keys
 from mailer.queue.limits import SesLimits

@@ -15,7 +15,7 @@ import redis
 from mailer.host.child import end_with
 from mailer.host.everything import simulated_aws
 from mailer.host.supervisor import workers
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.settings import Settings

@@ -6,11 +6,11 @@ from typing import Self
 
 import pytest
 
-from mailer.address import parse
-from mailer.content import Structured
 from mailer.delivery.outcome import Kind, Outcome, deliver
 from mailer.errors import SendError
-from mailer.message import Message
+from mailer.mail.address import parse
+from mailer.mail.content import Structured
+from mailer.mail.message import Message
 from mailer.ses.transport import Transport
 
 README = Path(__file__).parents[2] / "README.md"

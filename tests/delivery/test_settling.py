@@ -9,7 +9,7 @@ import pytest
 
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.delivery.settling import MOST_PERHAPS_SENT, Taken, settle, settle_lost
-from mailer.payload import DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LEASE_ENDS, LOST, PERMIT_ENDS
+from mailer.queue.headers import DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LEASE_ENDS, LOST, PERMIT_ENDS
 from mailer.queue.settlement import VERBS, Settlement
 from mailer.rules import Rules
 

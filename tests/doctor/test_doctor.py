@@ -21,7 +21,7 @@ from mailer.doctor.examination import Wanted, examine
 from mailer.doctor.finding import Finding, Level
 from mailer.doctor.server import apart
 from mailer.errors import SettingsError
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.ses.access import open_client

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import redis
 
-from mailer.message import Message
-from mailer.payload import decode
-from mailer.producer import Producer
+from mailer.mail.message import Message
+from mailer.producer.producer import Producer
 from mailer.queue.keys import Keys
+from mailer.queue.payload import decode
 from mailer.queue.queue import Queue
 from mailer.settings import Settings
 

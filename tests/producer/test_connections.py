@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from mailer.errors import QueueUnavailable
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.connection import MAX_CONNECTIONS, connect
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.attachment import Attachment
-from mailer.content import Structured
 from mailer.errors import InvalidMessage
-from mailer.recipient import variables_json
+from mailer.mail.attachment import Attachment
+from mailer.mail.content import Structured
+from mailer.mail.recipient import variables_json
 
 LINE = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\u2028\u2029"), max_size=40)
 VALUES = st.one_of(st.text(max_size=20), st.integers(), st.booleans(), st.none(), st.lists(st.integers(), max_size=3))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mailer.errors import InvalidMessage, NotOnDisk, QueueUnavailable
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue import queue as queue_module
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys

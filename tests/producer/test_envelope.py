@@ -13,9 +13,9 @@ from celery import Celery
 from kombu import Connection, Consumer, Queue
 from kombu.transport import memory
 
-from mailer.content import Structured
-from mailer.envelope import Envelope
-from mailer.payload import inline
+from mailer.mail.content import Structured
+from mailer.queue.envelope import Envelope
+from mailer.queue.payload import inline
 
 MESSAGE_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 ETA = datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from mailer.errors import NotOnDisk, QueueUnavailable
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue

@@ -6,8 +6,8 @@ from typing import Any
 
 from celery import Celery
 
-from mailer.payload import TASK
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
+from mailer.queue.headers import TASK
 from mailer.settings import Settings
 from mailer.worker.app import configuration
 

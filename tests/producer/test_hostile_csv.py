@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from mailer.errors import InvalidMessage
-from mailer.importing import MAX_ROW_CHARS, CsvRecipients, import_csv
-from mailer.producer import Producer
+from mailer.producer.csv_file import MAX_ROW_CHARS, CsvRecipients, import_csv
+from mailer.producer.producer import Producer
 
 from .conftest import Account
 from .test_importing import read, reported

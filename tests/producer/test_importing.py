@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mailer.bad_rows import REPORT_COLUMNS
 from mailer.errors import InvalidMessage, Unwritable
-from mailer.importing import CsvRecipients, import_csv
-from mailer.producer import Producer
-from mailer.recipient import Recipient
+from mailer.mail.recipient import Recipient
+from mailer.producer.bad_rows import REPORT_COLUMNS
+from mailer.producer.csv_file import CsvRecipients, import_csv
+from mailer.producer.producer import Producer
 
 from .conftest import Account
 

@@ -7,7 +7,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.message_id import MessageIds, new_base, numbered
+from mailer.mail.message_id import MessageIds, new_base, numbered
 
 
 def ids_of(values: list[str]) -> MessageIds:

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer import payload
-from mailer.address import parse
-from mailer.attachment import Attachment
-from mailer.content import Structured, hash_of
 from mailer.errors import InvalidMessage, QueueUnavailable
-from mailer.message import Message
-from mailer.payload import decode, inline
-from mailer.template import Heavy
+from mailer.mail.address import parse
+from mailer.mail.attachment import Attachment
+from mailer.mail.content import Structured, hash_of
+from mailer.mail.message import Message
+from mailer.mail.template import Heavy
+from mailer.queue import payload
+from mailer.queue.payload import decode, inline
 
 PLAIN: dict[str, Any] = {"to": "jane@example.com", "sender": "n@example.com", "subject": "Hi", "text": "Hello"}
 

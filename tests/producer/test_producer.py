@@ -17,13 +17,13 @@ import pytest
 from markupsafe import Markup
 
 import mailer
-from mailer.attachment import Attachment
 from mailer.errors import InvalidMessage, MailerError, QueueUnavailable, Unwritable
-from mailer.producer import Producer
+from mailer.mail.attachment import Attachment
+from mailer.mail.recipient import Recipient
+from mailer.producer.producer import Producer
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
-from mailer.recipient import Recipient
 from mailer.settings import Settings, load
 
 from .conftest import Account

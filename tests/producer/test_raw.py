@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.address import parse
 from mailer.errors import InvalidMessage, UnknownVersion
-from mailer.fields import MAX_MESSAGE_BYTES
-from mailer.message import Message, content_of
-from mailer.payload import decode
-from mailer.producer import Producer
-from mailer.raw import Raw
+from mailer.mail.address import parse
+from mailer.mail.fields import MAX_MESSAGE_BYTES
+from mailer.mail.message import Message, content_of
+from mailer.mail.raw import Raw
+from mailer.producer.producer import Producer
+from mailer.queue.payload import decode
 
 from .conftest import Account
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mailer.errors import InvalidMessage
-from mailer.template import compiled
+from mailer.mail.template import compiled
 
 
 def render(source: str, **variables: Any) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mailer.content import Structured
 from mailer.errors import InvalidMessage
-from mailer.template import compiled
+from mailer.mail.content import Structured
+from mailer.mail.template import compiled
 
 CSS = "write a space after the brace"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mailer.template import MAX_CHARS, MAX_SOURCE_CHARS, MAX_STEPS, MAX_TOKENS, compiled
-from mailer.template.bounds import MAX_BRACKETS, MAX_DEPTH, MAX_INT_BITS
-from mailer.template.filters import FILTERS
-from mailer.template.tests import TESTS
+from mailer.mail.template import MAX_CHARS, MAX_SOURCE_CHARS, MAX_STEPS, MAX_TOKENS, compiled
+from mailer.mail.template.bounds import MAX_BRACKETS, MAX_DEPTH, MAX_INT_BITS
+from mailer.mail.template.filters import FILTERS
+from mailer.mail.template.tests import TESTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "templates.md").read_text(encoding="utf-8")
 VARIABLES = json.loads(re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[0])

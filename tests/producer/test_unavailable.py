@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from mailer.errors import QueueUnavailable
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
-from mailer.queue.line import Line
 from mailer.queue.queue import Queue
+from mailer.queue.session import Line
 from mailer.settings import load
 from tests.conftest import Valkey
 from tests.producer.conftest import Account

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from mailer.errors import InvalidMessage
-from mailer.importing import CsvRecipients, import_csv
-from mailer.producer import Producer
-from mailer.recipient import Recipient
+from mailer.mail.recipient import Recipient
+from mailer.producer.csv_file import CsvRecipients, import_csv
+from mailer.producer.producer import Producer
 from tests.queue.conftest import Account
 
 LETTER: dict[str, Any] = {"sender": "me@example.com", "subject": "Hello"}

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from mailer.payload import LOST
 from mailer.queue import limits
 from mailer.queue.connection import connect
+from mailer.queue.headers import LOST
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Leases
 from mailer.queue.limits import SesLimits

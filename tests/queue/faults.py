@@ -16,12 +16,12 @@ import redis
 from pydantic import SecretStr
 
 import mailer.queue.script
-from mailer.bounds import LARGE_BYTES
 from mailer.errors import QueueUnavailable
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
+from mailer.queue.bounds import LARGE_BYTES
 from mailer.queue.keys import Keys
+from mailer.queue.move import purge
 from mailer.queue.pause import resume
-from mailer.queue.pull import purge
 from mailer.queue.queue import Entry
 from mailer.queue.script import script
 from mailer.queue.search import Whereabouts

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from mailer.bounds import IN_FLIGHT_BYTES
 from mailer.errors import InvalidMessage
-from mailer.monitor import read_status
-from mailer.queue.pull import purge
+from mailer.operations.status import read_status
+from mailer.queue.bounds import IN_FLIGHT_BYTES
+from mailer.queue.move import purge
 from mailer.queue.records import Records
 from mailer.queue.search import Whereabouts
 from mailer.queue.shelf import Filter, Shelf

@@ -10,8 +10,8 @@ import pytest
 from mailer.cli.moments import shown
 from mailer.cli.status import _shown
 from mailer.doctor import queue
-from mailer.history import histories_to, history_of
-from mailer.monitor import AccountStatus, read_status
+from mailer.operations.history import histories_to, history_of
+from mailer.operations.status import AccountStatus, read_status
 from mailer.queue.records import Records
 from mailer.queue.search import Whereabouts
 from mailer.queue.shelf import Filter, Shelf

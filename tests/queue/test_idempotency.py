@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mailer.history import histories_to, history_of
-from mailer.producer import Producer
-from mailer.queue.pull import purge
+from mailer.operations.history import histories_to, history_of
+from mailer.producer.producer import Producer
+from mailer.queue.move import purge
 from mailer.queue.shelf import Filter, Shelf, ShelfName
 from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from tests.queue.conftest import LANES, Account, Worker, envelope

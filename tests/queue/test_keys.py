@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from mailer.doctor import queue
 from mailer.errors import QueueUnavailable, SettingsError
-from mailer.monitor import read_status
-from mailer.producer import Producer
+from mailer.operations.status import read_status
+from mailer.producer.producer import Producer
 from mailer.queue.queue import Entry
 from mailer.settings import load
 from mailer.worker.app import configuration

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from mailer.bounds import LARGE_BYTES
+from mailer.queue.bounds import LARGE_BYTES
 from mailer.queue.leases import REPEAT_SECONDS, Leases
 from mailer.queue.settlement import Settlement
 from tests.queue.clock import Still

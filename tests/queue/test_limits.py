@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from mailer.errors import InvalidRequest
-from mailer.monitor import AccountStatus, read_status
+from mailer.operations.status import AccountStatus, read_status
 from mailer.queue import limits
 from mailer.queue.keys import Keys
 from mailer.queue.limits import SesLimits

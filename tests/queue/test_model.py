@@ -26,7 +26,7 @@ from mailer.queue import pause as pausing
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Call, Leases
 from mailer.queue.limits import SesLimits
-from mailer.queue.pull import purge
+from mailer.queue.move import purge
 from mailer.queue.queue import Entry, Queue
 from mailer.queue.settlement import Settlement
 from mailer.queue.shelf import Filter, Shelf, ShelfName

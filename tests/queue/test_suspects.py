@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mailer.monitor import read_status
-from mailer.queue.pull import purge
+from mailer.operations.status import read_status
+from mailer.queue.move import purge
 from mailer.queue.search import Whereabouts
 from tests.queue.clock import Still
 from tests.queue.conftest import LANES, SENT, Account, Worker, envelope

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from mailer.queue.pull import purge
+from mailer.queue.move import purge
 from mailer.queue.queue import Entry
 from tests.queue.conftest import Account, Worker, envelope
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mailer.address import Address, parse
-from mailer.content import Structured
-from mailer.message import Message
+from mailer.mail.address import Address, parse
+from mailer.mail.content import Structured
+from mailer.mail.message import Message
 from mailer.ses.access import Way
 from mailer.ses.transport import Transport
 from mailer.ses.transports import open_transport

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mailer.attachment import Attachment
 from mailer.delivery.outcome import Kind, Outcome, deliver
 from mailer.errors import HostUnfit
+from mailer.mail.attachment import Attachment
 from mailer.ses.transport import Transport
 from mailer.settings import TransportKind
 from mailer.simulator.client import Simulator

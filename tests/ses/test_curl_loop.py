@@ -11,11 +11,11 @@ from contextlib import contextmanager
 import pytest
 from kombu.asynchronous import Hub
 
-from mailer.address import parse
-from mailer.attachment import Attachment
-from mailer.content import Structured
 from mailer.errors import OutcomeUnknown, TooLate
-from mailer.message import Message
+from mailer.mail.address import parse
+from mailer.mail.attachment import Attachment
+from mailer.mail.content import Structured
+from mailer.mail.message import Message
 from mailer.ses.access import Way
 from mailer.ses.curl.loop import CurlLoop
 from mailer.ses.curl.transport import CurlTransport

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.address import Address
-from mailer.attachment import Attachment
 from mailer.errors import Rejected
-from mailer.fields import base64_bytes
-from mailer.message import Message
+from mailer.mail.address import Address
+from mailer.mail.attachment import Attachment
+from mailer.mail.fields import base64_bytes
+from mailer.mail.message import Message
 from mailer.ses.mime import encode
 from tests.ses.conftest import a_message
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from mailer.address import parse
 from mailer.delivery.outcome import Kind, deliver
 from mailer.errors import InvalidMessage
-from mailer.message import Message
-from mailer.raw import Raw
+from mailer.mail.address import parse
+from mailer.mail.message import Message
+from mailer.mail.raw import Raw
 from mailer.ses.access import Way
 from mailer.ses.smtp import SmtpTransport
 from mailer.ses.transport import Transport

@@ -7,7 +7,7 @@ from typing import Any
 import botocore.session
 from botocore.validate import ParamValidator
 
-from mailer.attachment import Attachment
+from mailer.mail.attachment import Attachment
 from mailer.ses.request import encode, send_email_input
 from tests.ses.conftest import a_message
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue

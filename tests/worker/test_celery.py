@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from celery import Celery, signature
 
-from mailer.history import history_of
+from mailer.operations.history import history_of
 from mailer.settings import load
 from mailer.worker.app import configuration, create_app
 from tests.queue.conftest import Account

@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from mailer.content import Structured, hash_of
-from mailer.envelope import Envelope
-from mailer.message_id import new_base, numbered
+from mailer.mail.content import Structured, hash_of
+from mailer.mail.message_id import new_base, numbered
+from mailer.queue.envelope import Envelope
 from mailer.queue.queue import Entry
 from tests.worker.conftest import SENDER, Post, until
 

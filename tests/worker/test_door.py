@@ -14,10 +14,10 @@ import pytest
 import redis
 from kombu.asynchronous import Hub
 
-from mailer import payload
-from mailer.content import Structured
 from mailer.delivery.outcome import Kind, Outcome
-from mailer.payload import PERMIT_ENDS, SIZE
+from mailer.mail.content import Structured
+from mailer.queue import payload
+from mailer.queue.headers import CONTENT_HEADER, PERMIT_ENDS, SIZE
 from mailer.queue.keys import Keys
 from mailer.ses.curl.loop import CurlLoop
 from mailer.settings import Settings
@@ -65,7 +65,7 @@ class Desk:
         self.outcomes: list[tuple[str, Outcome]] = []
 
     def begin(self, name: str, kwargs: dict[str, Any], digest: object = None, permit_ends: float = math.inf) -> None:
-        request = {"id": name, "args": [], "kwargs": kwargs, payload.CONTENT_HEADER: digest}
+        request = {"id": name, "args": [], "kwargs": kwargs, CONTENT_HEADER: digest}
         request |= {SIZE: len(json.dumps(kwargs)), PERMIT_ENDS: permit_ends}
         self.door.begin(request, self.sender, lambda outcome: self.outcomes.append((name, outcome)))
 

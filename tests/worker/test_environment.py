@@ -10,7 +10,7 @@ import pytest
 import redis
 from celery.loaders.app import AppLoader
 
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.settings import Settings, load

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from celery import Celery, shared_task
 
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from mailer.worker.app import configuration, create_app
 from ops.soak.hostile import PLAIN, bomb, envelope, mail
 from tests.worker.conftest import Post, environment, refusal_to_start, until

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from mailer.ses.credentials import CredentialSource
 from mailer.settings import Settings, load
 from mailer.worker.limits import refresh

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mailer.envelope import Envelope
+from mailer.queue.envelope import Envelope
 from tests.producer.fuzz import good
 from tests.producer.fuzz.lanes import spoilt_envelopes
 from tests.worker.conftest import Post, until

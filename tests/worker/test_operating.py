@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 import mailer
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from mailer.simulator.client import Simulator
 from ops.soak.passage import pass_time
 from tests.worker.conftest import Post, until

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mailer.delivery.settling import MOST_PERHAPS_SENT
-from mailer.history import history_of
+from mailer.operations.history import history_of
 from mailer.queue.pause import LEARNED_OF_OTHERS, STOP
 from mailer.queue.shelf import Shelf
 from mailer.simulator.client import Simulator

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from celery.worker import state
 
-from mailer.payload import TASK
+from mailer.queue.headers import TASK
 from mailer.settings import Settings
 from mailer.worker.app import create_app
 from mailer.worker.pool import TaskPool

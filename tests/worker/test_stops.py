@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from mailer.settings import load
 from mailer.simulator.client import Simulator
 from ops.soak.passage import pass_time

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import mailer
-from mailer.monitor import read_status
-from mailer.producer import Producer
+from mailer.operations.status import read_status
+from mailer.producer.producer import Producer
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.settings import Settings, load

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mailer.history import history_of
-from mailer.monitor import read_status
+from mailer.operations.history import history_of
+from mailer.operations.status import read_status
 from mailer.queue.shelf import Filter, Shelf
 from tests.worker.conftest import Post, environment, refusal_to_start, until
 

@@ -22,7 +22,7 @@ from mailer.ses.curl.connection import CurlConnection
 from mailer.ses.curl.exchange import Exchange
 
 if TYPE_CHECKING:
-    from mailer.message import Message
+    from mailer.mail.message import Message
     from mailer.ses.curl.parts import Parts
     from mailer.ses.transport import Done, Loop
 

@@ -20,7 +20,7 @@ from mailer.ses.signer import Signer
 from mailer.ses.transport import Transport
 
 if TYPE_CHECKING:
-    from mailer.message import Message
+    from mailer.mail.message import Message
     from mailer.ses.access import Access, Way
 
 

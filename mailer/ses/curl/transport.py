@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 
-from mailer.address import Address
-from mailer.content import Structured
-from mailer.message import Message
+from mailer.mail.address import Address
+from mailer.mail.content import Structured
+from mailer.mail.message import Message
 from mailer.ses.credentials import PATIENCE_SECONDS
 from mailer.ses.curl.exchange import Exchange
 from mailer.ses.curl.loop import CurlLoop

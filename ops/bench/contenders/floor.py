@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import botocore.credentials
 
-from mailer.address import parse
-from mailer.content import Structured
-from mailer.message import Message
+from mailer.mail.address import parse
+from mailer.mail.content import Structured
+from mailer.mail.message import Message
 from mailer.ses.request import SEND_EMAIL_PATH, encode
 from mailer.ses.signer import Signer
 from ops.bench import mail

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from mailer.simulator.client import Simulator
 from ops.bench import mail
 from ops.bench.bench import STAGED, Bench

@@ -10,8 +10,8 @@ from functools import cache
 import redis
 from celery import Celery
 
-from mailer.content import Structured
-from mailer.payload import TASK
+from mailer.mail.content import Structured
+from mailer.queue.headers import TASK
 from mailer.worker.app import configuration
 from ops.bench import mail
 from ops.bench.bench import STAGED, Bench

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import redis
 
-from mailer.producer import Producer
+from mailer.producer.producer import Producer
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from ops.bench import mail

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from mailer.address import parse
-from mailer.content import Structured
-from mailer.message import Message
+from mailer.mail.address import parse
+from mailer.mail.content import Structured
+from mailer.mail.message import Message
 from mailer.ses.curl.transport import CurlTransport
 from mailer.simulator.certificate import Certificate
 from ops.bench.bench import UNLIMITED, Bench

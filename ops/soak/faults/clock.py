@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from ops.soak import clock
 from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mailer.doctor import queue
-from mailer.monitor import RestingHost, read_status
+from mailer.operations.status import RestingHost, read_status
 from ops.bench.processes import free_port
 from ops.soak.pace import per_second
 from ops.soak.stage import Set

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from ops.bench.competitor import ADDRESS, Competitor
 from ops.soak.load import SENDER
 from ops.soak.passage import hold, let_pass

@@ -6,7 +6,7 @@ import json
 import time
 from urllib.parse import urlsplit
 
-from mailer.monitor import read_status
+from mailer.operations.status import read_status
 from ops.soak.load import SENDER
 from ops.soak.pace import per_second
 from ops.soak.passage import hold, let_pass

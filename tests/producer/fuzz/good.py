@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from mailer.attachment import Attachment
-from mailer.recipient import Recipient
+from mailer.mail.attachment import Attachment
+from mailer.mail.recipient import Recipient
 
 INLINE: dict[str, Any] = {
     "to": "Jane <jane@example.com>",

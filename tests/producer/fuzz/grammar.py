@@ -7,8 +7,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from mailer.template.filters import FILTERS, _parameters
-from mailer.template.tests import TESTS
+from mailer.mail.template.filters import FILTERS, _parameters
+from mailer.mail.template.tests import TESTS
 
 SECRET = "s3cr3t-4711"
 """A text that stands in variables alone: no error may hold it."""

@@ -13,9 +13,9 @@ from typing import Any
 import botocore.session
 from botocore.validate import ParamValidator
 
-from mailer.fields import ID_TAG
-from mailer.message import Message
-from mailer.raw import Raw
+from mailer.mail.fields import ID_TAG
+from mailer.mail.message import Message
+from mailer.mail.raw import Raw
 from mailer.ses import mime, request
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from random import Random
 
-from mailer.envelope import Envelope
+from mailer.queue.envelope import Envelope
 from tests.producer.fuzz import good
 from tests.producer.fuzz.spoiling import spoilt
 from tests.producer.fuzz.targets import as_json

@@ -7,14 +7,14 @@ import reprlib
 from random import Random
 from typing import Any, Protocol
 
-from mailer.content import Structured, hash_of
 from mailer.delivery.outcome import Kind
 from mailer.errors import InvalidMessage
-from mailer.message import Message
-from mailer.payload import decode
-from mailer.producer import Producer
+from mailer.mail.content import Structured, hash_of
+from mailer.mail.message import Message
+from mailer.mail.raw import Raw
+from mailer.producer.producer import Producer
+from mailer.queue.payload import decode
 from mailer.queue.queue import Queue
-from mailer.raw import Raw
 from mailer.settings import Settings
 from mailer.worker.app import create_app
 from mailer.worker.door import Door
@@ -35,7 +35,7 @@ class Target(Protocol):
 
 
 class Payloads:
-    """Arguments and stored contents as they may lie in the queue, through `mailer.payload.decode`."""
+    """Arguments and stored contents as they may lie in the queue, through `mailer.queue.payload.decode`."""
 
     name = "payloads"
 

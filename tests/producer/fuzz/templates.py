@@ -10,14 +10,14 @@ from random import Random
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mailer.address import parse
-from mailer.content import Structured
 from mailer.errors import InvalidMessage
-from mailer.message import Message
-from mailer.payload import decode
-from mailer.recipient import variables_json
-from mailer.template import MAX_CHARS, Heavy
-from mailer.template.syntax import has_tags
+from mailer.mail.address import parse
+from mailer.mail.content import Structured
+from mailer.mail.message import Message
+from mailer.mail.recipient import variables_json
+from mailer.mail.template import MAX_CHARS, Heavy
+from mailer.mail.template.syntax import has_tags
+from mailer.queue.payload import decode
 from tests.producer.fuzz.grammar import SECRET, template, variables
 from tests.producer.fuzz.inspection import Finding, inspect
 
@@ -32,7 +32,7 @@ _OTHERWISE = re.compile(
 
 
 class Templates:
-    """Through `Structured` at the producer, and through `mailer.payload.decode` at the worker."""
+    """Through `Structured` at the producer, and through `mailer.queue.payload.decode` at the worker."""
 
     name = "templates"
 

@@ -1,0 +1,33 @@
+"""Values as JSON that UTF-8 can encode."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import orjson
+
+from mailer.errors import InvalidMessage
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+
+def to_json(field: str, value: object) -> str:
+    """``value`` as compact JSON that UTF-8 can encode. Raises InvalidMessage naming ``field``."""
+    if isinstance(value, dict) and _PLAIN.issuperset(map(type, value.values())):
+        # What orjson writes otherwise than the standard library (NaN, numbers beyond 64 bits) is not among these, or
+        # refused.
+        with suppress(orjson.JSONEncodeError):
+            return orjson.dumps(value).decode()
+    try:
+        encoded = _encode(value)
+        if not encoded.isascii():
+            encoded.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidMessage(field, "contains half of a surrogate pair", "Pass text that UTF-8 can encode") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidMessage(
+            field, f"cannot be written as JSON: {error}", "Pass text, numbers, lists, dicts"
+        ) from error
+    return encoded

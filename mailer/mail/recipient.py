@@ -1,0 +1,167 @@
+"""One recipient of a bulk send, with the values for this recipient."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
+from mailer.errors import InvalidMessage
+from mailer.mail.address import Address
+from mailer.mail.header import kind
+from mailer.mail.json_text import to_json
+from mailer.masking import mask
+
+MAX_VARIABLES_CHARS = 262_144
+"""SES's own limit for template data: the variables of one recipient as JSON."""
+
+MAX_KEY_CHARS = 512
+
+_KEYS = frozenset({"to", "variables", "idempotency_key"})
+_KOMBU_TYPE = frozenset({"__type__", "__value__"})
+_RESERVED = "has just the keys __type__ and __value__, which kombu reserves"
+_PLAIN = frozenset({str, int, bool, type(None)})
+_MAX_DEPTH = 32
+_NO_VARIABLES: Mapping[str, object] = {}
+
+
+class _Unfit(Exception):
+    """A value that JSON does not have. ``path`` leads to it."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        self.path: tuple[str, ...] = ()
+
+    def within(self, key: object) -> _Unfit:
+        self.path = (str(key), *self.path)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """The address that gets a message, and its values for the variables of the template.
+
+    ``variables`` contains JSON values: text, numbers, booleans, None, and lists (or tuples) and dicts of these. With an
+    ``idempotency_key``, a second message to the same address with the same key within 24 hours is not enqueued.
+    """
+
+    to: str
+    variables: Mapping[str, object] = field(default_factory=dict)
+    idempotency_key: str | None = None
+
+    def __repr__(self) -> str:
+        # Callers may pass any object.
+        return f"Recipient(to={mask(self.to) if isinstance(self.to, str) else '***'})"
+
+
+def recipient_of(row: object) -> Recipient:
+    """``row`` (a Recipient, a mapping of its fields, or an address) as a Recipient. Raises InvalidMessage."""
+    if isinstance(row, Recipient):
+        return row
+    if isinstance(row, str):
+        return Recipient(row, _NO_VARIABLES)
+    if isinstance(row, Mapping):
+        unknown = row.keys() - _KEYS
+        if unknown:
+            raise InvalidMessage(
+                f"{min(map(str, unknown)):.80}",
+                "is not a field of a recipient",
+                'Put the template\'s variables in a dict under "variables"',
+            )
+        if "to" not in row:
+            raise InvalidMessage("to", "is missing", 'Put the address under "to"')
+        return Recipient(row["to"], row.get("variables", _NO_VARIABLES), row.get("idempotency_key"))
+    raise InvalidMessage("to", f"is {kind(row)}", "Pass mailer.Recipient, a dict or an address")
+
+
+def variables_json(variables: object) -> str:
+    """``variables`` as JSON. Raises InvalidMessage for a variable that JSON would change or cannot hold."""
+    if not isinstance(variables, Mapping):
+        raise InvalidMessage("variables", f"are {kind(variables)}", "Pass a dict of names to values")
+    if variables.keys() == _KOMBU_TYPE:
+        raise InvalidMessage("variables", _RESERVED, "Rename one")
+    for name, value in variables.items():
+        if not isinstance(name, str):
+            raise InvalidMessage("variables", f"have a name {kind(name)}", "Use text for names")
+        if type(value) not in _PLAIN:
+            try:
+                _check_value(value)
+            except _Unfit as error:
+                where = "".join(f"[{part:.80}]" for part in (name, *error.path))
+                raise InvalidMessage(f"variables{where:.300}", error.problem, error.remedy) from None
+    encoded = to_json("variables", variables if isinstance(variables, dict) else dict(variables))
+    if len(encoded) > MAX_VARIABLES_CHARS:
+        raise InvalidMessage(
+            "variables",
+            f"are {len(encoded):,} characters of JSON",
+            f"At most {MAX_VARIABLES_CHARS:,}: put what all recipients share into the template",
+        )
+    return encoded
+
+
+def _check_value(value: object, depth: int = 0) -> None:
+    """Raises `_Unfit` for a value that JSON cannot hold, or would change."""
+    if isinstance(value, str | int | None):
+        return
+    if depth > _MAX_DEPTH:
+        raise _Unfit("is nested too deeply", "Flatten it")
+    for key, item in _parts(value):
+        try:
+            _check_value(item, depth + 1)
+        except _Unfit as error:
+            raise error.within(key) from None
+
+
+def _parts(value: object) -> Iterable[tuple[object, object]]:
+    if isinstance(value, list | tuple):
+        return enumerate(value)
+    if isinstance(value, dict):
+        if value.keys() == _KOMBU_TYPE:
+            raise _Unfit(_RESERVED, "Rename one")
+        for key in value:
+            if not isinstance(key, str):
+                raise _Unfit(f"has a key {kind(key)}, which JSON would turn into text", "Use text")
+        return value.items()
+    if not isinstance(value, float):
+        raise _Unfit(f"is {kind(value)}, which JSON cannot hold", _remedy(value))
+    if not math.isfinite(value):
+        raise _Unfit("is not a finite number", "Pass None where there is no value")
+    return ()
+
+
+def _remedy(value: object) -> str:
+    if isinstance(value, Decimal):
+        return "Pass float(...) of it to calculate with, or the text that readers should see: f'{price:.2f}'"
+    if isinstance(value, date):
+        return "Pass the text that readers should see: f'{day:%d %B %Y}'"
+    if isinstance(value, AbstractSet):
+        return "Pass sorted(...) of it"
+    if isinstance(value, Mapping):
+        return "Pass dict(...) of it"
+    return "Write it as text, the way readers should see it"
+
+
+def check_key(key: object) -> str | None:
+    """``key`` if it can be an idempotency key, or None. Raises InvalidMessage."""
+    if key is None:
+        return None
+    if not isinstance(key, str) or not key or len(key) > MAX_KEY_CHARS:
+        raise InvalidMessage(
+            "idempotency_key", "is not a key", f"Pass 1 to {MAX_KEY_CHARS} characters, or None for no key"
+        )
+    return key
+
+
+def digest_of(key: str, to: Address) -> str:
+    """The hex digest under which the queue stores ``key`` for the recipient."""
+    try:
+        return hashlib.sha256(f"{key}\0{to.address}".encode()).hexdigest()
+    except UnicodeEncodeError as error:
+        raise InvalidMessage(
+            "idempotency_key", "contains half of a surrogate pair", "Pass text that UTF-8 can encode"
+        ) from error

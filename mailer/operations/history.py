@@ -1,0 +1,140 @@
+"""What became of a message: its record and where it is now, put together. Reads Redis and changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from mailer.queue.browse import Progress
+from mailer.queue.keys import Keys
+from mailer.queue.records import Line, Records
+from mailer.queue.search import Found, Whereabouts
+from mailer.queue.settlement import VERBS
+from mailer.settings import Settings
+
+GONE = {name: verb.state for name, verb in VERBS.items() if verb.state}
+"""Verbs after which nothing of a message is left in the queue, and the state that they leave it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One moment in a message's life. ``at`` is epoch seconds; ``attempt`` 0 where it belongs to none."""
+
+    at: float
+    what: str
+    attempt: int = 0
+    answer: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One message: ``lines`` are its record, oldest first, ``found`` where it is now (None: in no place)."""
+
+    id: str
+    lines: tuple[Line, ...]
+    found: Found | None
+
+    @property
+    def state(self) -> str:
+        """Where it is, or what it came to.
+
+        ``waiting``, ``leased``, ``scheduled``, ``dead``, ``held``, ``sent``, ``discarded`` (it expired or was revoked),
+        ``dropped`` (by a person), or ``unknown``: it moved while it was looked for, or the end of its record is gone.
+        """
+        if self.found is not None:
+            return self.found.place
+        return GONE.get(self.lines[-1].verb, "unknown") if self.lines else "unknown"
+
+    @property
+    def lane(self) -> str | None:
+        if self.found is not None:
+            return self.found.lane
+        return self.lines[-1].lane if self.lines else None
+
+    @property
+    def ses_id(self) -> str | None:
+        """SES's MessageId, of the last send if there were several."""
+        return next((line.ses_id for line in reversed(self.lines) if line.ses_id), None)
+
+    @property
+    def accepted(self) -> float | None:
+        """When its producer wrote it, by the producer's clock, epoch seconds."""
+        known = next((line.accepted for line in self.lines if line.accepted is not None), None)
+        return known if known is not None or self.found is None else self.found.accepted
+
+    @property
+    def last_at(self) -> float:
+        """When it was last heard of, epoch seconds."""
+        if self.lines:
+            return self.lines[-1].at
+        return self.accepted or (self.found.at if self.found and self.found.at else 0.0)
+
+    @property
+    def events(self) -> list[Event]:
+        """Its life so far, in order: ``accepted``, ``taken``, and the verbs of the record."""
+        events = []
+        for line in self.lines:
+            if line.taken is not None:
+                events.append(Event(line.taken, "taken", line.attempt))
+            events.append(Event(line.at, line.verb, line.attempt, line.answer, line.words))
+        if self.accepted is not None:
+            # First, whatever the producer's clock says.
+            events.insert(0, Event(self.accepted, "accepted"))
+        return events
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values. Times are epoch seconds, addresses masked; fields are only ever added."""
+        found = self.found
+        return {
+            "id": self.id,
+            "state": self.state,
+            "lane": self.lane,
+            "to": (found.masked or None) if found else None,
+            "accepted_at": self.accepted,
+            "last_at": self.last_at,
+            "ses_id": self.ses_id,
+            "code": found.code if found else self.lines[-1].code if self.lines else "",
+            "words": found.words if found else self.lines[-1].words if self.lines else "",
+            "until": found.at if found and found.place in ("leased", "scheduled") else None,
+            "events": [
+                {
+                    "at": event.at,
+                    "what": event.what,
+                    "attempt": event.attempt or None,
+                    "answer": event.answer,
+                    "words": event.words,
+                }
+                for event in self.events
+            ],
+        }
+
+
+def history_of(
+    client: redis.Redis, settings: Settings, message_id: str, progress: Progress | None = None
+) -> History | None:
+    """What became of a message; None where it is in no place and no record. Raises redis-py's errors.
+
+    Only a message whose record does not say that it is gone is looked for in the lanes.
+    """
+    keys = Keys.of(settings)
+    lines = Records(client, keys).of(message_id)
+    found = None
+    if not lines or lines[-1].verb not in GONE:
+        found = Whereabouts(client, keys, settings.lanes, progress).of(message_id)
+    return History(message_id, tuple(lines), found) if lines or found else None
+
+
+def histories_to(
+    client: redis.Redis, settings: Settings, address: str, progress: Progress | None = None
+) -> list[History]:
+    """The messages to an address, however it is written, the latest first. Raises redis-py's errors."""
+    keys = Keys.of(settings)
+    found = {each.id: each for each in Whereabouts(client, keys, settings.lanes, progress).to(address)}
+    lines: dict[str, list[Line]] = {message_id: [] for message_id in found}
+    for line in Records(client, keys).to(address, progress):
+        lines.setdefault(line.id, []).append(line)
+    histories = [History(message_id, tuple(its), found.get(message_id)) for message_id, its in lines.items()]
+    return sorted(histories, key=lambda each: each.last_at, reverse=True)

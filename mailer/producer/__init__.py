@@ -1,0 +1,1 @@
+"""The way in: `send`, `send_raw`, `send_many`, and whole files of recipients."""

@@ -1,0 +1,211 @@
+"""The work of `send_many`: rows in, entries for the queue out, in batches and in constant memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from mailer.errors import InvalidMessage, QueueUnavailable, Unwritable
+from mailer.mail.address import parse
+from mailer.mail.content import Structured
+from mailer.mail.message_id import MessageIds, new_base, numbered
+from mailer.mail.recipient import check_key, digest_of, recipient_of, variables_json
+from mailer.producer.timing import Timing
+from mailer.queue.envelope import Envelope
+from mailer.queue.queue import Entry, Queue
+from mailer.queue.session import Line
+
+BATCH_ENTRIES = 256
+BATCH_BYTES = 1024 * 1024
+KEPT_ERRORS = 100
+
+_SPOOL_MEMORY_BYTES = 16 * 1024 * 1024
+_DIGEST_CHARS = 64
+
+OnInvalidRow = Callable[[InvalidMessage], object]
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class SendManyResult:
+    """What became of a `send_many`.
+
+    ``ids`` are the message ids in the order of the valid rows; it takes a few bytes however many they are.
+    ``accepted`` messages were enqueued, ``duplicates`` were not because their idempotency key was seen within 24
+    hours (their id is the earlier message's), and ``invalid`` rows were skipped: ``errors`` has the first 100 of them,
+    each with its ``row`` (from 0).
+    """
+
+    ids: MessageIds
+    accepted: int
+    duplicates: int
+    invalid: int
+    errors: tuple[InvalidMessage, ...]
+
+
+class Bulk:
+    """One `send_many`: makes the entries of valid rows, reports the others and counts."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        lane: str,
+        content: Structured,
+        timing: Timing,
+        progress: Progress | None,
+        *,
+        durable: bool = False,
+    ) -> None:
+        self._queue = queue
+        self._durable = durable
+        self._lane = lane
+        self._content = content
+        self._due_us = timing.due_us
+        self._envelope = Envelope(lane, content_hash=content.hash, eta=timing.eta, expires=timing.expires)
+        self._progress = progress
+        self._base = new_base()
+        self._made = 0
+        self._rows = 0
+        self._ids = MessageIds()
+        self._accepted = 0
+        self._invalid = 0
+        self._errors: list[InvalidMessage] = []
+
+    def all_or_none(self, rows: Iterable[object]) -> SendManyResult:
+        """Enqueue all rows, or none if one is invalid: raises its InvalidMessage."""
+        spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY_BYTES)  # noqa: SIM115 - its closing may fail too
+        try:
+            for entry in self._entries(rows, None):
+                _spool(spool.write, entry.idempotency.encode().ljust(_DIGEST_CHARS) + entry.envelope + b"\n")
+            _spool(spool.seek, 0)
+            self._enqueue(self._spooled(spool))
+        finally:
+            # Closing writes once more what could not be written.
+            with suppress(OSError):
+                spool.close()
+        return self._result()
+
+    def skipping(self, rows: Iterable[object], on_invalid_row: OnInvalidRow | None) -> SendManyResult:
+        """Enqueue the valid rows as they come; ``on_invalid_row`` gets the error of each of the others."""
+        self._enqueue(self._entries(rows, on_invalid_row or (lambda _: None)))
+        return self._result()
+
+    def _result(self) -> SendManyResult:
+        self._report()
+        return SendManyResult(
+            ids=self._ids,
+            accepted=self._accepted,
+            duplicates=len(self._ids) - self._accepted,
+            invalid=self._invalid,
+            errors=tuple(self._errors),
+        )
+
+    def _entries(self, rows: Iterable[object], on_invalid_row: OnInvalidRow | None) -> Iterator[Entry]:
+        for row in rows:
+            try:
+                entry = self._entry(row)
+            except InvalidMessage as error:
+                located = InvalidMessage(error.field, error.problem, error.remedy, row=self._rows)
+                if on_invalid_row is None:
+                    raise located from error
+                self._invalid += 1
+                if len(self._errors) < KEPT_ERRORS:
+                    self._errors.append(located)
+                on_invalid_row(located)
+            else:
+                yield entry
+            self._rows += 1
+            if self._rows % BATCH_ENTRIES == 0:
+                self._report()
+
+    def _entry(self, row: object) -> Entry:
+        recipient = recipient_of(row)
+        to = parse(recipient.to)
+        variables = variables_json(recipient.variables)
+        self._content.check(recipient.variables, variables)
+        key = check_key(recipient.idempotency_key)
+        digest = digest_of(key, to) if key else ""
+        message_id = numbered(self._base, self._made)
+        self._made += 1
+        return Entry(
+            id=message_id,
+            envelope=self._envelope.by_reference(message_id, to.header, to.masked, variables, digest),
+            due_us=self._due_us,
+            idempotency=digest,
+        )
+
+    def _spooled(self, spool: Iterable[bytes]) -> Iterator[Entry]:
+        for number, line in enumerate(spool):
+            yield Entry(
+                id=numbered(self._base, number),
+                envelope=line[_DIGEST_CHARS:-1],
+                due_us=self._due_us,
+                idempotency=line[:_DIGEST_CHARS].decode().rstrip(),
+            )
+
+    def _enqueue(self, entries: Iterable[Entry]) -> None:
+        if not self._durable:
+            self._put_all(entries, None)
+            return
+        # One connection for all of them: what is on its server's disk is what was put there.
+        with self._queue.line() as line:
+            self._queue.check_durable(line)
+            self._put_all(entries, line)
+            self._queue.until_durable(line, self._ids)
+
+    def _put_all(self, entries: Iterable[Entry], line: Line | None) -> None:
+        try:
+            self._put_in_batches(entries, line)
+        except Exception as error:  # of Redis, of whoever gives the rows, or of a callback
+            if self._accepted:
+                if isinstance(error, QueueUnavailable):
+                    error.enqueued = None
+                error.add_note(
+                    f"{self._accepted} messages of this call were enqueued before. Repeat the call with an idempotency "
+                    "key for each recipient, so that these are not sent again."
+                )
+            raise
+
+    def _put_in_batches(self, entries: Iterable[Entry], line: Line | None) -> None:
+        batch: list[Entry] = []
+        size = 0
+        for entry in entries:
+            batch.append(entry)
+            size += len(entry.envelope)
+            if len(batch) == BATCH_ENTRIES or size >= BATCH_BYTES:
+                self._put(batch, line)
+                batch, size = [], 0
+        if batch:
+            self._put(batch, line)
+
+    def _put(self, batch: list[Entry], line: Line | None) -> None:
+        ids = self._queue.put(self._lane, batch, content=(self._content.hash, self._content.encoded), line=line)
+        for entry, message_id in zip(batch, ids, strict=True):
+            self._accepted += message_id == entry.id
+            self._ids._append(message_id)  # noqa: SLF001 - read-only to everybody else
+        self._report()
+
+    def _report(self) -> None:
+        if self._progress is not None:
+            self._progress(self._rows, len(self._ids))
+
+
+def _spool(step: Callable[[Any], object], argument: object) -> None:
+    try:
+        step(argument)
+    except OSError as error:
+        why = error.strerror or error
+        raise Unwritable(
+            f"The folder for temporary files ({_folder()}) takes no more of what send_many reads: {why}. Nothing was "
+            'enqueued. Make room there, name another folder in TMPDIR, or pass on_invalid="skip", which needs no file'
+        ) from error
+
+
+def _folder() -> str:
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return "there is none to write to"

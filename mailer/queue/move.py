@@ -1,0 +1,70 @@
+"""Taking messages out of where they lie, as a person wants. The contract is in ``pull.lua``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+import redis
+
+from mailer.queue.keys import Keys
+from mailer.queue.layout import digest_of
+from mailer.queue.script import script
+from mailer.queue.stored_message import StoredMessage
+from mailer.queue.take import lists_of
+
+_AT_ONCE = 250
+
+Verb = Literal["tail", "head", "drop", "sent"]
+
+
+class Pull(NamedTuple):
+    """One message. ``name`` is its member of the schedule, or its name on a shelf, and empty in a lane; ``digest`` is
+    that of what is stored under the name. ``note`` is for its record, and ``envelope`` is put into a lane."""
+
+    name: bytes
+    digest: str
+    note: str
+    envelope: bytes = b""
+
+
+def pull(
+    client: redis.Redis, keys: Keys, place: str, verb: Verb, pulls: Iterable[Pull], *, lane: str, waits_in: str = ""
+) -> tuple[int, str]:
+    """How many were pulled, and why it ended before the last of them, empty where it did not.
+
+    ``place`` is ``dead``, ``held``, ``scheduled``, or ``lane``: then ``waits_in`` is the list's key. ``lane`` is the
+    one into which they are put, or out of which they are dropped. Raises redis-py's errors.
+    """
+    stored, index = (waits_in, waits_in) if place == "lane" else keys.set_apart(place)
+    names = [keys.doorbell(lane), keys.content, keys.references, keys.records, stored, index, keys.lane(lane)]
+    arguments: list[Any] = [place, verb]
+    for each in pulls:
+        arguments += each
+    pulled, why = script("pull").run(client, names, arguments)
+    return int(pulled), why.decode(errors="replace")
+
+
+def purge(client: redis.Redis, keys: Keys, lane: str, most: int | None = None) -> int:
+    """Let go of ``most`` messages from the head of ``lane``, or as many as wait there; how many that were.
+
+    Raises redis-py's errors.
+
+    Each is recorded as dropped, and its idempotency key is free again. What a worker takes meanwhile is sent.
+    """
+    dropped = 0
+    for place in lists_of(keys, lane):
+        waiting = client.llen(place)
+        dropped += _purge(client, keys, lane, place, waiting if most is None else min(waiting, most - dropped))
+    return dropped
+
+
+def _purge(client: redis.Redis, keys: Keys, lane: str, place: str, most: int) -> int:
+    dropped = 0
+    while dropped < most:
+        waiting: list[bytes] = script("head").run(client, [place], [min(_AT_ONCE, most - dropped)])
+        if not waiting:
+            break
+        pulls = [Pull(b"", digest_of(envelope), StoredMessage(envelope).note(lane)) for envelope in waiting]
+        dropped += pull(client, keys, "lane", "drop", pulls, lane=lane, waits_in=place)[0]
+    return dropped
