@@ -7,9 +7,9 @@ from typing import Any
 
 import redis
 
-from mailer.queue.browse import Progress
 from mailer.queue.keys import Keys
 from mailer.queue.records import Line, Records
+from mailer.queue.scan import Progress
 from mailer.queue.search import Found, Whereabouts
 from mailer.queue.settlement import VERBS
 from mailer.settings import Settings

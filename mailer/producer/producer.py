@@ -261,12 +261,12 @@ class Producer:
             for digest in (digest_of(order.key, recipient) if order.key else "",)
         ]
         shared = None if stored is None else (stored.hash, stored.encoded)
-        with self.queue.line() as line:
+        with self.queue.session() as session:
             if order.durable:
-                self.queue.check_durable(line)
-            ids = self.queue.put(order.lane, entries, content=shared, line=line)
+                self.queue.check_durable(session)
+            ids = self.queue.put(order.lane, entries, content=shared, session=session)
             if order.durable:
-                self.queue.until_durable(line, ids)
+                self.queue.until_durable(session, ids)
         return ids
 
     def send_many(

@@ -16,7 +16,7 @@ from mailer.mail.recipient import check_key, digest_of, recipient_of, variables_
 from mailer.producer.timing import Timing
 from mailer.queue.envelope import Envelope
 from mailer.queue.queue import Entry, Queue
-from mailer.queue.session import Line
+from mailer.queue.session import Session
 
 BATCH_ENTRIES = 256
 BATCH_BYTES = 1024 * 1024
@@ -151,14 +151,14 @@ class Bulk:
             self._put_all(entries, None)
             return
         # One connection for all of them: what is on its server's disk is what was put there.
-        with self._queue.line() as line:
-            self._queue.check_durable(line)
-            self._put_all(entries, line)
-            self._queue.until_durable(line, self._ids)
+        with self._queue.session() as session:
+            self._queue.check_durable(session)
+            self._put_all(entries, session)
+            self._queue.until_durable(session, self._ids)
 
-    def _put_all(self, entries: Iterable[Entry], line: Line | None) -> None:
+    def _put_all(self, entries: Iterable[Entry], session: Session | None) -> None:
         try:
-            self._put_in_batches(entries, line)
+            self._put_in_batches(entries, session)
         except Exception as error:  # of Redis, of whoever gives the rows, or of a callback
             if self._accepted:
                 if isinstance(error, QueueUnavailable):
@@ -169,20 +169,20 @@ class Bulk:
                 )
             raise
 
-    def _put_in_batches(self, entries: Iterable[Entry], line: Line | None) -> None:
+    def _put_in_batches(self, entries: Iterable[Entry], session: Session | None) -> None:
         batch: list[Entry] = []
         size = 0
         for entry in entries:
             batch.append(entry)
             size += len(entry.envelope)
             if len(batch) == BATCH_ENTRIES or size >= BATCH_BYTES:
-                self._put(batch, line)
+                self._put(batch, session)
                 batch, size = [], 0
         if batch:
-            self._put(batch, line)
+            self._put(batch, session)
 
-    def _put(self, batch: list[Entry], line: Line | None) -> None:
-        ids = self._queue.put(self._lane, batch, content=(self._content.hash, self._content.encoded), line=line)
+    def _put(self, batch: list[Entry], session: Session | None) -> None:
+        ids = self._queue.put(self._lane, batch, content=(self._content.hash, self._content.encoded), session=session)
         for entry, message_id in zip(batch, ids, strict=True):
             self._accepted += message_id == entry.id
             self._ids._append(message_id)  # noqa: SLF001 - read-only to everybody else

@@ -1,4 +1,4 @@
-"""Taking messages out of where they lie, as a person wants. The contract is in ``pull.lua``."""
+"""Taking messages out of where they lie, as a person wants. The contract is in ``move.lua``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AT_ONCE = 250
 Verb = Literal["tail", "head", "drop", "sent"]
 
 
-class Pull(NamedTuple):
+class Move(NamedTuple):
     """One message. ``name`` is its member of the schedule, or its name on a shelf, and empty in a lane; ``digest`` is
     that of what is stored under the name. ``note`` is for its record, and ``envelope`` is put into a lane."""
 
@@ -28,10 +28,10 @@ class Pull(NamedTuple):
     envelope: bytes = b""
 
 
-def pull(
-    client: redis.Redis, keys: Keys, place: str, verb: Verb, pulls: Iterable[Pull], *, lane: str, waits_in: str = ""
+def move(
+    client: redis.Redis, keys: Keys, place: str, verb: Verb, moves: Iterable[Move], *, lane: str, waits_in: str = ""
 ) -> tuple[int, str]:
-    """How many were pulled, and why it ended before the last of them, empty where it did not.
+    """How many were moved, and why it ended before the last of them, empty where it did not.
 
     ``place`` is ``dead``, ``held``, ``scheduled``, or ``lane``: then ``waits_in`` is the list's key. ``lane`` is the
     one into which they are put, or out of which they are dropped. Raises redis-py's errors.
@@ -39,10 +39,10 @@ def pull(
     stored, index = (waits_in, waits_in) if place == "lane" else keys.set_apart(place)
     names = [keys.doorbell(lane), keys.content, keys.references, keys.records, stored, index, keys.lane(lane)]
     arguments: list[Any] = [place, verb]
-    for each in pulls:
+    for each in moves:
         arguments += each
-    pulled, why = script("pull").run(client, names, arguments)
-    return int(pulled), why.decode(errors="replace")
+    moved, why = script("move").run(client, names, arguments)
+    return int(moved), why.decode(errors="replace")
 
 
 def purge(client: redis.Redis, keys: Keys, lane: str, most: int | None = None) -> int:
@@ -65,6 +65,6 @@ def _purge(client: redis.Redis, keys: Keys, lane: str, place: str, most: int) ->
         waiting: list[bytes] = script("head").run(client, [place], [min(_AT_ONCE, most - dropped)])
         if not waiting:
             break
-        pulls = [Pull(b"", digest_of(envelope), StoredMessage(envelope).note(lane)) for envelope in waiting]
-        dropped += pull(client, keys, "lane", "drop", pulls, lane=lane, waits_in=place)[0]
+        moves = [Move(b"", digest_of(envelope), StoredMessage(envelope).note(lane)) for envelope in waiting]
+        dropped += move(client, keys, "lane", "drop", moves, lane=lane, waits_in=place)[0]
     return dropped

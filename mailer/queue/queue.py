@@ -15,7 +15,7 @@ from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.replicas import Replicas
 from mailer.queue.script import Script, script
-from mailer.queue.session import Line, all_in_use
+from mailer.queue.session import Session, all_in_use
 from mailer.settings import Settings
 
 IDEMPOTENCY_MILLISECONDS = 24 * 60 * 60 * 1000
@@ -57,27 +57,32 @@ class Queue:
         """The one of these settings, with a client of its own."""
         return cls(connect(settings), Keys.of(settings), settings.redis_replicas)
 
-    def line(self) -> Line:
+    def session(self) -> Session:
         """A connection for `put` and `until_durable`, as a context manager."""
-        return Line(self.client, self._replicas)
+        return Session(self.client, self._replicas)
 
     def put(
-        self, lane: str, entries: Sequence[Entry], *, content: tuple[str, bytes] | None = None, line: Line | None = None
+        self,
+        lane: str,
+        entries: Sequence[Entry],
+        *,
+        content: tuple[str, bytes] | None = None,
+        session: Session | None = None,
     ) -> list[str]:
         """Enqueue ``entries`` on ``lane``, all or none.
 
         ``content`` is the hash and the bytes that the entries refer to: stored once, counted, and deleted with the
-        last message that refers to it. ``line`` is the connection to use. Returns the id in force of each entry: its
+        last message that refers to it. ``session`` is the connection to use. Returns the id in force of each entry: its
         own, or the earlier message's where its idempotency key was seen within 24 hours (then nothing was enqueued
         for it). Two round trips where Redis forgot the content.
         """
-        if line is None:
-            with self.line() as line:
-                return self.put(lane, entries, content=content, line=line)
+        if session is None:
+            with self.session() as session:
+                return self.put(lane, entries, content=content, session=session)
         digest, stored = content or ("", b"")
-        reply = put(line.run, self.keys, lane, entries, digest, b"" if digest in self._known else stored)
+        reply = put(session.run, self.keys, lane, entries, digest, b"" if digest in self._known else stored)
         if reply in (b"MISSING", "MISSING"):
-            reply = put(line.run, self.keys, lane, entries, digest, stored)
+            reply = put(session.run, self.keys, lane, entries, digest, stored)
         if digest:
             self._remember(digest)
 
@@ -86,11 +91,11 @@ class Queue:
             ids[int(position) - 1] = earlier.decode() if isinstance(earlier, bytes) else str(earlier)
         return ids
 
-    def check_durable(self, line: Line) -> None:
+    def check_durable(self, session: Session) -> None:
         """Raises QueueUnavailable if `until_durable` could not tell anything."""
         try:
-            line.ask("WAITAOF", "1", "0", "1")
-            line.ask("INFO", "replication")
+            session.ask("WAITAOF", "1", "0", "1")
+            session.ask("INFO", "replication")
         except QueueUnavailable as error:
             if isinstance(error.__cause__, redis.exceptions.ResponseError):
                 raise QueueUnavailable(
@@ -100,8 +105,8 @@ class Queue:
                 ) from error
             raise
 
-    def until_durable(self, line: Line, ids: Sequence[str], seconds: float = DISK_SECONDS) -> None:
-        """Wait until all that was put on ``line`` is on Redis's disk, and in the memory of each of its replicas: of as
+    def until_durable(self, session: Session, ids: Sequence[str], seconds: float = DISK_SECONDS) -> None:
+        """Wait until all that was put on ``session`` is on Redis's disk, and in the memory of each of its replicas: of as
         many as the settings ask for, and of all that follow it now. Four round trips.
 
         Raises NotOnDisk with ``ids`` if that takes longer, or nobody can say.
@@ -110,12 +115,12 @@ class Queue:
         milliseconds = str(int(seconds * 1000))
         try:
             # Redis waits for this connection's own writes only: a duplicate's message was another's.
-            line.ask("SET", self.keys.durable, "1", "PX", "1")
-            replicas = max(self._replicas.least, line.replicas())
-            on_disk, _ = line.ask("WAITAOF", "1", "0", milliseconds, extra_seconds=seconds)
-            reached = line.ask("WAIT", str(replicas), milliseconds, extra_seconds=seconds) if replicas else 0
+            session.ask("SET", self.keys.durable, "1", "PX", "1")
+            replicas = max(self._replicas.least, session.replicas())
+            on_disk, _ = session.ask("WAITAOF", "1", "0", milliseconds, extra_seconds=seconds)
+            reached = session.ask("WAIT", str(replicas), milliseconds, extra_seconds=seconds) if replicas else 0
             # A replica that had left to become the master was not counted.
-            is_master = line.is_to_master()
+            is_master = session.is_to_master()
         except QueueUnavailable as error:
             raise NotOnDisk(
                 f"{accepted}, but Redis did not say whether on its disk and its replicas: {error.__cause__}", ids

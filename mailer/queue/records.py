@@ -14,9 +14,9 @@ import redis
 
 from mailer.errors import InvalidMessage
 from mailer.mail.address import parse
-from mailer.queue.browse import Progress, scan
 from mailer.queue.keys import Keys
 from mailer.queue.number import number_or
+from mailer.queue.scan import Progress, scan
 
 SEGMENTS_EVER = 100
 """No more segments than that are looked at: the same as in records.lua."""

@@ -9,10 +9,10 @@ from typing import Literal
 import redis
 
 from mailer.queue import layout
-from mailer.queue.browse import Progress, scan
 from mailer.queue.keys import Keys
 from mailer.queue.number import number_or
 from mailer.queue.records import normalised
+from mailer.queue.scan import Progress, scan
 from mailer.queue.stored_message import StoredMessage
 from mailer.queue.take import lists_of
 

@@ -28,7 +28,7 @@ _REPEAT_UNCONFIRMED = (
 )
 
 
-class Line:
+class Session:
     """A connection of ``client``'s pool, for as long as the block of the context manager. Not thread-safe.
 
     Nothing is ever sent twice. What it raises is QueueUnavailable: ``enqueued`` is False where the command surely was

@@ -37,7 +37,7 @@ VERBS = {
     "defer": Verb("schedule", True, True, "the key may not send it; to be tried later"),
     "dead": Verb("dead", False, True, "set aside as a dead letter"),
     "hold": Verb("held", False, False, "held: it may have been sent"),
-    # Of a message that nobody holds: `take.lua` writes the first, `pull.lua` the others.
+    # Of a message that nobody holds: `take.lua` writes the first, `move.lua` the others.
     "lost": Verb("tail", False, False, "its worker was lost; to be sent again"),
     "requeue": Verb("tail", False, False, "requeued by a person"),
     "drop": Verb("gone", False, False, "dropped by a person", "dropped"),

@@ -22,12 +22,12 @@ from mailer.errors import InvalidMessage, InvalidRequest, NotFound, QueueUnavail
 from mailer.masking import mask_addresses
 from mailer.queue import layout
 from mailer.queue.bounds import ENVELOPE_BYTES
-from mailer.queue.browse import scan
 from mailer.queue.headers import CONTENT_HEADER
 from mailer.queue.keys import Keys
-from mailer.queue.move import Pull, Verb, pull
+from mailer.queue.move import Move, Verb, move
 from mailer.queue.number import number_or
 from mailer.queue.queue import Queue, translated
+from mailer.queue.scan import scan
 from mailer.queue.script import script
 from mailer.queue.search import Addressee
 from mailer.queue.shelved import Shelved
@@ -350,7 +350,7 @@ class Shelf:
     def _let_go(self, verb: Verb, which: Which, progress: Progress | None) -> Dropped:
         done = Dropped()
         for batch in self._chosen(which, done.missing):
-            done.dropped += self._pull(verb, [self._one(message, message.lane) for message in batch])
+            done.dropped += self._move(verb, [self._one(message, message.lane) for message in batch])
             if progress:
                 progress(done.dropped)
         return done
@@ -358,7 +358,7 @@ class Shelf:
     def _requeue(
         self, batch: list[Shelved], done: Requeued, lane: str | None, expires_at: datetime | None, *, first: bool
     ) -> int:
-        pulls: dict[str, list[Pull]] = {}
+        moves: dict[str, list[Move]] = {}
         now = datetime.now(UTC)
         for message in batch:
             try:
@@ -367,21 +367,21 @@ class Shelf:
             except InvalidMessage as why:
                 done.refused[str(why)] = done.refused.get(str(why), 0) + 1
                 continue
-            pulls.setdefault(into, []).append(self._one(message, into, envelope))
-        return sum(self._pull("head" if first else "tail", of_one, lane=into) for into, of_one in pulls.items())
+            moves.setdefault(into, []).append(self._one(message, into, envelope))
+        return sum(self._move("head" if first else "tail", of_one, lane=into) for into, of_one in moves.items())
 
-    def _one(self, message: Shelved, lane: str, envelope: bytes = b"") -> Pull:
+    def _one(self, message: Shelved, lane: str, envelope: bytes = b"") -> Move:
         if self.name == "scheduled":
-            return Pull(message.stored, "", message.note(lane), envelope)
-        return Pull(_raw(message.name), message.digest, message.note(lane), envelope)
+            return Move(message.stored, "", message.note(lane), envelope)
+        return Move(_raw(message.name), message.digest, message.note(lane), envelope)
 
-    def _pull(self, verb: Verb, pulls: list[Pull], *, lane: str = "") -> int:
+    def _move(self, verb: Verb, moves: list[Move], *, lane: str = "") -> int:
         """``lane`` is the one into which all of them are put."""
         with translated("write", "changed by this call"):
-            pulled, why = pull(self._client, self._keys, self.name, verb, pulls, lane=lane)
+            moved, why = move(self._client, self._keys, self.name, verb, moves, lane=lane)
         if why:
-            raise QueueUnavailable(f"Redis refused: {why}. {pulled} of {len(pulls)} were changed")
-        return pulled
+            raise QueueUnavailable(f"Redis refused: {why}. {moved} of {len(moves)} were changed")
+        return moved
 
 
 def _within(which: Filter, span: Filter) -> Filter:

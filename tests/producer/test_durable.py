@@ -100,10 +100,10 @@ def test_a_duplicate_is_durable_too(start: Start) -> None:
 def test_a_redis_that_goes_away_meanwhile_is_an_error_with_the_ids(start: Start) -> None:
     server, producer = start("--appendonly", "yes", "--appendfsync", "no")
     queue = producer.queue
-    with queue.line() as line:
+    with queue.session() as session:
         server.stop()
         with pytest.raises(NotOnDisk, match="did not say") as caught:
-            queue.until_durable(line, ["a"])
+            queue.until_durable(session, ["a"])
     assert caught.value.ids == ["a"]
 
 

@@ -116,10 +116,10 @@ def test_durable_says_which_part_is_missing(watched: Watched, start: Start) -> N
     producer = start()
     replica = next(server for server in watched.servers if server is not watched.master)
     queue = producer.queue
-    with queue.line() as line:
+    with queue.session() as session:
         replica.signal(signal.SIGSTOP)
         with pytest.raises(NotOnDisk, match="known to 1 of 2 replicas only") as caught:
-            queue.until_durable(line, ["a"], seconds=0.2)
+            queue.until_durable(session, ["a"], seconds=0.2)
     assert caught.value.ids == ["a"]
     assert "disk (" not in str(caught.value)
 

@@ -16,7 +16,7 @@ from mailer.producer.producer import Producer
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
-from mailer.queue.session import Line
+from mailer.queue.session import Session
 from mailer.settings import load
 from tests.conftest import Valkey
 from tests.producer.conftest import Account
@@ -180,12 +180,12 @@ def test_a_redis_that_kills_connections_all_the_time_never_doubles_nor_lies(
 
 
 def test_an_answer_that_an_interrupted_send_left_behind_is_given_to_nobody(account: Account) -> None:
-    def interrupted(line: Line) -> None:
+    def interrupted(session: Session) -> None:
         # Answered in a moment, when another command has long been sent.
-        line._connection.send_command("BLPOP", "nothing", 0.2)
+        session._connection.send_command("BLPOP", "nothing", 0.2)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), account.queue.line() as line:
-        interrupted(line)
-    with account.queue.line() as line:
-        assert line.ask("ECHO", "mine") == b"mine"
+    with pytest.raises(KeyboardInterrupt), account.queue.session() as session:
+        interrupted(session)
+    with account.queue.session() as session:
+        assert session.ask("ECHO", "mine") == b"mine"

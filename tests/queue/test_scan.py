@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import redis
 
-from mailer.queue.browse import scan
 from mailer.queue.keys import Keys
+from mailer.queue.scan import scan
 from mailer.settings import Settings
 
 LONG = 100_000

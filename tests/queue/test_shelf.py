@@ -164,8 +164,8 @@ class TestRequeue:
         seen = place.get(message_id)
         place.requeue(message_id)
         set_aside(worker, 1)
-        pulls = [place._one(seen, "bulk", seen.envelope)]
-        assert (place._pull("tail", pulls, lane="bulk"), place._pull("drop", pulls)) == (0, 0)
+        moves = [place._one(seen, "bulk", seen.envelope)]
+        assert (place._move("tail", moves, lane="bulk"), place._move("drop", moves)) == (0, 0)
         assert (len(place), account.length("bulk")) == (1, 0)
 
     def test_what_comes_due_meanwhile_is_taken_once(self, account: Account, worker: Worker) -> None:

@@ -4,7 +4,7 @@
 --   at  verb  id  lane  accepted  taken  attempt  recipient's digest  MessageId or code  words
 -- A note is that line from the id on. What is not known is empty; no field holds a control character or an address;
 -- readers ignore further fields. Verbs are those of take.lua (but 'back', which tried nothing), 'lost', and
--- those of pull.lua. The lines lie in lists '@records:SEGMENT:SHARD', the shard being the first hex digit of the id's
+-- those of move.lua. The lines lie in lists '@records:SEGMENT:SHARD', the shard being the first hex digit of the id's
 -- SHA-1. The hash '@records' says which segment is written to:
 --   segment  its number   until  when the next is begun, ms   ends  when its lists expire, ms   bytes  it takes
 --   first    number of the oldest segment   total  bytes of all closed ones   NUMBER  'bytes ends' of a closed one

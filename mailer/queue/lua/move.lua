@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- pull: take messages out of where they lie, as a person wants: put them into their lanes again, or let go of them.
+-- move: take messages out of where they lie, as a person wants: put them into their lanes again, or let go of them.
 --
 -- KEYS  1 the doorbell of the lane into which they are put  2 content  3 references  4 records
 --       5 where they lie: a lane, the schedule, or a shelf's messages  6 the shelf's index, or the schedule
@@ -11,7 +11,7 @@
 --       then per message, out of a lane from its head: its member of the schedule, or its name on the shelf ('' in a lane); the
 --         digest of what is stored there (the schedule needs none); the note for its record ('' = no record); and to requeue it
 --         the envelope, else ''
--- Returns  1 how many were pulled  2 why it ended before the last of them ('' = it did not)
+-- Returns  1 how many were moved  2 why it ended before the last of them ('' = it did not)
 --          Of the others nothing is there any more, or another message is.
 local place, verb = ARGV[1], ARGV[2]
 local requeued = verb == 'tail' or verb == 'head'
@@ -29,7 +29,7 @@ local envelope = part 'envelope'
 local content = part 'content'
 local free_key = part 'idempotency'
 local records = part 'records'
-local pulled, why, lines = 0, '', {}
+local moved, why, lines = 0, '', {}
 
 local function record(what, note) lines[#lines + 1], lines[#lines + 2] = what, note end
 
@@ -51,7 +51,7 @@ local function look(name, digest)
   return stored and digest_of(stored) == digest and stored
 end
 
-local function pull(name, digest, note, message)
+local function move(name, digest, note, message)
   local stored = look(name, digest)
   if not stored then return end
   if verb == 'head' then
@@ -61,16 +61,16 @@ local function pull(name, digest, note, message)
   end
   if is_shelf then redis.call('HDEL', KEYS[5], name) end
   redis.call('ZREM', KEYS[6], name)
-  pulled = pulled + 1
+  moved = moved + 1
   if not requeued then let_go(stored) end
   if note ~= '' then record(requeued and 'requeue' or verb, note) end
 end
 
-local function pull_all()
+local function move_all()
   -- Whether they can be deleted, before they are put into lanes.
   if is_shelf then redis.call('HDEL', KEYS[5], '') end
   redis.call('ZREM', KEYS[6], '')
-  for i = 3, #ARGV, 4 do pull(unpack(ARGV, i, i + 3)) end
+  for i = 3, #ARGV, 4 do move(unpack(ARGV, i, i + 3)) end
 end
 
 if place == 'lane' then
@@ -79,14 +79,14 @@ if place == 'lane' then
     local message = waiting.head(KEYS[5], 1)[1]
     if not message or digest_of(message) ~= ARGV[i + 1] then break end
     waiting.leave(KEYS[5], 1)
-    pulled = pulled + 1
+    moved = moved + 1
     let_go(message)
     if ARGV[i + 2] ~= '' then record(verb, ARGV[i + 2]) end
   end
 else
-  local done, error_text = attempt(pull_all)
+  local done, error_text = attempt(move_all)
   if not done then why = error_text end
 end
-if requeued and pulled > 0 then ring(KEYS[1]) end
+if requeued and moved > 0 then ring(KEYS[1]) end
 records().write(lines)
-return { pulled, why }
+return { moved, why }
