@@ -103,7 +103,7 @@ def test_a_sample_belongs_to_the_part_of_its_deepest_known_frame(tmp_path: Path)
     loop = "asynloop (celery/worker/loops.py:100);Hub.create_loop (kombu/asynchronous/hub.py:370)"
     stacks = tmp_path / "stacks.txt"
     stacks.write_text(
-        f"{loop};Template.render (mailer/template/__init__.py:9);run (mailer/template/statements.py:3) 5\n"
+        f"{loop};Template.render (mailer/mail/template/__init__.py:9);run (mailer/mail/template/statements.py:3) 5\n"
         f"{loop};CurlConnection._send (mailer/ses/curl/connection.py:9) 7\n"
         f"{loop};Parts.request_for (mailer/ses/curl/parts.py:9);Signer.sign (mailer/ses/signer.py:5) 3\n"
         "run (threading.py:1);wait (somewhere.py:2) 100\n"

@@ -106,8 +106,8 @@ class Queue:
             raise
 
     def until_durable(self, session: Session, ids: Sequence[str], seconds: float = DISK_SECONDS) -> None:
-        """Wait until all that was put on ``session`` is on Redis's disk, and in the memory of each of its replicas: of as
-        many as the settings ask for, and of all that follow it now. Four round trips.
+        """Wait until all that was put in ``session`` is on Redis's disk, and in the memory of its replicas: of as many
+        as the settings ask for, and of all that follow it now. Four round trips.
 
         Raises NotOnDisk with ``ids`` if that takes longer, or nobody can say.
         """
