@@ -82,7 +82,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # On demand, so that the simulator and the command line do not load the sending side to start.
+    # Import on demand: the simulator and the command line start without loading the sending side.
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,28 +1,28 @@
-"""Every error this package raises, named by what to do next.
+"""All errors of this package. Each name tells the caller's next step.
 
 MailerError
 ├── SettingsError          a setting is missing or wrong: fix it and start again
-│   └── NotOurs            another user of this host owns or may write a file or folder: it is not believed
+│   └── NotOurs            another user of this host owns a file or folder, or may write it: it is not trusted
 ├── InvalidMessage         the caller's input is wrong: fix the field it names; nothing was enqueued
 │   ├── UnknownVersion     a newer producer wrote it: upgrade the workers, then requeue it
-│   └── UnknownLane        also an InvalidRequest: name a lane that there is
-├── InvalidRequest         an operator asked for what cannot be done: the text says why; nothing was changed
-├── NotFound               no such message lies there (any more)
+│   └── UnknownLane        also an InvalidRequest: name an existing lane
+├── InvalidRequest         an operator's request is impossible: the text says why; nothing was changed
+├── NotFound               no such message is there (any more)
 ├── QueueUnavailable       Redis did not answer: try again
-├── Unwritable             a file on this host could not be written: make room there, or name another one
-├── NotOnDisk              accepted, but perhaps not yet safe from a power cut: do not send again
+├── Unwritable             a file on this host could not be written: make room there, or name another file
+├── NotOnDisk              the message is accepted, but perhaps not yet safe from a power cut: do not send it again
 └── SendError              SES (or the way to it) did not take a message
     ├── RateExceeded       wait a moment; the message was not accepted
     ├── QuotaExceeded      wait for the 24-hour window to roll; the message was not accepted
     ├── AccountStopped     a person must act in SES; the message was not accepted
-    ├── HostUnfit          a person must act on this host; the message was not accepted, others may send it
-    ├── Unreachable        wait until this host reaches SES again; the message was not accepted, others may send it
-    ├── Misdated           send again, signed by a clock put right; the message was not accepted
-    ├── Denied             a person must allow it; the message was not accepted, other mail may go
+    ├── HostUnfit          a person must act on this host; the message was not accepted, other hosts may send it
+    ├── Unreachable        wait until this host reaches SES again; the message was not accepted, other hosts may send it
+    ├── Misdated           send again with a corrected clock; the message was not accepted
+    ├── Denied             a person must grant the right; the message was not accepted, other mail may be sent
     ├── TooLate            send again at once; the message was not tried
     ├── Unavailable        try again later; the message was not accepted
     ├── Rejected           never try again; the message was not accepted
-    └── OutcomeUnknown     the request went out and no answer came: SES may have accepted it
+    └── OutcomeUnknown     the request went out and no answer came: SES may have accepted the message
 """
 
 from __future__ import annotations
@@ -34,30 +34,29 @@ from typing import Literal
 from mailer.masking import mask_addresses, mask_logins
 
 _EXAMPLE = re.compile(r"(?<![\w.+-])(?:user|jane)@example\.com\b")
-"""In our own remedies."""
+"""The example addresses in our own remedies."""
 
 
 class MailerError(Exception):
-    """The base of all of them. Their ``repr`` is masked; their text may quote addresses where it is SES's."""
+    """The base of all errors. The ``repr`` is masked. The text may quote addresses in SES's words."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({mask_addresses(str(self))!r})"
 
 
 class SettingsError(MailerError):
-    """A setting is missing or wrong. The text names the variable and what to set it to."""
+    """A setting is missing or wrong. The text names the variable and a correct value."""
 
 
 class NotOurs(SettingsError):
-    """Another user of this host owns a file or folder, or may write it. The text names it, and what to do."""
+    """Another user of this host owns a file or folder, or may write it. The text names it and the remedy."""
 
 
 class InvalidMessage(MailerError, ValueError):
     """Input that can never become a mail.
 
-    ``field`` is the argument at fault (``"to"``, ``"headers[X-Campaign]"``), ``problem`` what is wrong with it and
-    ``remedy`` what to pass instead. ``row`` is the position in a ``send_many`` stream (0-based), where it came
-    from one.
+    ``field`` is the wrong argument (``"to"``, ``"headers[X-Campaign]"``), ``problem`` is its fault, and ``remedy`` is
+    the correction. ``row`` is the position in a ``send_many`` stream (0-based), None outside of one.
     """
 
     def __init__(self, field: str, problem: str, remedy: str, *, row: int | None = None) -> None:
@@ -84,7 +83,7 @@ def _again(error: type[InvalidMessage], field: str, problem: str, remedy: str, r
 
 
 class UnknownVersion(InvalidMessage):
-    """What lies in the queue was written in a version that this worker does not know."""
+    """Data in the queue has a version that this worker does not know."""
 
     def __init__(self, field: str, found: object, known: int) -> None:
         super().__init__(
@@ -100,22 +99,22 @@ class UnknownVersion(InvalidMessage):
 
 
 class InvalidRequest(MailerError, ValueError):
-    """What an operator asked for cannot be done. The text says why, and what to do instead; nothing was changed."""
+    """An operator's request is impossible. The text gives the reason and the remedy. Nothing was changed."""
 
 
 class UnknownLane(InvalidMessage, InvalidRequest):
-    """There is no such lane, for a message or for an operator. The text names those that there are."""
+    """A message or an operator names a lane that does not exist. The text names the existing lanes."""
 
 
 class NotFound(MailerError, LookupError):
-    """No message of that name lies there: it was requeued, dropped or sent meanwhile, or never did."""
+    """No message with this id is there. It has been requeued, dropped or sent, or it never was there."""
 
 
 class QueueUnavailable(MailerError):
     """Redis did not answer, or refused to write.
 
-    ``enqueued`` is False if nothing of the call was enqueued, for sure; None if something was or may have been, which
-    the text and the notes tell more about. Then an ``idempotency_key`` makes repeating the call safe.
+    ``enqueued`` is False if the call surely enqueued nothing. It is None if the call enqueued messages, or may have
+    done so; the text and the notes tell more. Then an ``idempotency_key`` makes repeating the call safe.
     """
 
     def __init__(self, text: str, *, enqueued: Literal[False] | None = False) -> None:
@@ -124,16 +123,15 @@ class QueueUnavailable(MailerError):
 
 
 class Unwritable(MailerError, OSError):
-    """A file on this host could not be written, for want of room or of a right. The text says what was done."""
+    """A file on this host could not be written: room or a right is missing. The text says what was done."""
 
 
 class NotOnDisk(MailerError):
-    """A durable send was accepted, but Redis did not confirm in time that it is on its disk and its replicas; the text
-    says which part is missing.
+    """Redis accepted a durable send, but did not confirm in time that its disk and its replicas have it. The text names
+    the missing part.
 
-    ``ids`` are the messages' (of a ``send_many`` its `MessageIds`). They are in the queue and will be sent: do not send
-    them again, except under the same ``idempotency_key``. They are lost only if the machine that Redis runs on is lost
-    now.
+    ``ids`` are the ids of the messages (for ``send_many`` its `MessageIds`). The messages are in the queue and will be
+    sent. Send them again only under the same ``idempotency_key``. They are lost only if Redis's machine is lost now.
     """
 
     def __init__(self, text: str, ids: Sequence[str]) -> None:
@@ -147,13 +145,13 @@ class NotOnDisk(MailerError):
 class SendError(MailerError):
     """SES, or the way to it, did not take a message.
 
-    ``code`` is the error's name in SES's own words (``"MessageRejected"``, ``"454"``) or the name of the local
-    failure; ``detail`` is the text that came with it, without the logins in its URLs.
+    ``code`` is SES's name for the error (``"MessageRejected"``, ``"454"``) or the name of the local failure. ``detail``
+    is the text of the error, without the logins in its URLs.
     """
 
     def __init__(self, code: str, detail: str) -> None:
         self.code = code
-        # Of a proxy or an endpoint: libcurl and botocore quote them whole.
+        # libcurl and botocore quote the whole URL of a proxy or an endpoint.
         self.detail = mask_logins(detail)
         super().__init__(f"{code}: {self.detail}")
 
@@ -162,11 +160,11 @@ class SendError(MailerError):
 
 
 class RateExceeded(SendError):
-    """Over the account's send rate; somebody else may be using it. Not accepted."""
+    """The send exceeded the account's rate; another sender may be using it. Not accepted."""
 
 
 class QuotaExceeded(SendError):
-    """Over the account's 24-hour quota. Not accepted."""
+    """The send exceeded the account's 24-hour quota. Not accepted."""
 
 
 class AccountStopped(SendError):
@@ -174,11 +172,11 @@ class AccountStopped(SendError):
 
 
 class HostUnfit(SendError):
-    """This host has no Region, no credentials, or some that AWS refuses. Not accepted; other hosts may well send."""
+    """This host has no Region or no credentials, or AWS refuses its credentials. Not accepted; other hosts may send."""
 
 
 class Unreachable(SendError):
-    """This host does not reach SES (names, network, TLS, a proxy), or gets no credentials just now. Not accepted."""
+    """This host does not reach SES (names, network, TLS, a proxy), or cannot get credentials now. Not accepted."""
 
 
 class Misdated(SendError):
@@ -186,16 +184,16 @@ class Misdated(SendError):
 
 
 class Denied(SendError):
-    """This host's key may not send this: nothing at all, or nothing from this sender. Only the rights tell. Not
-    accepted."""
+    """This host's key may not send this message. It may send nothing at all, or nothing from this sender; SES's answer
+    is the same in both cases. Not accepted."""
 
 
 class TooLate(SendError):
-    """Its lease would have ended before SES's answer. Not tried."""
+    """The message's lease would have ended before SES's answer. Not tried."""
 
 
 class Unavailable(SendError):
-    """Not accepted for sure: SES said so, or the request did not go out whole. Worth another try later."""
+    """SES surely did not accept it: SES said so, or the request did not go out whole. Try again later."""
 
 
 class Rejected(SendError):
@@ -203,4 +201,4 @@ class Rejected(SendError):
 
 
 class OutcomeUnknown(SendError):
-    """The request went out and no usable answer came back. Sending again may send twice."""
+    """The request went out and no usable answer came. Sending again may send twice."""

@@ -1,8 +1,8 @@
-"""Flower, kept from other web pages and users: the same program with guards before every path.
+"""Flower with guards before every path, against other web pages and other users of the host.
 
-Flower itself asks nobody for the name by which it was called, so a page that rebinds its own name reads all it shows;
-and with FLOWER_UNAUTHENTICATED_API it lets every page stop workers. Without a password it answers every user of the
-host. ``celery -A mailer.worker flower`` is that one.
+Plain Flower does not check the host name of a request, so a page that rebinds its own name can read all of it. With
+FLOWER_UNAUTHENTICATED_API every page can stop workers. Without a password it answers every user of the host.
+``celery -A mailer.worker flower`` starts plain Flower.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ if TYPE_CHECKING:
 
 _ANY_NAME = re.compile(r".*")
 _PAGES = re.compile(r"/?|/tasks|/task/[^/]+|/login")
-"""What a link from another page may lead to: none of them does anything, or asks the workers anything."""
+"""The paths that a link from another page may open. They change nothing and do not query the workers."""
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Serve until a signal. ``arguments`` are those of Flower; --allow_host names a name that it is reached by, and
-    --allow_user another user of this host who may do all that its own user may."""
+    """Serve until a signal. ``arguments`` are Flower's, and two more. --allow_host gives a further host name of this
+    service. --allow_user gives another user of this host, with the same rights as its own user."""
     define("allow_host", type=str, default=[], multiple=True, help="names by which it is reached, besides loopback's")
     define(
         "allow_user", type=str, default=[], multiple=True, help="users of this host who are answered without a password"
     )
-    options.address = "127.0.0.1"  # unless another is named: Flower's own default is every network
-    # Flower runs the flowerconfig.py of the current folder, which may be anybody's: here one that is named.
+    options.address = "127.0.0.1"  # the default; Flower's own default is every network
+    # By default Flower runs flowerconfig.py of the current folder, which any user may have written. Here it only runs
+    # a file that an option names.
     options.conf = os.devnull
     command.apply_env_options()
     command.apply_options("mailer flower", list(arguments))
@@ -61,8 +62,8 @@ def run(arguments: Sequence[str]) -> None:
 
 
 class GuardedFlower(Flower):
-    """Flower's application. Behind a password it may have any name, and any user of the host may ask: neither they nor
-    a page that rebinds a name know the word."""
+    """Flower's application with the guards. With a password it answers any host name and any user of the host: neither
+    a user nor a page that rebinds a name knows the password."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -108,11 +109,11 @@ class _Refused(RequestHandler):
         self.finish(f"{self._text}\n")
 
     def check_xsrf_cookie(self) -> None:
-        """It is refused already."""
+        """Does nothing: the request is refused already."""
 
 
 class _Headers(OutputTransform):
-    """On every answer: no other page may frame it, and none may read it."""
+    """Adds headers to every answer: no other page may frame it or read it."""
 
     def transform_first_chunk(
         self,
@@ -131,7 +132,7 @@ class _Headers(OutputTransform):
 
 
 def _socket_of(request: HTTPServerRequest) -> socket.socket | None:
-    """By which the request came; None where it is closed."""
+    """The socket of the request; None for a closed one."""
     stream = getattr(request.connection, "stream", None)
     own: socket.socket | None = getattr(stream, "socket", None)
     return own

@@ -1,8 +1,8 @@
-"""Which requests a page of this host answers, so that no other web page can read it or act in it.
+"""Checks requests to a page of this host, so that no other web page can read the page or act on it.
 
-A page from anywhere can make a browser on this host send requests to loopback, and by rebinding its own name it can
-even read the answers. So two things are asked of every request: that it was addressed to a name that is ours, which no
-rebound name is; and that no browser says another page has made it. What is no browser says nothing of the kind.
+Any web page can make a browser on this host send requests to loopback. By rebinding its own name it can even read the
+answers. So a request must meet two conditions. Its Host must be one of our names, which a rebound name is not. And its
+headers must not name another page as its source: browsers send these headers, other programs do not.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _LONGEST_SHOWN = 100
 
 
 class Guard:
-    """Loopback's names and addresses are ours, the address that a connection came to, and ``names``.
+    """Our names are loopback's names and addresses, the address of the connection's own end, and ``names``.
 
-    ``elsewhere`` matches names under which nobody can put a page.
+    ``elsewhere`` matches further allowed names, under which nobody can publish a page.
     """
 
     def __init__(self, names: Iterable[str] = (), elsewhere: re.Pattern[str] | None = None) -> None:
@@ -31,10 +31,10 @@ class Guard:
         self._elsewhere = elsewhere
 
     def refusal(self, header: Callable[[str], str], *, address: str = "", opens: bool = False) -> str | None:
-        """Why a request is refused, None if it is not.
+        """The reason for refusing a request; None to allow it.
 
-        ``header`` gives the value of a header, empty if there is none. ``address`` is ours, to which the request came.
-        ``opens``: a link from another page may lead here, because it shows a page and does nothing else.
+        ``header`` returns a header's value, empty for a missing header. ``address`` is our own address of the
+        connection. ``opens`` says that a link from another page may open this path, as the path only shows a page.
         """
         host, origin, site = header("host").lower(), header("origin"), header("sec-fetch-site")
         if host and not self._is_ours(host, address):
@@ -65,13 +65,13 @@ class Guard:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether who listens there is reached from this host only."""
+    """Whether a server that listens on ``host`` can be reached from this host only."""
     number = _address(host)
     return host == "localhost" if number is None else number.is_loopback
 
 
 def checked_name(text: str) -> str:
-    """The name of a host or an address, as a browser writes it. ValueError for anything else."""
+    """The host name or address in ``text``, as a browser writes it. Raises ValueError for other text."""
     name = text.strip().lower().removesuffix(".").strip("[]")
     number = _address(name)
     if number is not None:
@@ -90,5 +90,5 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _shown(text: str) -> str:
-    """Safe in a log and in a terminal, and no longer than it need be."""
+    """``text`` made safe for a log and a terminal, and cut short."""
     return ascii(text[:_LONGEST_SHOWN])[1:-1]

@@ -1,6 +1,7 @@
-"""Addresses and logins out of texts that people see: logs, Flower, records, reprs, the command line.
+"""Mask addresses and logins in texts for people: logs, Flower, records, reprs, the command line.
 
-Texts come from anywhere and may be a megabyte long, in a worker's event loop: each pattern here goes over a text once.
+A text may come from anyone and be a megabyte long, and a worker's event loop masks it. So each pattern here passes over
+a text once.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 
 _AT = r"(?:[@\uff20\ufe6b]|%(?:25)*40|\\{1,4}(?:u0040|x40)|&\#(?:64|x40);)"
-"""As it is, full width, in a URL, in JSON or a repr, in HTML."""
+"""The @ as itself, in full width, in a URL, in JSON or a repr, and in HTML."""
 
 _APART = r"\x00-\x20\x7f\s<>()\[\],;:\"@\uff20\ufe6b"
 """Characters that end a local part on its left."""
@@ -16,7 +17,7 @@ _APART = r"\x00-\x20\x7f\s<>()\[\],;:\"@\uff20\ufe6b"
 _ATOM = rf"(?:[^{_APART}\\%&]|%(?!(?:25)*40)|&(?!\#(?:64|x40);)|\\(?!\\{{0,3}}(?:u0040|x40|\")))"
 _QUOTED = r'(?:[^"\\\r\n]|\\.)*+"'
 _ESCAPED = r'(?:[^"]*+(?<=\\)"){1,3}?'
-"""In a JSON text or a repr, where each quote is written with a backslash."""
+"""A quoted local part in JSON or a repr, where a backslash precedes each quote."""
 
 _COMMENT = r"[ \t]{0,3}+(?:\((?:[^()@]|\([^()@]{0,100}\))*+\)[ \t]{0,3}+)?"
 
@@ -30,8 +31,8 @@ _LABEL = rf"""(?:
 )++"""
 _DOMAIN = rf"(?:\[[^\[\]@\s]{{1,80}}\]|{_LABEL}(?:{_DOT}{_LABEL})++)"
 
-# Only from the beginning of a word, a few words long, and without a way back within one: else a long text without an
-# address takes minutes.
+# A match begins at the beginning of a word, spans a few words, and never backtracks within a word. Otherwise a long
+# text without an address takes minutes.
 _ADDRESS = re.compile(
     rf"""
     (?: (?<![^{_APART}]) | (?<=%40) | (?<=u0040) | (?<=x40) ) (?!//\*\*\*@)
@@ -46,14 +47,14 @@ _RUN = re.compile(r"[^\s\"'<>]+")
 
 
 def mask(text: str) -> str:
-    """``j***@example.com`` for any way of writing the address, ``***`` for what is none: for logs and Flower."""
+    """``j***@example.com`` for any spelling of the address, ``***`` for other text. For logs and Flower."""
     found = _ADDRESS.fullmatch(text[text.rfind("<") + 1 :].strip().removesuffix(">").rstrip())
     masked = _masked(found) if found else "***"
     return masked if masked.isprintable() else "***"
 
 
 def mask_addresses(text: str) -> str:
-    """``text`` with every mail address in it masked, and every login in a URL."""
+    """``text`` with every mail address masked, and every login in a URL."""
     if not _may_hold_one(text):
         return text
     return _ADDRESS.sub(_masked, mask_logins(text))
@@ -62,7 +63,7 @@ def mask_addresses(text: str) -> str:
 def mask_logins(text: str) -> str:
     """``text`` with ``***`` in place of user and password in its URLs.
 
-    Of a URL that is written wrongly, as with a password in which / is not percent-encoded, it may take more than that.
+    In a malformed URL, such as one with a bare / in its password, it may replace more than the login.
     """
     if "://" not in text or "@" not in text:
         return text

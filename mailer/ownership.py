@@ -1,7 +1,8 @@
 """Files and folders of this user alone.
 
-Other users of the host may lay traps: a `.mailer` in a folder that everybody may write, a link in place of a file. What
-one of them owns, or may write, is not believed, and nothing is written into it. Root is believed: it can do anything.
+Other users of the host may set traps: a `.mailer` in a folder that everybody may write, or a link in place of a file.
+This module does not trust a file or folder that another user owns or may write, and writes nothing into it. It trusts
+root, who can do anything.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ _ACL = "system.posix_acl_access"
 
 
 def check_folder(folder: Path) -> None:
-    """Raise NotOurs unless only this user decides what lies in ``folder``.
+    """Raise NotOurs unless only this user controls the content of ``folder``.
 
-    It belongs to this user, or to root, and nobody else may write it. So it is with each folder and link on the way,
-    but that others may write a folder with the sticky bit, as /tmp: there they cannot replace what is ours. Raises
-    OSError where it cannot be looked at.
+    The folder must belong to this user or to root, and nobody else may write it. The same holds for each folder and
+    link on the way, with one exception: others may write a folder with the sticky bit, such as /tmp, as they cannot
+    replace our files there. Raises OSError where the folder cannot be inspected.
     """
     passed = list(_way_to(folder.absolute()))
     for place, found in passed:
@@ -38,9 +39,9 @@ def check_folder(folder: Path) -> None:
 
 
 def read_own(file: Path) -> str:
-    """What ``file`` says, a few KB at most. Raises NotOurs for a link, and where another user wrote it or may; OSError.
+    """The text of ``file``, a few KB at most. The caller must check the folder.
 
-    Whether the folder can be believed is for the caller to look at.
+    Raises NotOurs for a link, and for a file that another user owns or may write. Raises OSError.
     """
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -57,7 +58,7 @@ def read_own(file: Path) -> str:
 
 
 def write_own(file: Path, text: str) -> None:
-    """Write ``file`` anew, for this user's eyes only: whoever waits for it never reads half of it."""
+    """Replace ``file`` with one that only this user can read. A reader never sees a part of the text."""
     partial = file.with_name(f"{file.name}.partial")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -67,15 +68,15 @@ def write_own(file: Path, text: str) -> None:
 
 
 def make_own_folder(folder: Path) -> None:
-    """Make ``folder``, and what is missing on the way to it, for this user's eyes only. Raises as `check_folder`."""
+    """Make ``folder`` and its missing parents, accessible to this user only. Raises as `check_folder` does."""
     for each in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
         each.mkdir(mode=0o700, exist_ok=True)
     check_folder(folder)
 
 
 def take_from_others(place: Path) -> None:
-    """Take every right of others to a file or folder away. Raises NotOurs where another user owns it, or it is a link
-    that another user made; OSError."""
+    """Remove all rights of other users to a file or folder. Raises NotOurs for a file, folder or link of another user.
+    Raises OSError."""
     found = place.lstat()
     if found.st_uid not in _believed():
         raise NotOurs(f"{place} is not believed: it belongs to {name_of(found.st_uid)}")
@@ -88,7 +89,7 @@ def _believed() -> tuple[int, int]:
 
 
 def _fault(found: os.stat_result, place: Path) -> str:
-    """Why ``place`` may be somebody else's trap; empty if it is none."""
+    """The reason not to trust ``place``; empty if there is no reason."""
     if found.st_uid not in _believed():
         return f"{place} belongs to {name_of(found.st_uid)}, not to {name_of(os.geteuid())}"
     if stat.S_ISLNK(found.st_mode):
@@ -101,7 +102,7 @@ def _fault(found: os.stat_result, place: Path) -> str:
 
 
 def _is_private(gid: int, place: Path) -> bool:
-    """Whether nobody but this user and root has a group's rights to ``place``, as where each user has a group."""
+    """Whether only this user and root have the group's rights to ``place``, as where each user has a group alone."""
     if hasattr(os, "listxattr"):
         try:
             if _ACL in os.listxattr(place):
@@ -117,7 +118,7 @@ def _is_private(gid: int, place: Path) -> bool:
 
 
 def _way_to(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Each folder and link that leads to ``path``, and it itself at the end."""
+    """Each folder and link on the way to ``path``, and ``path`` itself at the end."""
     here, links = Path(path.anchor), 0
     yield here, here.lstat()
     rest = list(reversed(path.parts[1:]))

@@ -1,6 +1,6 @@
-"""Whose the other end of a connection is, where that end is on this host too: the kernel knows.
+"""The user who holds the other end of a connection on this host. The kernel knows that user.
 
-Only a socket that somebody holds has a user. Linux gives one that was closed to root, so that it is nobody's here.
+Only an open socket has a user. Linux reports root for a closed one, so this module reports nobody for it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from struct import Struct
 from typing import NamedTuple
 
 Teller = Callable[["Ends"], int | None]
-"""Gives the user's number; None where there is no such connection, or nobody holds its other end. May raise OSError."""
+"""Returns the user's number. None means no such connection, or nobody holds its other end. May raise OSError."""
 
 _LOOPBACK = "127.0.0.1"
 _HELD = frozenset({1, 4, 5, 8, 9, 11})
-"""States of a connection that is open, or half closed. In others it is none yet, or none any more, or a listener."""
+"""The states of an open or half-closed connection. The other states are those of listeners, and of connections before
+and after their life."""
 
 # From linux/netlink.h, sock_diag.h and inet_diag.h.
 _SOCK_DIAG = 4
@@ -29,7 +30,7 @@ _WANTED = Struct("=BBxxI")
 _PORTS = Struct("!HH")
 _INTERFACE_AND_COOKIE = Struct("=III")
 _NO_COOKIE = 0xFFFFFFFF
-_FOUND = Struct("=xBxx 48x 12x II")  # behind the header: state, user and inode
+_FOUND = Struct("=xBxx 48x 12x II")  # after the header: state, user and inode
 
 _CREDENTIALS = Struct("=iII")
 _WORD = Struct("=I")
@@ -38,7 +39,7 @@ _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
 class Ends(NamedTuple):
-    """Of a connection over TCP: packed addresses, and ports."""
+    """The two ends of a TCP connection: packed addresses, and ports."""
 
     own: bytes
     own_port: int
@@ -52,7 +53,7 @@ class Ends(NamedTuple):
 
 
 def user_of_peer(connection: socket.socket, teller: Teller) -> int | None:
-    """The number of the user who holds the other end; None where nobody does, or it cannot be told."""
+    """The number of the user who holds the other end; None if nobody does, or if the kernel does not say."""
     try:
         if connection.family == socket.AF_UNIX:
             held: int = _CREDENTIALS.unpack(
@@ -60,17 +61,17 @@ def user_of_peer(connection: socket.socket, teller: Teller) -> int | None:
             )[1]
             return held
         return teller(Ends.of(connection))
-    except OSError:  # it has ended
+    except OSError:  # the connection has ended
         return None
 
 
 def find_teller() -> Teller | None:
-    """What tells the users of connections on this system; None where nothing does."""
+    """The function that finds the users of connections on this system; None if no function does."""
     return next((each for each in (ask_kernel, read_table) if _tells(each)), None)
 
 
 def ask_kernel(ends: Ends) -> int | None:
-    """By sock_diag, for this one connection: it takes as long however many there are."""
+    """Ask sock_diag for this one connection. The time does not depend on the number of connections."""
     family = socket.AF_INET if len(ends.own) == 4 else socket.AF_INET6
     question = (
         _WANTED.pack(family, socket.IPPROTO_TCP, _NO_COOKIE)
@@ -82,7 +83,7 @@ def ask_kernel(ends: Ends) -> int | None:
     header = _HEADER.pack(_HEADER.size + len(question), _BY_FAMILY, _IS_REQUEST, 0, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
         kernel.send(header + question)
-        # The kernel has answered by the time that `send` returns.
+        # The kernel's answer is there when `send` returns.
         answer, (sender, _) = kernel.recvfrom(4096, socket.MSG_DONTWAIT)
     if sender != 0 or len(answer) < _HEADER.size + _FOUND.size or _HEADER.unpack_from(answer)[1] != _BY_FAMILY:
         return None
@@ -90,9 +91,9 @@ def ask_kernel(ends: Ends) -> int | None:
 
 
 def read_table(ends: Ends) -> int | None:
-    """By reading through all the connections of the host: where the kernel has no sock_diag."""
+    """Search all connections of the host, for kernels without sock_diag."""
     pairs = [(ends.other, ends.own)]
-    if len(ends.own) == 4:  # a client that speaks IPv6 is in the other table
+    if len(ends.own) == 4:  # the IPv6 table has the clients that use an IPv6 socket
         pairs.append((_MAPPED + ends.other, _MAPPED + ends.own))
     wanted = [f" {_shown(other)}:{ends.other_port:04X} {_shown(own)}:{ends.own_port:04X} " for other, own in pairs]
     for table in _TABLES:
@@ -109,7 +110,7 @@ def _holder(state: int, uid: int, inode: int) -> int | None:
 
 
 def _tells(teller: Teller) -> bool:
-    """Whether it tells of a connection of ours that it is ours."""
+    """Whether ``teller`` reports this user for a connection of our own."""
     with (
         socket.create_server((_LOOPBACK, 0)) as server,
         socket.create_connection(server.getsockname(), timeout=5) as client,
@@ -117,7 +118,7 @@ def _tells(teller: Teller) -> bool:
         own, other = server.getsockname(), client.getsockname()
         try:
             return teller(Ends(_packed(own[0]), own[1], _packed(other[0]), other[1])) == os.geteuid()
-        except (OSError, AttributeError):  # no such table, or no such kind of socket
+        except (OSError, AttributeError):  # the system lacks the table or the kind of socket
             return False
 
 
@@ -129,5 +130,5 @@ def _packed(address: str) -> bytes:
 
 
 def _shown(address: bytes) -> str:
-    """As the tables show it: each four bytes as a number of this machine."""
+    """The address as the tables show it: each four bytes as a number in this machine's byte order."""
     return "".join(f"{number:08X}" for (number,) in _WORD.iter_unpack(address))

@@ -1,4 +1,4 @@
-"""The rules by which a host's workers take messages and settle them: its lanes, leases, retries and records."""
+"""The rules for taking and settling messages on a host: its lanes, leases, retries and records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OnUnknown = Literal["resend", "hold"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _OF_KOMBU = frozenset({"unacked", "unacked_index", "unacked_mutex"})
-"""What a lane could be called and kombu's Redis transport calls keys of its own. Its others have other characters."""
+"""Keys of kombu's Redis transport whose names are valid lane names. Its other keys contain other characters."""
 ON_UNKNOWN = "MAILER_ON_UNKNOWN_"
 
 
@@ -25,16 +25,16 @@ class Lanes(tuple[str, ...]):
 
     @property
     def most_urgent(self) -> str:
-        """The default of a single message. It alone may use the quota's reserve, and it resends by default."""
+        """The default lane of a single message. Only it may use the quota's reserve. It resends by default."""
         return self[0]
 
     @property
     def least_urgent(self) -> str:
-        """The default of a bulk send."""
+        """The default lane of a bulk send."""
         return self[-1]
 
     def check(self, lane: object) -> str:
-        """``lane``, if it is one of them. Raises UnknownLane."""
+        """Return ``lane`` if it is one of these lanes. Raises UnknownLane."""
         if isinstance(lane, str) and lane in self:
             return lane
         found = f"{lane!r:.80} is not one" if isinstance(lane, str) else f"is of type {type(lane).__name__}"
@@ -42,7 +42,7 @@ class Lanes(tuple[str, ...]):
 
     @classmethod
     def of(cls, names: object) -> Lanes:
-        """From their names, as a text with commas between them or one by one. Raises ValueError."""
+        """The lanes with these names: a text with commas, a list or a tuple. Raises ValueError."""
         if isinstance(names, str):
             names = [name.strip() for name in names.split(",") if name.strip()]
         if not names or not isinstance(names, list | tuple):
@@ -58,31 +58,31 @@ class Lanes(tuple[str, ...]):
 
 
 class Rules(BaseModel):
-    """They are one value from the settings to the script. `mailer.settings.Settings` is one."""
+    """One value that passes from the settings to the script. `mailer.settings.Settings` is a subclass."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     lanes: Annotated[Lanes, NoDecode, PlainValidator(Lanes.of)] = Lanes(("transactional", "bulk"))
-    """Most urgent first. A producer's default is the first for ``send`` and the last for ``send_many``."""
+    """The lanes, most urgent first. By default ``send`` uses the first and ``send_many`` the last."""
     on_unknown: dict[str, OnUnknown] = {}
-    """By lane, what becomes of a message whose outcome is unknown: set with ``MAILER_ON_UNKNOWN_<LANE>``. Without it
+    """The policy of each lane for messages with an unknown outcome, set with ``MAILER_ON_UNKNOWN_<LANE>``. By default
     the most urgent lane resends and the others hold."""
     lease_seconds: float = Field(default=60.0, gt=0)
-    """How long a taken message belongs to its worker: a second more than the connect and read timeouts together, and
-    than twice the timeout of Redis, or longer."""
+    """The time for which a taken message belongs to its worker. It must exceed both the connect and read timeouts
+    together, and twice the timeout of Redis, by at least a second."""
     retry_hours: float = Field(default=24.0, ge=0)
-    """How long a message that fails for a passing reason waits between its attempts at most, all together, before it
-    becomes a dead letter. The time in its lane does not count. 0: it is tried once."""
+    """The longest total wait between the attempts of a message that fails for a passing reason. After it the message
+    becomes a dead letter. The time in its lane does not count. 0: one attempt."""
     record_hours: float = Field(default=72.0, ge=0)
-    """How long the record of what happened to each message is kept at least. 0: nothing is recorded."""
+    """The shortest time for which the record of each message is kept. 0: nothing is recorded."""
     record_megabytes: float = Field(default=64.0, gt=0)
-    """The most memory that the records take in Redis; the oldest go first. A message that is sent at the first attempt
-    takes some 170 bytes."""
+    """The most memory for the records in Redis. The oldest are removed first. A message that is sent at the first
+    attempt takes about 170 bytes."""
     redis_replicas: int = Field(default=0, ge=0)
-    """How many replicas must have a message before ``send`` returns, and what a worker was handed before it sends it. A
-    failover to one of them then loses nothing and sends nothing twice."""
+    """The number of replicas that must have a message before ``send`` returns, and a take before its worker sends the
+    messages. Then a failover to one of these replicas loses nothing and sends nothing twice."""
     redis_timeout_seconds: float = Field(default=5.0, gt=0)
-    """Longest wait for a connection to Redis, and for its answer to a single command."""
+    """The longest wait for a connection to Redis, and for its answer to a single command."""
 
     @model_validator(mode="after")
     def _check_on_unknown(self) -> Self:
@@ -93,14 +93,14 @@ class Rules(BaseModel):
 
     @property
     def answer_seconds(self) -> float:
-        """How long a worker waits for Redis to hand out messages before it takes the connection for dead."""
+        """The longest wait for the answer to a take. Then the worker treats the connection as dead."""
         return 2 * self.redis_timeout_seconds
 
     def unknown_policy(self, lane: str) -> OnUnknown:
-        """What becomes of a message of ``lane`` whose outcome is unknown."""
+        """The policy of ``lane`` for a message with an unknown outcome."""
         default: OnUnknown = "resend" if lane == self.lanes.most_urgent else "hold"
         return self.on_unknown.get(lane, self.on_unknown.get(lane.replace("-", "_"), default))
 
     def as_json(self) -> dict[str, Any]:
-        """The rules alone, as JSON has them: `Rules.model_validate` reads it."""
+        """The rules alone, as JSON values. `Rules.model_validate` reads them."""
         return self.model_dump(mode="json", include=set(Rules.model_fields))

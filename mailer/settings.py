@@ -1,7 +1,7 @@
 """The settings: one frozen value, read once from the environment (prefix ``MAILER_``).
 
-Every field is the variable of its name in capitals: ``redis_url`` is ``MAILER_REDIS_URL``. The standard AWS variables
-(``AWS_REGION``, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL_SESV2``, ...) keep their meaning and are read by botocore.
+Each field's variable is its name in capitals: ``redis_url`` is ``MAILER_REDIS_URL``. The standard AWS variables
+(``AWS_REGION``, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL_SESV2``, ...) keep their meaning, and botocore reads them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from mailer.errors import SettingsError
 from mailer.rules import ON_UNKNOWN, Rules
 
 MARGIN_SECONDS = 1.0
-"""How much longer than a send a lease must last, for the time from the lease's beginning to that of the send; and than
-`Settings.answer_seconds`, for the time from a new connection to the settlement."""
+"""The safety margin of a lease. A lease must exceed the longest send by this, for the time between the starts of the
+lease and the send. It must also exceed `Settings.answer_seconds` by this, for the time between a new connection and the
+settlement."""
 
 TransportKind = Literal["ses", "boto3", "smtp"]
 
 
 class Settings(Account, Rules, BaseSettings):
-    """The account, its rules, and how this process finds Redis and SES. Units are in the names."""
+    """The account, its rules, and the places of Redis and SES. The names contain the units."""
 
     model_config = SettingsConfigDict(env_prefix="MAILER_", frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -35,20 +36,20 @@ class Settings(Account, Rules, BaseSettings):
     """``redis://``, ``rediss://``, ``unix://`` or ``sentinel://host:26379;sentinel://host2:26379/0``. Unset: the
     server that ``mailer up`` embeds in ``data_dir``."""
     redis_sentinel_master: str | None = None
-    """The name of the master that the sentinels watch; needed with ``sentinel://``."""
+    """The name of the master that the sentinels watch. Required with ``sentinel://``."""
 
     transport: TransportKind = "ses"
     connect_timeout_seconds: float = Field(default=3.0, gt=0)
     read_timeout_seconds: float = Field(default=30.0, gt=0)
     smtp_url: SecretStr | None = None
-    """``smtp://user:password@host:587`` (STARTTLS) or ``smtps://...:465``. Unset: SES's endpoint of the Region with a
-    password derived from the AWS credentials."""
+    """``smtp://user:password@host:587`` (STARTTLS) or ``smtps://...:465``. Unset: SES's endpoint of the Region, with a
+    password that is derived from the AWS credentials."""
 
     data_dir: Path = Path(".mailer")
-    """Where ``mailer up`` keeps the embedded server's data."""
+    """The folder in which ``mailer up`` keeps the embedded server's data."""
     alive_dir: Path | None = None
-    """A folder for health checks, one for each ``mailer worker``: each process touches a file there every two seconds,
-    as long as its event loop turns."""
+    """A folder for health checks, a separate one for each ``mailer worker``. Each process touches a file there every
+    two seconds while its event loop turns."""
 
     @model_validator(mode="before")
     @classmethod
@@ -80,12 +81,12 @@ class Settings(Account, Rules, BaseSettings):
 
     @property
     def send_seconds(self) -> float:
-        """The longest that a send takes."""
+        """The longest duration of a send."""
         return self.connect_timeout_seconds + self.read_timeout_seconds
 
 
 def strangers(environment: Mapping[str, str]) -> list[str]:
-    """Variables that look like settings and are none: nothing reads them."""
+    """The variables that look like settings but are not. Nothing reads them."""
     known = {f"MAILER_{name.upper()}" for name in Settings.model_fields if name != "on_unknown"}
     return sorted(
         name
@@ -95,7 +96,7 @@ def strangers(environment: Mapping[str, str]) -> list[str]:
 
 
 def load(**overrides: Any) -> Settings:
-    """Read the environment. Raises SettingsError with the variable's name and the remedy."""
+    """Read the settings from the environment. Raises SettingsError with the variable's name and the remedy."""
     try:
         return Settings(**overrides)
     except ValidationError as error:

@@ -13,7 +13,7 @@ def name_of(uid: int) -> str:
 
 
 def uid_of(user: str) -> int:
-    """``user`` is a name or a number. ValueError for a name that this host does not know."""
+    """The number of ``user``, a name or a number. Raises ValueError for a name that this host does not know."""
     try:
         return int(user) if user.isascii() and user.isdecimal() else pwd.getpwnam(user).pw_uid
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""Which users of this host are answered on its loopback interface, where every one of them reaches every port."""
+"""Restrict the users of this host who are answered on its loopback interface, where every user reaches every port."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ROOT = 0
 
 
 class UserGuard:
-    """This user is answered, root, and the users that ``allowed`` names; ValueError for one whom nobody knows.
+    """Answers this user, root, and the users in ``allowed``. Raises ValueError for an unknown user.
 
-    Where the system does not tell whose a connection is, everybody is answered. ``everybody`` is how somebody gets
-    that on purpose: a refusal says so.
+    On a system that does not report the user of a connection, it answers every user. ``everybody`` is the instruction
+    for answering every user on purpose; a refusal quotes it.
     """
 
     def __init__(self, allowed: Iterable[str], *, everybody: str) -> None:
@@ -34,7 +34,7 @@ class UserGuard:
             _log.warning("this system does not tell whose a connection is: every user of this host is answered")
 
     def refusal(self, connection: socket.socket | None) -> str | None:
-        """Why the other end of a connection is refused, None if it is not. None for one that is closed."""
+        """The reason for refusing the other end of ``connection``; None to allow it. Pass None for a closed one."""
         if self._teller is None:
             return None
         uid = None if connection is None else user_of_peer(connection, self._teller)

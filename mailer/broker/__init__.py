@@ -1,1 +1,1 @@
-"""Kombu's transport over the queue, and nothing else."""
+"""Kombu's transport over the queue."""

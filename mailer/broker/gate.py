@@ -1,8 +1,8 @@
-"""The gate: a channel's conversation with Redis about the messages of the lanes it consumes.
+"""The gate: a channel's conversation with Redis about the messages of its lanes.
 
-Two connections, both read by the event loop. On the first, one `take` at a time: it carries what was settled since the
-last and asks for as many messages as there is room for. On the second, while nothing can be had, a blocking pop on the
-doorbells of its lanes.
+It has two connections, and the event loop reads both. The first carries one `take` at a time. Each `take` carries the
+settlements since the previous one, and asks for as many messages as there is room for. The second carries a blocking
+pop on the doorbells of the lanes, while no message is to be had.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from mailer.queue.take import Answer, Take, read
 logger = get_logger(__name__)
 
 CONNECTION_LOST = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
-"""What a conversation with Redis raises where its connection is lost. (kombu's own list holds KeyError as well.)"""
+"""The exceptions of a lost connection to Redis. kombu's own list includes KeyError as well."""
 BELL_SECONDS = 5
 CALLS_A_LEASE = 4
-"""How often a worker calls at least, even if it has nothing to say. When all have been silent for half a lease,
-``take.lua`` knows by that that none of them could reach Redis."""
+"""Each worker calls at least so often per lease, even when idle. So half a lease without any call means that no worker
+could reach Redis. ``take.lua`` relies on this."""
 
 
 class Channel(Protocol):
-    """A gate's view of its channel, which is kombu's."""
+    """The parts of kombu's channel that a gate uses."""
 
     connection: Any
     take_client: Any
@@ -58,17 +58,17 @@ class Channel(Protocol):
 
 
 class Gate:
-    """One channel's side of the gate. Used by the thread that runs the event loop only."""
+    """One channel's gate. Only the event loop's thread may call it."""
 
     def __init__(self, channel: Channel, take: Take, leases: Leases) -> None:
         self.channel = channel
         self.leases = leases
         self._take = take
         self.replicas = take.rules.redis_replicas
-        """How many must know of a call before what it brought is sent."""
+        """The number of replicas that must have a call's writes before its messages are sent."""
         self._answer_seconds = take.rules.answer_seconds
         self._call: Call | None = None
-        self._asked = 0  # how many must know of the call under way
+        self._asked = 0  # the number of replicas that must have the writes of the current call
         self._reply: Sequence[Any] | None = None
         self._stale = False
         self._arguments: list[Any] = []
@@ -80,13 +80,13 @@ class Gate:
         self._refusal = ""
         self._most_silence = take.rules.lease_seconds / CALLS_A_LEASE
         self._called_at = -math.inf
-        # The connection before this one may have been lost in the middle of a call.
+        # The previous connection may have been lost in the middle of a call.
         leases.abandon_all()
 
     # -- what the poller calls
 
     def turn(self) -> None:
-        """Send what there is to send: called at each turn of the event loop. Raises connection errors."""
+        """Send whatever is due. The event loop calls this at each turn. Raises connection errors."""
         now = time.monotonic()
         if self._call is not None:
             if now - self._call.sent_at > self._answer_seconds:
@@ -97,7 +97,7 @@ class Gate:
             self._wake_at_last(now + rests)
         wanted = room if room > 0 and (now >= self._ask_at or self.leases.makes_room) else 0
         if not self.leases.knows_the_time:
-            # A call that cannot say how late it may arrive must not take messages.
+            # A call that cannot state its latest arrival on Redis's clock must not take messages.
             self._send(self.leases.call(0))
         elif wanted or self.leases.unsettled or now - self._called_at >= self._most_silence:
             self._send(self.leases.call(wanted, self._answer_seconds))
@@ -106,7 +106,7 @@ class Gate:
 
     @property
     def due_in(self) -> float:
-        """Seconds until this gate wants a turn again, if no event comes before."""
+        """Seconds until this gate needs its next turn, unless an event comes first."""
         if self._call is not None:
             return self._answer_seconds
         now = time.monotonic()
@@ -118,10 +118,11 @@ class Gate:
         return max(0.0, min(waits))
 
     def read_take(self) -> bool:
-        """Redis has answered: deliver its messages. Raises connection errors only: what Celery or a task raises about a
-        message is the end of that message."""
+        """Read Redis's answer and deliver its messages. Returns whether there were any.
+
+        Raises connection errors only. An exception of Celery or of a task ends its message alone."""
         taken = self._read_answer()
-        # The count of the replicas may have come with the answer, and then no event tells of it.
+        # The count of the replicas may have come together with the answer. Then no further event announces it.
         while self._asked and self._call and self.channel.take_client.connection.can_read(timeout=0):
             taken = self._read_answer()
         return taken
@@ -138,7 +139,7 @@ class Gate:
             client.connection.disconnect()
             raise
         except redis.exceptions.ResponseError as error:
-            # Full, read-only, still loading: the same call may well succeed on the next connection.
+            # Redis is full, read-only or still loading. The same call may succeed on the next connection.
             self._lost(f"take was refused: {error}")
         if call is None:
             return False
@@ -162,10 +163,12 @@ class Gate:
         return bool(tags)
 
     def _is_confirmed(self, reply: Any) -> bool:
-        """Whether ``reply`` is the count of the replicas that have what the call wrote, and enough do. What is sent
-        before, another server may hand out again after a failover. Raises ConnectionError where they are too few."""
+        """Whether ``reply`` is the count of the replicas that have the call's writes, and the count is high enough.
+
+        A message that is sent earlier may be handed out again after a failover. Raises ConnectionError for a count that
+        is too low."""
         if self._stale:
-            self._stale = False  # the count that belongs to a script which the server did not have
+            self._stale = False  # the count of the first try, for which the server did not have the script
         elif self._reply is None:
             self._reply = reply
         elif reply >= self._asked:
@@ -175,7 +178,7 @@ class Gate:
         return False
 
     def read_bell(self) -> bool:
-        """Somebody rang, or nobody did for `BELL_SECONDS`. Raises connection errors."""
+        """Read the end of a wait at the doorbells: a ring, or `BELL_SECONDS` without one. Raises connection errors."""
         client = self.channel.bell_client
         try:
             rung = client.parse_response(client.connection, "BLPOP")
@@ -191,12 +194,12 @@ class Gate:
         if was_listening and self._listen and self.channel.room() > 0:
             self._ask_at = 0.0
         else:
-            # Taken up since, or this host came to be in doubt: let another worker hear it.
+            # This worker has become busy, or its host doubtful. Pass the ring on to another worker.
             self.channel.ring(rung[0])
         return False
 
     def disconnected(self, connection: Any) -> None:
-        """One of the connections is gone."""
+        """Forget the state of a connection that has ended."""
         if connection is self.channel.take_client.connection:
             self._call = self._reply = None
             self._stale = False
@@ -205,7 +208,7 @@ class Gate:
             self._listening_since = None
 
     def close(self) -> None:
-        """Flush: read what is under way, give back what it brought, send every settlement. Never raises."""
+        """Read the answer of the current call, give its messages back and send every settlement. Never raises."""
         try:
             client = self.channel.take_client
             if self._call is not None and client.connection is not None and client.connection._sock is not None:
@@ -222,7 +225,7 @@ class Gate:
         self.flush()
 
     def flush(self) -> None:
-        """Send every settlement now, on a connection of its own. Never raises: what cannot be sent waits."""
+        """Send every settlement now, on a separate connection. Never raises: settlements that cannot be sent wait."""
         try:
             while self.leases.unsettled:
                 self._take.run(self.channel.plain_client(), self.leases, 0, ())
@@ -263,14 +266,14 @@ class Gate:
         return self._take.answered(self.leases, call, answer)
 
     def _plan(self, answer: Answer) -> None:
-        # Where it is not known that this host can send, fresh mail is for those of which it is.
+        # A doubtful host leaves fresh mail to hosts that are known to send.
         self._listen = answer.listen and not self.leases.fitness.is_doubted
         self._ask_at = 0.0
         if answer.wait_seconds:
             self._ask_at = time.monotonic() + answer.wait_seconds
 
     def _say_what_stopped(self, stopped: str) -> None:
-        """Once for each pause, not at each take."""
+        """Log each pause once, not at each take."""
         if stopped == self._stopped:
             return
         self._stopped = stopped
@@ -280,7 +283,7 @@ class Gate:
             logger.warning("Nothing is paused or parked any more: messages go out again")
 
     def _wake_at_last(self, moment: float) -> None:
-        """Have the loop come round at ``moment``, when it is time to ask again, or before."""
+        """Have the loop turn at ``moment`` or earlier, to ask again."""
         now = time.monotonic()
         if self._wake_at is None or self._wake_at <= now or moment < self._wake_at:
             self._wake_at = moment
@@ -312,17 +315,17 @@ class Gate:
             self.leases.settle(tag, Settlement.back())
 
     def _deliver(self, tag: str, lane: str, envelope: bytes, permit_ends: float, redis_us: int) -> None:
-        """Hand one message to Celery, or settle what is not fit for it."""
+        """Hand one message to Celery. Settle it here if it is not admitted or not due."""
         try:
             message, due = admitted(envelope, lane)
         except NotAdmitted as why:
             self._set_aside(tag, lane, why.code, why.words)
             return
         headers, properties = message["headers"], message["properties"]
-        # Redis's clock decides when it is due; Celery would hold it in memory until ours does.
+        # Redis's clock decides when a message is due. With an eta Celery would hold it in memory and use our clock.
         headers["eta"] = None
         if due > redis_us:
-            # From a producer on the stock transport, which knows no schedule.
+            # A producer on kombu's own transport wrote it. That transport has no schedule.
             self.leases.settle(tag, Settlement.defer(due, orjson.dumps(message)))
             return
         headers[LEASE_ENDS] = self.leases.ends(tag)

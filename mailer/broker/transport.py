@@ -1,12 +1,12 @@
 """The gated transport: kombu's Redis transport, with the lanes behind `take`.
 
-What is overridden, and only for queues that are lanes of the account: receiving (kombu: BRPOP, then a write to
-``unacked``), acknowledging (a write per ack), publishing (LPUSH), purging, and the restoring of unacknowledged messages
-by their age, which leases replace. Everything else (fanout, pidbox, replies, events, other queues) is kombu's own. The
-contract test in ``tests/broker/test_contract.py`` pins each kombu internal that this file touches.
+For the account's lanes it overrides receiving (kombu: BRPOP, then a write to ``unacked``), acknowledging (a write per
+ack), publishing (LPUSH), purging, and restoring unacknowledged messages by their age. Leases replace the last one.
+Everything else (fanout, pidbox, replies, events, other queues) is kombu's own. The contract test in
+``tests/broker/test_contract.py`` pins each kombu internal that this file uses.
 
-Transport options, all plain values so that ``celery inspect`` can print them: ``global_keyprefix`` (the account's) and
-``rules``, those of `mailer.rules.Rules` as JSON.
+Its transport options are ``global_keyprefix`` (the account's) and ``rules`` (`mailer.rules.Rules` as JSON). They are
+plain values, so that ``celery inspect`` can print them.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ logger = get_logger(__name__)
 TAKE, BELL = "TAKE", "BELL"
 _LONG_NUMBER = b"0" * 19
 _DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
-"""Turns every digit into 0, and all else into spaces."""
+"""Maps every digit to 0 and every other byte to a space."""
 REFUSED = Settlement.dead("RefusedByCelery", "Celery could not run it; the worker's log says why.")
 
 
 class QoS(stock.QoS):
-    """Acknowledgements of leased messages go to `Leases`, all others the stock way."""
+    """Acknowledgements of leased messages go to `Leases`. For all others kombu's own code runs."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        # The script has leased it already: nothing to write.
+        # The script has already leased it, so nothing is written.
         if not self.channel.leases.holds(delivery_tag):
             super().append(message, delivery_tag)
 
@@ -71,7 +71,7 @@ class QoS(stock.QoS):
 
 
 class Poller(stock.MultiChannelPoller):
-    """Gives every gate its turn, and reads its two connections whatever the prefetch count says."""
+    """Gives every gate its turn. It reads a gate's two connections whatever the prefetch count is."""
 
     def on_poll_start(self) -> None:
         super().on_poll_start()
@@ -87,7 +87,7 @@ class Poller(stock.MultiChannelPoller):
         return super().on_readable(fileno)
 
     def get(self, callback: Any, timeout: float | None = None) -> Any:
-        # Without an event loop, nothing else ends the wait when a permit comes due.
+        # Without an event loop nothing else ends the wait when a permit becomes due.
         due = [channel.gate.due_in for channel in self._channels if channel.served_lanes]
         waits = [wait for wait in (timeout, *due) if wait is not None]
         return super().get(callback, timeout=min(waits) if waits else None)
@@ -100,7 +100,7 @@ class Poller(stock.MultiChannelPoller):
                 if where == (key[0], key[2]) and sock.fileno() in (-1, fd):
                     del self._fd_to_chan[fd]
 
-    # kombu's age-based restoring: leases do it better, and without a call of their own.
+    # The next two methods switch off kombu's restoring by age. Leases do it better, without an extra call.
     def on_poll_init(self, poller: Any) -> None:
         self.poller = poller
 
@@ -109,10 +109,10 @@ class Poller(stock.MultiChannelPoller):
 
 
 class Message(stock.Channel.Message):
-    """A message whose JSON body is decoded once, and without kombu's search for types that JSON does not have."""
+    """A message that decodes its JSON body once, and without kombu's search for types that JSON lacks."""
 
     def __init__(self, payload: dict[str, Any], channel: Any = None, **kwargs: Any) -> None:
-        # What it names kombu would unpack at once, however much that makes. No message is compressed here.
+        # kombu would decompress the body at once, to any size. Our messages are never compressed.
         (payload.get("headers") or {}).pop("compression", None)
         super().__init__(payload, channel, **kwargs)
 
@@ -122,8 +122,8 @@ class Message(stock.Channel.Message):
             return super()._decode()
         if has_too_many_values(body):
             raise DecodeError(f"it {TOO_MANY_VALUES}")
-        # Whole numbers beyond 64 bits orjson would round; what is no JSON to it (NaN, half of a surrogate pair) may be
-        # some to Celery.
+        # orjson rounds whole numbers beyond 64 bits. It refuses NaN and lone surrogates, which Celery may accept. The
+        # standard library reads those bodies.
         if _LONG_NUMBER not in body.translate(_DIGITS):
             with suppress(orjson.JSONDecodeError):
                 return orjson.loads(body)
@@ -138,7 +138,7 @@ class Channel(stock.Channel):
 
     QoS = QoS
     Message = Message
-    # Celery's body is JSON: as text in the envelope it takes a quarter less room than as base64.
+    # Celery's body is JSON. As text in the envelope it is a quarter smaller than in base64.
     body_encoding = None
 
     def __init__(self, connection: Any, **kwargs: Any) -> None:
@@ -158,7 +158,7 @@ class Channel(stock.Channel):
 
     @cached_property
     def leases(self) -> Leases:
-        """Those of its application, which outlive the connection; without one, the connection has its own."""
+        """The application's leases, which outlive the connection. Without an application the connection has its own."""
         leases: Leases = vars(self.connection.client).setdefault("leases", Leases())
         return leases
 
@@ -182,17 +182,17 @@ class Channel(stock.Channel):
 
     @property
     def served_lanes(self) -> list[str]:
-        """The lanes this channel consumes."""
+        """The lanes that this channel consumes."""
         return [queue for queue in dict.fromkeys(self._active_queues) if queue in self.lanes]
 
     @property
     def active_queues(self) -> list[str]:
-        """The other queues it consumes: these kombu polls with BRPOP."""
+        """The other queues that this channel consumes. kombu polls them with BRPOP."""
         return [queue for queue in super().active_queues if queue not in self.lanes]
 
     def room(self) -> int:
-        """How many messages this process could start right now. A prefetch count of 0 sets no limit to a consumer;
-        it then takes one at a time."""
+        """The number of messages that this process could start right now. A prefetch count of 0 sets no limit. Then the
+        consumer takes one at a time."""
         leases = self.leases
         if not self.served_lanes or leases.fitness.rests:
             return 0
@@ -202,17 +202,17 @@ class Channel(stock.Channel):
         return prefetch - leases.in_flight if prefetch else 1
 
     def call_later(self, seconds: float) -> None:
-        """Have the event loop come round in ``seconds``."""
+        """Have the event loop turn in ``seconds``."""
         hub = self.connection.hub if self.connection is not None else None
         if hub is not None:
             hub.call_later(max(0.0, seconds), _nothing)
 
     def ring(self, doorbell: bytes) -> None:
-        """Wake another worker. One that is not woken looks by itself, within a second."""
+        """Wake another worker. Without a ring each worker looks by itself within a second."""
         ring(self.plain_client(), [doorbell])
 
     def plain_client(self) -> redis.Redis:
-        """A client that prefixes nothing: `Keys` have the prefix in them."""
+        """A client that adds no prefix, as `Keys` contain it."""
         return redis.Redis(connection_pool=self.pool)
 
     @cached_property
@@ -224,7 +224,7 @@ class Channel(stock.Channel):
         return self._create_client(asynchronous=True)
 
     def keep_gate_registered(self, poller: Poller) -> None:
-        """Connect the gate's two connections and have the poller watch them."""
+        """Open the gate's two connections and have the poller watch them."""
         for client, kind in ((self.take_client, TAKE), (self.bell_client, BELL)):
             if not poller._client_registered(self, client, kind):
                 poller._register(self, client, kind)
@@ -250,7 +250,7 @@ class Channel(stock.Channel):
 
     @staticmethod
     def gate_is_closed() -> None:
-        """Settlements wait for the next channel, or for the worker's last flush."""
+        """Does nothing: settlements wait for the next channel, or for the worker's last flush."""
 
     # -- publishing and looking after lanes
 
@@ -258,9 +258,9 @@ class Channel(stock.Channel):
         try:
             super()._queue_bind(exchange, routing_key, pattern, queue)
         except redis.exceptions.ResponseError as error:
-            # Full, no right to this key, or a key of somebody else's: consumers must get in all the same, for they need
-            # no binding. Theirs are there from before, or only remote control and foreign producers miss them until the
-            # next connection. Any other refusal is of this worker, not of this key.
+            # Redis is full, forbids this key, or holds a foreign key of this name. Consumers must start all the same,
+            # as they need no binding. The binding may exist from before. Without it only remote control and foreign
+            # producers miss messages, until the next connection. Any other refusal concerns the worker, not the key.
             of_the_key = (redis.exceptions.OutOfMemoryError, redis.exceptions.NoPermissionError)
             if not isinstance(error, of_the_key) and "WRONGTYPE" not in str(error):
                 raise
@@ -303,7 +303,7 @@ class Channel(stock.Channel):
 
 
 class SentinelChannel(Channel, stock.SentinelChannel):
-    """The same over Redis Sentinel. ``sentinels`` are hosts with their ports."""
+    """A `Channel` over Redis Sentinel. ``sentinels`` are pairs of host and port."""
 
     sentinels: Sequence[Sequence[Any]] = ()
 
@@ -329,8 +329,9 @@ class SentinelChannel(Channel, stock.SentinelChannel):
             )
 
     def _count(self, info: Any) -> None:
-        """There may be more than the settings ask for, or more than before. After one that is missing this worker
-        connects again, and so asks the sentinels whether it has become the master."""
+        """Require as many replicas as are online, at least those of the settings, and never fewer than before.
+
+        When one is missing, this worker connects again. So it asks the sentinels whether that one is the new master."""
         self.gate.replicas = max(self.gate.replicas, online(info))
 
     def _look_for_replicas(self) -> None:
@@ -342,7 +343,7 @@ class SentinelChannel(Channel, stock.SentinelChannel):
         return (connection.host, int(connection.port)) if connection is not None and connection._sock else None
 
     def _cut_off(self) -> None:
-        """Have the event loop find the connection ended. In any thread."""
+        """Shut the connection down, so that the event loop notices its end. May be called from any thread."""
         with suppress(AttributeError, OSError):
             self.take_client.connection._sock.shutdown(socket.SHUT_RDWR)
 
@@ -356,7 +357,7 @@ class SentinelChannel(Channel, stock.SentinelChannel):
         only = (options.pop("host"), options.pop("port"))
         named = tuple((host, int(port)) for host, port in self.sentinels or [only])
         sentinels = Sentinels(named, options["socket_timeout"], majority=self.rules.redis_replicas > 0, **options)
-        # Under these names kombu closes them.
+        # kombu closes the attributes of these names.
         if asynchronous:
             self._async_sentinel_manager = sentinels
         else:
@@ -385,26 +386,26 @@ class Transport(stock.Transport):
                 if fd not in loop.readers:
                     loop.add_reader(fd, self.on_readable, fd)
 
-        # In place of kombu's own, which adds every socket to the loop again at each turn and costs more than the turn
-        # itself, and of the one of the connection before this.
+        # It replaces kombu's own tick. That one adds every socket to the loop again at each turn, and costs more than
+        # the turn itself. It also replaces the tick of the previous connection.
         on_tick.of_gate = True  # type: ignore[attr-defined]
         loop.on_tick = ticks | {on_tick}
-        # Twice for each call that is due without an event.
+        # The loop turns twice for each call that is due without an event.
         lease = connection.client.transport_options["rules"]["lease_seconds"]
         loop.call_repeatedly(lease / CALLS_A_LEASE / 2, _nothing)
 
 
 class SentinelTransport(Transport):
-    """The same over Redis Sentinel."""
+    """A `Transport` over Redis Sentinel."""
 
     default_port = 26379
     Channel = SentinelChannel
 
 
 def _nothing() -> None:
-    """A callback that only makes the event loop come round."""
+    """A callback that only makes the event loop turn."""
 
 
-# Names without '.' and ':' are what kombu accepts in a URL, as in gated+socket:///run/valkey.sock.
+# In a URL, as in gated+socket:///run/valkey.sock, kombu only accepts names without '.' and ':'.
 TRANSPORT_ALIASES.setdefault("gated", f"{__name__}:Transport")
 TRANSPORT_ALIASES.setdefault("gated-sentinel", f"{__name__}:SentinelTransport")

@@ -1,1 +1,1 @@
-"""One message, one call to SES, one outcome, and what it means for the message. Pure: no Celery, no I/O but SES's."""
+"""One message, one call to SES, one outcome and its settlement. Pure: no Celery, and no I/O except the call to SES."""

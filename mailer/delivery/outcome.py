@@ -32,10 +32,10 @@ Fault = Literal["nobody", "another sender", "the account", "this host", "the mes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One row of the table: an error, whose fault it is, and what it means.
+    """One row of the table: an error, the party at fault, and the consequence.
 
-    ``verb`` is the settlement's: `mailer.queue.settlement.VERBS` says where the message goes, and whether its permit
-    and its place in the quota come back. ``when`` and ``then`` are for people: they stand in the README.
+    ``verb`` is the settlement's verb. `mailer.queue.settlement.VERBS` says where the message goes, and whether its
+    permit and its share of the quota are returned. ``when`` and ``then`` are for people and appear in the README.
     """
 
     error: type[SendError] | None
@@ -47,7 +47,7 @@ class Row:
 
 
 class Kind(Enum):
-    """The table of outcomes: one row for each that a send can have."""
+    """The table of outcomes: one row for each possible outcome of a send."""
 
     SENT = Row(error=None, fault="nobody", verb="sent", then="settled")
     THROTTLED = Row(
@@ -146,8 +146,8 @@ _BY_ERROR: Final = {kind.value.error: kind for kind in Kind}
 class Outcome:
     """The end of one send.
 
-    ``ses_id`` is SES's MessageId when ``kind`` is sent, else None. Otherwise ``code`` is the error's name and
-    ``detail`` SES's own words, which may quote addresses.
+    If ``kind`` is SENT, ``ses_id`` is SES's MessageId. Otherwise ``ses_id`` is None, ``code`` is the error's name, and
+    ``detail`` is SES's own words, which may quote addresses.
     """
 
     kind: Kind
@@ -160,7 +160,7 @@ class Outcome:
 
 
 def deliver(message: Message, transport: Transport) -> Outcome:
-    """Send it once and say what became of it. Never raises an `Exception`."""
+    """Send a message once and return the outcome. Never raises an `Exception`."""
     try:
         return Outcome(Kind.SENT, transport.send(message))
     except Exception as error:  # noqa: BLE001 - a worker must settle every message that it took
@@ -168,10 +168,10 @@ def deliver(message: Message, transport: Transport) -> Outcome:
 
 
 def outcome_of(result: str | Exception) -> Outcome:
-    """What a transport's MessageId or exception means.
+    """The outcome for a transport's MessageId or exception.
 
-    Whatever it raises besides a `SendError` is a defect found in the middle of a send, so the message may have gone
-    out: the outcome is unknown, ``code`` the exception's type.
+    An exception other than `SendError` is a defect in the middle of a send, so SES may have accepted the message. Then
+    the outcome is UNKNOWN and ``code`` is the exception's type.
     """
     if isinstance(result, str):
         return Outcome(Kind.SENT, result)

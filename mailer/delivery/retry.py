@@ -1,4 +1,4 @@
-"""When a message that failed is tried again, and for how long."""
+"""The waits between the attempts of a message that failed, and their end."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import random as _random
 from collections.abc import Callable
 
 _FIRST_SECONDS, _MOST_SECONDS = 2.0, 900.0
-"""The first wait, which doubles each time, and the longest. Both are shorter where there is little time in all."""
+"""The first wait, which doubles each time, and the longest wait. Both are shorter where the total time is short."""
 
 
 def wait_after(attempt: int, waited: float, most: float, random: Callable[[], float] = _random.random) -> float | None:
-    """Seconds until the next try, after ``attempt`` failed ones between which it waited so long; None: no more, as it
-    would have waited for ``most`` seconds, all together."""
+    """Seconds until the next try, after ``attempt`` failed tries and ``waited`` seconds between them. None ends the
+    tries: the waits would reach ``most`` seconds in total."""
     base, cap = min(_FIRST_SECONDS, most / 100), min(_MOST_SECONDS, most / 10)
     seconds = backoff(attempt, base=base, cap=cap, random=random)
     return None if waited + seconds >= most else seconds
@@ -20,10 +20,10 @@ def wait_after(attempt: int, waited: float, most: float, random: Callable[[], fl
 def backoff(attempt: int, *, base: float, cap: float, random: Callable[[], float] = _random.random) -> float:
     """Seconds to wait before the next try of a failed message: exponential, with full jitter.
 
-    ``attempt`` counts the failed tries so far, from 1; ``base`` and ``cap`` are seconds. The wait is uniform
-    between 0 and ``min(cap, base * 2**(attempt-1))``, so that messages which failed together do not come back
+    ``attempt`` counts the failed tries so far, from 1. ``base`` and ``cap`` are seconds. The wait is uniform
+    between 0 and ``min(cap, base * 2**(attempt-1))``, so that messages that failed together are not tried again
     together. ``random`` returns a float in [0, 1).
     """
-    # 2.0**63 seconds is beyond any cap; a larger exponent would overflow.
+    # 2.0**63 seconds exceed any cap. A much larger exponent would overflow.
     ceiling = min(cap, base * 2.0 ** min(max(attempt, 1) - 1, 63))
     return random() * ceiling

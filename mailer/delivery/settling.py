@@ -1,4 +1,4 @@
-"""From the outcome of a send to the settlement of its message. Pure."""
+"""The settlement of a message, computed from the outcome of its send. Pure."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from mailer.queue.settlement import Settlement
 from mailer.rules import Rules
 
 _DENIED_FIRST_SECONDS, _DENIED_MOST_SECONDS = 60.0, 900.0
-"""When a message that its key may not send is tried again: each time after twice as long."""
+"""The first and the longest wait after SES denied a message. The wait doubles each time."""
 
 
 MOST_PERHAPS_SENT = 12
-"""So many attempts of one message may have been sent, each of which its recipient may have got."""
+"""The most attempts of one message with an unknown outcome. The recipient may have received each of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A message in a worker's hands. ``envelope`` is as it was taken, ``taken_us`` is on Redis's clock."""
+    """A message that a worker has taken. ``envelope`` is the unchanged envelope, ``taken_us`` is on Redis's clock."""
 
     id: str
     lane: str
@@ -40,7 +40,7 @@ class Taken:
 
     @property
     def attempt(self) -> int:
-        """Which attempt this is, from 1."""
+        """The number of this attempt, from 1."""
         return int(self.envelope["headers"].get("retries") or 0) + 1
 
     @property
@@ -49,22 +49,22 @@ class Taken:
         return LOST in self.envelope
 
     def count(self, header: str) -> int:
-        """The number in a header of ours; 0 where there is none."""
+        """The number in one of our headers; 0 without a valid one."""
         value = self.envelope["headers"].get(header)
         return value if type(value) is int and 0 <= value < 2**53 else 0
 
     def again(self, changed: Mapping[str, int], *, lost: bool = False, perhaps_sent: bool = False) -> bytes:
-        """The envelope as it goes back into the queue; without its idempotency key, which stays taken, if it may have
-        been sent."""
+        """The envelope for the queue, with ``changed`` headers. If the message may have been sent, the envelope loses
+        its idempotency key, so that the key stays in use."""
         raw = {name: value for name, value in self.envelope.items() if name != LOST}
         gone = {KEY_HEADER} if perhaps_sent or self.was_lost else set()
         headers = {name: value for name, value in raw["headers"].items() if name not in LOCAL_HEADERS | gone}
         first = {LOST: 1} if lost else {}
-        # As it came, so that it is no larger: escapes take up to six times as much.
+        # orjson writes text unescaped, as it came. Escapes would take up to six times the size.
         return orjson.dumps({**first, **raw, "headers": {**headers, **changed}})
 
     def note(self, rules: Rules, answer: str, words: str = "") -> str:
-        """What the record of this attempt says; empty where none is kept."""
+        """The record's note about this attempt; empty where no records are kept."""
         if not rules.record_hours:
             return ""
         return note(
@@ -88,10 +88,10 @@ def settle(
     ends_doubt: bool = False,
     random: Callable[[], float] = _random.random,
 ) -> Settlement:
-    """What the outcome means for the message, as the table of `Kind` says.
+    """The settlement for an outcome, by the table of `Kind`.
 
-    ``now`` is epoch seconds on Redis's clock. ``ends_doubt``: it is the first that was sent from this host, or the
-    first since one could not be.
+    ``now`` is epoch seconds on Redis's clock. ``ends_doubt`` says that this is the host's first message that was sent,
+    or the first after a failure of the host.
     """
     code, words = outcome.code, shortened(outcome.detail)
     told = taken.note(rules, outcome.ses_id or "" if outcome.kind is Kind.SENT else code, words)
@@ -123,7 +123,8 @@ def settle(
 def settle_lost(
     code: str, words: str, taken: Taken, rules: Rules, *, random: Callable[[], float] = _random.random
 ) -> Settlement:
-    """The process that sent it is gone, and it alone: it is what ended it, or somebody did. It may have been sent."""
+    """The settlement for a message whose sending process has ended, while others live on. The message itself or a
+    person ended the process. The message may have been sent."""
     if taken.was_lost:
         code, words = "WorkerLostTwice", f"{code}, for the second time in a row: {words}"
     if taken.was_lost or rules.unknown_policy(taken.lane) == "hold":
@@ -141,16 +142,16 @@ def _again(
     *,
     lost: bool = False,
 ) -> Settlement:
-    """One more attempt, after a backoff, unless they or their time are used up.
+    """Settle for another attempt after a backoff. Give up when the attempts or their time are used up.
 
-    Only the time between its attempts counts, not the time in its lane.
+    The time counts the waits between attempts, not the time in the lane.
     """
     waited = taken.count(FAILING_HEADER) / 1000
     seconds = wait_after(taken.attempt, waited, rules.retry_hours * 3600, random)
     perhaps_sent = verb == "resend"
     if seconds is None or (perhaps_sent and taken.attempt >= MOST_PERHAPS_SENT):
         words = f"given up after {taken.attempt} attempts in {timedelta(seconds=round(waited))}: {words}"
-        # What may have been sent is for a person, or an event, to settle.
+        # If it may have been sent, a person or an event of SES must decide.
         give_up = Settlement.hold if perhaps_sent else Settlement.dead
         return give_up(code, words, taken.note(rules, code, words))
     changed = {"retries": taken.attempt, FAILING_HEADER: int((waited + seconds) * 1000)}

@@ -16,8 +16,8 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 def to_json(field: str, value: object) -> str:
     """``value`` as compact JSON that UTF-8 can encode. Raises InvalidMessage naming ``field``."""
     if isinstance(value, dict) and _PLAIN.issuperset(map(type, value.values())):
-        # What orjson writes otherwise than the standard library (NaN, numbers beyond 64 bits) is not among these, or
-        # refused.
+        # orjson and the standard library differ for NaN and for numbers beyond 64 bits. `_PLAIN` excludes floats, and
+        # orjson refuses the large numbers.
         with suppress(orjson.JSONEncodeError):
             return orjson.dumps(value).decode()
     try:

@@ -1,1 +1,1 @@
-"""What a person does to an account, and sees of it: pause, shelves, status, history, forecast."""
+"""A person's view of an account, and the commands for it: pause, shelves, status, history, forecast."""

@@ -1,4 +1,4 @@
-"""Operating the account that `mailer.send` uses: its shelves, its schedule, pause, resume and rate.
+"""Operate the account that `mailer.send` uses: its shelves, its schedule, pause, resume and rate.
 
 mailer.dead().requeue(mailer.Filter(code="ServiceUnavailable"))
 mailer.pause("the wrong letter", lane="bulk", until=timedelta(hours=2))
@@ -16,37 +16,37 @@ from mailer.queue.shelf import Shelf, ShelfName
 
 
 def dead() -> Shelf:
-    """The dead letters: what SES rejected, and what failed too often."""
+    """The dead letters: messages that SES rejected or that failed too often."""
     return _shelf("dead")
 
 
 def held() -> Shelf:
-    """What is held: SES may have accepted it or not, and a person (or an event of SES) has to say."""
+    """The held messages. SES may have accepted each; a person or an event of SES must decide."""
     return _shelf("held")
 
 
 def scheduled() -> Shelf:
-    """What waits for its time: sent with ``send_at``, or to be tried again."""
+    """The scheduled messages: sent with ``send_at``, or waiting for another try."""
     return _shelf("scheduled")
 
 
 def pause(
     reason: str, *, lane: str | None = None, until: datetime | timedelta | None = None, by: str = ""
 ) -> datetime | None:
-    """Stop sending, the whole account or one lane; returns when the pause ends by itself, None for never.
+    """Pause the whole account or one lane. Return the time at which the pause ends by itself, None for never.
 
-    Holds for every worker on every host from its next take on, and over restarts, until ``until`` (an aware datetime,
-    or a timedelta from now) or `resume`. What is being sent at this moment still goes out; messages can be enqueued
-    meanwhile. ``reason`` and ``by`` are shown by ``mailer status``. Raises InvalidRequest and QueueUnavailable.
+    The pause applies to every worker on every host from its next take on, and survives restarts. It ends at ``until``
+    (an aware datetime, or a timedelta from now) or by `resume`. Sends in flight still finish. Messages can be enqueued
+    during the pause. ``mailer status`` shows ``reason`` and ``by``. Raises InvalidRequest and QueueUnavailable.
     """
     queue = default().queue
     return pausing.pause(queue.client, queue.keys, reason=reason, lane=_known(lane), until=until, by=by)
 
 
 def resume(*, lane: str | None = None) -> bool:
-    """Send again what was paused, by a person or because SES said so, or parked; whether anything was.
+    """End a pause by a person, a stop by SES and a parking by the quota. Return whether there was one.
 
-    A lane that was paused by itself stays so: resume it by its name. Raises QueueUnavailable.
+    Without ``lane``, a lane that was paused separately stays paused. Raises QueueUnavailable.
     """
     producer = default()
     return pausing.resume(producer.queue.client, producer.queue.keys, producer.lanes, lane=_known(lane))
@@ -55,11 +55,12 @@ def resume(*, lane: str | None = None) -> bool:
 def rate(
     per_second: float | None, *, until: datetime | timedelta | None = None, reason: str = "", by: str = ""
 ) -> datetime | None:
-    """Have all hosts together send ``per_second`` recipients a second; returns when that ends, None for never.
+    """Have all hosts together send ``per_second`` recipients a second. Return the end of this rate, None for never.
 
-    Stands in place of ``MAILER_RATE_PER_SECOND`` of every host, from the next take of every worker and over restarts,
-    until ``until`` (an aware datetime, or a timedelta from now) or ``rate(None)``. It never exceeds what SES allows,
-    where SES is asked. ``mailer status`` shows ``reason`` and ``by``. Raises InvalidRequest and QueueUnavailable.
+    The rate replaces ``MAILER_RATE_PER_SECOND`` of every host from each worker's next take on, and survives restarts.
+    It ends at ``until`` (an aware datetime, or a timedelta from now) or by ``rate(None)``. Where SES is asked for its
+    limits, SES's rate is never exceeded. ``mailer status`` shows ``reason`` and ``by``. Raises InvalidRequest and
+    QueueUnavailable.
     """
     queue = default().queue
     if per_second is None:

@@ -1,4 +1,4 @@
-"""When the quota lets the next message go, and when all that waits will be sent."""
+"""Forecast the time of the next send under the quota, and the time at which all waiting messages are sent."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _WINDOWS_AT_ONCE = 3
-"""What is gone through minute by minute. A backlog that takes longer repeats its last window."""
+"""The number of windows that are computed minute by minute. For a longer backlog the last window repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What the account may send: ``per_second`` recipients at most, and in any 24 hours ``per_day`` (None: no quota).
+    """The account's limits: ``per_second`` recipients, and ``per_day`` in any 24 hours (None: no quota).
 
-    ``charged`` is minute since the epoch -> recipients of ours, ``by_others`` what others have used and are taken to go
-    on using. ``reserve`` is the fraction of ``per_day`` that is kept for urgent mail. What is charged in minute ``m``
-    counts until minute ``m + window_minutes`` has ended.
+    ``charged`` maps a minute since the epoch to our recipients in it. ``by_others`` is the use of others; the forecast
+    assumes that it stays the same. ``reserve`` is the fraction of ``per_day`` for urgent mail only. Recipients of
+    minute ``m`` count until minute ``m + window_minutes`` has ended.
     """
 
     per_second: float
@@ -28,12 +28,12 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Times are epoch seconds. ``backlog`` messages are counted: those that wait in lanes which are not paused, without
-    scheduled mail.
+    """Times are epoch seconds. ``backlog`` counts the messages in lanes that are not paused, without scheduled mail.
 
-    ``resumes_at`` is when the next message can go (now, unless the quota is used up), ``leaving`` how many recipients
-    leave the 24-hour window at that moment, ``done_at`` when all of the backlog is sent at the present rate and quota.
-    None: not while others use the quota as they do now, or SES or a person has stopped the account.
+    ``resumes_at`` is the time of the next send: now, unless the quota is used up. ``leaving`` counts the recipients
+    that leave the 24-hour window at that time. ``done_at`` is the time at which the backlog is sent, at the present
+    rate and quota. A time is None if others' present use of the quota leaves no room, or if SES or a person has stopped
+    the account.
     """
 
     backlog: int
@@ -43,11 +43,11 @@ class Forecast:
 
 
 def foresee(at: float, allowance: Allowance, *, urgent: int, other: int) -> Forecast:
-    """What happens from ``at`` on if ``urgent`` messages may use the reserve and ``other`` may not.
+    """The forecast from ``at`` on. ``urgent`` messages may use the reserve, ``other`` messages may not.
 
-    To a minute where the quota decides, for that is how the window rolls. It takes some hundredths of a second at most.
+    It is accurate to a minute when the quota is the limit, as the window rolls by minutes. It costs a few tens of ms.
     """
-    # Without mail, the question is when mail could go.
+    # Without mail, compute when one message could be sent.
     run = _Run(at, allowance, urgent or (0 if other else 1), other)
     run.until_done(_WINDOWS_AT_ONCE)
     if run.left and run.sent_in_a_window:
@@ -58,7 +58,7 @@ def foresee(at: float, allowance: Allowance, *, urgent: int, other: int) -> Fore
 
 
 class _Run:
-    """Minute after minute."""
+    """The simulation of a forecast, minute by minute."""
 
     def __init__(self, at: float, allowance: Allowance, urgent: int, other: int) -> None:
         self._allowance = allowance
@@ -79,7 +79,7 @@ class _Run:
 
     @property
     def sent_in_a_window(self) -> int:
-        """In the last one."""
+        """The recipients sent in the last window."""
         return self._spent
 
     def until_done(self, windows: int) -> None:
@@ -89,7 +89,7 @@ class _Run:
             self._pass_minute()
 
     def skip_windows(self) -> None:
-        """Whole windows that are like the last one."""
+        """Skip whole windows that repeat the last one."""
         windows = self.left // self._spent
         self._skipped += windows * (self._allowance.window_minutes + 1) * 60.0
         sent = windows * self._spent
@@ -101,7 +101,7 @@ class _Run:
         leaving = self._charged.pop(self._minute - self._allowance.window_minutes - 1, 0)
         self._spent -= leaving
         end = (self._minute + 1) * 60.0
-        # A second's worth can go at once.
+        # Unused permits add up to one minute's at most.
         self._permits = min(
             self._permits + (end - self._now) * self._allowance.per_second,
             max(1.0, 60 * self._allowance.per_second),

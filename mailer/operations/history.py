@@ -1,4 +1,4 @@
-"""What became of a message: its record and where it is now, put together. Reads Redis and changes nothing."""
+"""The history of a message: its record together with its present place. Reads Redis and changes nothing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mailer.queue.settlement import VERBS
 from mailer.settings import Settings
 
 GONE = {name: verb.state for name, verb in VERBS.items() if verb.state}
-"""Verbs after which nothing of a message is left in the queue, and the state that they leave it in."""
+"""The verbs that leave nothing of a message in the queue, each with the resulting state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One moment in a message's life. ``at`` is epoch seconds; ``attempt`` 0 where it belongs to none."""
+    """One event of a message. ``at`` is epoch seconds. ``attempt`` is 0 for an event outside any attempt."""
 
     at: float
     what: str
@@ -31,7 +31,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One message: ``lines`` are its record, oldest first, ``found`` where it is now (None: in no place)."""
+    """One message. ``lines`` are its record, oldest first. ``found`` is its present place (None: in no place)."""
 
     id: str
     lines: tuple[Line, ...]
@@ -39,10 +39,11 @@ class History:
 
     @property
     def state(self) -> str:
-        """Where it is, or what it came to.
+        """The message's present place or final state.
 
-        ``waiting``, ``leased``, ``scheduled``, ``dead``, ``held``, ``sent``, ``discarded`` (it expired or was revoked),
-        ``dropped`` (by a person), or ``unknown``: it moved while it was looked for, or the end of its record is gone.
+        One of ``waiting``, ``leased``, ``scheduled``, ``dead``, ``held``, ``sent``, ``discarded`` (expired or revoked),
+        ``dropped`` (by a person) and ``unknown``. It is ``unknown`` if the message moved during the search, or if the
+        end of its record is gone.
         """
         if self.found is not None:
             return self.found.place
@@ -56,37 +57,37 @@ class History:
 
     @property
     def ses_id(self) -> str | None:
-        """SES's MessageId, of the last send if there were several."""
+        """SES's MessageId of the last send."""
         return next((line.ses_id for line in reversed(self.lines) if line.ses_id), None)
 
     @property
     def accepted(self) -> float | None:
-        """When its producer wrote it, by the producer's clock, epoch seconds."""
+        """The time at which its producer wrote it, in epoch seconds on the producer's clock."""
         known = next((line.accepted for line in self.lines if line.accepted is not None), None)
         return known if known is not None or self.found is None else self.found.accepted
 
     @property
     def last_at(self) -> float:
-        """When it was last heard of, epoch seconds."""
+        """The time of the latest known event, in epoch seconds."""
         if self.lines:
             return self.lines[-1].at
         return self.accepted or (self.found.at if self.found and self.found.at else 0.0)
 
     @property
     def events(self) -> list[Event]:
-        """Its life so far, in order: ``accepted``, ``taken``, and the verbs of the record."""
+        """The events so far, in order: ``accepted``, ``taken``, and the verbs of the record."""
         events = []
         for line in self.lines:
             if line.taken is not None:
                 events.append(Event(line.taken, "taken", line.attempt))
             events.append(Event(line.at, line.verb, line.attempt, line.answer, line.words))
         if self.accepted is not None:
-            # First, whatever the producer's clock says.
+            # Always first, as the producer's clock may differ from Redis's.
             events.insert(0, Event(self.accepted, "accepted"))
         return events
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values. Times are epoch seconds, addresses masked; fields are only ever added."""
+        """Plain values. Times are epoch seconds. Addresses are masked. Later versions only add fields."""
         found = self.found
         return {
             "id": self.id,
@@ -115,9 +116,9 @@ class History:
 def history_of(
     client: redis.Redis, settings: Settings, message_id: str, progress: Progress | None = None
 ) -> History | None:
-    """What became of a message; None where it is in no place and no record. Raises redis-py's errors.
+    """The history of a message; None if it is in no place and has no record. Raises redis-py's errors.
 
-    Only a message whose record does not say that it is gone is looked for in the lanes.
+    The places are searched only if the record does not end with a verb of `GONE`.
     """
     keys = Keys.of(settings)
     lines = Records(client, keys).of(message_id)
@@ -130,7 +131,7 @@ def history_of(
 def histories_to(
     client: redis.Redis, settings: Settings, address: str, progress: Progress | None = None
 ) -> list[History]:
-    """The messages to an address, however it is written, the latest first. Raises redis-py's errors."""
+    """The messages to an address in any spelling, the latest first. Raises redis-py's errors."""
     keys = Keys.of(settings)
     found = {each.id: each for each in Whereabouts(client, keys, settings.lanes, progress).to(address)}
     lines: dict[str, list[Line]] = {message_id: [] for message_id in found}

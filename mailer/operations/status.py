@@ -1,7 +1,7 @@
-"""The state of an account as Redis has it: one snapshot, read in one round trip, that changes nothing.
+"""The state of an account in Redis: one snapshot, read in one round trip. Reading it changes nothing.
 
-`AccountStatus.to_json` is what ``mailer status --json`` prints; its fields are documented at the classes below and only
-ever added to.
+``mailer status --json`` prints `AccountStatus.to_json`. The classes below document its fields. Later versions only add
+fields.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from mailer.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class PersonsRate:
-    """A person wants ``per_second`` for all hosts, whatever their settings say: since ``at``, until ``until`` (None:
-    until it is reset)."""
+    """The rate ``per_second`` that a person has set for all hosts. It overrides their settings from ``at`` until
+    ``until`` (None: until a person resets it)."""
 
     per_second: float
     by: str | None
@@ -37,12 +37,12 @@ class PersonsRate:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """``per_second`` is the account's rate in recipients per second, None until a worker has written it down.
+    """``per_second`` is the account's rate in recipients per second, None until a worker has written it.
 
-    ``headroom`` is the fraction left to others, ``cut`` the fraction in force after SES refused a send as too fast
-    (1: not cut), ``allowed_per_second`` what comes of the three. ``source`` says whose rate it is: ``person``
-    (``person`` says more), ``settings`` (of the host ``source_host``) or ``ses``. ``ses_per_second`` is what SES allows
-    by its last answer, at ``read_at``; both None where it was never asked.
+    ``headroom`` is the fraction that is left to others. ``cut`` is the fraction in force after SES refused a send as
+    too fast (1: not cut). ``allowed_per_second`` results from these three. ``source`` is the source of the rate:
+    ``person`` (details in ``person``), ``settings`` (of the host ``source_host``) or ``ses``. ``ses_per_second`` is
+    SES's rate by its last answer, at ``read_at``. Both are None where SES was never asked.
     """
 
     per_second: float | None
@@ -58,10 +58,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """``per_day`` is recipients per rolling 24 hours: None for no quota, or not known yet.
+    """``per_day`` is recipients per rolling 24 hours. None means no quota, or not known yet.
 
-    ``used`` is ``by_mailer`` (charged at the take, given back if SES did not accept) and ``by_others`` (what SES
-    counted beyond that); ``left`` is None without a quota. ``reserve`` is the fraction of the quota that only the most
+    ``used`` is the sum of ``by_mailer`` (charged at the take, returned if SES did not accept) and ``by_others`` (SES's
+    count beyond that). ``left`` is None without a quota. ``reserve`` is the fraction of the quota that only the most
     urgent lane may use.
     """
 
@@ -74,17 +74,19 @@ class Quota:
 
     @property
     def used_up(self) -> str:
-        """How one says that nothing more can be sent for it."""
+        """The words for people where the quota stops the sending."""
         return f"the quota is used up{' but for its reserve' if self.left else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class LaneStatus:
-    """``waiting`` messages are in the lane; ``paused`` is the reason if a person paused it, ``paused_by`` who did, and
-    ``paused_until`` when it ends by itself (None: when it is resumed). ``suspects`` of those that wait were in the
-    hands of a worker that was lost: each worker is handed one of them at a time, and the others pass them.
-    ``unserved_since`` is when a worker that serves the lane was last heard of, where that is too long ago; 0 if never.
-    ``oldest_at`` is when its producer wrote the message that leaves the lane next, where that says so.
+    """``waiting`` counts the messages in the lane. ``paused`` is the reason of a person's pause, ``paused_by`` the
+    person, and ``paused_until`` its end (None: until it is resumed).
+
+    ``suspects`` counts the waiting messages that a lost worker held. Each worker gets one suspect at a time, and other
+    messages overtake suspects. ``unserved_since`` is set where no worker has served the lane for too long: the time of
+    the last sign of such a worker, 0 for never. ``oldest_at`` is the time at which a producer wrote the next message of
+    the lane, if the message has that time.
     """
 
     name: str
@@ -99,8 +101,8 @@ class LaneStatus:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """SES takes nothing, ``reason`` is its words. ``next_check_at`` is when the workers find out next whether that is
-    over: with one message, or by asking GetAccount while that is what said so.
+    """SES accepts no mail. ``reason`` is SES's words. ``next_check_at`` is the time of the workers' next check. They
+    send one message, or call GetAccount if GetAccount reported the stop.
     """
 
     reason: str
@@ -110,8 +112,8 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class RestingHost:
-    """A worker that cannot send from its host since ``since``, and last tried at ``tried_at``. ``why`` is the code and
-    SES's words, ``remedy`` what to do on that host. It goes on trying by itself, with one message now and then.
+    """A worker that cannot send from its host since ``since`` and last tried at ``tried_at``. ``why`` is the code and
+    SES's words. ``remedy`` is for a person on that host. The worker continues to try, with one message now and then.
     """
 
     worker: str
@@ -122,26 +124,33 @@ class RestingHost:
 
     @property
     def host(self) -> str:
-        """Of a worker ``name@host``."""
+        """The host in the worker's name ``name@host``."""
         return self.worker.rpartition("@")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """All times are epoch seconds by Redis's clock.
+    """All times are epoch seconds on Redis's clock.
 
-    ``state`` is ``sending``, ``paused`` (until it is resumed, or ``until``), ``stopped`` (by SES, until what ``stop``
-    says is mended), ``parked`` (by the quota, until ``until``), ``resting`` (no worker can send from its host),
-    ``unserved`` (no worker serves any of the lanes in which mail waits) or ``unknown`` (no worker has written the
-    account's limits yet); ``reason`` is why. ``paused_by`` is the person who
-    paused it. ``lanes`` are most urgent first.
-    ``in_flight`` messages are leased to workers; ``overdue`` of these are past their lease and are reclaimed by the
-    next take of any worker: none while workers are given time after a silence of Redis. ``scheduled`` messages join
-    their lane when due, the first at ``next_due_at``. ``dead`` are dead letters, ``held`` wait for a person or an
-    event of SES to say whether they were sent. ``forecast`` is None where nothing can be foretold: in any state but
-    sending and parked. ``hosts`` are the workers that cannot send, each for a reason of its own host; others go on
-    sending. ``settings`` are those of the workers' hosts that concern the account, ``differences`` those that are not
-    the same on all of them.
+    ``state`` is one of the following, and ``reason`` gives its cause:
+
+    - ``sending``
+    - ``paused``: by the person ``paused_by``, until it is resumed or until ``until``
+    - ``stopped``: by SES, until a person mends the cause in ``stop``
+    - ``parked``: by the quota, until ``until``
+    - ``resting``: no worker can send from its host
+    - ``unserved``: no worker serves any of the lanes in which mail waits
+    - ``unknown``: no worker has written the account's limits yet
+
+    ``lanes`` are most urgent first. ``in_flight`` counts the messages that are leased to workers. ``overdue`` counts
+    those whose lease is over; the next take of any worker reclaims them. It is 0 in the extra time that workers get
+    after a silence of Redis. ``scheduled`` counts messages that join their lane when due, the first at ``next_due_at``.
+    ``dead`` counts the dead letters. ``held`` counts messages for which a person or an event of SES must decide whether
+    they were sent.
+
+    ``forecast`` is None in any state but sending and parked. ``hosts`` are the workers that cannot send for a reason of
+    their own host, while others continue. ``settings`` are the settings of the workers' hosts that concern the account.
+    ``differences`` are those that are not the same on all hosts.
     """
 
     account: str
@@ -175,7 +184,7 @@ class AccountStatus:
 
 
 def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
-    """Take the snapshot. Raises redis-py's errors, and QueueUnavailable that names a key that is of another type."""
+    """Take the snapshot. Raises redis-py's errors, and QueueUnavailable with the name of a key of a wrong type."""
     found = status(client, Keys.of(settings), settings)
     at = float(found["now"]) / 1e6
     rate, quota, stop, hosts = _rate(found), _quota(found["quota"]), _stop(found["stop"]), _hosts(found["hosts"])
@@ -253,7 +262,7 @@ def _stop(found: Sequence[str]) -> Stop | None:
 
 
 def _hosts(found: Iterable[Sequence[str]]) -> tuple[RestingHost, ...]:
-    """Those that cannot send, by name."""
+    """The workers that cannot send, sorted by name."""
     return tuple(
         RestingHost(worker, float(since) / 1e6, float(tried) / 1e6, why, remedy(why))
         for worker, since, tried, why, _ in sorted(map(tuple, found))
@@ -261,7 +270,7 @@ def _hosts(found: Iterable[Sequence[str]]) -> tuple[RestingHost, ...]:
 
 
 def _if_all_rest(found: Mapping[str, Any], hosts: tuple[RestingHost, ...]) -> RestingHost | None:
-    """One of those that rest, if all processes that live do. Who has not tried for long may be gone."""
+    """A resting worker if all living processes rest, else None. A worker that has not tried for long may be gone."""
     processes = Counter(wish.host_of(process) for process, _, _ in found["settings"])
     trying = {worker for worker, *_, is_trying in found["hosts"] if is_trying}
     resting = [each for each in hosts if each.worker in trying and each.host in processes]

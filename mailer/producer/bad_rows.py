@@ -1,4 +1,4 @@
-"""The report of an import's bad rows: a CSV file for whoever may read the source, and safe to open."""
+"""The report of an import's bad rows: a CSV file with the same readers as the source, and safe to open."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ REPORT_COLUMNS = ("line", "field", "problem", "remedy", "row")
 _READ_BY_OTHERS = 0o004
 _READ_BY_GROUP = 0o040
 _OWNERS = 0o600
-# A spreadsheet takes a cell that begins so for a formula, which may start a program. It splits a row at whichever
-# delimiter its own country uses, so that a cell may begin behind any of them. `-12` and `+49 30 123` are no formulas.
-# The counts keep the time linear.
+# A spreadsheet reads a cell that begins like this as a formula, and a formula may start a program. The delimiter of a
+# spreadsheet depends on its country, so a cell may begin behind any of them. `-12` and `+49 30 123` are not formulas.
+# The bounded counts keep the time linear.
 _FORMULA = re.compile(
     r"""((?:^|[,;|\t\r\n])["' ]{0,8})"""
     r"""(?=[=@＝＠]|[-+－＋](?![\d ().,/-]{0,32}(?:[,;|\t\r\n"]|$)))"""
@@ -28,10 +28,10 @@ _FORMULA = re.compile(
 
 
 class BadRows:
-    """Where bad rows are written, each at once. The file is made with the first of them.
+    """Writes each bad row at once. The first bad row creates the file.
 
-    A report is read by whoever may read the source, and by nobody else. What is there already is overwritten, unless it
-    is another user's: they would read, or have us write, what they must not. Raises InvalidMessage and OSError.
+    Only users who may read the source may read the report. An existing file is overwritten, unless it belongs to
+    another user: they could read the rows, or make us overwrite a file. Raises InvalidMessage and OSError.
     """
 
     def __init__(self, path: Path, source: Path) -> None:
@@ -40,7 +40,7 @@ class BadRows:
         self.path = path
         self._source = source.stat()
         self._file: TextIO | None = None
-        # Before anything is enqueued: the first bad row may come after many good ones.
+        # Check before any row is enqueued, as the first bad row may follow many good ones.
         is_new = not path.exists()
         os.close(self._open())
         if is_new:
@@ -51,13 +51,13 @@ class BadRows:
         if self._file is None:
             descriptor = self._open()
             self._restrict(descriptor)
-            # Each line at once: who is ended, or finds the disk full, has the report up to there.
+            # Line buffering: a killed process or a full disk leaves a report that is complete up to there.
             self._file = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8", errors="surrogateescape", newline="")
             csv.writer(self._file).writerow(REPORT_COLUMNS)
         csv.writer(self._file).writerow([_FORMULA.sub(r"\1'", str(cell)) for cell in cells])
 
     def close(self) -> None:
-        """Close it. All lines are written by now, or that they are not was said."""
+        """Close the file. `write` has already written each line, or raised."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
@@ -70,7 +70,7 @@ class BadRows:
         ours = {0, os.geteuid()}
         link = self.path.lstat()
         is_link = stat.S_ISLNK(link.st_mode)
-        # Whoever owns the source may have it all. A link of theirs leads to what is not theirs.
+        # The owner of the source may read all rows. But their link may lead to a file that is not theirs.
         self._check(link, ours if is_link else {*ours, self._source.st_uid})
         descriptor = os.open(self.path, os.O_WRONLY | (0 if is_link else os.O_NOFOLLOW))
         try:
@@ -85,13 +85,13 @@ class BadRows:
         if found.st_uid not in owners:
             why = f"is another user's (uid {found.st_uid})"
         elif stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
-            # Anybody may have given a file of ours this name, too.
+            # Any user may have made this name as a second link to one of our files.
             why = "is a file that has another name, too"
         if why:
             raise InvalidMessage("report", f"{self.path} {why}", "Remove it, or name another file")
 
     def _restrict(self, descriptor: int) -> None:
-        """Empty it, and let nobody read it who may not read the source."""
+        """Empty the file, and give it no reader who may not read the source."""
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             return

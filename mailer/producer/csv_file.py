@@ -1,4 +1,4 @@
-"""Importing: the recipients of a bulk send from a CSV file, bad rows to a report."""
+"""Import the recipients of a bulk send from a CSV file. Bad rows go to a report."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ from mailer.producer.producer import Producer
 from mailer.producer.send_many import SendManyResult
 
 MAX_ROW_CHARS = 1024 * 1024
-"""More than any row that can be sent: the variables of a recipient may have a quarter of it."""
+"""Longer than any row that can be sent: a recipient's variables may take a quarter of this."""
 
 _ADDRESS_COLUMNS = ("to", "email")
 _KEY_COLUMN = "idempotency_key"
 _DELIMITERS = (",", ";", "\t")
 _NOT_IN_NAME = re.compile(r"\W+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SHOWN_CHARS = 100_000  # of a row in the report, which the csv module can read then
-# Lines may be read again so many times as often as there are, and so many more.
+_SHOWN_CHARS = 100_000  # of a row in the report, so that the csv module can read the report
+# The most lines that are read again: the first number times the lines of the file, plus the second.
 _READ_AGAIN, _READ_AGAIN_AT_LEAST = 10, 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What became of an import: the `send_many` result, and how many rows the report holds."""
+    """The result of an import: that of `send_many`, and the number of rows in the report."""
 
     sent: SendManyResult
     bad_rows: int
 
 
 class CsvRecipients:
-    """The recipients in a CSV file, read as they are asked for. Use it as a context manager.
+    """The recipients in a CSV file, read lazily. Use it as a context manager.
 
-    The file is UTF-8, with or without a byte order mark, delimited by comma, semicolon or tab, and begins with a
-    header row. The column ``to`` (or ``email``) holds the address, ``idempotency_key`` (if there) the key, and every
-    other column is a template variable of its name, with ``_`` for what a variable's name cannot have: ``First name``
-    is ``{{ First_name }}`` and ``2nd`` is ``{{ _2nd }}``. Values are text; blank lines are passed over.
+    The file is UTF-8, with or without a byte order mark. The delimiter is comma, semicolon or tab. The first row is the
+    header. The column ``to`` (or ``email``) holds the address. The optional column ``idempotency_key`` holds the key.
+    Every other column is a template variable. ``_`` replaces characters that a variable's name cannot have: ``First
+    name`` is ``{{ First_name }}`` and ``2nd`` is ``{{ _2nd }}``. Values are text. Blank lines are skipped.
 
-    Rows that cannot be read (too few or too many cells, broken quotes, not UTF-8, over `MAX_ROW_CHARS`) go to the CSV
-    file ``report``, made with the first of them, for whoever may read the source: the line on which the row starts
-    (from 1), the field, the problem, the remedy and the row as it stands in the file, with a ' before what a
-    spreadsheet would take for a formula. Give `refuse` to `send_many` as ``on_invalid_row`` and the rows that it skips
-    join them.
+    Rows that cannot be read go to the CSV file ``report``: those with too few or too many cells, broken quotes, other
+    encodings than UTF-8, or more than `MAX_ROW_CHARS`. Its columns are the line on which the row starts (from 1), the
+    field, the problem, the remedy and the row itself. A ' precedes text that a spreadsheet would read as a formula. The
+    first bad row creates the file. Only users who may read the source may read it. Pass `refuse` to `send_many` as
+    ``on_invalid_row``, and the report gets the rows that `send_many` skips too.
 
-    Raises InvalidMessage for a file without a usable header row and for a report that is another user's, and OSError,
-    also if the report cannot be written.
+    Raises InvalidMessage for a file without a usable header row and for a report of another user. Raises OSError, also
+    if the report cannot be written.
     """
 
     def __init__(self, path: Path, report: Path) -> None:
@@ -63,7 +63,7 @@ class CsvRecipients:
         self.bad_rows = 0
         self.first_bad: tuple[int, InvalidMessage] | None = None
         self._binary = path.open("rb")
-        # surrogateescape, so that a row in another encoding is one bad row and comes out in the report as it was.
+        # With surrogateescape a row in another encoding is one bad row, and the report shows its original bytes.
         self._text = io.TextIOWrapper(self._binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
         self._lines = _Lines(self._text)
         self._line = 1
@@ -92,7 +92,7 @@ class CsvRecipients:
 
     @property
     def bytes_read(self) -> int:
-        """How far into the file's ``size`` reading has come, for a progress bar; 0 in a pipe."""
+        """The bytes of ``size`` that have been read, for a progress bar. 0 for a pipe."""
         return 0 if self._binary.closed or not self._binary.seekable() else self._binary.tell()
 
     def __iter__(self) -> Iterator[Recipient]:
@@ -110,7 +110,7 @@ class CsvRecipients:
                 self.refuse(error)
 
     def refuse(self, error: InvalidMessage) -> None:
-        """Report the row last read as bad. Raises Unwritable where the report cannot be written."""
+        """Report the latest row as bad. Raises Unwritable where the report cannot be written."""
         row = "".join(self._lines.row).rstrip("\r\n")
         if len(row) > _SHOWN_CHARS:
             row = f"{row[:_SHOWN_CHARS]} ..."
@@ -138,9 +138,9 @@ class CsvRecipients:
         self.close()
 
     def _refuse_line(self, error: Exception) -> None:
-        """Report the first line of the row in hand and read the others once more: a stray quote costs one row.
+        """Report the first line of the current row, and read its other lines again. So a stray quote costs one row.
 
-        Where that would have to be done again and again, report all of them.
+        If too many lines have been read again already, report the whole row.
         """
         others = self._lines.read_again(1)
         joined = f". It goes on over the {others:,} lines after it" if others else ""
@@ -171,14 +171,15 @@ class _TooLong(Exception):
 
 
 class _Lines:
-    """The lines of a file, keeping those of the row in hand. Goes on after its end if lines are to be read again.
+    """The lines of a file. Keeps the lines of the current row. Continues after its end if lines are to be read again.
 
-    Raises _TooLong at a line that is too long, which is kept in part, and at one that makes the row in hand too long.
+    Raises _TooLong at a line that is too long, and keeps its beginning. Raises it too at a line that makes the current
+    row too long.
     """
 
     def __init__(self, text: TextIO) -> None:
         self.row: list[str] = []
-        self._chars = 0  # of the row in hand
+        self._chars = 0  # of the current row
         self._text = text
         self._again: deque[str] = deque()
         self._may_read_again = _READ_AGAIN_AT_LEAST
@@ -206,16 +207,16 @@ class _Lines:
         return line
 
     def begin_row(self) -> int:
-        """Let go of the row in hand. Returns how many lines it had."""
+        """Drop the current row. Returns the number of its lines."""
         count = len(self.row)
         self.row.clear()
         self._chars = 0
         return count
 
     def read_again(self, kept: int) -> int:
-        """Give back all but the first ``kept`` lines of the row in hand.
+        """Have all but the first ``kept`` lines of the current row read again. Returns 0.
 
-        Returns how many of them were not given back, as too many were before.
+        If that would exceed the limit, read none of them again and return their number.
         """
         others = len(self.row) - kept
         if others > self._may_read_again:
@@ -228,16 +229,17 @@ class _Lines:
 
 
 def import_csv(producer: Producer, rows: CsvRecipients, **send_many: Any) -> ImportResult:
-    """Enqueue a message to each good row with `Producer.send_many`, whose arguments ``send_many`` are.
+    """Enqueue a message to each good row with `Producer.send_many`. ``send_many`` are its further arguments.
 
-    Constant memory, at once while reading; bad rows are reported and skipped. Raises what `send_many` raises.
+    Messages are enqueued while the file is read, in constant memory. Bad rows are reported and skipped. Raises as
+    `send_many` does.
     """
     sent = producer.send_many(rows, on_invalid="skip", on_invalid_row=rows.refuse, **send_many)
     return ImportResult(sent, rows.bad_rows)
 
 
 def _delimiter(line: str) -> str:
-    """The delimiter that finds an address column in the header, the one with more columns where several do."""
+    """The delimiter with which the header has an address column. Among several, the one with the most columns."""
 
     def rank(delimiter: str) -> tuple[bool, int]:
         cells = next(csv.reader([line], delimiter=delimiter), [])

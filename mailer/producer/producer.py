@@ -1,4 +1,4 @@
-"""The producer: `send`, `send_raw` and `send_many`, which return once the messages are safe in Redis."""
+"""The producer: `send`, `send_raw` and `send_many`. Each returns once the messages are in Redis."""
 
 from __future__ import annotations
 
@@ -29,50 +29,51 @@ from mailer.rules import Lanes
 from mailer.settings import Settings, load
 
 MAX_RECIPIENTS = 1000
-"""Recipients of one `send`, which enqueues them in one round trip."""
+"""The most recipients of one `send`, as it enqueues them in one round trip."""
 
 INLINE_BYTES = 2048
-"""A single message below this size travels whole in the queue; a larger one is stored once beside it."""
+"""The envelope of a single message below this size holds its content. A larger content is stored once beside the queue.
+"""
 
 
 class Extras(TypedDict, total=False):
-    """What a message may have besides sender, subject and body."""
+    """The parts of a message besides sender, subject and body."""
 
     reply_to: str | Sequence[str]
-    """Where answers go."""
+    """The addresses for answers."""
     headers: Mapping[str, str]
-    """Further headers, at most 15 with those of ``list_unsubscribe``. Values that are not ASCII are encoded."""
+    """Further headers: at most 15, including those of ``list_unsubscribe``. Values that are not ASCII are encoded."""
     attachments: Sequence[Attachment]
-    """Files; the whole mail may have 40 MB in base64."""
+    """Files. The whole mail may have 40 MB in base64."""
     configuration_set: str | None
     """The name of an SES configuration set."""
     tags: Mapping[str, str]
-    """SES message tags, for its events: names and values of A-Z a-z 0-9 _ -."""
+    """SES message tags, for SES's events. Names and values consist of A-Z a-z 0-9 _ -."""
     list_unsubscribe: str | Sequence[str] | None
     """An ``https:`` URL that takes a POST (RFC 8058), a ``mailto:`` URL, or one of each."""
 
 
 class Options(TypedDict, total=False):
-    """What becomes of a message in the queue."""
+    """The handling of a message in the queue."""
 
     lane: str | None
     """One of the account's lanes."""
     send_at: datetime | None
-    """Aware: it is sent no earlier."""
+    """An aware datetime. The message is sent no earlier."""
     expires_at: datetime | None
-    """Aware: it is not sent at all if its turn comes later."""
+    """An aware datetime. The message is not sent if its turn comes later."""
     idempotency_key: str | None
-    """Under one key a recipient is sent one message in 24 hours."""
+    """A recipient gets at most one message under the same key in 24 hours."""
     durable: bool
-    """Whether Redis has it on its disk, and each replica in memory, before the call returns."""
+    """Whether the call returns only after Redis has the message on its disk, and each replica in memory."""
 
 
 class SendOptions(Extras, Options):
-    """What `send` takes besides."""
+    """The further arguments of `send`."""
 
 
 class _Order(NamedTuple):
-    """Checked `Options`, but for the times, which only Redis can check; ``extras`` are the others."""
+    """Checked `Options`. The times are unchecked, as only Redis's clock can check them. ``extras`` are all others."""
 
     lane: str
     send_at: datetime | None
@@ -83,9 +84,9 @@ class _Order(NamedTuple):
 
 
 class Producer:
-    """Puts messages into one account's queue. Thread-safe; use it as a context manager or `close` it.
+    """Puts messages into one account's queue. Thread-safe. Use it as a context manager or `close` it.
 
-    ``lanes`` are the account's lanes, most urgent first: `send` uses the first by default and `send_many` the last.
+    ``lanes`` are the account's lanes, most urgent first. By default `send` uses the first and `send_many` the last.
     """
 
     def __init__(self, queue: Queue, lanes: Sequence[str] = ("transactional", "bulk")) -> None:
@@ -94,7 +95,7 @@ class Producer:
 
     @classmethod
     def of(cls, settings: Settings) -> Producer:
-        """One of the account of these settings. A process may have several, of several accounts."""
+        """A producer for the account of these settings. A process may have several, for several accounts."""
         return cls(Queue.of(settings), settings.lanes)
 
     def __enter__(self) -> Self:
@@ -144,22 +145,23 @@ class Producer:
         variables: Mapping[str, object] | None = None,
         **options: Unpack[SendOptions],
     ) -> str | list[str]:
-        """Enqueue one message to ``to``, or one to each of a list of at most 1,000; return its id, or theirs.
+        """Enqueue one message to ``to``, or one to each of a list of at most 1,000. Return its id, or a list of ids.
 
-        All or none are enqueued, in one round trip (with ``send_at`` or ``expires_at``, two). With ``variables``,
-        ``subject``, ``text``, ``html``, header values and ``list_unsubscribe`` are templates, rendered here; without,
-        they are sent as they are.
+        All or none are enqueued, in one round trip (two with ``send_at`` or ``expires_at``). With ``variables``,
+        ``subject``, ``text``, ``html``, header values and ``list_unsubscribe`` are templates, and this call renders
+        them. Without ``variables`` they are sent unchanged.
 
-        ``send_at`` and ``expires_at`` are aware datetimes: it is sent no earlier, and not at all if its turn comes
-        later, both by Redis's clock. With an ``idempotency_key``, a recipient who had a message under the same key
-        within 24 hours gets none, and the earlier message's id is returned.
+        ``send_at`` and ``expires_at`` are aware datetimes, compared with Redis's clock. The message is not sent before
+        ``send_at``, and not at all if its turn comes after ``expires_at``. If a recipient had a message under the same
+        ``idempotency_key`` within 24 hours, no message is enqueued, and the earlier message's id is returned.
 
-        With ``durable`` it returns once Redis has the messages on its disk, not only in memory (with its ``appendfsync
-        everysec`` that takes up to a second or two), and each of the replicas that follow it has them in memory: they
-        survive a power cut of that machine, and the failover that loses it.
+        With ``durable`` the call returns once Redis has the messages on its disk and each connected replica has them in
+        memory. Then they survive a power cut of Redis's machine, and a failover after its loss. With ``appendfsync
+        everysec`` this takes up to a second or two.
 
-        Raises InvalidMessage (nothing was enqueued), QueueUnavailable (whose ``enqueued`` says whether anything may
-        have been; with an ``idempotency_key`` repeating the call is safe) and, with ``durable``, NotOnDisk.
+        Raises InvalidMessage: nothing was enqueued. Raises QueueUnavailable: its ``enqueued`` says whether messages may
+        have been enqueued, and with an ``idempotency_key`` repeating the call is safe. With ``durable``, raises
+        NotOnDisk.
         """
         order = self._order(**options)
         recipients = [parse(to)] if isinstance(to, str) else _recipients(to, "to")
@@ -168,7 +170,7 @@ class Producer:
             sender=sender, subject=subject, text=text, html=html, templates=variables is not None, **order.extras
         )
         if variables is not None:
-            # As `send_many` renders the same variables: Python's own kinds of text and numbers may render otherwise.
+            # Through JSON, as in `send_many`: Python's subclasses of text and numbers may render differently.
             content = content.render(json.loads(variables_json(variables)))
 
         fields = inline("", content)
@@ -215,15 +217,15 @@ class Producer:
         configuration_set: str | None = None,
         **options: Unpack[Options],
     ) -> str | list[str]:
-        """Enqueue a mail in MIME, headers and all, to each of at most 1,000 ``recipients``; return its id, or theirs.
+        """Enqueue a complete MIME mail to each of at most 1,000 ``recipients``. Return its id, or a list of ids.
 
-        The recipients are the envelope's: ``To`` and ``Cc`` are shown as they are written. Each gets a mail of their
-        own, with the bytes of ``raw`` but for two headers: ``Bcc`` is removed, and the message's id is added to the
-        tags of ``X-SES-MESSAGE-TAGS``. Other ``X-SES-`` headers mean what they mean to SES.
+        ``recipients`` are the envelope's recipients. ``To`` and ``Cc`` stay as written. Each recipient gets a separate
+        mail with the bytes of ``raw``, except for two headers: ``Bcc`` is removed, and the message's id is added to
+        ``X-SES-MESSAGE-TAGS``. Other ``X-SES-`` headers have SES's meaning.
 
-        ``sender`` is the envelope's, by default the address in ``Sender`` or ``From``. ``tags`` and
-        ``configuration_set`` replace the headers that say the same. All else is as for `send`, also what it raises.
-        InvalidMessage names what SES does not take of ``raw``: no ``From``, headers that are broken or not ASCII, a
+        ``sender`` is the envelope's sender; the default is the address in ``Sender`` or ``From``. ``tags`` and
+        ``configuration_set`` replace the corresponding headers. All else is as for `send`, including the errors.
+        InvalidMessage names the part of ``raw`` that SES refuses: no ``From``, headers that are broken or not ASCII, a
         NUL, a CR without LF, a line of more than 998 bytes, more than 40 MB.
         """
         order = self._order(**options)
@@ -248,7 +250,8 @@ class Producer:
         due_us: int,
         stored: Content | None,
     ) -> list[str]:
-        """Enqueue what ``written`` makes for each of ``recipients``, all or none; their ids in force."""
+        """Enqueue the envelope that ``written`` makes for each of ``recipients``, all or none. Return the ids. For a
+        duplicate that is the earlier message's id."""
         base = new_base()
         entries = [
             Entry(
@@ -286,20 +289,20 @@ class Producer:
         durable: bool = False,
         **extras: Unpack[Extras],
     ) -> SendManyResult:
-        """Enqueue one message to each of ``recipients``: any iterable, of any length, in constant memory.
+        """Enqueue one message to each of ``recipients``, an iterable of any length, in constant memory.
 
-        ``subject``, ``text``, ``html``, header values and ``list_unsubscribe`` are templates, ``html`` escaped
-        for HTML; each recipient's ``variables`` fill them. They are stored in Redis once, until the last message is
-        settled.
+        ``subject``, ``text``, ``html``, header values and ``list_unsubscribe`` are templates. Each recipient's
+        ``variables`` fill them, escaped for HTML in ``html``. Redis stores the templates once, until the last message
+        is settled.
 
-        ``on_invalid="raise"`` reads and checks all recipients first (in a temporary file beyond 16 MB): one bad row
-        raises InvalidMessage with its ``row``, and nothing is enqueued. ``"skip"`` enqueues while it reads and hands
+        ``on_invalid="raise"`` reads and checks all recipients first (beyond 16 MB in a temporary file). One bad row
+        raises InvalidMessage with its ``row``, and nothing is enqueued. ``"skip"`` enqueues while it reads, and passes
         the InvalidMessage of each bad row to ``on_invalid_row``.
 
         ``progress(rows read, messages enqueued)`` is called every few hundred rows and at the end. ``durable`` is as
-        for `send`, for all of them together at the end. Raises QueueUnavailable if Redis fails midway; what was
-        enqueued before stays, and a note on the error says how much. Raises NotOnDisk, and Unwritable where the
-        temporary file cannot be written: then nothing was enqueued.
+        for `send`; the call waits once, at the end. Raises QueueUnavailable if Redis fails midway. Messages that were
+        enqueued before stay, and a note on the error gives their number. Raises NotOnDisk. Raises Unwritable where the
+        temporary file cannot be written; then nothing was enqueued.
         """
         _check_flag("durable", durable)
         if on_invalid not in ("raise", "skip"):
@@ -362,10 +365,10 @@ _default: Producer | None = None
 
 
 def configure(**settings: Any) -> Producer:
-    """Have `mailer.send` and its like use these settings, by their names in `mailer.settings.Settings`, and those of
-    the environment for the rest; returns the producer that they use.
+    """Have `mailer.send` and the other functions use these settings. Return the producer that they use.
 
-    Without it they use the environment's. Raises SettingsError that says what to set.
+    The names are those of `mailer.settings.Settings`. The environment gives all other settings. Without this call it
+    gives all of them. Raises SettingsError with the setting to correct.
     """
     global _default  # noqa: PLW0603 - one per process, as the functions are
     _default = Producer.of(load(**settings))
@@ -373,12 +376,12 @@ def configure(**settings: Any) -> Producer:
 
 
 def default() -> Producer:
-    """The producer that `mailer.send` and its like use. Raises SettingsError that says what to set."""
+    """The producer of `mailer.send` and the other functions. Raises SettingsError with the setting to correct."""
     return _default or configure()
 
 
 def _of_default(method: Callable[..., Any]) -> Callable[..., Any]:
-    """``method`` of the default producer, as a function."""
+    """A function that calls ``method`` on the default producer."""
 
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The work of `send_many`: rows in, entries for the queue out, in batches and in constant memory."""
+"""The work of `send_many`: turns rows into entries for the queue, in batches and in constant memory."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True, slots=True)
 class SendManyResult:
-    """What became of a `send_many`.
+    """The result of a `send_many`.
 
-    ``ids`` are the message ids in the order of the valid rows; it takes a few bytes however many they are.
-    ``accepted`` messages were enqueued, ``duplicates`` were not because their idempotency key was seen within 24
-    hours (their id is the earlier message's), and ``invalid`` rows were skipped: ``errors`` has the first 100 of them,
-    each with its ``row`` (from 0).
+    ``ids`` are the message ids in the order of the valid rows, compact for any number of ids. ``accepted`` counts the
+    enqueued messages. ``duplicates`` counts those that were not enqueued because their idempotency key was used within
+    24 hours; their id is the earlier message's. ``invalid`` counts the skipped rows. ``errors`` are the first 100
+    errors of skipped rows, each with its ``row`` (from 0).
     """
 
     ids: MessageIds
@@ -47,7 +47,7 @@ class SendManyResult:
 
 
 class Bulk:
-    """One `send_many`: makes the entries of valid rows, reports the others and counts."""
+    """One call of `send_many`. It makes the entries of valid rows, reports the invalid rows and counts both."""
 
     def __init__(
         self,
@@ -75,21 +75,21 @@ class Bulk:
         self._errors: list[InvalidMessage] = []
 
     def all_or_none(self, rows: Iterable[object]) -> SendManyResult:
-        """Enqueue all rows, or none if one is invalid: raises its InvalidMessage."""
-        spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY_BYTES)  # noqa: SIM115 - its closing may fail too
+        """Enqueue all rows. If one is invalid, enqueue none and raise its InvalidMessage."""
+        spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY_BYTES)  # noqa: SIM115 - closing it may fail too
         try:
             for entry in self._entries(rows, None):
                 _spool(spool.write, entry.idempotency.encode().ljust(_DIGEST_CHARS) + entry.envelope + b"\n")
             _spool(spool.seek, 0)
             self._enqueue(self._spooled(spool))
         finally:
-            # Closing writes once more what could not be written.
+            # After a failed write, closing tries to write the same again.
             with suppress(OSError):
                 spool.close()
         return self._result()
 
     def skipping(self, rows: Iterable[object], on_invalid_row: OnInvalidRow | None) -> SendManyResult:
-        """Enqueue the valid rows as they come; ``on_invalid_row`` gets the error of each of the others."""
+        """Enqueue the valid rows as they come. Pass the error of each invalid row to ``on_invalid_row``."""
         self._enqueue(self._entries(rows, on_invalid_row or (lambda _: None)))
         return self._result()
 
@@ -150,7 +150,7 @@ class Bulk:
         if not self._durable:
             self._put_all(entries, None)
             return
-        # One connection for all of them: what is on its server's disk is what was put there.
+        # One connection for all batches, so that the server which confirms its disk is the one that has the messages.
         with self._queue.session() as session:
             self._queue.check_durable(session)
             self._put_all(entries, session)
@@ -159,7 +159,7 @@ class Bulk:
     def _put_all(self, entries: Iterable[Entry], session: Session | None) -> None:
         try:
             self._put_in_batches(entries, session)
-        except Exception as error:  # of Redis, of whoever gives the rows, or of a callback
+        except Exception as error:  # from Redis, from the caller's iterable, or from a callback
             if self._accepted:
                 if isinstance(error, QueueUnavailable):
                     error.enqueued = None
@@ -185,7 +185,7 @@ class Bulk:
         ids = self._queue.put(self._lane, batch, content=(self._content.hash, self._content.encoded), session=session)
         for entry, message_id in zip(batch, ids, strict=True):
             self._accepted += message_id == entry.id
-            self._ids._append(message_id)  # noqa: SLF001 - read-only to everybody else
+            self._ids._append(message_id)  # noqa: SLF001 - read-only for all other code
         self._report()
 
     def _report(self) -> None:

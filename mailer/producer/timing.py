@@ -1,4 +1,4 @@
-"""When a message may go out, and until when."""
+"""The earliest and the latest time at which a message may be sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """``eta`` and ``expires`` in UTC, None for at once and for never; ``due_us`` is ``eta`` in epoch microseconds."""
+    """``eta`` and ``expires`` are in UTC. None means at once and never. ``due_us`` is ``eta`` in epoch microseconds."""
 
     eta: datetime | None
     expires: datetime | None
@@ -30,7 +30,7 @@ NONE = Timing(None, None)
 
 
 def timing(send_at: object, expires_at: object, now: datetime) -> Timing:
-    """The timing of a message, of which ``now`` decides what is past. A ``send_at`` in the past means at once.
+    """Validate ``send_at`` and ``expires_at`` against ``now``. A ``send_at`` in the past means at once.
 
     Raises InvalidMessage.
     """

@@ -13,7 +13,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    # Celery looks for this attribute. Made on demand: the modules of this package can be imported without settings.
+    # Celery looks for this attribute. It is made on demand, so that this package can be imported without settings.
     if name == "celery":
         return _application()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -28,6 +28,6 @@ def _application() -> Any:
     app = create_app(current())
     names = list(environment.contradictions(current(), os.environ))
     if names:
-        # To whoever runs `celery`, whichever of its commands: there is no log yet.
+        # On standard error, for any command of `celery`: no log is set up yet.
         sys.stderr.write(f"mailer: {environment.told(names)}\n")
     return app

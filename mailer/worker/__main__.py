@@ -1,7 +1,7 @@
 """Celery's command over this application: ``python -P -m mailer.worker worker ...``, or ``flower``, ``inspect``, ...
 
-``celery -A`` looks for an application, and for all that it imports, in the current folder first. That may be anybody's:
-here all of it is there before Celery looks.
+``celery -A`` searches the current folder first, for the application and for its imports. Anybody may have written that
+folder. This module imports the application before Celery searches.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 from celery.__main__ import main
 
-import mailer.worker.app  # noqa: F401 - so that nobody looks for it
+import mailer.worker.app  # noqa: F401 - before Celery searches for it
 
 if __name__ == "__main__":
     sys.argv[1:1] = ["-A", "mailer.worker"]

@@ -1,7 +1,7 @@
 """A sign of life: each worker process touches a file as its event loop turns, for cheap health checks.
 
-It is an empty file in ``MAILER_ALIVE_DIR``, called as the process is without its host. A process that stands still, has
-ended or is not connected to Redis touches it no more. After 20 seconds something is wrong with it.
+It is an empty file in ``MAILER_ALIVE_DIR``. Its name is the process's name without the host. A process that stands
+still, has ended or is not connected to Redis stops touching its file. A file older than 20 seconds means a fault.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _EVERY_SECONDS = 2.0
 
 
 def file_of(folder: Path, name: str) -> Path:
-    """The file of the process that is called so, with or without its host."""
+    """The file of the process with this name. The name may include the host."""
     return folder / f"{nodesplit(name)[0] or name}{_SUFFIX}"
 
 
 def begin(folder: Path, files: Iterable[Path]) -> None:
-    """Have these files in the folder, and no others of our kind: their processes are about to start.
+    """Create these files in the folder, before their processes start. Remove all other files with this suffix.
 
     Raises SettingsError.
     """
@@ -43,13 +43,13 @@ def begin(folder: Path, files: Iterable[Path]) -> None:
 
 
 def show(file: Path, loop: Any) -> None:
-    """Have a worker touch its file for as long as this loop turns."""
+    """Have a worker touch its file while this loop turns."""
     loop.timer.call_repeatedly(_EVERY_SECONDS, _touch, (file,))
     _touch(file)
 
 
 def _touch(file: Path) -> None:
-    # What cannot be touched gets old, and that is what a check looks at.
+    # A file that cannot be touched grows old. A health check sees its age.
     with suppress(OSError):
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         os.utime(file)

@@ -1,4 +1,4 @@
-"""Celery's connections, shown by the scheme that people know."""
+"""Celery's connections, shown with the scheme ``redis`` or ``sentinel`` in place of ``gated``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from mailer.queue.leases import Leases
 
 
 class Connection(kombu.Connection):
-    """A connection over the gated transport, and never over another: kombu's own would take mail from its lanes past
-    the account's rate. Flower picks its broker page by the scheme of `as_uri`."""
+    """A connection over the gated transport only. kombu's own transports would take mail from lanes past the account's
+    rate. Flower chooses its broker page by the scheme of `as_uri`."""
 
     def __init__(self, *args: Any, leases: Leases, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.leases = leases
         if self.alt:
-            # After a lost connection kombu goes on to the next URL, by the transport that its scheme names.
+            # After a lost connection kombu tries the next URL, with the transport of that URL's scheme.
             raise SettingsError(
                 "Celery was given more than one broker URL. Give it none: mailer reads MAILER_REDIS_URL, which may "
                 "name several sentinels"
@@ -43,8 +43,8 @@ class Connection(kombu.Connection):
         return found
 
     def info(self) -> dict[str, Any]:
-        """What ``celery inspect stats`` and Flower print. Celery takes the password out; over a socket the whole URL is
-        the host's name."""
+        """The details that ``celery inspect stats`` and Flower print. Celery removes the password field. Over a socket
+        the host name is the whole URL, so logins are masked in it."""
         found: dict[str, Any] = super().info()
         ssl = found["ssl"]
         shown = {name: "***" if "password" in name else each for name, each in ssl.items()} if ssl else ssl
@@ -57,7 +57,7 @@ class Connection(kombu.Connection):
 
 
 class AMQP(stock.AMQP):
-    """Celery's messaging, over those connections."""
+    """Celery's messaging over `Connection`."""
 
     @property
     def Connection(self) -> Any:  # noqa: N802 - Celery's name

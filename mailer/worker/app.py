@@ -23,17 +23,18 @@ DEFAULT_THREADS = 32
 
 
 class Loader(AppLoader):
-    """Celery's, which says when a forked child begins."""
+    """Celery's loader. It has each forked child prepare to send."""
 
     def on_worker_process_init(self) -> None:
         self.app.tasks[TASK].prepare()
 
 
 class Application(Celery):
-    """Celery over one account's lanes, with no task: to ask workers, and to command them. Opens no connection.
+    """Celery over one account's lanes, without a task. It inspects workers and sends them commands. Making one opens
+    no connection.
 
-    It is sure of where mail is, and of its time zone: Celery lets its own variables and ``celery -b`` outrank what an
-    application is given, which our producers read nothing of. The time zone it asks for at every message, through
+    The broker and the time zone are fixed here. Celery lets its own variables and ``celery -b`` override an
+    application's broker, but our producers do not read those. Celery asks for the time zone at every message, through
     several layers of settings.
 
     Raises SettingsError when Redis is not configured.
@@ -43,11 +44,11 @@ class Application(Celery):
     events_cls = "mailer.worker.events:Events"
     log_cls = "mailer.worker.masking:Logging"
     registry_cls = "mailer.worker.registry:Registry"
-    # Results are the records. Celery would open the one of CELERY_RESULT_BACKEND.
+    # The queue's records are the results. Without this Celery would open CELERY_RESULT_BACKEND.
     backend_cls = "disabled"
 
     def __init__(self, settings: Settings) -> None:
-        # Neither the loader that CELERY_LOADER names nor what Celery does where it meets a DJANGO_SETTINGS_MODULE.
+        # Not the loader that CELERY_LOADER names, and not the fixup that Celery applies for DJANGO_SETTINGS_MODULE.
         super().__init__("mailer", set_as_current=False, loader=Loader, fixups=())
         self.settings = settings
         self._leases = (os.getpid(), Leases())
@@ -55,7 +56,7 @@ class Application(Celery):
 
     @property
     def leases(self) -> Leases:
-        """What this process has taken with this application; a forked child holds none of its parent's."""
+        """The messages that this process has taken with this application. A forked child starts without any."""
         if self._leases[0] != os.getpid():
             self._leases = (os.getpid(), Leases())
         return self._leases[1]
@@ -74,9 +75,9 @@ class Application(Celery):
 
 
 def create_app(settings: Settings) -> Application:
-    """The same with the task ``mailer.send``, and with what a worker does beside it. A process may have several.
+    """An `Application` with the task ``mailer.send`` and the step `Lifecycle`. A process may have several.
 
-    Raises SettingsError also when the way to SES cannot be used.
+    Raises SettingsError when Redis is not configured, or when the transport to SES cannot be used.
     """
     app = Application(settings)
     app.register_task(Door(settings))
@@ -85,7 +86,7 @@ def create_app(settings: Settings) -> Application:
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """Celery's settings. All of it can be printed: ``celery inspect`` does."""
+    """Celery's settings. They hold no secret in plain sight, as ``celery inspect`` prints them all."""
     url, name, ssl = broker(settings)
     return {
         "broker_url": url,
@@ -93,7 +94,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_use_ssl": ssl,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        # A Redis that refuses to write (a replica after a failover, a full disk) is one to come back to, not to die of.
+        # Redis may refuse writes for a while (a replica after a failover, a full disk). The worker retries, and lives.
         "broker_channel_error_retry": True,
         "broker_transport_options": {
             "global_keyprefix": Keys.of(settings).prefix,
@@ -112,11 +113,11 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "task_acks_late": True,
         "task_ignore_result": True,
         "worker_concurrency": DEFAULT_THREADS,
-        # As many as there are free threads, never more: a message that waits in a worker wastes its permit.
+        # As many as there are free threads. A message that waits in a worker wastes its permit.
         "worker_prefetch_multiplier": 1,
         "worker_disable_rate_limits": True,
         "worker_consumer": "mailer.worker.consumer:Consumer",
-        # Leases count what is still being sent after a reconnect.
+        # After a reconnect the leases count the sends that are still running.
         "worker_enable_prefetch_count_reduction": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "enable_utc": True,
@@ -130,7 +131,7 @@ def broker(settings: Settings) -> tuple[str, str, dict[str, Any] | None]:
     if url.startswith("unix://"):
         return "gated+socket://" + url.removeprefix("unix://"), "gated", None
     if url.startswith("sentinel://"):
-        # One URL, whatever the number of sentinels: kombu goes on to the next by the transport of that one's scheme.
+        # One URL for all sentinels. With several, kombu would try the next with the transport of that URL's scheme.
         return Place.of(url).url, "gated-sentinel", None
     if url.startswith("rediss://") and "ssl_cert_reqs" not in url:
         return url, "gated", {"ssl_cert_reqs": "required"}

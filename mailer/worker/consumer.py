@@ -1,4 +1,4 @@
-"""Celery's consumer, which must not throw away what it cannot decode, nor stay away from a Redis that is back."""
+"""Celery's consumer, changed: it keeps messages that it cannot decode, and reconnects soon after Redis is back."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from mailer.worker.request import Followed
 
 logger = get_logger(__name__)
 
-# Seconds between tries to connect. Celery's own grow to 30; five connections in a second it calls critical.
+# Seconds between tries to connect. Celery's own grow to 30. Celery logs five connections within a second as critical.
 _FIRST, _STEP, _MOST = 0.3, 0.4, 3.0
-# All workers must be back, and have settled what they sent, before the first of them may reclaim anything.
+# All workers must reconnect, and settle their sends, before the first of them may reclaim a lease.
 _MOST_OF_A_LEASE = 0.05
 _SHORT_LIVED_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
 
 
 class Consumer(stock.Consumer):
-    """Sets undecodable messages aside as dead letters where Celery acknowledges (so deletes) them, and reconnects
-    within seconds after however long."""
+    """Keeps undecodable messages as dead letters, where Celery acknowledges them and so deletes them. Reconnects within
+    seconds of Redis's return, however long Redis was away."""
 
     _connected_at = -math.inf
     _short_lived = 0
@@ -70,15 +70,15 @@ class Consumer(stock.Consumer):
             self._pause()
             return
         with warnings.catch_warnings():
-            # That a future Celery would cancel what is being sent, unless told as we tell it (app.py).
+            # It warns that a future Celery cancels running tasks unless a setting forbids it. `app` sets that setting.
             warnings.simplefilter("ignore", CPendingDeprecationWarning)
             super().on_connection_error_after_connected(exc)
         self._tell_refusal(exc)
         self._pause()
 
     def _is_defect(self, error: Exception) -> bool:
-        """Whether it is no loss of the connection to Redis, and tell of it. kombu's list of those is wider than what
-        its client raises: it holds every OSError and KeyError, and so defects of this program."""
+        """Whether this is a defect and not a lost connection to Redis. Log a defect. kombu counts every OSError and
+        KeyError as a lost connection. Its client raises neither, so those are defects of this program."""
         lost = {*self.connection_errors, *self.channel_errors, ConnectionError, TimeoutError} - {OSError, KeyError}
         if isinstance(error, tuple(lost)):
             return False
@@ -86,7 +86,7 @@ class Consumer(stock.Consumer):
         return True
 
     def _tell_refusal(self, error: Exception) -> None:
-        """Once for each cause, not at each try; `Gate` tells when it is over."""
+        """Log each cause once, not at each try. `Gate` logs the end of the refusal."""
         refused = error if isinstance(error, ResponseError) else error.__context__
         if isinstance(refused, ResponseError):
             words, what_to_do = str(refused), remedy(refused)
@@ -101,12 +101,13 @@ class Consumer(stock.Consumer):
 
     @property
     def _longest_pause(self) -> float:
-        """Seconds between two tries to connect, at most."""
+        """The most seconds between two tries to connect."""
         rules: Rules = self.app.settings
         return min(_MOST, max(_FIRST, _MOST_OF_A_LEASE * rules.lease_seconds))
 
     def _pause(self) -> None:
-        """A Redis that is there and refuses every write lets everybody connect: that too is tried at intervals."""
+        """Wait after a short connection. A Redis that refuses every write still accepts connections, so connecting
+        alone would not slow down the tries."""
         was_short = time.monotonic() - self._connected_at < _SHORT_LIVED_SECONDS
         self._short_lived = self._short_lived + 1 if was_short else 0
         if self._short_lived > 1:

@@ -1,4 +1,4 @@
-"""The commands of ``celery control`` that a worker of ours does not obey as Celery has them: they say so, and why."""
+"""The commands of ``celery control`` that a mailer worker refuses or changes. A refusal says why."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def _refusing(name: str, why: str) -> Callable[..., dict[str, str]]:
 
 
 def refused(name: str, why: str) -> dict[str, str]:
-    """The answer to a command that is not obeyed."""
+    """The answer to a refused command."""
     logger.warning("`celery control %s` does nothing here. %s", name, why)
     return {"error": f"{name} does nothing here. {why}"}
 
 
 def revoke(state: Any, task_id: Any, terminate: bool = False, signal: Any = None, **_: Any) -> dict[str, str]:
-    """Revoke messages by their ids, in each worker that is told."""
+    """Revoke messages by their ids, in each worker that receives the command."""
     ids = [each for each in maybe_list(task_id) or [] if isinstance(each, str)]
-    # Only the pool of forked children has a process to end.
+    # Only the pool of forked children uses a semaphore, and only it has a process to end.
     if terminate and state.consumer.pool.uses_semaphore:
         answer: dict[str, str] = stock.revoke(state, ids, terminate=True, signal=signal)
         return answer
@@ -55,12 +55,12 @@ def revoke(state: Any, task_id: Any, terminate: bool = False, signal: Any = None
 
 
 def terminate(state: Any, signal: Any, task_id: Any, **_: Any) -> dict[str, str]:
-    """Revoke messages, and end the process that sends one, where the pool has processes."""
+    """Revoke messages. Where the pool has processes, end the process that sends one of them."""
     return revoke(state, task_id, terminate=True, signal=signal)
 
 
 def add_consumer(state: Any, queue: Any, **options: Any) -> dict[str, str]:
-    """Serve a lane again, and nothing but a lane: all else would be sent past the account's rate."""
+    """Serve a lane again. Other queues are refused: their mail would be sent past the account's rate."""
     lanes = state.app.settings.lanes
     if queue not in lanes:
         return refused("add_consumer", f"{queue!r:.80} is no lane of MAILER_LANES={','.join(lanes)}")
@@ -69,6 +69,6 @@ def add_consumer(state: Any, queue: Any, **options: Any) -> dict[str, str]:
 
 
 def commands() -> dict[str, Callable[..., Any]]:
-    """All that a worker of ours answers, by name."""
+    """All commands that a mailer worker answers, by name."""
     ours = {name: _refusing(name, why) for name, why in _REFUSED.items()}
     return {**stock.Panel.data, **ours, "revoke": revoke, "terminate": terminate, "add_consumer": add_consumer}

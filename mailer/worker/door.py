@@ -1,4 +1,4 @@
-"""The task: a door. Decode, deliver, report what became of it."""
+"""The task. It decodes a message, delivers it and reports the outcome."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SAMPLE = {"to": "a@example.com", "sender": "a@example.com", "subject": "-", "te
 
 
 class Door(Task):
-    """``mailer.send``. Its arguments are `mailer.queue.payload`; what it returns is a `Report`."""
+    """``mailer.send``. `mailer.queue.payload` defines its arguments. It returns a `Report`."""
 
     name = TASK
     Request = "mailer.worker.request:Request"
@@ -42,7 +42,7 @@ class Door(Task):
     acks_late = True
     ignore_result = True
     resultrepr_maxsize = LONGEST_REPR
-    # The outcome decides what happens next, not Celery's retries.
+    # The outcome decides about retries. Celery's own are not used.
     max_retries = 0
 
     def __init__(self, settings: Settings) -> None:
@@ -54,7 +54,8 @@ class Door(Task):
         self._patient: Preparation | None = None
 
     def prepare(self) -> None:
-        """Be ready for the first message: a permit that is used late meets the next one at SES, and one is refused."""
+        """Prepare for the first message. A slow first send would use its permit late, together with the next permit,
+        and SES would refuse one of the two."""
         try:
             self.transport.prepare(_FIRST_CONNECTIONS)
         except SendError as error:
@@ -67,11 +68,11 @@ class Door(Task):
 
     @cached_property
     def contents(self) -> Queue:
-        """Where stored contents are read. (Celery gives a task's ``queue`` a meaning of its own.)"""
+        """The queue, for reading stored contents. A task's attribute ``queue`` has another meaning in Celery."""
         return Queue.of(self.settings)
 
     def run(self, *args: Any, **kwargs: Any) -> Report:
-        """Send and wait for the answer: what Celery's pools call."""
+        """Send and wait for the answer. Celery's pools call this."""
         request = vars(self.request)
         found = self._too_late(request) or self._message(request, args, kwargs, self.contents.content)
         if isinstance(found, Message):
@@ -79,9 +80,9 @@ class Door(Task):
         return Report(found)
 
     def begin(self, request: Mapping[str, Any], sender: Sender, finished: Ended) -> None:
-        """Begin to send, and call ``finished`` once the answer is there: what our own pool calls.
+        """Begin to send, and call ``finished`` when the answer arrives. `TaskPool` calls this.
 
-        ``request`` is Celery's request dict, with the decoded arguments in it.
+        ``request`` is Celery's request dict. It includes the decoded arguments.
         """
         job = Job(request, finished)
         late = self._too_late(request)
@@ -109,7 +110,7 @@ class Door(Task):
             self._send_in_time(made, job, sender)
 
     def _postpone(self, job: Job, sender: Sender) -> None:
-        """Have it made by a helper of its own kind, so that nothing else waits behind it."""
+        """Leave the message to the helper for heavy ones, so that no light message waits behind it."""
         if self._patient is None:
             self._patient = Preparation(sender, partial(self._patiently, sender))
         self._patient.add(job)
@@ -119,7 +120,7 @@ class Door(Task):
         return self._message(request, request["args"], request["kwargs"], fetch, patient=patient)
 
     def _send_in_time(self, made: Message | bytes | Outcome, job: Job, sender: Sender) -> None:
-        """Send it unless its permit has run out meanwhile."""
+        """Send the message unless its permit has run out."""
         if not isinstance(made, Outcome):
             made = self._too_late(job.request) or made
         self._send(made, job, sender)
@@ -134,7 +135,7 @@ class Door(Task):
         sender.begin(made, lambda result: job.finished(outcome_of(result)), latest)
 
     def _prepared(self, sender: Sender, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
-        """In a helper's thread: for each job, how the loop's is to go on with it."""
+        """Yield each job's next step for the loop's thread. Runs in a helper's thread."""
         fetch = self._fetched([job.request.get(CONTENT_HEADER) for job in jobs])
         for job in jobs:
             if self._is_light(job):
@@ -148,11 +149,11 @@ class Door(Task):
                 yield partial(self._send_in_time, self._request(made, sender), job, sender)
 
     def _patiently(self, sender: Sender, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
-        """The same of those that take long.
+        """The same for heavy messages.
 
-        One that took long itself, or waited for no other, is sent though its permit has run out: it would be as late
-        the next time, and so for ever. Such ones leave one by one. What waited for others goes back, lest all that
-        waited for one leave in a burst.
+        A message that took long itself, or waited for no other, is sent even after its permit has run out: it would be
+        as late at every other try. Such messages leave one by one. A message that waited for others goes back to its
+        lane. Otherwise all that waited for one would leave in a burst.
         """
         for job in jobs:
             began = time.monotonic()
@@ -166,11 +167,11 @@ class Door(Task):
             return made
         try:
             return sender.request_for(made)
-        except Exception as error:  # noqa: BLE001 - what `deliver` does for the other pools
+        except Exception as error:  # noqa: BLE001 - as `deliver` does for the other pools
             return outcome_of(error)
 
     def _fetched(self, hashes: Iterable[object]) -> Callable[[str], bytes | None]:
-        """What reads those contents, which have been fetched all at once."""
+        """A function that returns contents by their hash. One round trip has fetched these ``hashes``."""
         missing = list(dict.fromkeys(each for each in hashes if payload.is_missing(each)))
         try:
             stored = self.contents.contents(missing)
@@ -192,7 +193,7 @@ class Door(Task):
         *,
         patient: bool = True,
     ) -> Message | Outcome:
-        """The message that is asked for, or what becomes of it unsent. Raises Heavy unless ``patient``."""
+        """The requested message, or the outcome where it cannot be made. Raises Heavy unless ``patient``."""
         if args:
             return Outcome(Kind.REJECTED, code="InvalidMessage", detail="args: are positional. Pass everything by name")
         content_hash = request.get(CONTENT_HEADER)
@@ -204,12 +205,12 @@ class Door(Task):
             return Outcome(Kind.REJECTED, code=type(error).__name__, detail=str(error))
         except QueueUnavailable as error:
             return Outcome(Kind.UNFIT, code="QueueUnavailable", detail=str(error))
-        except Exception as error:  # noqa: BLE001 - nothing of it went out, and the message must not be lost
+        except Exception as error:  # noqa: BLE001 - nothing was sent, and the message must not be lost
             return Outcome(Kind.REJECTED, code=type(error).__name__, detail=str(error))
 
     def _lease_ending(self, request: Mapping[str, Any]) -> Outcome | None:
         if time.monotonic() + self.settings.send_seconds > request.get(LEASE_ENDS, math.inf):
-            # Another worker may be handed it before SES answers here.
+            # Another worker may receive the message before SES answers here.
             return Outcome(Kind.LATE, code="LeaseEnding", detail="its lease would end before SES answers")
         return None
 
@@ -219,7 +220,7 @@ class Door(Task):
             return ending
         now = time.monotonic()
         if now > request.get(PERMIT_ENDS, math.inf):
-            # This process stood still for a moment. Where it happens all the time it is slow, and has to send late.
+            # This process stood still for a moment. If that happens all the time, the host is slow and must send late.
             if now > self._stood_still_at + _STANDSTILLS_APART_SECONDS:
                 self._stood_still_at, self._stood_still_until = now, now + _STANDSTILL_SECONDS
             if now < self._stood_still_until:

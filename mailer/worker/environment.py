@@ -1,4 +1,4 @@
-"""Celery's own variables. Where they lead to is mailer's to say: its producers do not read them."""
+"""Celery's own environment variables. Workers ignore the places that they name, as producers do not read them."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from mailer.settings import Settings
 
 _PREFIX = "CELERY_"
 _COMMAND = ("BROKER_URL", "RESULT_BACKEND", "LOADER", "CONFIG_MODULE")
-"""The command ``celery`` takes these for its options; each may belong to any program on the host."""
+"""The command ``celery`` reads these as its options. Any other program on the host may use the same names."""
 _BROKERS = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "BROKER_URL")
 _DEFAULT_PORTS = {"redis": 6379, "sentinel": 26379}
 
 
 def without_celery(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a worker that mailer starts: all that Celery needs to know stands on its command line."""
+    """The environment of a worker that mailer starts. The command line gives Celery all that it needs."""
     return {name: value for name, value in environment.items() if not name.startswith(_PREFIX) and name not in _COMMAND}
 
 
 def contradictions(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
-    """Each variable by which Celery alone would look for mail elsewhere. Raises SettingsError as `redis_url`."""
+    """The variables that name another Redis than the settings do. Raises SettingsError as `redis_url` does."""
     place = _place(redis_url(settings))
     for name in _BROKERS:
-        # Nothing of the URL is shown: it may hold a password, and not where one belongs.
+        # Never show the URL: it may hold a password in an unexpected part.
         if environment.get(name) and _place(environment[name]) != place:
             yield name
 
 
 def told(names: list[str]) -> str:
-    """In words: what becomes of these variables."""
+    """The warning about these variables, for people."""
     return (
         f"{' and '.join(names)}: not the Redis of MAILER_REDIS_URL. Passed over: workers, Flower and `celery -A "
         "mailer.worker` look for mail where MAILER_REDIS_URL says, as producers do, also with `celery -b`"
@@ -38,7 +38,7 @@ def told(names: list[str]) -> str:
 
 
 def _place(url: str) -> frozenset[tuple[str, str, int, str]]:
-    """Which servers and which database, whoever asks and however it is written."""
+    """The servers and the database, without the login and independent of the spelling."""
     try:
         return frozenset(_part(part) for part in url.split(";"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Celery's events, which must not keep the event loop from what is being sent."""
+"""Celery's events, sent without blocking the event loop during sends."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from celery.app import events as stock
 from celery.events import dispatcher
 
 _REST_SECONDS = 10.0
-"""For how long no event is tried after one that failed: each may wait for as long as Redis may take to answer."""
+"""The time without any event after a failed one. Each try may block for the whole Redis timeout."""
 
 
 class Dispatcher(dispatcher.EventDispatcher):
-    """Tries an event once. Celery repeats a heartbeat until it succeeds, and meanwhile its loop reads no answer of SES
-    and hears of no signal to stop. A heartbeat that failed is dropped: the next one says the same, and is newer.
+    """Tries each event once. Celery repeats a heartbeat until it succeeds. During that time its loop reads no answer
+    from SES and notices no signal to stop. A failed heartbeat is dropped, as the next one says the same and is newer.
     """
 
     _rests_until = -math.inf
@@ -33,6 +33,6 @@ class Dispatcher(dispatcher.EventDispatcher):
 
 
 class Events(stock.Events):
-    """``app.events`` with that dispatcher."""
+    """``app.events`` with `Dispatcher`."""
 
     dispatcher_cls = "mailer.worker.events:Dispatcher"

@@ -1,4 +1,4 @@
-"""A worker's first moments, before any message, and its last: its event loop has stopped, its sends have not."""
+"""A worker's start, before any message, and its end, when the event loop has stopped and sends still run."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _LONGER_THAN_A_STOP_SECONDS = 86_400.0
 
 
 class Lifecycle(bootsteps.StartStopStep):
-    """What one worker does beside taking and sending. Celery makes one for each worker of its application."""
+    """One worker's work beside taking and sending. Celery makes one step for each worker of its application."""
 
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **_: Any) -> None:
-        """Before there is a pool. Ends the process where this worker could send nothing, or would send something past
-        the account's rate."""
-        # At the level debug it writes the arguments of each task, so bodies.
+        """Runs before the pool exists. Ends the process where this worker could send nothing, or would send past the
+        account's rate."""
+        # At level DEBUG it logs the arguments of each task, and so the bodies.
         logging.getLogger("celery.pool").setLevel(logging.INFO)
-        # Each minute's GetAccount would have it say twice where it found credentials.
+        # It would log the source of the credentials twice at each minute's GetAccount.
         logging.getLogger("botocore").setLevel(logging.WARNING)
         app = worker.app
         door, settings = app.tasks[TASK], app.settings
@@ -58,46 +58,46 @@ class Lifecycle(bootsteps.StartStopStep):
             sys.exit(f"mailer: {error}")
         for name in strangers(os.environ):
             logger.warning("%s is not a setting, so nothing reads it: correct its name, or remove it", name)
-        # Celery has a worker run on the loop that is there, be it another worker's.
+        # Celery runs a worker on the loop that exists, even if it is another worker's.
         set_event_loop(None)
-        # Only the pool of forked children counts its places with a semaphore. Each child prepares for itself.
+        # Only the pool of forked children uses a semaphore. There each child prepares for itself.
         if not worker.pool_cls.uses_semaphore:
             door.prepare()
         self._flush = LastFlush(settings, app.leases)
         self._keeper = Keeper(settings, door.transport.credentials, app.leases)
 
     def start(self, worker: Any) -> None:
-        # Celery finds an application by the thread, where it is not told which one.
+        # Where Celery gets no application it uses the current one of the thread.
         worker.app.set_current()
-        # The application's worker before this one may have left its leases at rest.
+        # The previous worker of this application may have left its leases at rest.
         worker.app.leases.fitness.rest(0)
         self._keeper.begin(worker.hostname)
 
     def register_with_event_loop(self, worker: Any, loop: Any) -> None:
-        """With each connection the loop begins anew."""
+        """Celery calls this at each connection, with the loop."""
         if folder := worker.app.settings.alive_dir:
             alive.show(alive.file_of(folder, worker.hostname), loop)
 
     def close(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """The worker stops, and its event loop has ended."""
+        """Celery calls this when the worker stops and its event loop has ended."""
         self._flush.start()
 
     def ended(self, hostname: str) -> None:
-        """The pool and the connection to the broker have ended, after a warm shutdown or a cold one."""
+        """`Consumer` calls this when the pool and the connection to the broker have ended, after either shutdown."""
         self._flush.stop(hostname)
         self._keeper.end()
 
 
 class LastFlush:
-    """From the moment a worker stops it settles each send as it ends; at the end it gives back what never began. It
-    does so on a connection of its own, as no event loop runs any more.
+    """Settles each send of a stopping worker as the send ends. At last it hands back the messages that were not begun.
+    It has its own connection, as no event loop runs any more.
 
-    Without this the settlements of a warm shutdown would wait for the slowest send, and be lost to a SIGKILL.
+    Without it the settlements of a warm shutdown would wait for the slowest send, and a SIGKILL would lose them.
     """
 
     def __init__(self, settings: Settings, leases: Leases) -> None:
         keys = Keys.of(settings)
-        # Made before the end: an embedded server that is stopped with us takes its address away first.
+        # Connect now: an embedded server that stops together with this worker removes its address first.
         self._client = connect(settings)
         self._hosts_key = keys.hosts
         self._take = Take(keys, settings)
@@ -107,7 +107,7 @@ class LastFlush:
         self._failing = False
 
     def start(self) -> None:
-        # An answer of Redis's that is still on its way brings nothing to begin.
+        # A reply of Redis that is still on its way must not begin another send.
         self.leases.fitness.rest(_LONGER_THAN_A_STOP_SECONDS)
         self._thread = threading.Thread(target=self._until_stopped, name="last-flush", daemon=True)
         self._thread.start()
@@ -118,14 +118,14 @@ class LastFlush:
         self.leases.hand_back_unstarted()
         deadline = time.monotonic() + _PATIENCE_SECONDS
         if self._thread is not None:
-            # What it is about to send seems to be sent until that has failed.
+            # While the thread's call runs, its settlements count as sent. They return only when the call fails.
             self._thread.join(_PATIENCE_SECONDS)
         while not self._flush() and time.monotonic() < deadline:
             time.sleep(_EVERY_SECONDS)
         if not self._is_done or (self._thread is not None and self._thread.is_alive()):
             logger.error("Stopped with settlements unsent: those leases run out by themselves")
         elif self.leases.fitness.is_doubted:
-            # Nobody of this name will send, and so end what is said of it.
+            # No worker of this name will send again and clear the host's entry.
             with suppress(redis.exceptions.RedisError):
                 self._client.hdel(self._hosts_key, hostname)
         self._client.close()

@@ -1,4 +1,4 @@
-"""Keeping the account's limits fresh: each worker says what its settings are, and one at a time asks SES."""
+"""Keep the account's limits fresh: each worker reports its settings, and one worker at a time asks SES."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from mailer.settings import Settings
 logger = get_logger(__name__)
 
 SAY_SECONDS = 60.0
-"""How often a worker says what its settings are. It is forgotten when it was silent for five times as long."""
+"""The interval at which a worker reports its settings. After five silent intervals Redis forgets them."""
 _PATIENCE_SECONDS = 1.0
 
 
 def refresh(settings: Settings, process: str, credentials: CredentialSource, *, ask: bool) -> None:
-    """Write into Redis what the settings say of the account's limits; if ``ask``, what SES GetAccount says as well.
+    """Write the settings' limits of the account into Redis. If ``ask``, write those of SES GetAccount as well.
 
-    SES is asked where some host's settings leave a limit open, and when it has refused: whether it still does, and what
-    others have used of the quota, is in no settings. Raises a `MailerError` (or redis-py's errors); what SES said
-    before then stays as it was.
+    SES is asked where a host's settings leave a limit open, and after SES has refused. Settings cannot tell whether SES
+    still refuses, nor how much of the quota others have used. Raises a `MailerError` or redis-py's errors. Then the
+    earlier answer of SES stays.
     """
     with closing(connect(settings)) as client:
         if not ask:
@@ -55,7 +55,7 @@ def refresh(settings: Settings, process: str, credentials: CredentialSource, *, 
 
 
 class Keeper:
-    """One worker process's part in it: a thread that sleeps until there is something to say or to ask."""
+    """A worker process's thread that reports its settings and asks SES. It sleeps until one of the two is due."""
 
     def __init__(self, settings: Settings, credentials: CredentialSource, leases: Leases) -> None:
         self._settings = settings
@@ -68,9 +68,9 @@ class Keeper:
         self._thread: threading.Thread | None = None
 
     def begin(self, worker: str) -> None:
-        """Say what the settings are, now and every minute: a change holds from the first worker that starts with it.
+        """Report the settings now and every minute. A changed setting holds once the first worker starts with it.
 
-        The host is called as in the worker's own name, by which a host that cannot send is named.
+        The host's name comes from the worker's name, as in the reports about hosts that cannot send.
         """
         self._process = new_process(nodesplit(worker)[1])
         self._thread = threading.Thread(target=self._until_the_end, name="limits", daemon=True)
@@ -82,7 +82,7 @@ class Keeper:
         self._woken.set()
 
     def end(self) -> None:
-        """What was said is taken back: settings of a host that stops hold nobody down."""
+        """Withdraw the reported settings. The settings of a stopped host must not limit the others."""
         self._ends = True
         self._woken.set()
         if self._thread is not None:
@@ -93,13 +93,13 @@ class Keeper:
             asks, self._asks = self._asks, False
             self._say(ask=asks)
             self._woken.wait(SAY_SECONDS)
-            # Before it is looked at what was told meanwhile.
+            # Clear first, then read the flags: so no call of `ask` or `end` between the two is missed.
             self._woken.clear()
         try:
             with closing(connect(self._settings)) as client:
                 limits.forget(client, self._settings, self._process)
         except (MailerError, redis.exceptions.RedisError, OSError):
-            pass  # Redis may have ended before us. It forgets by itself.
+            pass  # Redis may have ended first. It forgets by itself.
 
     def _say(self, *, ask: bool) -> None:
         try:
@@ -107,7 +107,7 @@ class Keeper:
             if ask:
                 self._fitness.asked(answered=True)
         except SendError as error:
-            # Before its turn is another's, lest it gets that too.
+            # Before the turn passes on, so that this worker does not receive it again.
             self._fitness.asked(answered=False)
             logger.warning(
                 "SES GetAccount failed: %s. What SES said before holds on; where it never said anything, nothing is "
@@ -117,7 +117,7 @@ class Keeper:
             self._say(ask=False)
             self._give_up_the_turn(mask_addresses(str(error)))
         except (MailerError, redis.exceptions.RedisError, OSError) as error:
-            # The next minute's is as good.
+            # The next minute's report does as well.
             logger.warning("The account's limits could not be refreshed: %s", error)
         except Exception:
             logger.exception("The account's limits could not be refreshed")

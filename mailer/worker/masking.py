@@ -1,4 +1,5 @@
-"""Addresses and logins out of logs: every line a worker writes shows ``j***@example.com``, and is one of ours."""
+"""Keep addresses and logins out of logs. A worker's log shows ``j***@example.com``, and no foreign text begins a line.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +16,10 @@ _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class MaskAddresses(logging.Filter):
-    """Masks the addresses in a record's message, and in its traceback, before any handler formats it.
+    """Masks the addresses in a record's message and traceback before any handler formats them.
 
-    What a message or SES says may stand in them: a terminal obeys nothing of it, and it begins no line in what we log.
+    Both may quote a message or SES. Control characters are escaped, so that a terminal obeys none of them. In our own
+    records line breaks are escaped too, so that quoted text never begins a line.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -28,7 +30,7 @@ class MaskAddresses(logging.Filter):
         if masked != text:
             record.msg, record.args = masked, ()
         if record.exc_info and not record.exc_text:
-            # Kept there by whoever formats it first, and used by all others.
+            # The first formatter stores its text there, and all later ones use it.
             record.exc_text = _FORMATTER.formatException(record.exc_info)
         if record.exc_text:
             record.exc_text = _shown(record.exc_text)
@@ -42,7 +44,7 @@ def _shown(text: str) -> str:
 
 
 class Logging(stock.Logging):
-    """Celery's, which masks in every handler that it sets up."""
+    """Celery's logging, with masking in every handler that it sets up."""
 
     _masks = MaskAddresses()
 

@@ -1,7 +1,7 @@
 """A Celery pool without threads: ``-P custom`` with ``CELERY_CUSTOM_WORKER_POOL=mailer.worker.pool:TaskPool``.
 
-``mailer.send`` is begun here and finished by the worker's own event loop; as many messages are being sent at once as
-``-c`` says, for a fraction of what threads cost.
+The pool begins each ``mailer.send``, and the worker's event loop finishes it. ``-c`` is the number of sends in flight.
+Each costs a fraction of a thread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = get_logger(__name__)
 
 
 class TaskPool(EndsAfterTheLoop):
-    """Sends on the worker's event loop, where the transport can begin a send; others block, as in the solo pool."""
+    """Sends on the worker's event loop if the transport has a sender. Other transports block, as in the solo pool."""
 
     signal_safe = False
     body_can_be_buffer = True
@@ -50,12 +50,12 @@ class TaskPool(EndsAfterTheLoop):
             self._sender.attach(loop)
 
     def on_stop(self) -> None:
-        """Finish what is being sent; each send ends within its timeouts."""
+        """Finish the sends in flight. Each ends within its timeouts."""
         if self._sender is not None and self._door is not None:
             self._sender.drain(self._door.settings.send_seconds + 1)
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
-        """A send cannot be called back."""
+        """Does nothing: a send cannot be called back."""
 
     def on_apply(
         self,
@@ -75,7 +75,7 @@ class TaskPool(EndsAfterTheLoop):
 
         def finished(ended: Outcome | Exception) -> None:
             if callback is not None:
-                # As fast_trace_task returns it for a task that did not fail, but for the outcome, which is no text.
+                # The result of fast_trace_task for a task that did not fail, but with the outcome in place of text.
                 callback((0, ended, time.monotonic() - started))
             if isinstance(ended, Outcome) and logger.isEnabledFor(logging.INFO):
                 logger.info("Message %s: %s", args[1], mask_addresses(line(ended)))

@@ -1,4 +1,4 @@
-"""Messages that are not for the event loop to make, as it would stand still for them: a helper's thread makes them."""
+"""A helper's thread makes the messages that would block the event loop."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from mailer.ses.transport import Sender
 
 _BATCH = 64
 Ended = Callable[[Outcome | Exception], None]
-"""Takes what became of a message, or the defect that kept it from an outcome."""
+"""A function that takes a message's outcome, or the defect that prevented an outcome."""
 
 
 class Job(NamedTuple):
-    """One message to make and send: Celery's request dict, and what to call once with its end."""
+    """One message to make and send: Celery's request dict, and the function to call once with its outcome."""
 
     request: Mapping[str, Any]
     finished: Ended
 
     def go_on(self, step: Callable[[], None]) -> None:
-        """Take a step of it, whose defect is its end."""
+        """Run a step of this job. An exception of the step ends the job."""
         try:
             step()
-        except Exception as error:  # noqa: BLE001 - told where it ends
+        except Exception as error:  # noqa: BLE001 - `finished` reports it
             self.finished(error)
 
 
 class Preparation:
-    """One batch at a time; what comes meanwhile is the next. So one round trip to Redis serves all that wait for it,
-    and the loop has to win the GIL back from one thread at most. Used by the loop's thread.
+    """Makes one batch of jobs at a time. Jobs that arrive during a batch form the next one. So one round trip to Redis
+    serves a whole batch, and at most one thread competes with the loop for the GIL. Only the loop's thread calls it.
 
-    ``prepare`` is called in the helper's, and yields for each job what the loop's thread is to call.
+    ``prepare`` runs in the helper's thread. It yields, for each job, the step that the loop's thread calls.
     """
 
     def __init__(self, sender: Sender, prepare: Callable[[Sequence[Job]], Iterable[Callable[[], None]]]) -> None:
@@ -43,13 +43,13 @@ class Preparation:
         self._is_busy = False
 
     def add(self, job: Job) -> None:
-        """Have it made and sent."""
+        """Have a helper make this message. The step of ``prepare`` sends it."""
         self._jobs.append(job)
         if not self._is_busy:
             self._next()
 
     def _done(self, jobs: Sequence[Job], failure: Exception | None) -> None:
-        if failure is not None:  # no helper took them
+        if failure is not None:  # no helper took the jobs
             for job in jobs:
                 job.finished(failure)
         self._next()
@@ -65,6 +65,6 @@ class Preparation:
         try:
             for step in self._prepare(jobs):
                 self._sender.call_soon(partial(left.popleft().go_on, step))
-        except Exception as error:  # noqa: BLE001 - told where they end
+        except Exception as error:  # noqa: BLE001 - `finished` reports it
             for job in left:
                 self._sender.call_soon(partial(job.finished, error))

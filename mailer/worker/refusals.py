@@ -1,4 +1,4 @@
-"""What to do where Redis refuses a worker."""
+"""Remedies for people where Redis refuses a worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BY_KIND: tuple[tuple[type[exceptions.ResponseError], str], ...] = (
     (exceptions.MovedError, "It is a node of a cluster: name a server that has all of the keys"),
 )
 _BY_CODE = {
-    # A wait for the doorbell ends with it when the master becomes a replica.
+    # Redis ends a wait for the doorbell with this code when the master becomes a replica.
     "UNBLOCKED": _REPLICA,
     "NOREPLICAS": "Too few of its replicas are connected for its min-replicas-to-write: bring them back",
     "MISCONF": "It cannot save to its disk: make room there, or see its log",
@@ -31,7 +31,7 @@ _BY_CODE = {
 
 
 def remedy(refused: exceptions.ResponseError) -> str:
-    """What a person does about it; empty where nobody knows."""
+    """The remedy for a person; empty for an unknown refusal."""
     for kind, words in _BY_KIND:
         if isinstance(refused, kind):
             return words

@@ -1,4 +1,4 @@
-"""Which tasks a worker has: one."""
+"""A worker's only task."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mailer.queue.headers import TASK
 
 
 class Registry(TaskRegistry):
-    """Keeps ``mailer.send`` and passes over every other task: Celery's own (``celery.map`` and its like run whatever
-    whoever enqueues names) and those that other libraries share with all applications."""
+    """Keeps ``mailer.send`` and ignores every other task. Celery's own are ignored, as ``celery.map`` and its like run
+    any task that a producer names. So are the tasks that other libraries share with all applications."""
 
     def __setitem__(self, name: str, task: Any) -> None:
         if name == TASK:

@@ -1,7 +1,7 @@
-"""What a task reports: the worker's main process settles the message by it, and people read it as one line.
+"""A task's report. The worker's main process settles the message by it, and people read it as one line.
 
-Our own pool hands the outcome over as it is. Celery's other pools hand over the ``repr`` of what a task returns, from a
-forked child as from a thread: there it is JSON, so that SES's words arrive as SES wrote them.
+Our own pool passes on the outcome object. Celery's pools, forked or threaded, pass on the ``repr`` of the task's
+result. That ``repr`` is JSON, so that SES's words arrive unchanged.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from mailer.delivery.outcome import Kind, Outcome
 
 LONGEST_REPR = 30_000
-"""Characters of a `Report`'s repr, at most: Celery cuts off what is longer than it is told."""
-_LONGEST_WORDS = 1000  # characters of SES's words, each of which may be 12 of the repr's
+"""The most characters of a `Report`'s repr. Celery cuts off longer ones."""
+_LONGEST_WORDS = 1000  # characters of SES's words; each may take 12 characters in the repr
 _LONGEST_LINE = 600
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the task returns to a pool of Celery's."""
+    """The task's result for Celery's pools."""
 
     outcome: Outcome
 
@@ -29,8 +29,8 @@ class Report:
 
 
 def read(told: Outcome | Exception | str) -> Outcome:
-    """The outcome, as it is or from the repr of a `Report`. Raises ValueError for text that is none, and the defect
-    that our own pool had in place of an outcome."""
+    """Return an outcome unchanged, read the repr of a `Report`, or raise the exception that our own pool passes on in
+    place of an outcome. Raises ValueError for other text."""
     if isinstance(told, Outcome):
         return told
     if isinstance(told, Exception):
@@ -40,8 +40,8 @@ def read(told: Outcome | Exception | str) -> Outcome:
 
 
 def line(outcome: Outcome) -> str:
-    """The outcome for people: ``sent 0100018c...``, or ``rejected MessageRejected: Email address is not verified``. It
-    may quote addresses."""
+    """The outcome for people: ``sent 0100018c...``, or ``rejected MessageRejected: Email address is not verified``. The
+    line may quote addresses."""
     if outcome.kind is Kind.SENT:
         return f"sent {outcome.ses_id}"
     return f"{outcome.kind.word} {outcome.code}: {' '.join(outcome.detail.split())}"[:_LONGEST_LINE]

@@ -1,4 +1,4 @@
-"""One taken message as Celery carries it: what Celery and its pools say of it, told to `mailer.delivery`."""
+"""One taken message in Celery's form. It passes the reports of Celery and its pools on to `mailer.delivery`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ logger = get_logger(__name__)
 
 _LONGEST_SHOWN = 1000
 _FOLLOWERS = {"callbacks": "link", "errbacks": "link_error", "chain": "chain", "chord": "chord"}
-"""What Celery writes into a message of what is to follow it, and what producers call that."""
+"""Tasks to run after the message: Celery's name in the message, and the producer's name for it."""
 _OBEYED = ("task", "id", "retries", "expires", "eta", CONTENT_HEADER, *LOCAL_HEADERS)
-"""The headers that a message may have anything done with. Celery and its pools would do much more with others:
-``shadow`` writes another name into logs, ``timelimit`` ends processes, ``callbacks`` run tasks, a group is counted."""
+"""The only headers of a message that have an effect. Celery and its pools would obey others too: ``shadow`` writes
+another name into logs, ``timelimit`` ends processes, ``callbacks`` run tasks, and a group is counted."""
 
 
 def _ends_one_message(callback: Callable[..., Any]) -> Callable[..., Any]:
-    """Have an exception of this callback of a pool end its own message, and neither the worker nor a lease's count."""
+    """Guard a pool's callback: its exception ends its own message. It must not end the worker or leak a lease."""
 
     @wraps(callback)
     def guarded(self: Request, *args: Any, **kwargs: Any) -> Any:
@@ -52,8 +52,8 @@ def _ends_one_message(callback: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Followed(InvalidTaskError):
-    """Something is to be done once the task is done, and nothing would do it: `mailer.send` ends when the message is
-    settled, maybe days and several workers later."""
+    """The message names tasks to run after it. Nothing would run them: `mailer.send` ends when the message is settled,
+    perhaps days and several workers later."""
 
     def __init__(self, embed: Mapping[str, Any]) -> None:
         named = " and ".join(_FOLLOWERS.get(name, f"{name:.80}") for name in embed if _follows(embed, name))
@@ -64,7 +64,7 @@ class Followed(InvalidTaskError):
 
 
 def _follows(embed: Mapping[str, Any], name: str) -> bool:
-    """Whether Celery's pools would do something about it: what they do not know they take for a header."""
+    """Whether Celery's pools would act on this entry. They treat an unknown name as a header."""
     return bool(embed[name]) or name not in _FOLLOWERS
 
 
@@ -83,7 +83,7 @@ class Request(stock.Request):
             raise Followed(embed)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        # Celery derives a class per task whose on_success does not call its base's; ours goes before it.
+        # Celery derives a class for each task. Its on_success does not call its base's, so ours wraps it.
         super().__init_subclass__(**kwargs)
         celerys: Callable[..., Any] | None = cls.__dict__.get("on_success")
         if celerys is not None:
@@ -100,19 +100,20 @@ class Request(stock.Request):
 
     @property
     def argsrepr(self) -> str:
-        """What Flower and the log show of its arguments: nothing, though a stock producer has written all there."""
+        """The positional arguments for Flower and the log: empty, although a stock producer writes all of them."""
         return "()"
 
     @property
     def kwargsrepr(self) -> str:
-        """What Flower and the log show of its arguments: the lane and the masked recipient."""
+        """The named arguments for Flower and the log: the lane and the masked recipient."""
         lease = self.leases.lease(self.tag)
         to = self._kwargs.get("to") if isinstance(self._kwargs, dict) else None
         masked = mask(to) if isinstance(to, str) and len(to) <= _LONGEST_SHOWN else "***"
         return f"{lease.lane if lease else ''} {masked}"
 
     def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
-        """For ``celery inspect`` and Flower's pages of a worker, which ask for the arguments themselves."""
+        """For ``celery inspect`` and Flower's pages of a worker. Both ask for the unmasked arguments, and get them
+        masked."""
         found: dict[str, Any] = super().info(safe=True)
         return {**found, "args": self.argsrepr, "kwargs": self.kwargsrepr}
 
@@ -138,7 +139,7 @@ class Request(stock.Request):
         super().on_accepted(pid, time_accepted)
 
     def settle_as(self, outcome: Outcome) -> None:
-        """Decide what the acknowledgement will mean."""
+        """Store the settlement that the acknowledgement carries out."""
         lease = self.leases.lease(self.tag)
         if lease is not None:
             now = self.leases.redis_time() or time.time()
@@ -153,8 +154,8 @@ class Request(stock.Request):
         return Taken(self.id, lease.lane, to, self._message._raw, lease.taken_us, self.hostname or "")
 
     def _of_this_host(self, outcome: Outcome, lease: Lease) -> tuple[Outcome, bool]:
-        """Let this host's fitness know. Returns the outcome, of the host where the fault is its, and whether it ends
-        a doubt that this host can send."""
+        """Report the outcome to this host's fitness. Returns the outcome, and whether it ends the doubt that this host
+        can send. The outcome becomes UNFIT where the fault is the host's."""
         fitness = self.leases.fitness
         longest_rest = MOST_SECONDS
         if outcome.kind is Kind.SENT:
@@ -172,7 +173,8 @@ class Request(stock.Request):
         return outcome, False
 
     def broke_off(self, error: Exception) -> None:
-        """A defect, of ours or Celery's, after the send: what was decided stands, else it is held."""
+        """End a message after a defect of ours or Celery's behind the send. A stored settlement stands; without one the
+        message is held."""
         words = "What became of it could not be worked out, see its worker's log. It may be sent."
         self.leases.settle(self.tag, Settlement.hold(type(error).__name__, words))
         state.task_ready(self)
@@ -183,7 +185,7 @@ class Request(stock.Request):
         if isinstance(exception, WorkerLostError | TimeLimitExceeded | Terminated | SystemExit | KeyboardInterrupt):
             self._lost(type(exception).__name__, "its process ended while it held the message")
         else:
-            # The door raised outside of a send: a defect of ours, and nothing went out.
+            # The task raised outside of a send. That is a defect of ours, and nothing was sent.
             self.settle_as(Outcome(Kind.REJECTED, None, type(exception).__name__, str(exception)[:500]))
         return super().on_failure(exc_info, *args, **kwargs)
 
@@ -194,14 +196,15 @@ class Request(stock.Request):
         return super().on_timeout(soft, timeout)
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
-        # Only the pool of forked children has a process to end, and it alone counts its places with a semaphore.
+        # Only the pool of forked children uses a semaphore, and only it has a process to end.
         if self.time_start is None or pool.uses_semaphore:
             super().terminate(pool, signal)
         else:
             logger.warning("Message %s is being sent, which cannot be called back", self.id)
 
     def maybe_expire(self) -> bool:
-        """Whether its ``expires`` has passed on Redis's clock: by this host's it might drop mail in time."""
+        """Whether its ``expires`` has passed on Redis's clock. This host's clock may be fast, which would drop mail too
+        early."""
         expires: datetime | None = self.expires
         now = self.leases.redis_time()
         return expires is not None and now is not None and expires.timestamp() < now
@@ -217,7 +220,7 @@ class Request(stock.Request):
         return super()._announce_revoked(reason, terminated, signum, expired)
 
     def _lost(self, code: str, words: str) -> None:
-        """The process that held it is gone."""
+        """Settle a message whose process has ended."""
         lease = self.leases.lease(self.tag)
         if lease is not None:
             self._decide(settle_lost(code, words, self._taken(lease), self.rules))

@@ -1,4 +1,4 @@
-"""How our pools take a cold shutdown."""
+"""The cold shutdown of our pools."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from celery.worker import state
 
 
 class EndsAfterTheLoop(BasePool):
-    """SIGQUIT's handler runs in the middle of whatever the event loop does, and tells the pool to stop there: for this
-    one that only means to begin nothing more. What it has begun is finished once the loop has ended."""
+    """SIGQUIT's handler may interrupt the event loop anywhere, and calls ``stop`` there. Then this pool only refuses
+    new work. It finishes the work in flight after the loop has ended."""
 
     def stop(self) -> None:
         if state.should_terminate:
@@ -22,5 +22,5 @@ class EndsAfterTheLoop(BasePool):
         self.on_stop()
 
     def apply_async(self, *args: Any, **kwargs: Any) -> Any:
-        # What is not begun is handed back at the end.
+        # `LastFlush` hands back the refused work.
         return None if self._state == self.TERMINATE else super().apply_async(*args, **kwargs)

@@ -1,5 +1,5 @@
 """Celery's pool of threads, for the transports that block: ``-P custom`` with
-``CELERY_CUSTOM_WORKER_POOL=mailer.worker.threads:TaskPool``. A cold shutdown cannot bring it to a standstill."""
+``CELERY_CUSTOM_WORKER_POOL=mailer.worker.threads:TaskPool``. A cold shutdown cannot deadlock it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mailer.worker.stopping import EndsAfterTheLoop
 
 
 class TaskPool(EndsAfterTheLoop, stock.TaskPool):
-    """Celery's own would wait in SIGQUIT's handler for the executor's lock; where the handler has interrupted the
-    handing of a task to the executor, the very thread that waits holds it."""
+    """Celery's own pool waits in SIGQUIT's handler for the executor's lock. The handler may have interrupted the
+    submission of a task. Then the waiting thread itself holds the lock."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # Celery finds an application by the thread.
+        # Celery's current application is local to a thread.
         self.executor = ThreadPoolExecutor(self.limit, initializer=self.app.set_current)

@@ -1,4 +1,4 @@
-"""Filters of lists and dicts. All of them make lists, and count the items first."""
+"""Filters of lists and dicts. Those that read every item count the items against the meter."""
 
 from __future__ import annotations
 
