@@ -32,8 +32,7 @@ MAX_RECIPIENTS = 1000
 """The most recipients of one `send`, as it enqueues them in one round trip."""
 
 INLINE_BYTES = 2048
-"""The envelope of a single message below this size holds its content. A larger content is stored once beside the queue.
-"""
+"""Below this size a single message's content travels in its envelope. A larger one is stored once beside the queue."""
 
 
 class Extras(TypedDict, total=False):

@@ -1,5 +1,4 @@
-"""Keep addresses and logins out of logs. A worker's log shows ``j***@example.com``, and no foreign text begins a line.
-"""
+"""Keep addresses and logins out of logs: a worker's log shows ``j***@example.com``. No foreign text begins a line."""
 
 from __future__ import annotations
 
