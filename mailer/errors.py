@@ -1,4 +1,4 @@
-"""All errors of this package. Each name tells the caller's next step.
+"""All errors of this package, each with the caller's next step.
 
 MailerError
 ├── SettingsError          a setting is missing or wrong: fix it and start again

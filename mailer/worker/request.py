@@ -173,8 +173,8 @@ class Request(stock.Request):
         return outcome, False
 
     def broke_off(self, error: Exception) -> None:
-        """End a message after a defect of ours or Celery's behind the send. A stored settlement stands; without one the
-        message is held."""
+        """End a message after a defect of mailer or Celery that follows the send. A stored settlement stands. Without
+        one the message is held."""
         words = "What became of it could not be worked out, see its worker's log. It may be sent."
         self.leases.settle(self.tag, Settlement.hold(type(error).__name__, words))
         state.task_ready(self)
@@ -185,7 +185,7 @@ class Request(stock.Request):
         if isinstance(exception, WorkerLostError | TimeLimitExceeded | Terminated | SystemExit | KeyboardInterrupt):
             self._lost(type(exception).__name__, "its process ended while it held the message")
         else:
-            # The task raised outside of a send. That is a defect of ours, and nothing was sent.
+            # The task raised outside of a send. That is a defect of mailer, and nothing was sent.
             self.settle_as(Outcome(Kind.REJECTED, None, type(exception).__name__, str(exception)[:500]))
         return super().on_failure(exc_info, *args, **kwargs)
 

@@ -1,1 +1,1 @@
-"""The figures: what the product costs and how exactly it keeps the rate, each against something run beside it."""
+"""The figures: mailer's cost, and the accuracy of its rate. Each is compared with a program in the same run."""

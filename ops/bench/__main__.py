@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
 
-    # The settings of whoever runs this are not what is measured.
+    # The figures must not use the settings of the person who runs them.
     for name in os.environ.keys() - clean_environment().keys():
         del os.environ[name]
     signal.signal(signal.SIGTERM, _stop)
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         except Missing as why:
             console.print(f"{name} is left out: {why}\n")
             continue
-        except Exception:  # noqa: BLE001 - the other figures are still wanted
+        except Exception:  # noqa: BLE001 - the other figures follow
             console.print_exception()
             console.print(f"[red]{name} could not be measured[/]")
             met = False
@@ -84,7 +84,7 @@ def _run(name: str, *, quick: bool, pool: str) -> Figure:
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    """A SIGTERM unwinds the stack, so that every process is ended."""
+    """Unwind the stack at a SIGTERM, so that every process is ended."""
     sys.exit(128 + number)
 
 

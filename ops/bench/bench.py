@@ -1,4 +1,4 @@
-"""What every figure starts from: a private Valkey, a folder, the settings of producer and workers, and progress."""
+"""The base of every figure: a private Valkey, a folder, the settings of producer and workers, and the progress."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ops.bench.processes import Valkey, Worker, clean_environment, workers
 
 ACCOUNT = "bench"
 STAGED = "staged"
-"""A lane that no worker serves: messages are written there, and renamed to ``bulk`` in one moment."""
+"""A lane that no worker serves. Messages are written there, and one rename makes it the lane ``bulk``."""
 
 UNLIMITED = 1_000_000
-"""A rate that nothing here reaches."""
+"""A rate that no figure reaches."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Bench:
     valkey: Valkey
     quick: bool
     pool: str
-    """In which rate, urgent and roundtrips send: one of `POOLS`."""
+    """The workers' pool in the figures rate, urgent and roundtrips: one of `POOLS`."""
     progress: Progress
 
     def settings(self, **overrides: object) -> Settings:
@@ -52,7 +52,7 @@ class Bench:
         return Keys.of(self.settings())
 
     def environment(self, *, rate: float, sink: str = "http://127.0.0.1:9", **more: str) -> dict[str, str]:
-        """What a worker is configured with."""
+        """The environment of a worker."""
         return {
             "MAILER_REDIS_URL": self.valkey.url,
             "MAILER_ACCOUNT": ACCOUNT,
@@ -61,7 +61,7 @@ class Bench:
             "MAILER_DATA_DIR": str(self.folder / "data"),
             "AWS_ENDPOINT_URL_SESV2": sink,
             "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",  # all that boto3 itself reads
+            "AWS_DEFAULT_REGION": "us-east-1",  # the only one of the two that boto3 reads
             "AWS_ACCESS_KEY_ID": "AKIDBENCH",
             "AWS_SECRET_ACCESS_KEY": "not-a-secret",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -95,7 +95,7 @@ class Bench:
         return Producer(Queue(self.valkey.client(), self.keys), ("transactional", STAGED, "bulk"))
 
     def release(self, client: redis.Redis) -> None:
-        """What was staged becomes the bulk lane, and a worker is woken."""
+        """Make the staged messages the bulk lane, and wake a worker."""
         keys = self.keys
         pipeline = client.pipeline(transaction=True)
         pipeline.rename(keys.lane(STAGED), keys.lane("bulk"))
@@ -103,7 +103,7 @@ class Bench:
         pipeline.execute()
 
     def left(self, client: redis.Redis, *lanes: str) -> Callable[[], int]:
-        """Counts the messages in these lanes, and those that a worker holds."""
+        """A function that counts the messages in these lanes, and those that workers hold."""
         keys = self.keys
 
         def left() -> int:
@@ -116,7 +116,7 @@ class Bench:
         return left
 
     def wait(self, seconds: float, what: str, done: Callable[[], bool] | None = None) -> float:
-        """Let it run for so long, or until ``done``; returns the seconds it took."""
+        """Wait for ``seconds``, or until ``done`` returns true. Returns the seconds."""
         task = self.progress.add_task(what, total=seconds)
         start = time.monotonic()
         while (passed := time.monotonic() - start) < seconds and not (done is not None and done()):
@@ -126,7 +126,7 @@ class Bench:
         return time.monotonic() - start
 
     def drain(self, amount: int, left: Callable[[], int], what: str, *, limit: float = 300.0) -> float:
-        """Wait until nothing is ``left``; returns the seconds it took, to 10 ms."""
+        """Wait until ``left`` returns 0. Returns the seconds, accurate to 10 ms."""
         task = self.progress.add_task(what, total=amount)
         start = time.monotonic()
         shown = 0.0
@@ -145,7 +145,7 @@ class Bench:
 
 @contextmanager
 def bench(progress: Progress, *, quick: bool, pool: str) -> Iterator[Bench]:
-    """A Valkey and a folder for one figure; both are gone afterwards."""
+    """A Valkey and a folder for one figure. Both are removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="mailer-bench-"))
     try:
         with Valkey(folder) as valkey:

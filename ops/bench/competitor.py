@@ -1,4 +1,4 @@
-"""Somebody else who uses the account: sends at a steady pace straight to SES, and does not try again."""
+"""Another user of the account, who sends straight to SES at a steady pace and does not retry."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _BODY = json.dumps(
 
 
 class Competitor:
-    """``rate`` sends per second, from entering the block to leaving it; ``limit`` of them at most.
+    """Sends ``rate`` mails per second from the start to the end of the block, at most ``limit`` in total.
 
-    Each comes up to half an interval early or late, as no two programs keep step with each other.
+    Each mail comes up to half an interval early or late, as two programs never keep step with each other.
     """
 
     def __init__(self, url: str, rate: float, limit: int | None = None) -> None:
@@ -57,7 +57,7 @@ class Competitor:
         self.join()
 
     def join(self) -> None:
-        """Wait until all of ``limit`` are sent."""
+        """Wait until all ``limit`` mails are sent."""
         for thread in self._threads:
             thread.join()
 

@@ -1,4 +1,4 @@
-"""A figure: a table of what was seen, and whether each target was met."""
+"""A figure: a table of measurements, and whether each target was met."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ops.bench.plot import Plot
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One target and what was measured against it."""
+    """One target and its measurement."""
 
     what: str
     measured: float
     target: float
     unit: str = ""
     at_most: bool = False
-    """Whether the target is a ceiling; otherwise it is a floor."""
+    """Whether the target is an upper limit. Otherwise it is a lower limit."""
 
     @property
     def met(self) -> bool:
@@ -33,13 +33,13 @@ class Verdict:
 
 
 def growth(what: str, times: float, target: float) -> Verdict:
-    """That something became no more than so many times what it was."""
+    """The verdict that a measurement grew by the factor ``times``, at most ``target``."""
     return Verdict(what, times, target, "×", at_most=True)
 
 
 @dataclass(slots=True)
 class Figure:
-    """``rows`` are shown in the order of ``columns``; ``notes`` say what was compared and how it was counted."""
+    """The cells of ``rows`` are in the order of ``columns``. ``notes`` explain the comparison and the counting."""
 
     name: str
     title: str
@@ -80,7 +80,7 @@ class Figure:
 
 
 def text(cell: object) -> str:
-    """A number as people read it."""
+    """A cell as text; numbers are formatted for people."""
     if isinstance(cell, float):
         return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.4g}"
     return f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -1,4 +1,4 @@
-"""Environments for programs that are none of the product's parts: made at run time, kept in ``build/`` for the next."""
+"""Environments for programs that are not part of mailer. They are made at run time and kept in ``build/``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CACHE = Path(__file__).parents[2] / "build" / "bench"
 
 
 class Missing(Exception):
-    """Something that is needed is not to be had here; the text says what, in a few words."""
+    """This machine lacks a requirement. The text names it in a few words."""
 
 
 def python_environment(name: str, requirements: str) -> Path:
-    """The folder of the programs of a virtual environment with these requirements. Raises Missing."""
+    """The program folder of a virtual environment with these requirements. Raises Missing."""
     digest = hashlib.sha256((requirements + sys.version).encode()).hexdigest()
     folder = CACHE / f"{name}-{digest[:16]}"
     with locked():
@@ -37,7 +37,7 @@ def python_environment(name: str, requirements: str) -> Path:
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Two runs at once must not install into one folder."""
+    """Hold the lock, so that two simultaneous runs do not install into one folder."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The mail that is sent: a template with three variables, and its recipients."""
+"""The mail of the figures: a template with three variables, and its recipients."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def recipients(count: int) -> Iterator[dict[str, object]]:
 
 
 def rendered(count: int) -> Iterator[dict[str, str]]:
-    """The same mails whole, as a program without our templates would enqueue them."""
+    """The same mails rendered, for a program without mailer's templates."""
     template = html()
     for number in range(count):
         name, order, city = f"Customer {number}", f"A-{100000 + number}", "Springfield"
@@ -51,6 +51,6 @@ def rendered(count: int) -> Iterator[dict[str, str]]:
 
 
 def gaps(count: int, shortest: float, longest: float, seed: int) -> list[float]:
-    """Random pauses between urgent mails, seconds."""
+    """Random pauses between urgent mails, in seconds."""
     chance = random.Random(seed)
     return [chance.uniform(shortest, longest) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""Reading what was done: Redis's counters, a queue's envelopes, medians."""
+"""Measurements: Redis's counters, a queue's envelopes, medians."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ IN_BATCHES_OF = 1000
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Redis's counters at one moment; ``-`` gives what happened between two."""
+    """Redis's counters at one moment. ``-`` gives the difference between two."""
 
     reads: int
-    """Requests read off clients' sockets. ``commandstats`` and ``total_commands_processed`` also count what scripts
-    call, and so does CLIENT LIST's ``tot-cmds``; a read is one message of a client, and so one round trip."""
+    """The reads from clients' sockets. A read is one message of a client, and so one round trip. ``commandstats``,
+    ``total_commands_processed`` and CLIENT LIST's ``tot-cmds`` also count the commands that scripts call."""
     calls: dict[str, int]
 
     def __sub__(self, earlier: Counters) -> Counters:
@@ -29,7 +29,7 @@ class Counters:
 
 
 def counters(client: redis.Redis) -> Counters:
-    """Three reads of our own are between two calls of this (two here, one of the next)."""
+    """Read the counters. The difference of two results includes our own reads, `OWN_READS`."""
     calls = {name.removeprefix("cmdstat_"): int(stat["calls"]) for name, stat in client.info("commandstats").items()}
     return Counters(int(client.info("stats")["total_reads_processed"]), calls)
 
@@ -38,7 +38,7 @@ OWN_READS = 2
 
 
 def queued_or_unacked(client: redis.Redis, queue: str) -> Callable[[], int]:
-    """Counts what stock Celery has in a queue or has not acknowledged."""
+    """A function that counts the messages which stock Celery has in a queue or has not acknowledged."""
 
     def left() -> int:
         pipeline = client.pipeline(transaction=True)
@@ -50,7 +50,7 @@ def queued_or_unacked(client: redis.Redis, queue: str) -> Callable[[], int]:
 
 
 def clones(envelope: bytes, count: int) -> Iterator[bytes]:
-    """``count`` messages like one that Celery wrote, each with ids of its own."""
+    """``count`` copies of a message that Celery wrote, each with new ids."""
     message: dict[str, Any] = json.loads(envelope)
     for _ in range(count):
         task_id = str(uuid.uuid4())
@@ -81,5 +81,5 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that ``share`` of all are not above; ``values`` are sorted."""
+    """The quantile of ``values``, which are sorted: about ``share`` of them are below it."""
     return values[min(len(values) - 1, int(share * len(values)))]

@@ -1,6 +1,7 @@
-"""A task that does nothing, on our transport and on the stock one: ``celery -A ops.bench.noop:gated worker`` or
-``... :stock``. Configured like the product, for stock by ``BENCH_ACKS`` (``late`` or
-``early``) and ``BENCH_PREFETCH`` (the multiplier) too.
+"""A task that does nothing, on our transport (``celery -A ops.bench.noop:gated worker``) or kombu's (``... :stock``).
+
+mailer's settings configure both. ``BENCH_ACKS`` (``late`` or ``early``) and ``BENCH_PREFETCH`` (the multiplier)
+configure the second too.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ QUEUE = "bulk"
 
 
 def _noop(*args: Any, **kwargs: Any) -> None:
-    """Nothing."""
+    """Does nothing."""
 
 
 class _NoDoor(Door):
-    """Says at once that it was sent."""
+    """Reports at once that the message was sent."""
 
     def run(self, *args: Any, **kwargs: Any) -> Report:  # noqa: ARG002
         return Report(Outcome(Kind.SENT))
 
 
-# The product's own worker, which sends nothing.
+# mailer's own worker, without the sends.
 gated = create_app(current())
 gated.register_task(_NoDoor(current()))
 

@@ -1,4 +1,4 @@
-"""A figure's picture: bars in the terminal, and drawn as SVG."""
+"""A figure's picture: bars in the terminal, and an SVG file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WIDTH = 40
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """One value for each name; if they are ``compared``, names that start like the first are the product's."""
+    """One value for each name. If they are ``compared``, names that start like the first are mailer's."""
 
     title: str
     values: Mapping[str, float]
@@ -47,7 +47,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Lines over one axis: each of ``lines`` is a name and its values at ``at``."""
+    """Lines over one axis. ``lines`` maps a name to its values at ``at``."""
 
     title: str
     xlabel: str
@@ -58,13 +58,13 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Panels:
-    """Several beside each other, with a logarithmic x."""
+    """Several panels beside each other, with a logarithmic x-axis."""
 
     title: str
     panels: Sequence[Panel] = field(default_factory=list)
 
     def text(self) -> str:
-        """The tables say it better."""
+        """Empty, as the tables show these numbers better."""
         return ""
 
     def draw(self, path: Path) -> None:
@@ -82,7 +82,7 @@ class Panels:
                 axes.set_yscale("log")
                 axes.yaxis.set_major_formatter(lambda value, _: short(value))
             else:
-                # Room above: a line along 100 % is cut in half otherwise.
+                # Leave room above. Otherwise a line along 100 % is cut in half.
                 axes.set_ylim(0, 1.08 * max(map(max, panel.lines.values())))
             axes.minorticks_off()
             axes.set_xticks(panel.at, [short(each) for each in panel.at])
@@ -100,7 +100,7 @@ Plot = Bars | Panels
 
 
 def short(value: float) -> str:
-    """``2500`` as ``2.5k``: three of them fit below an axis where powers of ten say less."""
+    """``2500`` as ``2.5k``. It is as short as a power of ten below an axis, and exact."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.4g}{letter}"
@@ -108,11 +108,11 @@ def short(value: float) -> str:
 
 
 def _pyplot() -> Any:
-    # It takes a second to import.
+    # Import it on demand, as the import takes a second.
     import matplotlib as mpl  # noqa: PLC0415
 
     mpl.use("Agg")
-    # Text stays text and ids do not change: the file is small, and the same for the same figures.
+    # Keep text as text, and ids constant. So the file is small, and the same for the same figures.
     mpl.rcParams.update(
         {
             "svg.hashsalt": "mailer",

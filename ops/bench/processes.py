@@ -1,4 +1,4 @@
-"""The processes a figure needs: a private Valkey and real workers. All are ended by their pid."""
+"""The processes of a figure: a private Valkey and real workers. Each is ended by its pid."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _OURS = ("MAILER_", "AWS_", "CELERY_", "BENCH_")
 
 
 class DidNotStart(Exception):
-    """A process did not come up; the text has the end of its log."""
+    """A process did not start. The text has the end of its log."""
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without anything that would configure what is measured."""
+    """This process's environment without variables that would configure the measured programs."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
 
 
@@ -40,7 +40,7 @@ def free_port() -> int:
 
 
 class Process:
-    """One child with a log of its own. A context manager: it ends with the block."""
+    """One child process with its own log. A context manager: the process ends with the block."""
 
     def __init__(self, command: list[str], log: Path, environment: Mapping[str, str]) -> None:
         self._command = command
@@ -59,7 +59,7 @@ class Process:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            # A session of its own: Ctrl-C reaches the bench, which then ends its children in order.
+            # In its own session a child does not receive Ctrl-C. The bench does, and ends its children in order.
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -86,7 +86,7 @@ class Process:
         return self._process.pid
 
     def check(self) -> None:
-        """Raises DidNotStart if it has ended."""
+        """Raise DidNotStart if the process has ended."""
         if self._process is None or self._process.poll() is not None:
             raise DidNotStart(f"{' '.join(self._command)}\n{self.log_tail()}")
 
@@ -94,14 +94,14 @@ class Process:
         return self._log.read_text(errors="replace")[-3000:] if self._log.exists() else ""
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, children included."""
+        """User and system time so far, including children."""
         process = psutil.Process(self.pid)
         times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
         return float(sum(time.user + time.system for time in times))
 
 
 class Valkey(Process):
-    """A server of this run's own, without persistence."""
+    """A private server of this run, without persistence."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -128,7 +128,7 @@ class Valkey(Process):
 
     def cpu_seconds(self) -> float:
         try:
-            # To the nanosecond, where `psutil` has ticks of 10 ms: a mail takes a three-hundredth of that.
+            # Accurate to the nanosecond. `psutil` has ticks of 10 ms, and a mail takes a three-hundredth of that.
             tasks = list(Path(f"/proc/{self.pid}/task").glob("*/schedstat"))
             return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9 if tasks else super().cpu_seconds()
         except OSError:
@@ -140,13 +140,14 @@ class Valkey(Process):
 
 
 POOLS = ("custom", "threads")
-"""As ``celery worker -P`` has them: ours on the event loop, which ``mailer worker`` starts for SES, and Celery's."""
+"""Pools by their names for ``celery worker -P``: mailer's own on the event loop, which ``mailer worker`` uses for SES,
+and Celery's threads."""
 
 _LOOP = "mailer.worker.pool:TaskPool"
 
 
 class Worker(Process):
-    """``celery -A APP worker``, started as ``mailer worker`` does; ``pool`` is one of `POOLS`."""
+    """``celery -A APP worker``, started as ``mailer worker`` starts it. ``pool`` is one of `POOLS`."""
 
     def __init__(
         self,
@@ -182,11 +183,11 @@ def workers(
     queues: str = "transactional,bulk",
     first: int = 1,
 ) -> Iterator[list[Worker]]:
-    """Real workers, each waiting on an empty queue when the block begins. The queue must be empty. They are numbered
-    from ``first`` on."""
+    """Real workers, numbered from ``first`` on. The queue must be empty. When the block begins, each worker waits on
+    the queue."""
     client = valkey.client()
     with ExitStack() as stack:
-        # Interpreters compete for the processors while they import: a few at a time.
+        # Start a few at a time, as interpreters compete for the processors during their imports.
         started = []
         blocked_before = _blocked(client)
         for number in range(first, first + count):
@@ -199,7 +200,7 @@ def workers(
 
 
 def _wait_until_idle(client: redis.Redis, started: list[Worker], blocked_before: int) -> None:
-    """An idle worker, ours or stock, has one blocking pop under way."""
+    """Wait until all workers are idle. An idle worker, ours or stock, waits in one blocking pop."""
     deadline = time.monotonic() + START_SECONDS + 2 * len(started)
     while _blocked(client) - blocked_before < len(started):
         for worker in started:
@@ -207,7 +208,7 @@ def _wait_until_idle(client: redis.Redis, started: list[Worker], blocked_before:
         if time.monotonic() > deadline:
             raise DidNotStart(f"workers did not come to wait on the queue\n{started[-1].log_tail()}")
         time.sleep(0.05)
-    # The limits are written by a thread of their own.
+    # Another thread of the worker writes the limits at about this time.
     time.sleep(0.3)
 
 

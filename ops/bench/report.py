@@ -1,4 +1,4 @@
-"""What was measured, written down: ``bench.json`` with every figure's latest run, and ``bench.md`` made from it."""
+"""The written results: ``bench.json`` with every figure's latest run, and ``bench.md``, which is made from it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def machine() -> str:
 
 
 class Report:
-    """In ``folder``. A figure measured again replaces its earlier run; the others stay. ``order`` is theirs."""
+    """The report in ``folder``. A new run of a figure replaces its earlier run, and other figures stay. ``order`` is
+    the order of the figures."""
 
     def __init__(self, folder: Path, order: Sequence[str]) -> None:
         self._folder = folder
@@ -47,7 +48,7 @@ class Report:
         self._file = folder / "bench.json"
 
     def add(self, figure: Figure, seconds: float, *, quick: bool) -> None:
-        """Write it down, with its plot, at once: what comes after may fail."""
+        """Write a figure and its plot at once, as a later figure may fail."""
         self._folder.mkdir(parents=True, exist_ok=True)
         found: dict[str, Any] = json.loads(self._file.read_text()) if self._file.exists() else {}
         if figure.plot is not None:

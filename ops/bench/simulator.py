@@ -1,7 +1,7 @@
-"""What the simulator takes, and what it lets through: ``python -m ops.bench.simulator [--quick] [--json FILE]``.
+"""The simulator's cost and its admission: ``python -m ops.bench.simulator [--quick] [--json FILE]``.
 
-Throughput: plain v2 sends on connections kept open, to the simulator and to moto's server in turn, the server on one
-core and this client on another. Admission: three Regions at three limits, each tried at three times its limit or more.
+Throughput: plain v2 sends on open connections, to the simulator and to moto's server in turn. The server runs on one
+core and this client on another. Admission: three Regions with three limits, each under at least three times its limit.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from ops.moto import Moto
 CONNECTIONS = 8
 ROUNDS = 6
 LIMITS = {1: "us-east-1", 14: "eu-west-1", 500: "eu-central-1"}
-"""Recipients per second, and the Region that has it."""
+"""Limits in recipients per second, each with its Region."""
 RETRY_SECONDS = 0.002
-"""Between attempts at a limit of 1/s. Its bucket of one token cannot save up: once it is full, time is lost until the
-next attempt, so three a second would miss R·t by up to a third of each second. Larger buckets save up in between."""
+"""The time between attempts at a limit of 1/s. Its bucket holds one token. Once it is full, the time until the next
+attempt is lost, so three attempts a second would miss R·t by up to a third of each second. Larger buckets collect
+tokens between attempts."""
 _MOST_AT_ONCE = 50
 
 SENDER = "news@example.com"
 
 
 class Wire:
-    """One connection, requests as bytes."""
+    """One connection that sends requests as bytes."""
 
     def __init__(self, url: str, region: str = "us-east-1") -> None:
         address = urlsplit(url)
@@ -54,7 +55,7 @@ class Wire:
         self._received = b""
 
     def verify_sender(self) -> None:
-        """moto sends for verified senders only."""
+        """Verify the sender, as moto sends for verified senders only."""
         body = urlencode({"Action": "VerifyEmailIdentity", "EmailAddress": SENDER, "Version": "2010-12-01"}).encode()
         self._socket.sendall(self._head("/", "application/x-www-form-urlencoded", len(body), "us-east-1") + body)
         if self.status() != 200:
@@ -64,7 +65,7 @@ class Wire:
         self._socket.sendall(self._request * times)
 
     def status(self) -> int:
-        """Of the next answer, read whole."""
+        """Read the next answer whole and return its HTTP status."""
         while (end := self._received.find(b"\r\n\r\n")) < 0:
             self._more()
         head = self._received[:end].lower()
@@ -112,8 +113,8 @@ def throughput(*, quick: bool) -> Figure:
         verifying.verify_sender()
         verifying.close()
         for url, pid in servers.values():
-            _sends_per_second(url, pid, 0.1)  # what is imported for the first send is not what is measured
-        # In turn, so that what else the machine does falls on both.
+            _sends_per_second(url, pid, 0.1)  # a warm-up, as the first send imports modules
+        # In turn, so that other load of the machine affects both.
         for _ in range(ROUNDS):
             for name, (url, pid) in servers.items():
                 rate, cpu = _sends_per_second(url, pid, seconds)
@@ -177,7 +178,7 @@ def admission(*, quick: bool) -> Figure:
 
 
 def _sends_per_second(url: str, pid: int, seconds: float) -> tuple[float, float]:
-    """And the microseconds of the server's CPU for each."""
+    """The sends per second, and the microseconds of the server's CPU for each send."""
     process = psutil.Process(pid)
     wires = [Wire(url) for _ in range(CONNECTIONS)]
     before, start, sent = process.cpu_times(), time.monotonic(), 0
@@ -201,7 +202,7 @@ def _overload(url: str, region: str, limit: int, seconds: float, tried: dict[int
     wire = Wire(url, region)
     start, sent = time.monotonic(), 0
     while (passed := time.monotonic() - start) < seconds:
-        # What is late goes out together: a busy machine must not thin out the overload.
+        # Late sends go out together, so that a busy machine does not reduce the overload.
         due = min(int(passed / gap) + 1 - sent, _MOST_AT_ONCE)
         if due <= 0:
             time.sleep(gap * sent - passed)
@@ -215,7 +216,7 @@ def _overload(url: str, region: str, limit: int, seconds: float, tried: dict[int
 
 
 def _on_cores(servers: list[int]) -> None:
-    """The servers on one core and this process on another, where there are two to choose from."""
+    """Put the servers on one core and this process on the others, if there are at least two."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) < 2:
         return

@@ -1,8 +1,8 @@
-"""The cheapest SES that Python can be: answers every request with a MessageId, at once or after ``--latency`` ms.
+"""The cheapest SES in Python. It answers every request with a MessageId, at once or after ``--latency`` ms.
 
-It reads no more of HTTP than ``Content-Length``, so that on a small machine the processors are left to the clients.
-``GET`` answers with the messages so far and, of the connections over TLS, how many were set up anew and how many
-resumed an earlier one. With ``--certificate`` (a PEM file with the key in it) it speaks TLS on a second port.
+Of HTTP it only reads ``Content-Length``, so that on a small machine the clients get the processors. ``GET`` returns
+three counts: the messages, the full TLS handshakes and the resumed TLS handshakes. With ``--certificate`` (a PEM file
+that includes the key) it speaks TLS on a second port.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Sink(asyncio.Protocol):
 
     messages = 0
     handshakes: ClassVar[list[int]] = [0, 0]
-    """Full, resumed."""
+    """The numbers of full and of resumed handshakes."""
     latency = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,7 +69,7 @@ class Sink(asyncio.Protocol):
 
 
 async def serve(port: int, tls_port: int, certificate: Path | None) -> None:
-    """Until SIGTERM."""
+    """Serve until a SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

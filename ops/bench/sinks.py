@@ -1,7 +1,8 @@
-"""What stands in for SES where its cost must not count: it answers every send with a MessageId, and counts.
+"""Cheap substitutes for SES, for figures in which SES's cost must not count. They answer every send with a MessageId,
+and count.
 
-`Nginx` is C: about 0.01 ms of a processor for each. Where it is not installed `PythonSink` does it, at about 0.03 ms,
-which on a machine of few cores slows everything that is measured, the fastest most.
+`Nginx` takes about 0.01 ms of a processor for each send. `PythonSink` replaces it where nginx is not installed, and
+takes about 0.03 ms. On a machine with few cores that slows all measured programs, and the fastest ones most.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _TLS = """ssl_certificate {certificate};
 
 
 class Sink(Process):
-    """A process that counts what arrives at ``url``."""
+    """A process that counts the messages at ``url``."""
 
     kind: str
     url: str
@@ -77,16 +78,16 @@ class Sink(Process):
                 return
 
     def count(self) -> int:
-        """Messages answered so far."""
+        """The number of messages answered so far."""
         raise NotImplementedError
 
     def handshakes(self) -> tuple[int, int]:
-        """Connections over TLS so far that were set up anew, and that resumed an earlier one."""
+        """The numbers of full and of resumed TLS handshakes so far."""
         raise NotImplementedError
 
 
 class PythonSink(Sink):
-    """`ops.bench.sink`, which can also take its time: ``latency`` is milliseconds."""
+    """`ops.bench.sink`. ``latency`` is the delay of each answer in milliseconds."""
 
     kind = "Python (uvloop)"
 
@@ -110,7 +111,7 @@ class PythonSink(Sink):
 
 
 class Nginx(Sink):
-    """One process of nginx, with a configuration of its own."""
+    """One process of nginx with its own configuration."""
 
     kind = "nginx"
 
@@ -133,7 +134,7 @@ class Nginx(Sink):
         super().__init__(command, folder / "nginx.log", clean_environment())
 
     def count(self) -> int:
-        # "server accepts handled requests", then their numbers. Being asked counts too.
+        # "server accepts handled requests", then their numbers. These count our own requests too.
         found = re.search(rb"requests\s+\d+ \d+ (\d+)", _get(self._count_port))
         if found is None:
             raise RuntimeError("nginx has no stub_status")
@@ -146,8 +147,8 @@ class Nginx(Sink):
 
 
 def open_sink(folder: Path, certificate: Path | None = None) -> Sink:
-    """The cheapest that this machine has. ``certificate``, a PEM file with the key in it, makes it speak TLS."""
-    # Not everybody has /usr/sbin on the path.
+    """The cheapest sink of this machine. With ``certificate``, a PEM file that includes the key, it speaks TLS."""
+    # The PATH may lack /usr/sbin.
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/bin")
     return PythonSink(folder, certificate) if program is None else Nginx(program, folder, certificate)
 

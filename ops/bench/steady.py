@@ -1,4 +1,4 @@
-"""What a system under an even load does in some seconds, for each mail."""
+"""The cost of each mail in a system under an even load."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TO_THE_ARRIVAL_UP_TO = 200.0
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """Milliseconds of processor time, round trips and commands are for each mail."""
+    """Milliseconds of processor time, round trips and commands are per mail."""
 
     per_second: float
     worker_ms: float
@@ -27,7 +27,7 @@ class Steady:
 
 
 def steady(bench: Bench, sink: Sink, workers: Sequence[Process], seconds: float, rate: float, what: str) -> Steady:
-    """Look at it for so long. At low ``rate`` the clock starts and stops with an arrival."""
+    """Measure for ``seconds``. At a low ``rate`` the measurement starts and ends with an arrival."""
     with bench.valkey.client() as client:
         begin, arrived = _arrival(sink, rate)
         cpu, redis_cpu = sum(worker.cpu_seconds() for worker in workers), bench.valkey.cpu_seconds()
@@ -52,7 +52,7 @@ def steady(bench: Bench, sink: Sink, workers: Sequence[Process], seconds: float,
 
 
 def _arrival(sink: Sink, rate: float) -> tuple[float, int]:
-    """A moment and how many had arrived by then."""
+    """The present time and the number of arrivals. At a low ``rate``, wait for the next arrival first."""
     count = sink.count()
     if rate <= _TO_THE_ARRIVAL_UP_TO:
         before = count

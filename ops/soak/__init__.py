@@ -1,1 +1,1 @@
-"""Breaks things under load and counts what was lost and what came twice: ``python -m ops.soak``."""
+"""Cause faults under load, and count lost and doubled messages: ``python -m ops.soak``."""

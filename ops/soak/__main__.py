@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write the reports there too")
     given = parser.parse_args(arguments)
 
-    # The settings of whoever runs this are not what is tried.
+    # The trials must not use the settings of the person who runs them.
     for name in os.environ.keys() - clean_environment().keys():
         del os.environ[name]
     signal.signal(signal.SIGTERM, _stop)
@@ -60,7 +60,7 @@ def _with_pool(fault: Fault, pool: str) -> Fault:
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    """A SIGTERM unwinds the stack, so that every process is ended."""
+    """Unwind the stack at a SIGTERM, so that every process is ended."""
     sys.exit(128 + number)
 
 

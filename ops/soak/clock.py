@@ -1,4 +1,4 @@
-"""A process's own idea of the time: a wall clock that is wrong, beside a monotonic one that is not."""
+"""A wrong wall clock for single processes. Their monotonic clock stays right."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ _SOURCE = Path(__file__).with_name("clock.c")
 
 
 def lacking() -> str:
-    """Why no process can be given a wrong clock here; empty if one can."""
+    """The reason why this machine cannot give a process a wrong clock; empty if it can."""
     if sys.platform != "linux":
         return "needs Linux, to preload a clock"
     return "" if shutil.which("cc") else "needs the command cc, to compile a clock"
 
 
 def wrong_by(seconds: float, folder: Path) -> dict[str, str]:
-    """The environment of a process whose wall clock is so far ahead. ``folder`` is where the library is kept."""
+    """The environment of a process whose wall clock is ``seconds`` ahead. ``folder`` keeps the library."""
     return {"LD_PRELOAD": str(_library(folder)), "CLOCK_AHEAD": f"{seconds:.0f}"}
 
 
 class Clock:
-    """A wall clock that can be put forward and back while its processes run, and that they find so when they start."""
+    """A wall clock that can be put forward and back while its processes run. Later processes start with it too."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "clock.step"
         self._library = _library(folder)
         self.ahead = 0.0
-        """Of this host's, in seconds."""
+        """The seconds by which it is ahead of this host's clock."""
         self._write()
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of the processes that have it."""
+        """The environment of the processes that use this clock."""
         return {"LD_PRELOAD": str(self._library), "CLOCK_STEP": str(self._file)}
 
     def step(self, seconds: float) -> None:
-        """Put it forward, or back."""
+        """Put the clock forward, or back for negative ``seconds``."""
         self.ahead += seconds
         self._write()
 

@@ -1,4 +1,4 @@
-"""Messages that somebody enqueues who wishes us ill, or is careless, as they lie in Redis. Add to `MESSAGES`."""
+"""Messages of a hostile or careless producer, as they are in Redis. Add new ones to `MESSAGES`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLAIN = {"to": "jane@example.com", "sender": "shop@example.com", "subject": "Hel
 
 
 def envelope(name: str, body: str, *, task: str = "mailer.send", **headers: Any) -> bytes:
-    """A Celery message with this text for its body. Its other members are those of stock Celery's."""
+    """A Celery message with the text ``body`` as its body. Its other members are those of stock Celery."""
     message = {
         "body": body,
         "content-type": "application/json",
@@ -26,15 +26,15 @@ def envelope(name: str, body: str, *, task: str = "mailer.send", **headers: Any)
 
 
 def mail(name: str, **fields: Any) -> bytes:
-    """A mail with these arguments, as text of JSON where they are not to be written by json."""
+    """The envelope of a mail with these arguments."""
     return envelope(name, json.dumps([[], {**PLAIN, **fields}, {}]))
 
 
 def bomb(gigabytes: float) -> bytes:
-    """What a deflated stream of zeros makes of a message with Celery's ``compression``."""
+    """A message with Celery's ``compression`` whose body unpacks to so many gigabytes of zeros."""
     deflate = zlib.compressobj(9)
     start = deflate.compress(bytes(_MB)) + deflate.flush(zlib.Z_FULL_FLUSH)
-    # A block for itself, as often as one likes.
+    # A full flush ends an independent block, which can be repeated.
     block = deflate.compress(bytes(_MB)) + deflate.flush(zlib.Z_FULL_FLUSH)
     packed = start + block * round(gigabytes * 1000)
     made = json.loads(envelope("bomb", base64.b64encode(packed).decode(), compression="application/x-gzip"))
@@ -44,7 +44,7 @@ def bomb(gigabytes: float) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """``make`` yields the envelopes, which are all enqueued at once into ``queue``. None of them may be sent."""
+    """``make`` yields the envelopes. All are enqueued at once into ``queue``, and none of them may be sent."""
 
     name: str
     make: Callable[[], Iterator[bytes]]
@@ -54,7 +54,7 @@ class Hostile:
 
 
 def one(message: Callable[[], bytes]) -> Callable[[], Iterator[bytes]]:
-    """A single message, made when it is wanted: they are large."""
+    """A ``make`` for a single message. The message is large, so it is made only on demand."""
 
     def make() -> Iterator[bytes]:
         yield message()
@@ -79,7 +79,7 @@ def _long_ids() -> Iterator[bytes]:
 
 
 def _whole(body: str) -> str:
-    """Arguments with this text of JSON among them."""
+    """The body of a mail with this JSON text as one of its arguments."""
     return (
         '[[], {"to": "jane@example.com", "sender": "a@example.com", "subject": "-", "text": "-", "x": '
         + body
@@ -88,7 +88,7 @@ def _whole(body: str) -> str:
 
 
 MESSAGES: Sequence[Hostile] = (
-    # What this machine itself makes urgent mail wait for.
+    # The baseline: the delay of urgent mail on this machine without hostile messages.
     Hostile("nothing", lambda: iter(())),
     Hostile("celery.map over 3 MB", one(_map)),
     Hostile("20 chord_unlock", _chord_unlock),

@@ -1,4 +1,4 @@
-"""The load: a producer that keeps both lanes filled while things break."""
+"""The load: a producer that keeps both lanes filled during the faults."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mailer.producer.producer import Producer
 from ops.soak.verifier import Ledger
 
 SENDER = "Shop <shop@example.com>"
-# Beyond what travels inside the queue: stored once beside it, with a count of references.
+# Too large to travel in the envelope: it is stored once beside the queue, with a count of references.
 _LARGE = "All of this is stored once and shared by the messages that refer to it.\n" * 60
 _BATCH = 20
 
 
 class Load(threading.Thread):
-    """Enqueues ``messages``, never far ahead of the workers, and writes into the ledger what became of each call.
+    """Enqueues ``messages``, never far ahead of the workers, and records the result of each call in the ledger.
 
-    Of every ten batches three are urgent, one is for later and two share a large content.
+    Of ten batches about three are urgent, one is scheduled and two share a large content.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Load(threading.Thread):
     def run(self) -> None:
         start = time.monotonic()
         while self.enqueued < self.messages and not self._stopped.is_set():
-            # A second's worth ahead: so the producer too meets the faults, and there is always a backlog.
+            # Stay a second ahead of the rate. So the producer meets the faults too, and there is always a backlog.
             ahead = self.enqueued - (time.monotonic() - start) * self._rate * 1.02
             if ahead > max(2 * _BATCH, self._rate):
                 self._stopped.wait(0.02)

@@ -1,4 +1,4 @@
-"""Hosts of one's own: network namespaces on a bridge, whose cables can be pulled. Linux, as root."""
+"""Simulated hosts: network namespaces on a bridge, with cables that can be pulled. Needs Linux, and root."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NETWORK = "10.213.77"
 
 
 def lacking() -> str:
-    """Why there can be no hosts here; empty if there can."""
+    """The reason why this machine cannot simulate hosts; empty if it can."""
     if os.geteuid() != 0:
         return "needs root, for network namespaces"
     if shutil.which("ip") is None:
@@ -35,12 +35,12 @@ class Network:
     address = f"{_NETWORK}.1"
 
     def __init__(self, hosts: int) -> None:
-        # Names of interfaces have at most 15 characters; the pid keeps two runs apart.
+        # An interface's name has at most 15 characters. The pid distinguishes two runs.
         self._mark = f"sk{os.getpid()}"
         self._hosts = range(hosts)
 
     def __enter__(self) -> Self:
-        # An address of its own: else it takes that of one cable, by which a host that is cut off would still be heard.
+        # Set the bridge's own address. Otherwise it takes a cable's address, and still hears that host after a cut.
         _ip("link", "add", self._mark, "address", "02:00:0a:d5:4d:01", "type", "bridge")
         _ip("address", "add", f"{self.address}/24", "dev", self._mark)
         _ip("link", "set", self._mark, "up")
@@ -62,11 +62,11 @@ class Network:
         _ip("link", "del", self._mark, check=False)
 
     def inside(self, host: int) -> tuple[str, ...]:
-        """In front of a command, to run it on that host."""
+        """The prefix of a command that runs it on ``host``."""
         return ("ip", "netns", "exec", self._namespace(host))
 
     def cut(self, host: int) -> None:
-        """Pull its cable: packets are dropped, and no end is told."""
+        """Pull the host's cable. Packets are dropped, and neither end notices."""
         _ip("link", "set", self._cable(host), "nomaster")
 
     def mend(self, host: int) -> None:

@@ -1,4 +1,4 @@
-"""How fast mail goes out."""
+"""The measured rate of mail."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ops.soak.stage import Stage
 
 
 def per_second(stage: Stage, seconds: int) -> float:
-    """What SES accepts in the median of so many seconds, the better of two: a machine that stands still for a moment
-    sends less, and that is not what is looked for."""
+    """The median of SES's accepted recipients per second over so many seconds, the better of two runs. The better one,
+    as a machine that stands still for a moment sends less."""
     return max(_median_second(stage, seconds) for _ in range(2))
 
 

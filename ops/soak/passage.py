@@ -1,4 +1,4 @@
-"""The passage of time, for what takes days: Redis's clock cannot be moved, but what it wrote down can be made older."""
+"""The passage of days in one moment. Redis's clock cannot be moved, so the times in Redis are made older instead."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _SCRIPT = files(__package__).joinpath("pass_time.lua").read_text(encoding="utf-8
 
 
 def pass_time(client: redis.Redis, keys: Keys, minutes: int, *, in_flight: bool = False) -> bool:
-    """Let so many minutes pass for the account, in one moment. Its rate, quota, leases, schedule and stops obey.
+    """Let ``minutes`` pass for the account in one moment: for its rate, quota, leases, schedule and stops.
 
-    With messages in flight nothing happens and False is returned, unless ``in_flight`` says that their leases are to
-    become older too.
+    With messages in flight this does nothing and returns False, unless ``in_flight`` is set. Then their leases become
+    older too.
     """
     names = [keys.account, keys.quota, keys.leases, keys.leased, keys.schedule]
     return client.eval(_SCRIPT, len(names), *names, minutes, "0" if in_flight else "1") == 1
 
 
 def hold(stage: Stage) -> None:
-    """Nothing is in flight while the two clocks are moved: a message would be older for one of them, and an answer of
-    GetAccount that lags by milliseconds would lag by minutes."""
+    """Pause the account and wait until nothing is in flight, before the two clocks are moved. Otherwise a message would
+    be older for one clock than for the other, and an answer of GetAccount would be minutes late."""
     with stage.client() as client:
         client.hset(stage.keys.account, "paused", "the clocks are being moved")
         stage.until(lambda: not client.zcard(stage.keys.leases), "no message is in flight")
@@ -33,7 +33,7 @@ def hold(stage: Stage) -> None:
 
 
 def let_pass(stage: Stage, minutes: int) -> None:
-    """So many minutes pass, for Redis and for the simulator; then `hold` ends."""
+    """Let ``minutes`` pass for Redis and for the simulator, and end `hold`."""
     with stage.client() as client:
         pass_time(client, stage.keys, minutes)
         stage.simulator.advance_clock(60 * minutes)

@@ -1,4 +1,4 @@
-"""The processes a trial breaks: a Valkey that keeps its data through a SIGKILL, and workers. All are ended by pid."""
+"""The processes of a trial: workers, and a Valkey that keeps its data after a SIGKILL. Each is ended by its pid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OUR_POOL = "mailer.worker.pool:TaskPool"
 
 
 class DidNotEnd(Exception):
-    """A process outlived the time it was given to stop."""
+    """A process did not stop in time."""
 
 
 class Child(Process):
@@ -36,7 +36,7 @@ class Child(Process):
 
 
 class Valkey(Child):
-    """A server with an append-only file; `kill` and `start` keep its port and its data."""
+    """A server with an append-only file. `kill` and `start` keep its port and its data."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Valkey(Child):
     ) -> None:
         self.port = free_port()
         self.url = f"redis://{host}:{self.port}/0"
-        # Asked from here, wherever the workers see it.
+        # For this process. The workers may use another address.
         self.local_url = f"redis://127.0.0.1:{self.port}/0"
         command = [
             *(str(get_binary_path()), "--port", str(self.port), "--bind", *dict.fromkeys(("127.0.0.1", host))),
@@ -65,7 +65,7 @@ class Valkey(Child):
         with redis.Redis.from_url(self.local_url) as client:
             while True:
                 try:
-                    # Busy loading is a connection error too.
+                    # A server that still loads its data raises a connection error too.
                     client.ping()
                 except redis.exceptions.ConnectionError:
                     self.check()
@@ -82,7 +82,7 @@ class Valkey(Child):
 
 
 class Worker(Child):
-    """``celery -A mailer.worker worker``, in a network namespace if ``inside`` names how to enter it."""
+    """``celery -A mailer.worker worker``. ``inside`` is the prefix that runs it in a network namespace."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Worker(Child):
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
 
     def wait(self, seconds: float) -> int:
-        """Its exit code. Raises DidNotEnd, and kills it, when it does not end in time."""
+        """Wait for its end and return its exit code. If it does not end in time, kill it and raise DidNotEnd."""
         assert self._process is not None
         deadline = time.monotonic() + seconds
         while (code := self._process.poll()) is None:

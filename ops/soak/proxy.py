@@ -1,7 +1,7 @@
-"""A TCP proxy that brings every answer late.
+"""A TCP proxy that delays every answer.
 
-Its connections can go half open: nothing comes through any more, and nobody is told. And it can be cut: its connections
-end, and new ones are refused.
+`Proxy.freeze` makes its connections half open: they drop all data, and neither end notices. `Proxy.cut` ends its
+connections, and new ones are refused.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Self
 
 
 class Proxy:
-    """Listens on a free port of loopback and forwards to ``port`` there. A context manager.
+    """Listens on a free port of loopback and forwards to the loopback port ``port``. A context manager.
 
-    What comes from there is ``delay_seconds`` on its way.
+    Data from that port is delayed by ``delay_seconds``.
     """
 
     def __init__(self, port: int, delay_seconds: float = 0.0) -> None:
@@ -35,7 +35,7 @@ class Proxy:
 
     def cut(self) -> None:
         """End all connections, and refuse new ones."""
-        with suppress(OSError):  # it is cut
+        with suppress(OSError):  # it is already cut
             # Closing alone would leave the thread in accept().
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -43,7 +43,7 @@ class Proxy:
             pair.close()
 
     def mend(self) -> None:
-        """Take connections again, on the same port."""
+        """Accept connections again, on the same port."""
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._listen()
 
@@ -51,7 +51,7 @@ class Proxy:
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def freeze(self) -> int:
-        """Drop, from now on, all that is sent on the open connections; returns how many. New ones work."""
+        """Drop all further data on the open connections. Returns the number of them. New connections work."""
         frozen = [pair for pair in self._pairs if pair.open and not pair.frozen]
         for pair in frozen:
             pair.frozen = True
@@ -66,7 +66,7 @@ class Proxy:
             self._pairs = [pair for pair in self._pairs if pair.open]
             try:
                 self._pairs.append(_Pair(near, socket.create_connection(self._target), self._delay_seconds))
-            except OSError:  # nobody listens there, or whoever came is gone again
+            except OSError:  # the target does not listen, or the client has gone
                 near.close()
 
 
@@ -79,7 +79,7 @@ class _Pair:
         self._sockets = (near, far)
         for each in self._sockets:
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Not before both are set: who meets an end at once closes both.
+        # Start the threads after both sockets are set, as a thread may close both at once.
         for one, other, delay in ((near, far, 0.0), (far, near, delay_seconds)):
             threading.Thread(target=self._forward, args=(one, other, delay), daemon=True).start()
 

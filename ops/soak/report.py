@@ -1,4 +1,4 @@
-"""What a trial found, and how it is shown."""
+"""The report of a trial, and its display."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ops.soak.verifier import Account
 
 @dataclass(slots=True)
 class Report:
-    """One fault: what was done, what became of the messages, and whether each promise was kept."""
+    """The report of one fault: the actions, the fate of the messages, and whether each promise was kept."""
 
     fault: str
     what: str
     seed: int
     pulls: int = 0
-    """How often the plug was pulled."""
+    """The number of pulls, the single breaks of this fault."""
     seconds: float = 0.0
     account: Account | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     error: str = ""
-    """Why the trial could not be carried out to its end."""
+    """The reason why the trial did not run to its end."""
     skipped: str = ""
 
     @property
@@ -41,7 +41,7 @@ class Report:
 
 
 def show(console: Console, reports: Sequence[Report]) -> None:
-    """A table of all of them, and what was not kept below it."""
+    """Print a table of all reports, and the verdicts and notes of each below it."""
     table = Table(title="What was lost, and what came twice", title_justify="left", title_style="bold")
     table.add_column("fault")
     for column in ("pulled", "seconds", "accepted", "sent", "lost", "twice", "held", "dead", "doubtful"):

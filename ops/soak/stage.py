@@ -1,4 +1,4 @@
-"""The stage of one trial: an account in a Valkey of its own, a simulator, and workers to be broken."""
+"""The stage of one trial: an account in a private Valkey, a simulator, and workers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ops.soak.standstill import Watch
 from ops.soak.verifier import Places, look
 from ops.soak.watched import NAME, Watched
 
-# Short, so that a trial can wait for leases to run out; long enough for a busy machine.
+# Short enough that a trial can wait for the end of leases, and long enough for a busy machine.
 QUICK: dict[str, Any] = {
     "connect_timeout_seconds": 1.0,
     "read_timeout_seconds": 2.0,
@@ -36,17 +36,17 @@ QUICK: dict[str, Any] = {
 RETRIES: dict[str, Any] = {"retry_hours": 60 / 3600}
 ACCESS_KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 START_SECONDS = 90.0
-# Longer than any answer of the simulator takes, shorter than a lease.
+# Longer than any answer of the simulator, shorter than a lease.
 _SETTLED_SECONDS = 0.5
 
 
 class NotInTime(Exception):
-    """Something that must happen did not; the text says what, with the end of a worker's log."""
+    """A required event did not happen in time. The text names the event, and has the end of a worker's log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """How a stage is set up. ``settings`` are the product's, by their names."""
+    """The set-up of a stage. ``settings`` are mailer's settings by name."""
 
     rate: float = 300
     workers: int = 4
@@ -55,27 +55,27 @@ class Set:
     fsync: str = "always"
     latency: str = "uniform:5ms-60ms"
     host: str = "127.0.0.1"
-    """Where Valkey and the simulator listen."""
+    """The address on which Valkey and the simulator listen."""
     hosts: int = 0
-    """Network namespaces over which the workers are spread; 0: they run beside Valkey."""
+    """The number of network namespaces for the workers. 0: the workers run on Valkey's host."""
     clocks: Sequence[float] = ()
-    """By host, seconds that its wall clock is ahead, where that can be had."""
+    """For each host, the seconds by which its wall clock is ahead, on machines that support it."""
     proxied: bool = False
     """Whether workers reach Valkey through a proxy whose connections can go half open."""
     environment: Callable[[Path], Mapping[str, str]] = lambda _: {}
-    """What workers have in their environment besides, given the folder of the trial."""
+    """Further variables for the workers' environment, made from the folder of the trial."""
     settings: dict[str, Any] = field(default_factory=dict)
     simulator: dict[str, Any] = field(default_factory=dict)
     valkey: Sequence[str] = ()
-    """Options of the server."""
+    """Options of Valkey."""
     replicas: int = 0
-    """How many replicas it has, watched by three sentinels."""
+    """The number of Valkey's replicas. Three sentinels watch them."""
     steps: bool = False
-    """Whether Valkey has a clock that can be put back and forward."""
+    """Whether Valkey's clock can be put back and forward."""
 
 
 class Stage:
-    """Everything that a fault can get hold of."""
+    """All parts that a fault can break."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Stage:
         self.simulator = simulator
         self.workers: list[Worker] = []
         self.in_flight_at_kills = 0
-        """Messages that killed workers may have held, together: the most that may come twice."""
+        """The number of messages that killed workers may have held. At most so many may arrive twice."""
         self._chosen: dict[str, Any] = {
             "redis_url": f"redis://127.0.0.1:{proxy.port}/0" if proxy else watched.url if watched else valkey.url,
             "account": "soak",
@@ -113,24 +113,24 @@ class Stage:
         local_url = watched.url if watched else valkey.local_url
         self.settings: Settings = load(**{**self._chosen, "redis_url": local_url})
         self.keys = Keys.of(self.settings)
-        # What is answered later than this was asked for in vain.
+        # A worker may give up on an answer that comes later than this.
         self.watch = Watch(simulator.url, 0.8 * self.settings.read_timeout_seconds)
         self._environment = wanted.environment(folder)
         self._started = 0
         self.orphans: set[object] = set()
-        """The tags of these leases."""
+        """The tags of the leases in `in_flight_at_kills`."""
 
     @property
     def standstills(self) -> int:
-        """How often the simulator answered nobody for as long as workers wait for an answer."""
+        """The number of times that the simulator stood still about as long as workers wait for an answer."""
         return self.watch.count
 
     def producer(self) -> Producer:
-        """A new one, with a connection of its own."""
+        """A new producer with its own connection."""
         return Producer.of(self.settings)
 
     def client(self) -> redis.Redis:
-        """The verifier's own connection, which tries again where the product would not."""
+        """The verifier's own connection. It retries where mailer does not."""
         server = self.watched.master if self.watched else self.valkey
         return redis.Redis.from_url(server.local_url)
 
@@ -143,7 +143,7 @@ class Stage:
     def start_worker(
         self, *, wait: bool = True, environment: Mapping[str, str] | None = None, **settings: Any
     ) -> Worker:
-        """``environment`` is what this one has otherwise than all."""
+        """Start a worker. ``environment`` and ``settings`` override those of the stage for this worker."""
         self._started += 1
         host = self._started % (self.wanted.hosts or 1)
         inside = self.network.inside(host) if self.network else ()
@@ -176,13 +176,13 @@ class Stage:
             self.until(lambda worker=worker: worker.ready or worker.check(), "a worker is ready", START_SECONDS)  # type: ignore[misc]
 
     def kill_worker(self, worker: Worker) -> None:
-        """SIGKILL, and remember what was in its hands: leases that nobody settles."""
+        """Send a SIGKILL, and count the worker's leases, which nobody will settle."""
         worker.kill()
         self.workers.remove(worker)
         self.count_in_flight()
 
     def count_in_flight(self) -> None:
-        """Count the leases that nobody settles any more."""
+        """Count the leases that no worker will settle."""
         with self.client() as client:
             before = client.hkeys(self.keys.leased)
             time.sleep(_SETTLED_SECONDS)
@@ -191,7 +191,7 @@ class Stage:
         self.in_flight_at_kills = len(self.orphans)
 
     def stop_worker(self, worker: Worker, number: signal.Signals = signal.SIGTERM, seconds: float = 30.0) -> float:
-        """Tell it to stop and wait; returns the seconds it took. Raises DidNotEnd."""
+        """Signal the worker to stop and wait for its end. Returns the seconds. Raises DidNotEnd."""
         start = time.monotonic()
         worker.signal(number)
         worker.wait(seconds)
@@ -199,7 +199,7 @@ class Stage:
         return time.monotonic() - start
 
     def until(self, condition: Callable[[], Any], what: str, seconds: float = 60.0) -> float:
-        """Poll until ``condition`` is true; returns the seconds it took. Raises NotInTime."""
+        """Poll until ``condition`` is true. Returns the seconds. Raises NotInTime."""
         start = time.monotonic()
         while not condition():
             if time.monotonic() - start > seconds:
@@ -209,7 +209,7 @@ class Stage:
         return time.monotonic() - start
 
     def until_no_mail(self, seconds: float) -> None:
-        """Wait until SES has accepted nothing for so long."""
+        """Wait until SES has accepted nothing for ``seconds``."""
         last, since = self.sent(), time.monotonic()
         while time.monotonic() - since < seconds:
             time.sleep(0.05)
@@ -217,25 +217,25 @@ class Stage:
                 last, since = sent, time.monotonic()
 
     def sent(self) -> int:
-        """Recipients that SES has accepted."""
+        """The number of recipients that SES has accepted."""
         return int(self.simulator.stats()["recipients"])
 
     def throttled(self) -> int:
-        """Calls that SES refused for their rate."""
+        """The number of calls that SES refused for their rate."""
         refused: dict[str, int] = self.simulator.stats()["refused"]
         return sum(count for name, count in refused.items() if "throttl" in name.lower() or "rate" in name.lower())
 
     def close(self) -> None:
         for worker in self.workers:
             if worker.running:
-                # A worker that a trial has stopped cannot end otherwise.
+                # A worker that a SIGSTOP of a trial has stopped cannot end without it.
                 worker.signal(signal.SIGCONT)
                 worker.kill()
 
 
 @contextmanager
 def stage(wanted: Set, seed: int) -> Iterator[Stage]:
-    """Set it up, and clear it away whatever happens."""
+    """Set a stage up, and clear it away at the end in any case."""
     with ExitStack() as stack:
         network = stack.enter_context(Network(wanted.hosts)) if wanted.hosts else None
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
@@ -255,7 +255,7 @@ def stage(wanted: Set, seed: int) -> Iterator[Stage]:
                     "host": wanted.host,
                     "allow_remote": wanted.host != "127.0.0.1",
                     "rate": wanted.rate,
-                    # SES allows short bursts above the rate; the product's own is as long.
+                    # SES allows short bursts above the rate. mailer's default burst is as long.
                     "bucket": max(2.0, wanted.rate / 10),
                     "quota": -1,
                     "control_rate": 0,

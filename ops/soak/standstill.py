@@ -1,4 +1,4 @@
-"""A machine that is busy stops any process for seconds: a simulator that stands still is no promise broken."""
+"""Detects standstills of the simulator. A busy machine stops any process for seconds, which breaks no promise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class Watch:
-    """Asks the simulator again and again for what it answers at once, and counts the times that it took ``seconds``."""
+    """Repeats a request that the simulator answers at once. Counts the answers that take more than ``seconds``."""
 
     def __init__(self, url: str, seconds: float) -> None:
         self.count = 0
@@ -40,7 +40,7 @@ class Watch:
                 connection.request("GET", "/_sim/clock")
                 connection.getresponse().read()
             except OSError:
-                # It ends before this does.
+                # The simulator may end before this thread.
                 continue
             finally:
                 connection.close()

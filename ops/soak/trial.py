@@ -1,4 +1,4 @@
-"""A trial: one fault under load, from the first message to the account of all of them."""
+"""A trial: one fault under load, from the first message to the account of all messages."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from ops.soak.report import Report
 from ops.soak.stage import Set, Stage, stage
 from ops.soak.verifier import Ledger, reasons, settle_account
 
-# Fault after fault, the longest that messages may take to come to rest when all is well again.
+# The longest time that messages may take to come to rest after the fault is over.
 _REST_SECONDS = 120.0
-# The longest that workers may take to hold as much as they can, all at one moment.
+# The longest time until all workers together hold as many messages as they can.
 _ROOM_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much, and how often the plug is pulled."""
+    """The size of a trial: the messages, and the number of pulls. A pull is one break."""
 
     messages: int
     times: int
     pause: float | None = None
-    """Seconds between two pulls; None: so that all of them fall into the load."""
+    """Seconds between two pulls. None spreads the pulls over the load."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A way to break things. ``run`` breaks them; the trial around it supplies the load and does the accounts."""
+    """A fault. ``run`` causes it. The trial around it supplies the load and does the accounts."""
 
     name: str
     what: str
@@ -45,11 +45,11 @@ class Fault:
     short: Size
     set: Set = field(default_factory=Set)
     needs: Callable[[], str] = lambda: ""
-    """What this machine lacks for it; empty: nothing."""
+    """The reason why this machine cannot run the fault; empty if it can."""
 
 
 class Trial:
-    """What a fault is given: the stage, the load, a random source, and where to write what it saw."""
+    """The tools of a fault: the stage, the load, a random source and the report."""
 
     def __init__(self, stage: Stage, size: Size, chance: random.Random, report: Report) -> None:
         self.stage = stage
@@ -62,7 +62,7 @@ class Trial:
         self.resends_allowed = 0
         self.bulk_resends_allowed = 0
         self.holds_allowed = 0
-        # A machine that is busy starting workers delays sends that have their permits, and they arrive in bunches.
+        # A machine that is busy with starting workers delays sends that already have permits. They arrive in bunches.
         self.throttled_allowed = size.messages // 500
         self._doubled_places: set[str] = set()
 
@@ -77,9 +77,9 @@ class Trial:
     # -- for faults
 
     def pull(self) -> None:
-        """Count one, and look whether any message lies in two places at this instant."""
+        """Count a pull, and check whether any message is in two places at this instant."""
         self.report.pulls += 1
-        # The fault may just have taken Redis away.
+        # The fault may have stopped Redis.
         with suppress(redis.exceptions.ConnectionError):
             self._doubled_places.update(self.stage.look().in_two_places)
 
@@ -90,12 +90,12 @@ class Trial:
         return 0.9 * self.size.messages / self.stage.wanted.rate / (self.size.times + 1)
 
     def pulls(self) -> range:
-        """One turn for each pull, spread over the load; the first comes when mail flows."""
+        """The numbers of the pulls. Returns once the first mail has arrived."""
         self.stage.until(lambda: self.stage.sent() > 0, "the first mail arrives")
         return range(self.size.times)
 
     def pause(self, seconds: float | None = None) -> None:
-        """Wait for the next pull, at a moment that is not the same each time."""
+        """Wait for the next pull, for a random time around the average."""
         time.sleep((self.each_pull() if seconds is None else seconds) * self.chance.uniform(0.6, 1.4))
 
     def expect(self, what: str, measured: float, target: float, unit: str = "", *, at_most: bool = True) -> None:
@@ -105,18 +105,18 @@ class Trial:
         self.report.notes.append(text)
 
     def until_mail_flows(self, seconds: float = 60.0) -> float:
-        """Wait until SES accepts something more, or there is no more; returns the seconds it took."""
+        """Wait until SES accepts another mail or the load has ended. Returns the seconds."""
         sent = self.stage.sent()
         return self.stage.until(
             lambda: self.stage.sent() > sent or not self.load.is_alive(), "mail flows again", seconds
         )
 
     def enough(self) -> None:
-        """No more load: the fault has been long enough."""
+        """End the load, after a fault that has lasted long enough."""
         self.load.stop()
 
     def expect_all_room(self) -> None:
-        """When all has come to rest, every worker can still hold as many messages as at its start."""
+        """Expect that every worker can still hold as many messages as at its start, when all messages are at rest."""
         self.enough()
         self.rest()
         stage = self.stage
@@ -147,7 +147,7 @@ class Trial:
         return self.stage.look().waiting == 0
 
     def settle(self) -> None:
-        """Do the accounts, and hold them against what every fault promises."""
+        """Do the accounts, and compare them with the promises for every fault."""
         self._allow_for_standstills()
         places = self.stage.look()
         account = self.report.account = settle_account(self.ledger, self.stage.simulator, places)
@@ -169,7 +169,7 @@ class Trial:
                 self.expect("contents left behind", int(client.hlen(self.stage.keys.references)), 0)  # type: ignore[arg-type]
 
     def _allow_for_standstills(self) -> None:
-        """What was in flight when the simulator stood still had no answer in time, and came to it all at once."""
+        """Allow for standstills of the simulator: messages in flight got no answer in time, and reached it together."""
         wanted, times = self.stage.wanted, self.stage.standstills
         if not times:
             return
@@ -181,7 +181,7 @@ class Trial:
 
 
 def carry_out(fault: Fault, size: Size, seed: int, progress: Progress | None = None) -> Report:
-    """Run one trial to its report. What goes wrong on the way is in the report too."""
+    """Run one trial and return its report. The report includes an error of the trial."""
     report = Report(fault.name, fault.what, seed)
     missing = fault.needs()
     if missing:
@@ -197,7 +197,7 @@ def carry_out(fault: Fault, size: Size, seed: int, progress: Progress | None = N
                 trial.load.start()
                 fault.run(trial)
                 trial.rest()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the accounts are wanted
+            except Exception as error:  # noqa: BLE001 - the accounts follow after any error
                 report.error = f"{type(error).__name__}: {error}"
             finally:
                 trial.load.stop()
@@ -209,7 +209,7 @@ def carry_out(fault: Fault, size: Size, seed: int, progress: Progress | None = N
     return report
 
 
-class _shown:  # noqa: N801 - reads as what it does
+class _shown:  # noqa: N801 - used like a function
     """Shows a trial's progress while the block runs."""
 
     def __init__(self, progress: Progress | None, trial: Trial) -> None:

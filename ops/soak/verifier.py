@@ -1,4 +1,4 @@
-"""The verifier: every message that the queue accepted, every one that SES accepted, and every place in between."""
+"""The verifier. It compares the messages that the queue accepted, those that SES accepted, and those in between."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SHELVES = ("dead", "held")
 
 @dataclass(slots=True)
 class Ledger:
-    """What the producers know. Thread-safe."""
+    """The producers' knowledge. Thread-safe."""
 
     accepted: dict[str, str] = field(default_factory=dict)
-    """Id -> lane, of every message whose acceptance was confirmed."""
+    """The lane of every message whose acceptance was confirmed, by id."""
     doubtful: set[str] = field(default_factory=set)
-    """Recipients of calls that ended in an error which says that the message may have been accepted."""
+    """The recipients of calls with an error after which the message may have been accepted."""
     refused: int = 0
-    """Messages of calls that ended in an error which says that nothing was accepted."""
+    """The number of messages in calls with an error after which surely nothing was accepted."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def accept(self, lane: str, ids: Iterable[str]) -> None:
@@ -43,7 +43,7 @@ class Ledger:
 
 @dataclass(slots=True)
 class Places:
-    """Where the messages of one account lie at one instant: id -> how often, for each place."""
+    """The messages of one account at one instant: for each place, the count of each id."""
 
     places: dict[str, Counter[str]]
 
@@ -60,12 +60,12 @@ class Places:
 
     @property
     def waiting(self) -> int:
-        """Messages that have not come to rest: queued, scheduled or leased."""
+        """The number of messages that are not at rest: queued, scheduled or leased."""
         return sum(sum(ids.values()) for place, ids in self.places.items() if place not in SHELVES)
 
 
 def look(client: redis.Redis, keys: Keys, lanes: Iterable[str]) -> Places:
-    """Every place at one instant. Raises redis-py's errors."""
+    """Read every place at one instant. Raises redis-py's errors."""
     lanes = tuple(lanes)
     with client.pipeline(transaction=True) as pipe:
         for lane in lanes:
@@ -83,7 +83,7 @@ def look(client: redis.Redis, keys: Keys, lanes: Iterable[str]) -> Places:
 
 
 def reasons(client: redis.Redis, keys: Keys) -> Counter[str]:
-    """Why messages were set aside: ``shelf lane code`` -> how many."""
+    """The reasons of the messages on the shelves: the number for each ``shelf lane code``."""
     found: Counter[str] = Counter()
     for shelf in SHELVES:
         for stored in client.hvals(keys.aside(shelf)):
@@ -93,21 +93,21 @@ def reasons(client: redis.Redis, keys: Keys) -> Counter[str]:
 
 
 def _id(stored: bytes) -> str:
-    # What the broker writes before an envelope ends with a line feed; an envelope has none.
+    # A line feed ends the text that the broker writes before an envelope. An envelope contains no line feed.
     message_id: str = json.loads(stored.rsplit(b"\n", 1)[-1])["headers"]["id"]
     return message_id
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of every message, once all have come to rest."""
+    """The fate of every message, once all are at rest."""
 
     accepted: int
     sent: int
-    """Different messages that SES accepted."""
+    """The number of different messages that SES accepted."""
     lost: list[str]
     twice: dict[str, int]
-    """Lane -> deliveries beyond the first of each of its messages."""
+    """For each lane, the deliveries beyond the first of each message."""
     held: int
     held_and_sent: int
     dead: int
@@ -117,11 +117,11 @@ class Account:
     doubtful: int
     doubtful_sent: int
     strangers: int
-    """Deliveries of messages that no producer knows of."""
+    """The messages that SES accepted and no producer enqueued."""
 
 
 def settle_account(ledger: Ledger, simulator: Simulator, places: Places) -> Account:
-    """Compare the three."""
+    """Compare the ledger, the simulator's mails and the places."""
     deliveries: Counter[str] = Counter()
     to: dict[str, str] = {}
     for row in simulator.rows():

@@ -1,4 +1,4 @@
-"""A master, its replicas, and the sentinels that watch them: real ones, to be killed, stopped and ordered about."""
+"""A real master, its replicas, and the sentinels that watch them. A trial kills, stops and commands them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.01
 
 
 class Sentinel(Process):
-    """One sentinel of the three."""
+    """One of the three sentinels."""
 
     def __init__(self, folder: Path, master: Valkey, *, down_after_ms: int, quorum: int) -> None:
         self.port = free_port()
@@ -47,7 +47,7 @@ class Sentinel(Process):
 
 
 class Watched:
-    """Several servers, of which one is the master, and three sentinels. A context manager."""
+    """One master, its replicas and three sentinels. A context manager."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Watched:
 
     @property
     def master(self) -> Valkey:
-        """The server that the newest of the sentinels names."""
+        """The server that the sentinel with the newest configuration names."""
         named: list[tuple[int, int]] = []
         for sentinel in self.sentinels:
             state = sentinel.ask("MASTER", NAME)
@@ -104,33 +104,33 @@ class Watched:
         return next(each for each in self.servers if each.port == max(named)[1])
 
     def promoted(self, old: Valkey) -> Valkey | None:
-        """Another server than ``old`` that takes itself for a master."""
+        """A server other than ``old`` with the role of a master, or None."""
         for each in self.servers:
             if each is not old and each.running and _info(each).get("role") == "master":
                 return each
         return None
 
     def until_promoted(self, old: Valkey) -> Valkey:
-        """Wait for it."""
+        """Wait until a server other than ``old`` is a master, and return it."""
         _until(lambda: self.promoted(old) is not None, "a replica is promoted")
         found = self.promoted(old)
         assert found is not None
         return found
 
     def until_used(self, server: Valkey) -> float:
-        """Wait until a client has run a script there; returns the seconds it took."""
+        """Wait until a client has run a script on ``server``. Returns the seconds."""
         start = time.monotonic()
         before = _scripts(server)
         _until(lambda: _scripts(server) > before, "a client runs a script on the new master")
         return time.monotonic() - start
 
     def fail_over(self) -> None:
-        """As a person plans it. A sentinel that has just done one refuses for a while."""
+        """Order a failover, as for planned work. After a failover a sentinel refuses another one for a while."""
         _until(self._orders_it, "a sentinel begins a failover")
 
     def until_whole(self, *, hasten: bool = False) -> None:
-        """Wait until every server that runs follows one master, and all sentinels agree which. ``hasten``: tell a
-        former master to follow, as the sentinels do after ten seconds."""
+        """Wait until all sentinels name the same master and every running server follows it. With ``hasten``, order
+        former masters to follow; the sentinels do so only after ten seconds."""
         _until(self._agree, "the sentinels agree")
         if hasten:
             master = self.master
@@ -177,13 +177,13 @@ class Watched:
 
 
 def order(server: Valkey, *command: str) -> None:
-    """Have it carried out. It may be carried out twice."""
+    """Run a command on ``server``. The command may run twice."""
     with _patient(server) as client:
         client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 def _patient(server: Valkey) -> redis.Redis:
-    """A sentinel that makes a server follow another closes the connections of its clients: they ask again."""
+    """A client that retries, as a sentinel closes a server's client connections when it changes the server's role."""
     return redis.Redis.from_url(server.local_url, retry=Retry(ConstantBackoff(0.05), 100))
 
 

@@ -1,4 +1,4 @@
-"""What talks to kombu is tried over the same account as the scripts."""
+"""The tests of the broker use the same account fixtures as those of the queue."""
 
 from __future__ import annotations
 

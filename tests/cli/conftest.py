@@ -1,4 +1,4 @@
-"""The command as a person runs it: a process, its exit code and what it prints."""
+"""The command as a person runs it: a process, its exit code and its output."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Mailer = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment without what would lead to a real account or another test's Redis."""
+    """This process's environment without variables that lead to a real account or to another test's Redis."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAILER_", "AWS_", "FLOWER_"))}
     return {**kept, "AWS_EC2_METADATA_DISABLED": "true", "NO_COLOR": "1", "COLUMNS": "200", **variables}
 
@@ -46,7 +46,7 @@ def command(*arguments: str) -> list[str]:
 
 @pytest.fixture
 def account_environment(settings: Settings) -> dict[str, str]:
-    """The environment in which the command works on the test's own account."""
+    """The environment with which the command uses the test's account."""
     assert settings.redis_url is not None
     return environment(
         MAILER_REDIS_URL=settings.redis_url.get_secret_value(),
@@ -59,11 +59,11 @@ def account_environment(settings: Settings) -> dict[str, str]:
 
 @pytest.fixture
 def mailer(account_environment: dict[str, str], tmp_path: Path) -> Mailer:
-    """Runs ``mailer ARGUMENTS`` in a process of its own and returns what became of it."""
+    """Runs ``mailer ARGUMENTS`` in a separate process and returns the completed process."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         output, errors = tmp_path / "stdout", tmp_path / "stderr"
-        # A fork has the modules imported already: a second less for each of two dozen runs.
+        # A fork has already imported the modules. That saves a second in each of two dozen runs.
         child = os.fork()
         if child == 0:
             _become(arguments, {**account_environment, **variables}, tmp_path, output, errors)
@@ -92,7 +92,7 @@ def _become(arguments: Sequence[str], env: dict[str, str], folder: Path, output:
             code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
         sys.stdout.flush()
         sys.stderr.flush()
-    except BaseException:  # noqa: BLE001 - nothing may return into the parent's test
+    except BaseException:  # noqa: BLE001 - the child must not return into the parent's test
         traceback.print_exc()
         sys.stderr.flush()
     finally:

@@ -1,4 +1,4 @@
-"""A producer over the session's Valkey, with an account of its own, and a look at what it enqueued."""
+"""A producer over the session's Valkey with a separate account, and a view of the enqueued messages."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from mailer.settings import Settings
 
 @dataclass
 class Account:
-    """What lies in Redis for one account."""
+    """The data of one account in Redis."""
 
     client: redis.Redis
     keys: Keys
     queue: Queue
 
     def envelopes(self, lane: str) -> list[dict[str, Any]]:
-        """Oldest first."""
+        """The envelopes of a lane, oldest first."""
         return [json.loads(raw) for raw in reversed(self.client.lrange(self.keys.lane(lane), 0, -1))]
 
     def messages(self, lane: str) -> list[Message]:
-        """As a worker decodes them."""
+        """The messages of a lane, decoded as a worker decodes them."""
         return [
             decode(
                 json.loads(envelope["body"])[1],

@@ -1,4 +1,4 @@
-"""One account, its queue, and workers that are no more than a `Take` and their `Leases`."""
+"""One account, its queue, and workers that consist of a `Take` and its `Leases` only."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def envelope(message_id: str, *, content: str = "", eta: str | None = None, retr
 
 
 class Worker:
-    """A worker process as Redis sees it."""
+    """A worker process from Redis's point of view."""
 
     def __init__(
         self, account: Account, lease_seconds: float = 60.0, lanes: tuple[str, ...] = LANES, **records: float
@@ -53,7 +53,7 @@ class Worker:
         self.answer: Answer | None = None
 
     def take(self, wanted: int) -> dict[str, str]:
-        """Tags and the ids of the messages they stand for, in the order they were handed out."""
+        """Take messages. Returns their ids by tag, in the order in which Redis handed them out."""
         tags = self.take_raw(wanted)
         assert self.answer is not None
         messages = [json.loads(taken) for taken in self.answer.envelopes]
@@ -63,34 +63,34 @@ class Worker:
         return {tag: message["headers"]["id"] for tag, message in zip(tags, messages, strict=True)}
 
     def take_raw(self, wanted: int) -> list[str]:
-        """Tags of messages that need not be JSON."""
+        """Take messages that may be invalid JSON. Returns their tags."""
         self.answer, tags = self._take.run(self._client, self.leases, wanted, self._served)
         return tags
 
     @property
     def asks_again_at(self) -> float:
-        """When its last answer told it to ask again, epoch seconds by Redis's clock."""
+        """The time for the next call according to the latest answer, in epoch seconds on Redis's clock."""
         assert self.answer is not None
         assert self.answer.wait_seconds is not None
         return self.answer.redis_us / 1e6 + self.answer.wait_seconds
 
     def settle(self, tag: str, verb: str, first: object = "", second: object = "", note: str = "") -> None:
-        """Settle, and tell Redis at once."""
+        """Settle a message and tell Redis at once."""
         self.settle_later(tag, verb, first, second, note)
         self.take(0)
 
     def settle_later(self, tag: str, verb: str, first: object = "", second: object = "", note: str = "") -> None:
-        """Settle, and tell Redis with the next calls."""
+        """Settle a message. The next call tells Redis."""
         self.leases.settle(tag, Settlement(verb, first, second, note))
 
     def flush(self) -> None:
-        """Tell Redis all of it."""
+        """Tell Redis all settlements."""
         while self.leases.unsettled:
             self.take(0)
 
 
 def producers_rights(keys: Keys) -> list[str]:
-    """What the README gives to a producer's user."""
+    """The rights of a producer's user in the README."""
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     rights = readme.split("ACL SETUSER producer on >secret ")[1].split("\n\n")[0].replace("\\\n", " ").replace('"', "")
     return re.findall(r"\([^)]*\)|\S+", rights.replace("mailer:{default}", keys.prefix[:-1]))
@@ -119,24 +119,24 @@ class Account:
         allow(self.client, with_burst, rate, quota, sent=sent, allows=allows)
 
     def now_us(self) -> int:
-        """Redis's clock, epoch microseconds; that of the scripts where it stands still."""
+        """Redis's clock in epoch microseconds. While the scripts' clock stands still, that one."""
         return now_us(self.client)
 
     def wait(self, minutes: int) -> None:
-        """So many minutes pass. What is in flight stays leased."""
+        """Let ``minutes`` pass. Messages in flight stay leased."""
         pass_time(self.client, self.keys, minutes, in_flight=True)
 
     def end_leases(self) -> None:
-        """Every lease has run out an hour ago. They keep their order."""
+        """Move every lease's end into the past, at least an hour earlier. The leases keep their order."""
         self._make_older(self.keys.leases)
 
     def make_due(self) -> None:
-        """Whatever was to come within the hour is due, except to a real worker that finds an ``eta`` in it."""
+        """Make all messages due that are scheduled within an hour. A real worker still obeys their ``eta``."""
         self._make_older(self.keys.schedule)
 
     def _make_older(self, key: str) -> None:
         for member in self.client.zrange(key, 0, -1):  # type: ignore[union-attr]
-            # Unless a worker has taken it out meanwhile.
+            # `xx`: a worker may have removed it in the meantime.
             self.client.zadd(key, {member: -3600e6}, xx=True, incr=True)
 
     def put(
@@ -156,28 +156,28 @@ class Account:
         return value.decode() if isinstance(value, bytes) else None
 
     def aside(self, shelf: str) -> dict[str, dict[str, object]]:
-        """Id -> reason."""
+        """The reasons on a shelf, by message id."""
         stored: dict[bytes, bytes] = self.client.hgetall(self.keys.aside(shelf))  # type: ignore[assignment]
         return {key.decode(): json.loads(value.split(b"\n", 1)[0]) for key, value in stored.items()}
 
     def hosts(self) -> dict[str, str]:
-        """Worker that cannot send -> why."""
+        """The reasons of the workers that cannot send, by worker."""
         stored: dict[bytes, bytes] = self.client.hgetall(self.keys.hosts)  # type: ignore[assignment]
         return {key.decode(): value.decode().split(" ", 2)[2] for key, value in stored.items()}
 
     def whereabouts(self) -> list[str]:
-        """The id of every message, once for each place it lies in."""
+        """The id of every message, once for each of its places."""
         keys = self.keys
         lists = (*map(keys.lane, LANES), *map(keys.suspects, LANES), *map(keys.large, LANES))
         places = [*lists, keys.leased, keys.schedule, keys.aside("dead"), keys.aside("held")]
         return [found for place in places for found in self.whereabouts_of(place)]
 
     def whereabouts_of(self, key: str) -> list[str]:
-        """The ids of the messages in that key, in its order."""
+        """The ids of the messages in a key, in its order."""
         return [json.loads(value.rsplit(b"\n", 1)[-1])["headers"]["id"] for value in self.raw(key)]
 
     def raw(self, key: str) -> list[bytes]:
-        """All that the key holds, in its order."""
+        """The values of a key, in its order."""
         read = {
             b"list": lambda: self.client.lrange(key, 0, -1),
             b"hash": lambda: self.client.hvals(key),
@@ -189,7 +189,7 @@ class Account:
         return found
 
     def whereabouts_of_shelf(self, shelf: str) -> list[str]:
-        """The ids of the messages that lie there, without what cannot be read."""
+        """The ids of the readable messages on a shelf."""
         found = []
         for value in self.raw(self.keys.aside(shelf)):
             with suppress(ValueError, TypeError, KeyError):
@@ -206,7 +206,8 @@ def allow(
     sent: float | None = None,
     allows: bool | None = None,
 ) -> None:
-    """What a worker with this rate and quota writes down. SES is asked where it says something, and allows any."""
+    """Write the limits as a worker with this rate and quota does. ``sent`` or ``allows`` adds an answer of SES, which
+    allows any rate."""
     told = settings.model_copy(update={"rate_per_second": rate, "quota_per_day": quota})
     ses = None if sent is None and allows is None else SesLimits(ANY_RATE, -1, sent, allows is not False)
     limits.write(client, told, "worker", ses)
@@ -214,7 +215,7 @@ def allow(
 
 @pytest.fixture
 def still(client: redis.Redis) -> Iterator[Still]:
-    """Redis's clock stands still for the scripts, whatever the machine does meanwhile, until the test moves it."""
+    """Redis's clock stands still for the scripts until the test moves it, however busy the machine is."""
     with Still(client) as clock:
         yield clock
 

@@ -1,4 +1,4 @@
-"""A simulator over TLS for all transports, and a clean AWS environment with the account's key in it."""
+"""A simulator over TLS for all transports, and a clean AWS environment with the account's key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Opener = Callable[..., Transport]
 
 @pytest.fixture(autouse=True)
 def aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """What AWS tools read, and nothing of the machine that the tests run on."""
+    """Set the variables that AWS tools read, and remove those of the test machine."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
@@ -58,7 +58,7 @@ def _ses() -> Iterator[Simulator]:
 
 @pytest.fixture
 def ses(_ses: Simulator) -> Simulator:
-    """SES as at its start."""
+    """The simulator in its initial state."""
     _ses.reset()
     return _ses
 
@@ -70,7 +70,7 @@ def kind(request: pytest.FixtureRequest) -> TransportKind:
 
 @pytest.fixture
 def opener(ses: Simulator, kind: TransportKind) -> Iterator[Opener]:
-    """Opens transports to the simulator; keywords replace what leads there. Closes them at the end."""
+    """Opens transports to the simulator, and closes them at the end. Keywords replace its addresses and options."""
     opened: list[Transport] = []
 
     def open_one(**changes: Any) -> Transport:
@@ -97,12 +97,12 @@ def transport(opener: Opener) -> Transport:
 
 @pytest.fixture(scope="session")
 def strangers_ca(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The certificate of an authority that signed nothing here."""
+    """The certificate of an authority that signed no certificate of these tests."""
     return str(Certificate.make(tmp_path_factory.mktemp("stranger")).ca_file)
 
 
 def a_message(**changes: Any) -> Message:
-    """A message of structured content, its fields changed as told, and ``id`` and ``to`` (an address) too."""
+    """A message of structured content. ``changes`` replace its fields, also ``id`` and ``to`` (an address)."""
     given: dict[str, Any] = {
         "sender": "News <news@example.com>",
         "to": "ann@example.com",

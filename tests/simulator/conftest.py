@@ -1,4 +1,4 @@
-"""One simulator process for the session, as at its start for each test; a client of AWS's that never tries again."""
+"""One simulator process for the session, reset for each test, and an AWS client without retries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def open_ses(url: str, *, region: str = "us-east-1", read_timeout: float = 30, *
         config=Config(
             retries={"mode": "standard", "total_max_attempts": 1},
             read_timeout=read_timeout,
-            parameter_validation=False,  # what a broken client sends must reach the simulator
+            parameter_validation=False,  # so that the requests of a broken client reach the simulator
             proxies={},
         ),
         **client,
@@ -55,7 +55,7 @@ def _simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def simulator(_simulator: Simulator) -> Simulator:
-    """1,000 recipients/s, 50,000 a day, no limit on GetAccount."""
+    """A simulator that allows 1,000 recipients/s and 50,000 a day, without a limit on GetAccount."""
     _simulator.reset()
     return _simulator
 
@@ -69,7 +69,7 @@ def ses(simulator: Simulator) -> Iterator[Ses]:
 
 @pytest.fixture
 def refusal(ses: Ses) -> Callable[..., tuple[int, str, str]]:
-    """Sends, and answers with (HTTP status, code, text) of the refusal."""
+    """A function that sends a mail and returns the refusal's HTTP status, code and text."""
 
     def send(**call: Any) -> tuple[int, str, str]:
         with pytest.raises(ses.exceptions.ClientError) as caught:

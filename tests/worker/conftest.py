@@ -26,18 +26,19 @@ from tests.queue.conftest import Account
 SENDER = "Shop <shop@example.com>"
 
 DEADLY = "Deadly"
-"""The subject that ends workers of the application ``tests.worker.deadly``."""
+"""A mail with this subject ends its worker, in the application ``tests.worker.deadly``."""
 DEFECTIVE = "Defective"
-"""The subject at which the completion of a send breaks off there."""
+"""With this subject the completion of a send breaks off there."""
 OVERHEARD = "Overheard"
-"""The subject at which Celery's own code breaks off there, after the send."""
+"""With this subject Celery's own code breaks off there, after the send."""
 LOOP_BREAKING = "Loop-breaking"
-"""The subject at which the event loop itself breaks off there, once the send has begun."""
+"""With this subject the event loop itself breaks off there, once the send has begun."""
 UNDELIVERABLE = "Undeliverable"
-"""The subject at which the handing over to Celery breaks off there, with an error of the kinds that kombu takes for a
-lost connection."""
+"""With this subject the delivery to Celery breaks off there. The error is of a kind that kombu treats as a lost
+connection."""
 
-# So long that processes that stand still for some seconds change no outcome. Who wants a lease to end, ends it.
+# These times are so long that processes which stand still for some seconds change no outcome. A test that needs the end
+# of a lease ends it itself.
 PATIENT = {"connect_timeout_seconds": 8.0, "read_timeout_seconds": 10.0, "lease_seconds": 30.0}
 
 
@@ -52,7 +53,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any
 
 
 def environment(settings: Settings, simulator: Simulator | None = None, **more: str) -> dict[str, str]:
-    """The environment that gives a process these settings."""
+    """The environment of a process with these settings."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("MAILER_", "AWS_"))}
     for name, value in settings.model_dump(exclude_none=True).items():
         if name == "on_unknown":
@@ -75,7 +76,7 @@ def environment(settings: Settings, simulator: Simulator | None = None, **more: 
 
 
 def refusal_to_start(env: dict[str, str], *options: str) -> str:
-    """What ``celery -A mailer.worker worker`` says on its standard error when it does not start."""
+    """The standard error of a ``celery -A mailer.worker worker`` that refuses to start."""
     command = [sys.executable, "-m", "celery", "-A", "mailer.worker", "worker", *options]
     ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode != 0
@@ -83,7 +84,7 @@ def refusal_to_start(env: dict[str, str], *options: str) -> str:
 
 
 class WorkerProcess:
-    """``celery -A mailer.worker worker``: forked, which is quick, or with ``fork=False`` as a person would start it."""
+    """``celery -A mailer.worker worker``. A fork starts it quickly; with ``fork=False`` it starts as for a person."""
 
     def __init__(
         self, env: dict[str, str], log: Path, *options: str, app: str = "mailer.worker", fork: bool = True
@@ -120,7 +121,7 @@ class WorkerProcess:
 
 
 class Post:
-    """One account with its queue, its simulator and the means to start workers for it."""
+    """One account with its queue and its simulator. It starts workers for the account."""
 
     def __init__(self, settings: Settings, simulator: Simulator, folder: Path) -> None:
         self.settings = settings
@@ -144,7 +145,7 @@ class Post:
         return worker.wait_until_ready() if wait else worker
 
     def arrivals(self, recipient: str = "") -> list[str]:
-        """Who got mail, once for each mail, oldest first."""
+        """The recipients of all accepted mails, once for each mail, oldest first."""
         return [row.recipient for row in self.simulator.rows() if recipient in ("", row.recipient)]
 
     def aside(self, shelf: str) -> dict[str, bytes]:
@@ -152,7 +153,7 @@ class Post:
         return {key.decode(): value for key, value in found.items()}
 
     def lose(self, message_id: str) -> None:
-        """Whoever holds this message is dead: its leases have run out."""
+        """End all leases of the worker that holds this message, as if it were dead."""
         leased: dict[bytes, bytes] = self.client.hgetall(self.keys.leased)  # type: ignore[assignment]
         owners = {_owner(tag) for tag, stored in leased.items() if message_id.encode() in stored}
         for tag in leased:
@@ -160,11 +161,11 @@ class Post:
                 self.client.zadd(self.keys.leases, {tag: 0}, xx=True)
 
     def lose_all(self) -> None:
-        """All workers are dead: every lease has run out."""
+        """End every lease, as if all workers were dead."""
         Account(self.settings).end_leases()
 
     def idle(self) -> bool:
-        """Nothing queued, nothing leased."""
+        """Whether no message is queued or leased."""
         lengths = [self.client.llen(self.keys.lane(lane)) for lane in self.settings.lanes]
         return not any(lengths) and not self.client.zcard(self.keys.leases)
 
@@ -188,7 +189,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def post(settings: Settings, simulator: Simulator, tmp_path: Path) -> Iterator[Post]:
-    """An account of the test's own; start workers with ``post.worker()``."""
+    """A separate account for the test. ``post.worker()`` starts workers."""
     simulator.reset()
     opened = Post(settings.model_copy(update=PATIENT), simulator, tmp_path)
     yield opened
@@ -199,9 +200,9 @@ def post(settings: Settings, simulator: Simulator, tmp_path: Path) -> Iterator[P
 def shared(
     valkey: Valkey, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Post]:
-    """An account with a worker already running, for tests that leave it as they found it."""
+    """An account with a running worker, for tests that leave it unchanged."""
     folder = tmp_path_factory.mktemp("shared")
-    # The name is the module's own, so that no two modules share an account.
+    # The folder's name differs for each module, so that no two modules share an account.
     settings = load(
         redis_url=valkey.url,
         account=folder.name,
