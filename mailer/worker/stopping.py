@@ -1,4 +1,4 @@
-"""The cold shutdown of our pools."""
+"""The shutdown of our pools, warm or cold."""
 
 from __future__ import annotations
 
@@ -22,5 +22,7 @@ class EndsAfterTheLoop(BasePool):
         self.on_stop()
 
     def apply_async(self, *args: Any, **kwargs: Any) -> Any:
-        # `LastFlush` hands back the refused work.
-        return None if self._state == self.TERMINATE else super().apply_async(*args, **kwargs)
+        # `LastFlush` hands back the refused work. The loop sees a warm shutdown at its next turn only, and Redis may
+        # answer before.
+        is_told = state.should_stop is not None and state.should_stop is not False  # it is an exit code, 0 for one
+        return None if is_told or self._state == self.TERMINATE else super().apply_async(*args, **kwargs)
