@@ -137,3 +137,10 @@ def test_list_unsubscribe_is_one_click_with_an_https_url(uris: Any, value: str, 
 
 def test_an_attachment_just_under_the_limit_is_taken() -> None:
     Structured.of(**GOOD, attachments=[Attachment("a.bin", bytes(30_000_000))])
+
+
+@pytest.mark.parametrize("name", ["X" * 100_000, "\0" * 100_000, ("X" * 100_000,)])
+def test_a_long_name_of_a_header_is_quoted_in_part(name: object) -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        Structured.of(**GOOD, headers=[(name, "a")])
+    assert len(str(caught.value)) < 400

@@ -96,7 +96,8 @@ def check_header_names(headers: object) -> list[tuple[str, object]]:
 
 def _check_name(name: object) -> str:
     """The name of a header that a caller may set, in lower case. Raises InvalidMessage."""
-    field = f"headers[{name!r:.140}]" if not isinstance(name, str) or not name.isprintable() else f"headers[{name}]"
+    shown = name if isinstance(name, str) and name.isprintable() else repr(name)
+    field = f"headers[{shown:.140}]"
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
         raise InvalidMessage(
             field,

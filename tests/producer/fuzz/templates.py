@@ -28,6 +28,7 @@ LONGEST_SECONDS = 3.0
 _OTHERWISE = re.compile(
     r"none|null|empty|nothing|default|\bd\b|defined|''|10\*\*|2\*\*|e308|99999|__|wordwrap|title|striptags|items|format|lipsum"
     r"|number|sequence|iterable|mapping|int|float|slice|list|self|caller|loop|map\(|tojson|truncate|\\n|set x \|"
+    r"|% filter +join"
 )
 
 
