@@ -120,7 +120,8 @@ class Gate:
     def read_take(self) -> bool:
         """Read Redis's answer and deliver its messages. Returns whether there were any.
 
-        Raises connection errors only. An exception of Celery or of a task ends its message alone."""
+        Raises connection errors only. An exception of Celery or of a task ends its message alone.
+        """
         taken = self._read_answer()
         # The count of the replicas may have come together with the answer. Then no further event announces it.
         while self._asked and self._call and self.channel.take_client.connection.can_read(timeout=0):
@@ -166,7 +167,8 @@ class Gate:
         """Whether ``reply`` is the count of the replicas that have the call's writes, and the count is high enough.
 
         A message that is sent earlier may be handed out again after a failover. Raises ConnectionError for a count that
-        is too low."""
+        is too low.
+        """
         if self._stale:
             self._stale = False  # the count of the first try, for which the server did not have the script
         elif self._reply is None:

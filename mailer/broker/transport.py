@@ -259,8 +259,8 @@ class Channel(stock.Channel):
             super()._queue_bind(exchange, routing_key, pattern, queue)
         except redis.exceptions.ResponseError as error:
             # Redis is full, forbids this key, or holds a foreign key of this name. Consumers must start all the same,
-            # as they need no binding. The binding may exist from before. Without it only remote control and foreign
-            # producers miss messages, until the next connection. Any other refusal concerns the worker, not the key.
+            # as they need no binding. The binding may exist from before. Otherwise only remote control and foreign
+            # producers lack it, until the next connection. Any other refusal concerns the worker, not the key.
             of_the_key = (redis.exceptions.OutOfMemoryError, redis.exceptions.NoPermissionError)
             if not isinstance(error, of_the_key) and "WRONGTYPE" not in str(error):
                 raise
@@ -331,7 +331,8 @@ class SentinelChannel(Channel, stock.SentinelChannel):
     def _count(self, info: Any) -> None:
         """Require as many replicas as are online, at least those of the settings, and never fewer than before.
 
-        When one is missing, this worker connects again. So it asks the sentinels whether that one is the new master."""
+        When one is missing, this worker connects again. So it asks the sentinels whether that one is the new master.
+        """
         self.gate.replicas = max(self.gate.replicas, online(info))
 
     def _look_for_replicas(self) -> None:

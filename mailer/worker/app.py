@@ -94,7 +94,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_use_ssl": ssl,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        # Redis may refuse writes for a while (a replica after a failover, a full disk). The worker retries, and lives.
+        # Redis may refuse writes for a while (a replica after a failover, a full disk). The worker must survive that.
         "broker_channel_error_retry": True,
         "broker_transport_options": {
             "global_keyprefix": Keys.of(settings).prefix,

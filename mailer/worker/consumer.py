@@ -1,4 +1,4 @@
-"""Celery's consumer, changed: it keeps messages that it cannot decode, and reconnects soon after Redis is back."""
+"""Changes to Celery's consumer: it keeps messages that it cannot decode, and reconnects soon after Redis is back."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class Consumer(stock.Consumer):
         self._pause()
 
     def _is_defect(self, error: Exception) -> bool:
-        """Whether this is a defect and not a lost connection to Redis. Log a defect. kombu counts every OSError and
-        KeyError as a lost connection. Its client raises neither, so those are defects of this program."""
+        """Whether this is a defect and not a lost connection to Redis. Log a defect. kombu's list of lost connections
+        is too wide: it has every OSError and KeyError, and so defects of this program."""
         lost = {*self.connection_errors, *self.channel_errors, ConnectionError, TimeoutError} - {OSError, KeyError}
         if isinstance(error, tuple(lost)):
             return False

@@ -1,4 +1,4 @@
-"""Celery's own environment variables. Workers ignore the places that they name, as producers do not read them."""
+"""Celery's own environment variables. Workers ignore the brokers in them, as mailer's producers do not read them."""
 
 from __future__ import annotations
 
