@@ -1,1 +1,1 @@
-"""The account in Redis, behind one seam: lanes, limits, leases, shelves, records. Knows neither kombu nor Celery."""
+"""The account in Redis: lanes, limits, leases, shelves, records. This package knows neither kombu nor Celery."""

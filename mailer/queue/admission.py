@@ -1,4 +1,4 @@
-"""Which envelopes Celery is given. All others are set aside unopened: nothing of their bodies is decoded."""
+"""Decide which envelopes go to Celery. All others are set aside, and their bodies are not decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mailer.queue.envelope import due_us
 from mailer.queue.headers import TASK
 
 UNDECODABLE = "Undecodable"
-"""Code of the dead letters that could not be read."""
+"""Code of dead letters that could not be read."""
 UNKNOWN_TASK = "UnknownTask"
 NOT_SUPPORTED = "NotSupported"
 
@@ -20,7 +20,7 @@ _WRITTEN = ("", "utf-8", "base64")
 
 
 class NotAdmitted(Exception):
-    """It becomes a dead letter with this ``code`` and these ``words``."""
+    """The message becomes a dead letter with this ``code`` and these ``words``."""
 
     def __init__(self, code: str, words: str) -> None:
         super().__init__(words)
@@ -28,9 +28,9 @@ class NotAdmitted(Exception):
 
 
 def admitted(envelope: bytes, lane: str) -> tuple[dict[str, Any], int]:
-    """The kombu message in these bytes, and when it is due (`due_us`). Raises NotAdmitted.
+    """The kombu message in ``envelope``, and when it is due (`due_us`). Raises NotAdmitted.
 
-    Where it came from is what we know, not what it says: what it says could keep its acknowledgement from being sent.
+    Its delivery info is replaced by ``lane``, where it was taken from: a wrong one could prevent its acknowledgement.
     """
     if has_too_many_values(envelope):
         raise NotAdmitted(UNDECODABLE, f"It {TOO_MANY_VALUES}, and was not opened")
@@ -52,7 +52,7 @@ def admitted(envelope: bytes, lane: str) -> tuple[dict[str, Any], int]:
 
 
 def words_of(error: Exception) -> str:
-    """What an error about a message says."""
+    """The words of an error about a message."""
     return f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
 
 

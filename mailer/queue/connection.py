@@ -16,13 +16,14 @@ from mailer.queue.sentinels import Place, Sentinels
 from mailer.settings import Settings
 
 MAX_CONNECTIONS = 100
-"""Of one client. Further calls at the same time wait for one of them."""
+"""The most connections of one client. Further simultaneous calls wait for one of them."""
 
 
 def connect(settings: Settings) -> redis.Redis:
-    """A client for the producers' and operators' side; answers are bytes. Thread-safe, and over a fork.
+    """A client for producers and operators; answers are bytes. It is thread-safe and fork-safe.
 
-    A command is tried once: whether one that got no answer was carried out is for the caller to say, not to guess.
+    Each command is sent only once. A command without an answer may have been carried out: the caller must report that,
+    and not repeat it.
     """
     url = redis_url(settings)
     options: dict[str, Any] = {
@@ -44,7 +45,7 @@ def connect(settings: Settings) -> redis.Redis:
 
 
 def redis_url(settings: Settings) -> str:
-    """The URL in the clear, with its password. Raises SettingsError that says what to set."""
+    """The URL in clear text, with its password. Raises SettingsError that says which setting to set."""
     if settings.redis_url is None:
         embedded = embedded_url(settings.data_dir)
         if embedded is not None:
@@ -72,10 +73,11 @@ def redis_url(settings: Settings) -> str:
 
 
 def _check_place(url: str) -> None:
-    """Errors show nothing of the URL: what is taken for a port may be half a password."""
+    """Check one URL. Errors show nothing of it: text that looks like a port may be half a password."""
     parts = urlsplit(url)
     if not all(name.startswith("ssl_") for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        # redis-py, so producers, would; kombu, so workers, not: they would look for mail in another database.
+        # redis-py (producers) would read other options. kombu (workers) would not: workers would look for mail in
+        # another database.
         raise SettingsError(
             "MAILER_REDIS_URL: only options that begin with ssl_ are read after the ?. User and password go before the "
             "host, with ? written as %3F, and the database after the last /: redis://user:password@host:6379/0 (over "

@@ -1,4 +1,4 @@
-"""A pool of connections to Redis in which a call waits for its turn while all of them are in use."""
+"""A pool of connections to Redis. While all connections are in use, further calls wait in order."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from redis.exceptions import MaxConnectionsError, RedisError
 from redis.sentinel import SentinelConnectionPool
 
 ASK_SECONDS = 1.0
-"""How old what the sentinels said may be when a connection is used again."""
+"""Before a connection is used again, the sentinels are asked if their last answer is older than this."""
 
 
 class _Slots:
-    """So many may be taken at a time; who finds none stands in a line, and none that comes free passes by it.
+    """``count`` slots. A caller that finds no free slot waits in a line. A slot that becomes free goes to the line
+    first.
 
-    There is no lock that a thread could hold while it is interrupted: a signal's handler may take one, and so may a
-    child process, whatever the threads of its parent were at. It relies on a deque's methods, which are atomic.
+    No thread holds a lock here that an interruption could leave locked. So a signal handler may take a slot, and so may
+    a child process, whatever its parent's threads were doing. It relies on deque methods, which are atomic.
     """
 
     def __init__(self, count: int) -> None:
@@ -29,7 +30,7 @@ class _Slots:
         self._line: deque[Any] = deque()
 
     def take(self, seconds: float) -> bool:
-        """Whether one was free, or came free in time."""
+        """Take a slot; returns whether one was free, or became free within ``seconds``."""
         try:
             self._free.pop()
         except IndexError:
@@ -45,16 +46,16 @@ class _Slots:
         turn.acquire()
         try:
             self._line.append(turn)
-            # One may have come free before it stood there.
+            # A slot may have become free before this call joined the line.
             self._hand_on()
             return turn.acquire(timeout=seconds) or not self._leave(turn)
-        except BaseException:  # from a signal's handler, or a greenlet's timeout
+        except BaseException:  # from a signal handler, or a greenlet's timeout
             if not self._leave(turn):
                 self.give_back()
             raise
 
     def _leave(self, turn: Any) -> bool:
-        """Whether it left the line; False if one was handed over meanwhile."""
+        """Leave the line; returns False if a slot was handed over meanwhile."""
         try:
             self._line.remove(turn)
         except ValueError:
@@ -62,7 +63,8 @@ class _Slots:
         return True
 
     def _hand_on(self) -> None:
-        # Both who comes and who gives back look here, each after its own entry: so one of them sees the other's.
+        # Both a caller that joins and one that gives back run this, each after its own append. So at least one of them
+        # sees both the waiting call and the free slot.
         while self._line:
             try:
                 self._free.pop()
@@ -75,9 +77,9 @@ class _Slots:
 
 
 class Pool(ConnectionPool):
-    """Redis-py's pool, but that a call waits for a connection as long as for an answer. Then MaxConnectionsError.
+    """Redis-py's pool, except that a call waits for a free connection. Calls are served in order.
 
-    Calls get their connections in the order in which they came.
+    A call waits as long as for an answer (``socket_timeout``), then raises MaxConnectionsError.
     """
 
     def reset(self) -> None:
@@ -105,17 +107,17 @@ class Pool(ConnectionPool):
         try:
             super().release(connection)
         finally:
-            # Not of one that a parent process lent, or that failed before it was lent.
+            # Give no slot back for a connection that a parent process lent, or that failed before it was lent.
             if connection in self._lent:
                 self._lent.discard(connection)
                 self._slots.give_back()
 
 
 class SentinelPool(Pool, SentinelConnectionPool):
-    """The same, of connections to the master that sentinels watch.
+    """The same for connections to the master that sentinels watch.
 
-    Who uses it asks them again now and then: a master that was replaced as planned takes writes for ten seconds more,
-    and loses them.
+    It asks the sentinels again regularly, because a master that was replaced as planned accepts writes for ten seconds
+    more, and loses them.
     """
 
     _asked_at = -math.inf
@@ -124,7 +126,7 @@ class SentinelPool(Pool, SentinelConnectionPool):
         now = time.monotonic()
         if now - self._asked_at > ASK_SECONDS:
             self._asked_at = now
-            # Where it is another one, this disconnects what lies idle. Where nobody answers, the old one may do.
+            # If the master is another, this disconnects idle connections. If no sentinel answers, the old one may do.
             with suppress(RedisError, OSError):
                 self.get_master_address()  # type: ignore[no-untyped-call]
         return super().get_connection(*args, **options)

@@ -1,4 +1,4 @@
-"""The server that ``mailer up`` embeds on this host: how its own user's processes find it."""
+"""Find the server that ``mailer up`` embeds on this host, for processes of the same user."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _REMEDY = (
 
 
 def address_file(folder: Path) -> Path:
-    """Where the server over ``folder`` says how to reach it, while it runs: its URL, with the password."""
+    """The file in which the server over ``folder`` publishes its URL, with the password, while it runs."""
     return folder / "valkey.url"
 
 
 def lock_file(folder: Path) -> Path:
-    """Locked while the server over ``folder`` runs."""
+    """The file that is locked while the server over ``folder`` runs."""
     return folder / "valkey.lock"
 
 
 def embedded_url(folder: Path) -> str | None:
-    """The URL of the server that runs over ``folder``; None if none does.
+    """The URL of the server that runs over ``folder``; None if no server does.
 
-    Raises NotOurs where another user could have written it, or may: mail would go to a server of theirs.
+    Raises NotOurs if another user can write the file or could have written it: mail might go to that user's server.
     """
     file = address_file(folder)
     try:
@@ -44,10 +44,10 @@ def embedded_url(folder: Path) -> str | None:
 
 
 def _runs(folder: Path) -> bool:
-    """Whether the server that wrote the address is there. Where it was killed, anybody may listen on its port since."""
+    """Whether the server that wrote the address still runs. If it was killed, any process may listen on its port."""
     try:
         descriptor = os.open(lock_file(folder), os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:  # written by hand
+    except OSError:  # without a lock file a person wrote the address
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Whether what this process takes can be sent from its host, as far as it has found out."""
+"""Whether this process can send from its host, as far as it knows from its own attempts."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ from collections.abc import Callable
 from typing import TypeVar
 
 FIRST_SECONDS, MOST_SECONDS = 1.5, 30.0
-"""How long the first rest after a fault lasts at most, and how long any does. Each is twice as long as the one
-before."""
+"""The longest first rest after a fault, and the longest rest of all. Each rest is twice as long as the one before."""
 FIRST_SILENCE_SECONDS, MOST_SILENCE_SECONDS = 15.0, 120.0
-"""How long another worker asks SES for the account's limits, after SES did not answer this one: twice as long each
-time."""
+"""After SES did not answer this process about the limits, only other workers ask for so long: the first and the longest
+time. Each is twice as long as the one before."""
 MOST_DENIED_SECONDS = 4.0
-"""How long a rest lasts at most where SES answers at once, and may refuse the message rather than the host."""
+"""The longest rest after a denial: SES answers at once, and may have refused the message rather than the host."""
 DENIALS_BORNE = 50
-"""So many messages in a row may be refused for their sender before it is taken for the host's own fault."""
+"""After more denials in a row than this, a denial counts as the host's fault."""
 _REMEMBERED = 1000
 
 _Value = TypeVar("_Value")
 
 
 class Fitness:
-    """A process that cannot send rests, then takes one message at a time, until one is sent. Thread-safe.
+    """When a process cannot send, it rests, then takes one message at a time until one is sent. Thread-safe.
 
-    Its rests grow, and are of random length, so that the processes of a host do not come back together. What failed in
-    the same moment makes a rest no longer: only what was taken after it tells something new.
+    Rests grow. Their length is random, so that the processes of a host do not all resume at the same time. Messages
+    that fail together do not make a rest longer: only a message taken after the rest began tells something new.
 
-    A denial does not say whose fault it is: AWS's words are the same where a key may send nothing and where it may send
-    from some addresses only. It is the message's where this process has sent other mail since the first denial in these
-    words, and the host's otherwise. A message that is denied here twice is set aside for a while in both cases, so
-    that the next probe is another.
+    A denial does not say who is at fault. AWS uses the same words for a key that may send nothing and for a key that
+    may send from some addresses only. The message is at fault if this process has sent other mail since the first
+    denial with these words; otherwise the host is. A message that is denied here twice counts as at fault in any case.
+    It is set aside for a while, so that the next probe is another message.
     """
 
     def __init__(self, clock: Callable[[], float], random: Callable[[], float] = _random.random) -> None:
@@ -40,8 +39,8 @@ class Fitness:
         self._random = random
         self._lock = threading.Lock()
         self._until = self._began = self._closed_until = self._sent_at = -math.inf
-        self._wait = 0.0  # of the last rest; 0: nothing is known against this host
-        self._denied: dict[str, float] = {}  # words -> when they were first said
+        self._wait = 0.0  # length of the last rest; 0: there is no doubt about this host
+        self._denied: dict[str, float] = {}  # words of a denial -> when they first came
         self._denied_here: dict[str, None] = {}  # ids
         self._denials = 0  # since the last send
         self._asks_at = -math.inf
@@ -49,20 +48,20 @@ class Fitness:
 
     @property
     def rests(self) -> float:
-        """For how many seconds more nothing is to be taken."""
+        """For how many more seconds this process must take no messages."""
         return max(0.0, max(self._until, self._closed_until) - self._clock())
 
     @property
     def is_doubted(self) -> bool:
-        """Whether one message at a time is enough."""
+        """Whether this process should take only one message at a time."""
         return self._wait > 0
 
     def rest(self, seconds: float) -> None:
-        """Take nothing for so long, whatever has been found out."""
+        """Take no messages for ``seconds``, whatever is known of the host."""
         self._closed_until = self._clock() + seconds
 
     def failed(self, taken_at: float, most: float = MOST_SECONDS) -> bool:
-        """The host is at fault, with a message that was taken at ``taken_at``; whether a rest begins with it."""
+        """The host failed to send a message that was taken at ``taken_at``. Returns whether a rest begins now."""
         with self._lock:
             now = self._clock()
             if now < self._until or (self._wait and taken_at <= self._began):
@@ -73,16 +72,16 @@ class Fitness:
 
     @property
     def may_ask(self) -> bool:
-        """Whether this process is one to ask SES for the account's limits."""
+        """Whether this process may ask SES for the account's limits."""
         return self._clock() >= self._asks_at
 
     def asked(self, *, answered: bool) -> None:
-        """SES was asked for the limits. Where it did not answer, the next question is another worker's."""
+        """SES was asked for the limits. If it did not answer, another worker asks next."""
         self._silence = 0.0 if answered else min(MOST_SILENCE_SECONDS, max(FIRST_SILENCE_SECONDS, 2 * self._silence))
         self._asks_at = self._clock() + self._silence
 
     def sent(self) -> bool:
-        """SES took a message; whether that is news."""
+        """SES accepted a message. Returns whether that ends a doubt, or is this process's first send."""
         is_news = self._wait > 0 or self._sent_at == -math.inf
         self._sent_at = self._clock()
         self._denials = 0
@@ -92,7 +91,7 @@ class Fitness:
         return is_news
 
     def is_message_s(self, message_id: str, words: str) -> bool:
-        """Whether the denial of a message is the message's fault, and not the host's."""
+        """Whether a denial is the message's fault, and not the host's."""
         with self._lock:
             self._denials += 1
             said_at = _remember(self._denied, words, self._clock())
@@ -102,7 +101,7 @@ class Fitness:
 
 
 def _remember(known: dict[str, _Value], name: str, value: _Value) -> _Value:
-    """What is known under ``name``: ``value`` from now on, if nothing is. The oldest are forgotten."""
+    """The value of ``name``; if it has none, set it to ``value``. The oldest names are forgotten."""
     found = known.setdefault(name, value)
     while len(known) > _REMEMBERED:
         del known[next(iter(known))]

@@ -1,4 +1,4 @@
-"""Keys of an account under which something lies that nobody of us wrote."""
+"""Find keys of an account that hold a value which mailer did not write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mailer.queue.take import lists_of
 
 
 def foreign_keys(client: redis.Redis, keys: Keys, lanes: Sequence[str]) -> list[str]:
-    """What lies where it cannot be used, and how to mend it, a sentence each. Raises redis-py's errors."""
+    """The keys that hold another type than mailer needs: a text for each, with the remedy. Raises redis-py's errors."""
     lists = [key for lane in lanes for key in lists_of(keys, lane)]
     shelves = ("dead", "held")
     expected = {

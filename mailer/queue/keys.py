@@ -9,12 +9,11 @@ from mailer.account import Account
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Every key of one account, all under one hash tag: lanes are ``mailer:{default}:bulk``, and the keys by which the
-    account is controlled ``mailer:{default}@account``.
+    """Every key of one account, all under one hash tag.
 
-    ``prefix`` is that of lanes, with the colon. Stock Celery with ``global_keyprefix`` set to it writes a queue's
-    messages to the lane of the same name. Whatever the queue is called, it spells no control key: these have no colon
-    behind the brace.
+    A lane's key is like ``mailer:{default}:bulk``. A control key is like ``mailer:{default}@account``. ``prefix`` is
+    the prefix of lanes, with the colon. Stock Celery with this ``global_keyprefix`` writes a queue's messages to the
+    lane of the same name. No queue name can produce a control key, because these have no colon after the brace.
     """
 
     prefix: str
@@ -28,15 +27,15 @@ class Keys:
         return cls(f"{account.key_prefix}{{{account.account}}}:")
 
     def lane(self, lane: str) -> str:
-        """List of envelopes; producers push left, take pops right."""
+        """List of envelopes. Producers push at the left, take pops at the right."""
         return self.prefix + lane
 
     def suspects(self, lane: str) -> str:
-        """List of envelopes of that lane whose worker was lost: each worker is handed one of them at a time."""
+        """List of the lane's envelopes whose worker was lost. A worker holds at most one of them at a time."""
         return f"{self._control}suspects:{lane}"
 
     def large(self, lane: str) -> str:
-        """List of envelopes of that lane which are large: what waits behind them passes."""
+        """List of the lane's large envelopes. They have a list of their own so that other messages pass them."""
         return f"{self._control}large:{lane}"
 
     @property
@@ -45,8 +44,8 @@ class Keys:
 
     @property
     def pattern(self) -> str:
-        """Matches every key of the account, and no other, where Redis takes a glob."""
-        return self.prefix[:-1] + "[:@]*"  # an Account allows nothing in it that a glob would read
+        """A Redis glob that matches every key of the account, and no other key."""
+        return self.prefix[:-1] + "[:@]*"  # an Account's name has no character that is special in a glob
 
     @property
     def account(self) -> str:
@@ -55,7 +54,7 @@ class Keys:
 
     @property
     def wishes(self) -> str:
-        """Hash: worker process -> when it last said so, epoch microseconds, and JSON of what its settings say."""
+        """Hash: worker process -> when it last wrote its settings (epoch microseconds), and their JSON."""
         return self._control + "wishes"
 
     @property
@@ -85,12 +84,12 @@ class Keys:
 
     @property
     def schedule_number(self) -> str:
-        """String: the number of the message that was scheduled last."""
+        """String: the number of the last scheduled message."""
         return self._control + "schedule-number"
 
     @property
     def doorbells(self) -> str:
-        """How the names of all doorbells begin."""
+        """The prefix of all doorbells."""
         return self._control + "doorbell:"
 
     def doorbell(self, lane: str) -> str:
@@ -109,14 +108,14 @@ class Keys:
 
     @property
     def durable(self) -> str:
-        """String that expires at once: a write that follows those of others, for WAITAOF to wait for."""
+        """String that expires at once. Its write follows the writes of others, so that WAITAOF waits for those too."""
         return self._control + "durable"
 
     def aside(self, shelf: str) -> str:
-        """Hash: name -> ``JSON of the reason LF envelope``. Shelves: ``dead`` and ``held``.
+        """Hash: name -> ``JSON of the reason LF envelope``. The shelves are ``dead`` and ``held``.
 
-        The name is the message's id; ``id~tag`` where another message with that id lies there already, and the tag
-        of its lease where it has none.
+        The name is the message's id, or a hash of the envelope's beginning if it has no id. If the shelf already has
+        that name, it is ``name~tag``, with the tag of the message's lease.
         """
         return f"{self._control}{shelf}"
 
@@ -125,18 +124,18 @@ class Keys:
         return f"{self._control}{shelf}-index"
 
     def set_apart(self, place: str) -> tuple[str, str]:
-        """The messages of a shelf, or of the schedule (``scheduled``), and the sorted set of their times."""
+        """The keys of a shelf, or of the schedule (``scheduled``): its messages, and the sorted set of their times."""
         return (self.schedule, self.schedule) if place == "scheduled" else (self.aside(place), self.aside_index(place))
 
     @property
     def records(self) -> str:
-        """Hash: which segment of the records is written to, and how much they take. See ``records.lua``."""
+        """Hash: the open segment of the records, and the size of all segments. See ``records.lua``."""
         return self._control + "records"
 
     def records_in(self, segment: int, shard: str) -> str:
-        """List: a line for each thing that happened, oldest first. ``shard`` is a hex digit."""
+        """List: a line for each event, oldest first. ``shard`` is a hex digit."""
         return f"{self.records}:{segment}:{shard}"
 
     def idempotency(self, digest: str) -> str:
-        """String: the id of the message first sent with this key; expires after 24 hours."""
+        """String: the id of the message that was first sent with this key. It expires after 24 hours."""
         return f"{self._control}idempotency:{digest}"

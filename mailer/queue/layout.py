@@ -1,6 +1,7 @@
-"""What Redis has of a message, taken apart. The scripts write it: ``leases.lua``, ``schedule.lua``, ``shelf.lua``.
+"""Parse the stored forms of messages. ``leases.lua``, ``schedule.lua`` and ``shelf.lua`` write them.
 
-Whatever somebody wrote over it is read as far as it can be. Where it has no such form, all of it is the envelope.
+Somebody may have overwritten a value: it is parsed as far as possible. If it has another form, all of it counts as the
+envelope.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Any, NamedTuple
 from mailer.queue.stored_message import object_in, text_of
 
 FIRST_US, LAST_US = -62e15, 253e15
-"""What datetimes can show in every time zone: the years 5 to 9987, about."""
+"""The times that a datetime can show in every time zone: about the years 5 to 9987."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE_BYTES, _END_BYTES = 131_072, 65_536
 
 
 class Why(NamedTuple):
-    """Why a message of ``lane`` was set aside: ``at`` when, the epoch where it does not say so."""
+    """Why a message of ``lane`` was set aside, and ``at`` what time; the epoch if the time is not known."""
 
     lane: str
     at: datetime
@@ -44,31 +45,31 @@ def leased(stored: bytes) -> tuple[str, bytes]:
 
 
 def scheduled(member: bytes) -> tuple[str, str, bytes]:
-    """``number LF lane LF envelope``."""
+    """Number, lane and envelope of ``number LF lane LF envelope``."""
     number, lane, envelope = _lines_before(member)
     return (number, lane, envelope) if number.isdecimal() else ("", "", member)
 
 
 def set_aside(stored: bytes) -> tuple[Why, bytes]:
-    """``JSON of the reason LF envelope``."""
+    """Reason and envelope of ``JSON of the reason LF envelope``."""
     reason, _, envelope = stored.partition(b"\n")
     return Why.read(object_in(reason.decode(errors="replace"))), envelope
 
 
 def digest_of(stored: bytes) -> str:
-    """What tells it from all others: as in digest.lua."""
+    """A digest that tells stored messages apart. The same as in digest.lua."""
     if len(stored) > _WHOLE_BYTES:
         stored = b"%d\n" % len(stored) + stored[:_END_BYTES] + stored[-_END_BYTES:]
     return hashlib.sha1(stored, usedforsecurity=False).hexdigest()
 
 
 def moment(us: float) -> datetime:
-    """Epoch microseconds as an aware datetime in UTC; the nearest that can be shown."""
+    """Epoch microseconds as an aware datetime in UTC; the nearest one that a datetime can show."""
     return _EPOCH + timedelta(microseconds=min(max(us, FIRST_US), LAST_US))
 
 
 def microseconds(at: datetime) -> int:
-    """The other way round."""
+    """An aware datetime as epoch microseconds."""
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 

@@ -1,4 +1,4 @@
-"""What this process has taken and not yet settled."""
+"""The messages that this process has taken and not yet settled."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mailer.queue.settlement import Settlement
 
 SETTLEMENTS_AT_ONCE = 512
 _LONGEST_WAY_US = 60_000_000
-"""Longer than a lost call is on its way."""
+"""A lost call is on its way for less than this."""
 REPEAT_SECONDS = 1.0
-"""How long what Redis refused waits until Redis is told again."""
+"""How long a settlement that Redis refused waits until it is sent again."""
 
 
 UNDECIDED = Settlement.hold(
@@ -29,8 +29,11 @@ UNDECIDED = Settlement.hold(
 
 @dataclass(slots=True)
 class Lease:
-    """One taken message. ``ends`` and ``asked_at``, when it was asked for, are on this machine's monotonic clock,
-    ``taken_us`` is on Redis's, since the epoch."""
+    """One taken message.
+
+    ``ends`` is when the lease ends, ``asked_at`` when the call was sent that took it: both on this machine's monotonic
+    clock. ``taken_us`` is the time of the take on Redis's clock, epoch microseconds.
+    """
 
     lane: str
     ends: float
@@ -42,10 +45,10 @@ class Lease:
 
 @dataclass(slots=True)
 class Doubt:
-    """A call whose answer nobody will read. It may have taken messages, and may yet: it can still be on its way through
-    a socket's buffer when the next connection is long open.
+    """A call of take whose answer was lost.
 
-    Its tags are handed back at once, and once more when it can no longer take any.
+    It may already have taken messages. It may also still arrive: a socket's buffer can hold it long after the next
+    connection was opened. So its tags are handed back now, and once more when the call can no longer take messages.
     """
 
     tags: list[str]
@@ -54,10 +57,10 @@ class Doubt:
     due: float = 0.0
 
     def is_over(self, redis_us: int) -> bool:
-        """Whether it can take no more at that time on Redis's clock.
+        """Whether the call can no longer take messages at ``redis_us``, a time on Redis's clock.
 
-        A clock that shows far less than when the call was sent was put back since. ``take.lua`` hands nothing to calls
-        from the future, and none is on its way until that has come.
+        If that clock shows far less than when the call was sent, it was put back since. ``take.lua`` hands nothing to a
+        call from the future, and no call is still on its way when that future comes.
         """
         if self.earliest_us is None or self.latest_us is None:
             return True
@@ -66,10 +69,10 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of take, from the moment it is sent until its answer is read.
+    """One call of take, from when it is sent until its answer is read.
 
-    On Redis's clock it is sent at ``earliest_us`` or later, and must have arrived at ``latest_us`` to be given
-    messages; None before that clock is known.
+    ``earliest_us`` and ``latest_us`` are on Redis's clock; None before that clock is known. The call is sent at
+    ``earliest_us`` or later. It is given messages only if it arrives by ``latest_us``.
     """
 
     number: int
@@ -82,8 +85,8 @@ class Call:
 
     @property
     def verdicts(self) -> list[tuple[str, Settlement]]:
-        """All that it settles, in the order in which it goes out."""
-        # Backwards: each goes to the head of its lane, and so they come to lie there in the order they were taken.
+        """All settlements of the call, in the order in which they are sent."""
+        # Each goes to the head of its lane. So the last taken goes first, and the lane keeps the order of taking.
         backs = [pair for pair in self.settlements if pair[1].to_head]
         if backs:
             others = [pair for pair in self.settlements if not pair[1].to_head]
@@ -94,34 +97,34 @@ class Call:
 
 
 def _taken(pair: tuple[str, Settlement]) -> tuple[int, ...]:
-    """Sorts by the order in which messages were taken: the call, and the place in its answer."""
+    """A sort key for the order in which messages were taken: the call, and the place in its answer."""
     return tuple(map(int, pair[0].split(":")[1:]))
 
 
 class Leases:
     """The leases of this process on one account's messages, across reconnects. Thread-safe.
 
-    A pool thread settles; the event loop sends the settlements with its next call. A settlement stays here until Redis
-    has answered the call that carried it, and is sent again if the answer is lost: the script passes over tags that
-    are settled already.
+    A pool thread settles a message. The event loop sends the settlement with its next call. The settlement stays here
+    until Redis answers that call. If the answer is lost, it is sent again: the script passes over tags that are already
+    settled.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.owner = os.urandom(6).hex()
         self.wake: Callable[[], None] = lambda: None
-        """Called from any thread when the outbox has something to flush, once until the next call takes it."""
+        """Called from any thread when the outbox has something to send. It is called once, until the next call."""
         self.ask_ses: Callable[[], None] = lambda: None
-        """Called, in the event loop's thread, when Redis has this process ask SES for the account's limits."""
+        """Called in the event loop's thread when this process should ask SES for the account's limits."""
         self._clock = clock
         self._woken = False
         self.makes_room = False
-        """Among what waits to be sent is a settlement that lets another message be had with the same call: it gives a
-        permit back, is of a suspect, or of a large one where another waits."""
+        """Whether a settlement in the outbox lets the same call take another message: it gives a permit back, or is of
+        a suspect, or is of a large message while another large one waits."""
         self.refusal = ""
-        """Why Redis refuses this process, from when that was told until a call is answered; it outlives connections."""
+        """Why Redis refuses this process: set until a call is answered. It outlives connections."""
         self._held: dict[str, Lease] = {}
         self._large: dict[str, int] = {}
-        # Tags whose settlement copies a large message, and whether it has let a call pass that asks for others.
+        # Tags whose settlement makes Redis copy a large message; and whether they waited for one call for messages.
         self._heavy: set[str] = set()
         self._has_waited = False
         self._is_short = False
@@ -133,49 +136,52 @@ class Leases:
         self._repeat_at = math.inf
         self._numbers = itertools.count(1)
         self.fitness = Fitness(clock)
-        # Redis's clock less ours, in seconds: at most as much too large as an answer took, and as much too small.
+        # Redis's clock minus ours, in seconds. The first is too large by at most the time an answer took, the second
+        # too small by at most that time.
         self._offset: float | None = None
         self._least_offset = 0.0
-        # Held for calls and their answers, which the event loop and the last flush make. Settling needs none.
+        # Held for calls and their answers: both the event loop and the last flush make calls. Settling needs no lock.
         self._lock = threading.Lock()
 
     @property
     def in_flight(self) -> int:
-        """Messages taken and not settled by their task, and those sent of which Redis will not hear: while it ends no
-        leases, no more are sent than fit."""
+        """Messages that were taken and not settled by their task, and sent ones whose settlement Redis refuses.
+
+        So while Redis ends no leases, this process does not send more messages than it may hold.
+        """
         return len(self._held) + sum(1 for _, settlement in tuple(self._refused) if settlement.verb == "sent")
 
     @property
     def large_bytes(self) -> int:
-        """How many bytes the large messages have that this process holds."""
+        """Total bytes of the large messages that this process holds."""
         return sum(tuple(self._large.values()))
 
     @property
     def repeats_in(self) -> float:
-        """Seconds until what Redis refused is to be told again; infinite where nothing is."""
+        """Seconds until settlements that Redis refused are sent again; infinite without such settlements."""
         return max(0.0, self._repeat_at - self._clock())
 
     @property
     def unsettled(self) -> bool:
-        """Whether there is something to tell Redis now."""
+        """Whether there is a settlement to send now."""
         if self._outbox or self._repeat_at <= self._clock():
             return True
         return bool(self._doubts) and any(doubt.due <= self._clock() for doubt in list(self._doubts))
 
     @property
     def knows_the_time(self) -> bool:
-        """Whether Redis has answered before, so that calls can say how late they may arrive."""
+        """Whether Redis has answered before. Only then calls can carry the time until which they are valid."""
         return self._offset is not None
 
     def redis_time(self) -> float | None:
-        """Redis's clock, epoch seconds, at most as much too late as an answer took; None before it has answered."""
+        """Redis's clock, epoch seconds; None before it has answered. Too late by at most the time an answer took."""
         return None if self._offset is None else self._clock() + self._offset
 
     def call(self, wanted: int, within: float = 10.0) -> Call:
-        """Begin a call: its number and what it settles. Its answer is waited for ``within`` so many seconds."""
+        """Begin a call for ``wanted`` messages, with settlements to send. Its answer must come ``within`` seconds."""
         with self._lock:
             now = self._clock()
-            # Before the outbox is emptied: what is settled meanwhile either goes along or wakes again.
+            # Before the outbox is emptied: so a settlement made meanwhile either goes along or wakes the loop again.
             self._woken = self.makes_room = False
             if self._repeat_at <= now:
                 self._outbox.extendleft(reversed(self._refused))
@@ -196,8 +202,11 @@ class Leases:
             return call
 
     def _one_heavy(self, settlements: list[tuple[str, Settlement]], wanted: int) -> list[tuple[str, Settlement]]:
-        """These without those that copy a large message, but for one: whatever is asked for with it comes late. So that
-        one waits until others were asked for."""
+        """``settlements`` with at most one that makes Redis copy a large message. The others go back to the outbox.
+
+        Such a copy delays the messages that the same call takes. So it waits for one call that takes messages, and goes
+        along with the next call.
+        """
         heavy = [pair for pair in settlements if pair[0] in self._heavy]
         if not heavy:
             return settlements
@@ -217,10 +226,11 @@ class Leases:
         sizes: Sequence[int] = (),
         is_short: bool = False,
     ) -> list[str]:
-        """The call was answered, at ``redis_us`` on Redis's clock, with messages of these lanes; returns their tags.
+        """Note the answer to ``call``, and return the tags of its messages, one for each of ``lanes``.
 
-        ``refused`` are tags whose settlement Redis refused: it is told of them again. ``sizes`` are those of the
-        messages, and ``is_short`` says that another one waits until a large one is settled.
+        ``redis_us`` is the time of the answer on Redis's clock. ``refused`` are tags whose settlement Redis refused:
+        these are sent again. ``sizes`` are the messages' bytes. ``is_short``: another message waits until this process
+        has settled a large one.
         """
         with self._lock:
             if call.wanted:
@@ -247,18 +257,18 @@ class Leases:
         return tags
 
     def abandon(self, call: Call) -> None:
-        """No answer will be read: settle again what the call carried, and hand back what it may have taken."""
+        """The answer to ``call`` is lost: send its settlements again, and hand back messages it may have taken."""
         with self._lock:
             if self._unanswered.pop(call.number, None) is None:
                 return
             self._outbox.extendleft(reversed(call.settlements))
-            # Backwards, so that they come to lie at the head of their lanes in the order they were taken.
+            # The last tag first: each goes to the head of its lane, so the lane keeps the order of taking.
             tags = [f"{self.owner}:{call.number}:{i}" for i in range(call.wanted, 0, -1)]
             if tags:
                 self._doubts.append(Doubt(tags, call.earliest_us, call.latest_us))
 
     def abandon_all(self) -> None:
-        """The connection is gone, and with it the answers to every call."""
+        """The connection is gone: the answers to all calls are lost."""
         for call in list(self._unanswered.values()):
             self.abandon(call)
 
@@ -275,33 +285,33 @@ class Leases:
 
     @property
     def holds_suspect(self) -> bool:
-        """Whether one of the messages was held by a worker that was lost: one such at a time is enough."""
+        """Whether this process holds a suspect: a message whose earlier worker was lost. It may hold only one."""
         return bool(self._suspects)
 
     def suspect(self, tag: str) -> None:
-        """A worker was lost while it held this message."""
+        """The message is a suspect: a worker was lost while it held it."""
         self._suspects.add(tag)
 
     def start(self, tag: str) -> None:
-        """Its task has begun: from now on it may have been sent."""
+        """The message's task has begun: from now on the message may have been sent."""
         lease = self._held.get(tag)
         if lease is not None:
             lease.started = True
 
     def acknowledge(self, tag: str) -> None:
-        """The message is done with, as decided."""
+        """Settle the message as decided; without a decision as `UNDECIDED`."""
         lease = self._held.get(tag)
         if lease is not None:
             self.settle(tag, UNDECIDED)
 
     def decide(self, tag: str, settlement: Settlement) -> None:
-        """What the acknowledgement of ``tag`` will mean; the first decision stands."""
+        """Decide the settlement that the acknowledgement of ``tag`` will make. The first decision stands."""
         lease = self._held.get(tag)
         if lease is not None and lease.decision is None:
             lease.decision = settlement
 
     def settle(self, tag: str, otherwise: Settlement) -> None:
-        """The message is done with: as decided, or ``otherwise``."""
+        """Settle the message as decided; without a decision as ``otherwise``."""
         lease = self._held.pop(tag, None)
         if lease is not None:
             settlement = lease.decision or otherwise

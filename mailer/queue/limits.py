@@ -1,4 +1,4 @@
-"""What the account may send, as written in Redis for every worker. ``limits.lua`` decides what holds."""
+"""The account's sending limits, written in Redis for all workers. ``limits.lua`` decides which limits hold."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from mailer.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class SesLimits:
-    """What SES answered. ``rate`` is recipients per second, ``quota`` recipients in any 24 hours (-1: none), ``sent``
-    what it counts in the last 24 hours (None: it did not say); ``allows`` is whether the account may send."""
+    """SES's answer about the account.
+
+    ``rate`` is in recipients per second. ``quota`` is in recipients per 24 hours (-1: no quota). ``sent`` is the number
+    of recipients that SES counts in the last 24 hours (None: not said). ``allows``: whether the account may send.
+    """
 
     rate: float
     quota: float
@@ -28,10 +31,10 @@ class SesLimits:
 
 
 def write(client: redis.Redis, settings: Settings, process: str, ses: SesLimits | None = None, **shown: object) -> None:
-    """Write down what the settings of ``process`` say, and what ``ses`` answered if it was asked.
+    """Write the settings of ``process``, and SES's answer if SES was asked.
 
-    Every worker's next take obeys what comes of it. ``process`` is one of `mailer.queue.wish.new_process`, ``shown``
-    are further fields for ``mailer status``. Raises redis-py's errors.
+    Every worker's next take obeys the resulting limits. ``process`` is a name from `mailer.queue.wish.new_process`.
+    ``shown`` are further fields for ``mailer status``. Raises redis-py's errors.
     """
     arguments: list[object] = ["wish", process, wish_of(settings)]
     if ses is not None:
@@ -43,7 +46,7 @@ def write(client: redis.Redis, settings: Settings, process: str, ses: SesLimits 
 
 
 def unanswered(client: redis.Redis, settings: Settings, process: str, why: str) -> None:
-    """SES did not answer ``process`` that was to ask for the limits: another may at once. Raises redis-py's errors."""
+    """SES did not answer ``process`` about the limits: another process may ask at once. Raises redis-py's errors."""
     _run(client, Keys.of(settings), ["unanswered", process, why])
 
 
@@ -61,11 +64,11 @@ def set_rate(
     reason: str = "",
     by: str = "",
 ) -> datetime | None:
-    """Have all hosts send ``per_second`` recipients a second, whatever their settings say; returns when that ends.
+    """Make all hosts send ``per_second`` recipients a second, whatever their settings say; returns when that ends.
 
-    The next take of every worker obeys it, also after restarts. It ends by itself, on Redis's clock, at ``until`` (an
-    aware datetime, or a timedelta from now), or by `reset_rate`. What SES allows is never exceeded, where SES is asked.
-    Raises InvalidRequest and QueueUnavailable.
+    The next take of every worker obeys it, also after restarts. `reset_rate` ends it. With ``until`` (an aware
+    datetime, or a timedelta from now) it also ends by itself then, on Redis's clock. If SES is asked for its limits,
+    SES's rate is never exceeded. Raises InvalidRequest and QueueUnavailable.
     """
     if not 0 < per_second < float("inf"):
         raise InvalidRequest("rate: is not above 0. To send nothing, pause")
@@ -76,7 +79,7 @@ def set_rate(
 
 
 def reset_rate(client: redis.Redis, keys: Keys) -> bool:
-    """Have the settings and SES decide again; whether a person's rate was in the way. Raises QueueUnavailable."""
+    """End the rate that a person set; returns whether there was one. Raises QueueUnavailable."""
     with translated("write", "changed"):
         was_set = client.hexists(keys.account, "set_rate")
         _run(client, keys, ["reset"])

@@ -1,4 +1,4 @@
-"""Taking messages out of where they lie, as a person wants. The contract is in ``move.lua``."""
+"""Requeue or delete messages on behalf of a person. The contract is in ``move.lua``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ Verb = Literal["tail", "head", "drop", "sent"]
 
 
 class Move(NamedTuple):
-    """One message. ``name`` is its member of the schedule, or its name on a shelf, and empty in a lane; ``digest`` is
-    that of what is stored under the name. ``note`` is for its record, and ``envelope`` is put into a lane."""
+    """One message to move.
+
+    ``name`` is its member of the schedule, or its name on a shelf; empty in a lane. ``digest`` is the digest of its
+    stored bytes. ``note`` is for its record. ``envelope`` is the envelope to requeue.
+    """
 
     name: bytes
     digest: str
@@ -31,10 +34,10 @@ class Move(NamedTuple):
 def move(
     client: redis.Redis, keys: Keys, place: str, verb: Verb, moves: Iterable[Move], *, lane: str, waits_in: str = ""
 ) -> tuple[int, str]:
-    """How many were moved, and why it ended before the last of them, empty where it did not.
+    """Move messages; returns how many were moved, and why it stopped before the last one (empty if it did not).
 
-    ``place`` is ``dead``, ``held``, ``scheduled``, or ``lane``: then ``waits_in`` is the list's key. ``lane`` is the
-    one into which they are put, or out of which they are dropped. Raises redis-py's errors.
+    ``place`` is ``dead``, ``held``, ``scheduled`` or ``lane``. For ``lane``, ``waits_in`` is the list's key. ``lane``
+    is the lane that messages are put into, or dropped from. Raises redis-py's errors.
     """
     stored, index = (waits_in, waits_in) if place == "lane" else keys.set_apart(place)
     names = [keys.doorbell(lane), keys.content, keys.references, keys.records, stored, index, keys.lane(lane)]
@@ -46,11 +49,10 @@ def move(
 
 
 def purge(client: redis.Redis, keys: Keys, lane: str, most: int | None = None) -> int:
-    """Let go of ``most`` messages from the head of ``lane``, or as many as wait there; how many that were.
+    """Delete up to ``most`` messages at the head of ``lane``, or all that wait there; returns how many were deleted.
 
+    Each is recorded as dropped, and its idempotency key is free again. A message that a worker takes meanwhile is sent.
     Raises redis-py's errors.
-
-    Each is recorded as dropped, and its idempotency key is free again. What a worker takes meanwhile is sent.
     """
     dropped = 0
     for place in lists_of(keys, lane):

@@ -1,4 +1,4 @@
-"""What is stored as a number, where anything may have been written over it: the same as in number.lua."""
+"""Read a stored number that somebody may have overwritten with anything. The same as number.lua."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def number_or(otherwise: T, text: str | bytes | float | None) -> float | T:
-    """The number that the text says; ``otherwise`` where it says none."""
+    """The number in ``text``; ``otherwise`` if it is not a finite number."""
     try:
         found = float("" if text is None else text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""A person's pause of the account, or of one lane: written where every worker's next take obeys it.
+"""A person's pause of the account, or of one lane. Every worker's next take obeys it.
 
-It lies in the account's hash: ``paused`` (the reason), ``paused_at``, ``paused_until`` (epoch microseconds) and
-``paused_by``, each with ``:<lane>`` behind it where one lane is paused.
+The account's hash holds it in the fields ``paused`` (the reason), ``paused_at``, ``paused_until`` (both epoch
+microseconds) and ``paused_by``. For the pause of one lane each name ends in ``:<lane>``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from mailer.queue.queue import ring, translated
 
 FIELDS = ("paused", "paused_at", "paused_until", "paused_by")
 STOP = ("stopped", "stopped_at", "probe", "probe_at", "probe_wait")
-"""What is known of SES's own stop."""
+"""Fields about SES's own stop."""
 LEARNED_OF_OTHERS = ("others", "others_at", "doubted", "over_quota")
-"""What fills the quota and is not ours."""
+"""Fields about quota that others use."""
 
 
 def pause(
@@ -31,11 +31,11 @@ def pause(
     until: datetime | timedelta | None = None,
     by: str = "",
 ) -> datetime | None:
-    """Stop handing out messages, of one lane or of all, until ``until`` (None: until `resume`); returns that moment.
+    """Stop handing out messages, of one lane or of all, until ``until`` (None: until `resume`); returns when it ends.
 
-    A pause in force is replaced. The next take of every worker on every host obeys it, also after restarts of any of
-    them. It ends by itself, on Redis's clock, at ``until``: an aware datetime, or a timedelta from now. ``by`` is who
-    asked for it. Raises InvalidRequest and QueueUnavailable.
+    It replaces a pause in force. The next take of every worker on every host obeys it, also after restarts. It ends by
+    itself at ``until``, on Redis's clock: an aware datetime, or a timedelta from now. ``by`` is who asked for it.
+    Raises InvalidRequest and QueueUnavailable.
     """
     if not reason.strip():
         raise InvalidRequest("reason: is empty. Say why: `mailer status` shows it to whoever wonders")
@@ -53,11 +53,11 @@ def pause(
 
 
 def resume(client: redis.Redis, keys: Keys, lanes: Sequence[str], *, lane: str | None = None) -> bool:
-    """End the pause of ``lane``, or of the account, which has ``lanes``, and wake workers; whether there was one.
+    """End the pause of ``lane``, or without it of the account, and wake workers; returns whether it changed anything.
 
-    The account's resume also ends a stop by SES, and forgets what others have used of the quota: SES will say so again
-    where it is true. A lane that was paused by itself stays so.
-    Raises QueueUnavailable.
+    ``lanes`` are the account's lanes. To resume the account also ends a stop by SES, and forgets how much of the quota
+    others have used: if that is still true, SES says so again. A lane with a pause of its own stays paused. Raises
+    QueueUnavailable.
     """
     ended = [*fields_of(lane), *((*STOP, *LEARNED_OF_OTHERS) if lane is None else ())]
     with translated("write", "resumed"):
@@ -67,7 +67,7 @@ def resume(client: redis.Redis, keys: Keys, lanes: Sequence[str], *, lane: str |
 
 
 def field_of(name: str, lane: str | None) -> str:
-    """The field of the account's hash: of the account's own pause, or of a lane's."""
+    """The field's name in the account's hash, for the pause of ``lane`` or (None) of the account."""
     return name if lane is None else f"{name}:{lane}"
 
 
@@ -76,7 +76,7 @@ def fields_of(lane: str | None) -> list[str]:
 
 
 def end_us(client: redis.Redis, until: datetime | timedelta | None) -> int | None:
-    """When that is, epoch microseconds on Redis's clock. Raises InvalidRequest and QueueUnavailable."""
+    """``until`` as epoch microseconds on Redis's clock. Raises InvalidRequest and QueueUnavailable."""
     if until is None:
         return None
     with translated("read"):

@@ -1,21 +1,21 @@
-"""The payload: the arguments of the task ``mailer.send``, as they lie in the queue.
+"""The payload: the arguments of the task ``mailer.send``, as they are stored in the queue.
 
-Two forms. *By reference*, which `send_many` writes::
+There are two forms. `send_many` writes them *by reference*::
 
     {"to": "Jane <jane@example.com>", "vars": {"name": "Jane"}}
 
-with the hash of the stored content in the envelope's header ``mailer_content`` (there, and only there, so that the
-broker's scripts can count it and the envelope stays small). That is fields or templates, or raw MIME, which needs no
-``vars``. And *inline*, which is also what a foreign producer may send with stock Celery::
+The envelope's header ``mailer_content`` holds the hash of the stored content. It stands only there, so that the queue's
+scripts can count references and the envelope stays small. The content is fields, templates, or raw MIME, which needs no
+``vars``. The other form is *inline*. Foreign producers may send it too, with stock Celery::
 
     {"to": ..., "sender": ..., "subject": ..., "text": ..., "html": ..., "reply_to": [...], "headers": {...},
      "attachments": [{"filename": ..., "content": "<base64>", "content_type": ..., "content_id": ...}],
      "configuration_set": ..., "tags": {...}, "list_unsubscribe": ...}
 
-Both may carry the version, ``"v": 1``; left out, as here to save room, it is 1.
+Both may carry the version, ``"v": 1``. Without it, as here to save space, the version is 1.
 
-Nothing from the queue is used before it is validated: whoever can write to Redis can send mail, but not break out of
-a header.
+Everything from the queue is validated before use. A person who can write to Redis can send mail, but cannot inject
+header lines.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ VERSION = 1
 
 _CACHED_BYTES = 64 * 1024 * 1024
 _REFUSAL_BYTES = 2048
-# A mail of so much is rendered, encoded, hashed and signed in about a millisecond.
+# A mail of this size is rendered, encoded, hashed and signed in about a millisecond.
 _LIGHT_BYTES = 256 * 1024
-# Some two milliseconds of a template.
+# A template takes about two milliseconds for these.
 _LIGHT_STEPS = 5_000
 _LIGHT_CHARS = 256 * 1024
-# What is read anew in a few milliseconds.
+# Content of this size is parsed in a few milliseconds.
 _HEAVY_BYTES = 1024 * 1024
 _REFERENCE_KEYS = frozenset({"v", "to", "vars"})
 _INLINE_KEYS = frozenset({"v", "to", *FIELDS})
@@ -67,10 +67,10 @@ def decode(
 ) -> Message:
     """The message that the task's arguments describe, validated and rendered.
 
-    ``content_hash`` is the envelope's header, None for a message that carries all of its fields. ``fetch_content``
-    reads stored content by its hash (`Queue.content`); what it returned is kept parsed, up to 64 MB per process.
-    Raises UnknownVersion, InvalidMessage naming the field, and whatever ``fetch_content`` raises; and Heavy, unless
-    ``patient``, for what takes more than a few milliseconds: others may be waiting behind it.
+    ``content_hash`` is the envelope's header, None for an inline message. ``fetch_content`` reads stored content by its
+    hash (`Queue.content`). Parsed content is cached, up to 64 MB per process. Raises UnknownVersion, InvalidMessage
+    that names the field, and the errors of ``fetch_content``. Unless ``patient``, raises Heavy for a message that takes
+    more than a few milliseconds, because others may wait behind it.
     """
     if not isinstance(kwargs, dict):
         raise InvalidMessage("kwargs", f"are {kind(kwargs)}", "Pass everything by name")
@@ -97,7 +97,7 @@ def decode(
 
 
 def _bytes_of(kwargs: Mapping[str, Any]) -> int:
-    """The length of the bodies and files of a message that carries them."""
+    """The total length of the bodies and files of an inline message."""
     files = kwargs.get("attachments")
     parts = [file.get("content") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
     parts += [kwargs.get("text"), kwargs.get("html")]
@@ -105,8 +105,10 @@ def _bytes_of(kwargs: Mapping[str, Any]) -> int:
 
 
 def is_light(kwargs: Mapping[str, Any], content_hash: object, size: int) -> bool:
-    """Whether an event loop may try and `decode` it, without patience, and make a request of it: that fetches nothing,
-    and ends at once. ``size`` is its envelope's."""
+    """Whether an event loop may `decode` the message (not ``patient``) and build its request.
+
+    True means that this fetches nothing, and takes no time that matters. ``size`` is the envelope's bytes.
+    """
     if size > _LIGHT_BYTES:
         return False
     if content_hash is not None:
@@ -118,7 +120,7 @@ def is_light(kwargs: Mapping[str, Any], content_hash: object, size: int) -> bool
 
 
 def is_missing(content_hash: object) -> TypeGuard[str]:
-    """Whether it is the hash of a content that has to be fetched."""
+    """Whether ``content_hash`` is the hash of content that is not in the cache and must be fetched."""
     return _is_hash(content_hash) and _cache.peek(content_hash) is None
 
 
@@ -127,7 +129,7 @@ def _is_hash(content_hash: object) -> TypeGuard[str]:
 
 
 class _Kept:
-    """A content, parsed. ``is_light`` is false once its templates took long: they may do so again."""
+    """Parsed content. ``is_light`` becomes false when its templates have taken long: they may do so again."""
 
     def __init__(self, content: Content, stored: int) -> None:
         self.content = content
@@ -149,13 +151,13 @@ class _Kept:
 
 
 class _Refused:
-    """A content of which no message can be made: why, so that it is not fetched and read again for each of them."""
+    """The error of invalid content. It is cached so that the content is not fetched and parsed for each message."""
 
     is_light = True
 
     def __init__(self, error: InvalidMessage, stored: int) -> None:
         self.size = stored + _REFUSAL_BYTES
-        # Without its traceback, which holds what was read.
+        # A copy has no traceback. A traceback would keep the content in memory.
         self._error = copy(error)
 
     def render(self, _: Mapping[str, object], *, patient: bool) -> Content:  # noqa: ARG002 - as the others'
@@ -163,7 +165,7 @@ class _Refused:
 
 
 class _Cache:
-    """Parsed contents by hash, the most recently used ones up to a number of stored bytes. Thread-safe."""
+    """A cache of parsed contents by hash. It keeps the most recently used, up to ``max_bytes``. Thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -216,7 +218,7 @@ def _find(digest: object, fetch_content: Callable[[str], bytes | None], *, patie
 
 
 def _is_heavy(stored: bytes) -> bool:
-    """Whether it takes long to read a content: it is large, or its templates have to be compiled."""
+    """Whether it takes long to parse a content: it is large, or has templates that must be compiled."""
     if len(stored) > _HEAVY_BYTES:
         return True
     with suppress(orjson.JSONDecodeError):

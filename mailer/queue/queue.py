@@ -1,4 +1,4 @@
-"""The account's queue in Redis, from the producers' and the operators' side."""
+"""The account's queue in Redis, for producers and operators."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from mailer.settings import Settings
 
 IDEMPOTENCY_MILLISECONDS = 24 * 60 * 60 * 1000
 DISK_SECONDS = 5.0
-"""How long a durable send waits for Redis's disk. With ``appendfsync everysec`` it takes up to two seconds."""
+"""How long a durable send waits for Redis's disk. With ``appendfsync everysec`` a write takes up to two seconds."""
 _KNOWN_CONTENTS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message on its way into the queue.
+    """One message to enqueue.
 
-    ``envelope`` is the whole kombu message as JSON, as stock Celery would push it. ``due_us`` is when it may join its
-    lane, epoch microseconds, 0 for now. ``idempotency`` is the hex digest of its key, empty for none.
+    ``envelope`` is the whole kombu message as JSON, as stock Celery would push it. ``due_us`` is when the message may
+    join its lane, epoch microseconds; 0 means now. ``idempotency`` is the hex digest of its idempotency key; empty
+    means no key.
     """
 
     id: str
@@ -39,22 +40,22 @@ class Entry:
 
 
 class Queue:
-    """One account's lanes. Thread-safe; a call is one round trip unless it says otherwise.
+    """One account's lanes. Thread-safe.
 
-    All raise QueueUnavailable.
+    Each call is one round trip unless its docstring says otherwise. Each raises QueueUnavailable.
     """
 
     def __init__(self, client: redis.Redis, keys: Keys, replicas: int = 0) -> None:
         self.client = client
         self.keys = keys
         self._replicas = Replicas(client.connection_pool, replicas)
-        # Replaced whole, never changed: threads, forks and signals meet no half of a change. What one of them loses of
-        # another's costs an upload.
+        # The tuple is replaced, never changed, so threads, forks and signal handlers see no partial change. If one
+        # overwrites another's change, that costs one upload.
         self._known: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> Queue:
-        """The one of these settings, with a client of its own."""
+        """The queue of these settings, with a client of its own."""
         return cls(connect(settings), Keys.of(settings), settings.redis_replicas)
 
     def session(self) -> Session:
@@ -71,10 +72,11 @@ class Queue:
     ) -> list[str]:
         """Enqueue ``entries`` on ``lane``, all or none.
 
-        ``content`` is the hash and the bytes that the entries refer to: stored once, counted, and deleted with the
-        last message that refers to it. ``session`` is the connection to use. Returns the id in force of each entry: its
-        own, or the earlier message's where its idempotency key was seen within 24 hours (then nothing was enqueued
-        for it). Two round trips where Redis forgot the content.
+        ``content`` is the hash and the bytes of the content that the entries refer to. It is stored once, and deleted
+        with the last message that refers to it. ``session`` is the connection to use. Returns the id in force of each
+        entry. If a message with its idempotency key came within the last 24 hours, that is the earlier message's id,
+        and nothing is enqueued for the entry; else it is the entry's own. Two round trips if Redis no longer has the
+        content.
         """
         if session is None:
             with self.session() as session:
@@ -92,7 +94,7 @@ class Queue:
         return ids
 
     def check_durable(self, session: Session) -> None:
-        """Raises QueueUnavailable if `until_durable` could not tell anything."""
+        """Raises QueueUnavailable if this server cannot answer the commands of `until_durable`."""
         try:
             session.ask("WAITAOF", "1", "0", "1")
             session.ask("INFO", "replication")
@@ -106,20 +108,22 @@ class Queue:
             raise
 
     def until_durable(self, session: Session, ids: Sequence[str], seconds: float = DISK_SECONDS) -> None:
-        """Wait until all that was put in ``session`` is on Redis's disk, and in the memory of its replicas: of as many
-        as the settings ask for, and of all that follow it now. Four round trips.
+        """Wait until all messages put in ``session`` are on Redis's disk and in the memory of its replicas.
 
-        Raises NotOnDisk with ``ids`` if that takes longer, or nobody can say.
+        The number of replicas is the larger of two: those that the settings require, and those that follow the server
+        now. Takes four round trips. Raises NotOnDisk with ``ids`` if it takes longer than ``seconds``, or if it is not
+        known.
         """
         accepted = f"{len(ids)} {'message is' if len(ids) == 1 else 'messages are'} accepted and will be sent"
         milliseconds = str(int(seconds * 1000))
         try:
-            # Redis waits for this connection's own writes only: a duplicate's message was another's.
+            # Redis waits only for writes of this connection. For a duplicate another connection wrote the message. So
+            # this writes once more, after it.
             session.ask("SET", self.keys.durable, "1", "PX", "1")
             replicas = max(self._replicas.least, session.replicas())
             on_disk, _ = session.ask("WAITAOF", "1", "0", milliseconds, extra_seconds=seconds)
             reached = session.ask("WAIT", str(replicas), milliseconds, extra_seconds=seconds) if replicas else 0
-            # A replica that had left to become the master was not counted.
+            # A replica that has become the master no longer follows, so it was not counted.
             is_master = session.is_to_master()
         except QueueUnavailable as error:
             raise NotOnDisk(
@@ -138,13 +142,13 @@ class Queue:
             raise NotOnDisk(f"{accepted}, but after {seconds:g} s {' and '.join(missing)}", ids)
 
     def content(self, digest: str) -> bytes | None:
-        """The shared content with that hash, if a queued message still refers to it."""
+        """The shared content with that hash; None if no queued message refers to it any more."""
         with translated("read"):
             found: bytes | None = self.client.hget(self.keys.content, digest)  # type: ignore[assignment]
         return found
 
     def contents(self, digests: Sequence[str]) -> dict[str, bytes | None]:
-        """The shared contents with those hashes, None for one that no queued message refers to."""
+        """The shared contents with those hashes; None for one that no queued message refers to."""
         if not digests:
             return {}
         with translated("read"):
@@ -152,7 +156,7 @@ class Queue:
         return dict(zip(digests, found, strict=True))
 
     def now(self) -> datetime:
-        """Redis's clock, by which messages come due and expire: this host's may be off."""
+        """The time on Redis's clock. Messages come due and expire by it, because a host's clock may be wrong."""
         with translated("read"):
             seconds, microseconds = self.client.time()
         return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
@@ -171,7 +175,7 @@ def put(
     digest: str = "",
     content: bytes = b"",
 ) -> Any:
-    """What ``put.lua`` replies. ``run`` is called with the script, its KEYS and its ARGV."""
+    """Run ``put.lua`` and return its reply. ``run`` is called with the script, its KEYS and its ARGV."""
     arguments: list[str | bytes] = [lane, digest, content, str(IDEMPOTENCY_MILLISECONDS)]
     arguments += (keys.lane(lane), keys.schedule, keys.schedule_number, keys.content, keys.references)
     for entry in entries:
@@ -181,15 +185,15 @@ def put(
 
 
 def ring(client: redis.Redis, doorbells: Sequence[str | bytes]) -> None:
-    """Wake an idle worker at each of these keys, for instance after a resume. Raises redis-py's errors."""
+    """Wake one idle worker at each of these doorbells, for example after a resume. Raises redis-py's errors."""
     script("ring").run(client, doorbells, ())
 
 
 @contextmanager
 def translated(verb: str, done: str = "enqueued") -> Iterator[None]:
-    """Turn redis-py's errors into QueueUnavailable, saying what is known of the outcome.
+    """Turn redis-py's errors into QueueUnavailable, with the known outcome in its words.
 
-    ``verb`` is ``read`` or ``write``, ``done`` what a refused write has not done.
+    ``verb`` is ``read`` or ``write``. ``done`` is the participle for the words of a refused write.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""The records of an account's messages: what happened to each, and when, for as long as they are kept.
+"""The records of an account: the events of each message, with their times, for as long as records are kept.
 
-One line is one thing that happened. The format is at the top of ``records.lua``.
+One line is one event. The head of ``records.lua`` defines the format.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mailer.queue.number import number_or
 from mailer.queue.scan import Progress, scan
 
 SEGMENTS_EVER = 100
-"""No more segments than that are looked at: the same as in records.lua."""
+"""At most so many segments are read. The same as in records.lua."""
 _SHARDS = "0123456789abcdef"
 _LONGEST = 300  # characters of SES's words
 _DIGITS = 14  # of a moment in milliseconds: enough for 3,000 years, and no more than a datetime holds
@@ -27,13 +27,13 @@ _DIGITS = 14  # of a moment in milliseconds: enough for 3,000 years, and no more
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that happened to a message.
+    """One event of a message.
 
-    ``verb`` is what was done with it: a verb of ``take.lua``, ``lost`` where its worker was, or what a person did.
-    ``at``, ``accepted`` (when its producer wrote it) and ``taken`` (when a worker was handed it for this attempt) are
-    epoch seconds, None where not known; ``at`` and ``taken`` by Redis's clock. ``attempt`` counts from 1, 0 where not
-    known; an attempt that SES refused for the rate or the quota is made again under its number. ``recipient`` is a
-    digest (`digest_of`). ``answer`` is SES's MessageId where it was sent, else a code, which ``words`` explain.
+    ``verb`` is a verb of ``take.lua``, ``lost`` (its worker was lost), or the action of a person. ``at`` is the time of
+    the event, ``accepted`` when the producer wrote the message, ``taken`` when a worker took it for this attempt. These
+    are epoch seconds, None if not known; ``at`` and ``taken`` are on Redis's clock. ``attempt`` counts from 1; 0 means
+    not known. An attempt that SES refused for the rate or the quota is repeated under the same number. ``recipient`` is
+    a digest (`digest_of`). ``answer`` is SES's MessageId if the message was sent, else a code; ``words`` explain it.
     """
 
     at: float
@@ -49,7 +49,7 @@ class Line:
 
     @classmethod
     def read(cls, raw: bytes) -> Line:
-        """Raises ValueError for what is no line."""
+        """Parse a line. Raises ValueError if ``raw`` is not one."""
         fields = raw.decode(errors="replace").split("\t")
         at, verb, message_id, lane, accepted, taken, attempt, recipient, answer, words = (*fields, *[""] * 10)[:10]
         if not message_id or len(at) > _DIGITS:
@@ -61,20 +61,20 @@ class Line:
 
     @property
     def ses_id(self) -> str | None:
-        """SES's MessageId."""
+        """SES's MessageId; None unless the message was sent."""
         return self.answer if self.verb == "sent" else None
 
     @property
     def code(self) -> str:
-        """Why it was not sent."""
+        """The code that says why it was not sent; empty if it was."""
         return "" if self.verb == "sent" else self.answer
 
 
 class Records:
-    """Reads what ``records.lua`` wrote. Changes nothing; raises redis-py's errors.
+    """Reads the lines that ``records.lua`` wrote. Changes nothing; raises redis-py's errors.
 
-    The oldest lines go first, once they are older than ``MAILER_RECORD_HOURS`` or all of them take more than
-    ``MAILER_RECORD_MEGABYTES``: of an old message the beginning may be missing.
+    Lines are deleted, the oldest first, when they are older than ``MAILER_RECORD_HOURS`` or when all lines take more
+    than ``MAILER_RECORD_MEGABYTES``. So the first lines of an old message may be missing.
     """
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
@@ -82,15 +82,15 @@ class Records:
         self._keys = keys
 
     def of(self, message_id: str) -> list[Line]:
-        """What happened to a message, oldest first. Reads a sixteenth of the records."""
+        """The events of a message, oldest first. Reads a sixteenth of the records."""
         lines = self._lines(shard_of(message_id), message_id, None)
         return [line for line in lines if line.id == message_id]
 
     def to(self, address: str, progress: Progress | None = None) -> Iterator[Line]:
-        """What happened to the messages to an address, of each message oldest first. Reads all of the records.
+        """The events of all messages to an address, of each message oldest first. Reads all records.
 
-        Lines about a message whose worker was lost or that could not be read name no recipient: they are not among
-        them. ``progress`` is called with the number of lines looked at.
+        A line has no recipient if the message's worker was lost or the message could not be read: such lines are left
+        out. ``progress`` is called with the number of lines read.
         """
         digest = digest_of(address)
         for shard in _SHARDS:
@@ -117,9 +117,10 @@ class Records:
             for _, raw in scan(self._client, self._keys.records_in(segment, shard), "list", [text], progress):
                 try:
                     line = Line.read(raw)
-                except ValueError:  # whoever wrote it there: the others are as good as ever
+                except ValueError:  # not a line of ours; the others are still good
                     continue
-                # A settlement whose answer was lost is repeated; of `sent` the script cannot tell that from news.
+                # A settlement whose answer was lost is repeated. The script cannot tell a repeated `sent` from a new
+                # one.
                 told = (line.verb, line.id, line.taken, line.answer, line.at if line.verb != "sent" else 0)
                 if told not in seen:
                     seen.add(told)
@@ -129,10 +130,10 @@ class Records:
 def note(
     message_id: str, lane: str, accepted: object, taken_us: int, attempt: int, to: object, answer: str, words: str = ""
 ) -> str:
-    """What a settlement carries for the record: a line without its time and verb.
+    """The note of a settlement: a line of the records without its time and verb.
 
-    ``accepted`` is the envelope's header (epoch milliseconds) and ``to`` the task's argument, whatever they are.
-    ``taken_us`` and ``attempt`` are 0 where no worker had it. Addresses in ``words`` must be masked.
+    ``accepted`` is the envelope's header (epoch milliseconds) and ``to`` the task's argument: both may be of any type.
+    ``taken_us`` and ``attempt`` are 0 if no worker had the message. Addresses in ``words`` must be masked.
     """
     known = accepted_ms(accepted)
     digest = digest_of(to) if type(to) is str else ""
@@ -143,14 +144,15 @@ def note(
 
 
 def accepted_ms(header: object) -> int | None:
-    """The envelope's header ``mailer_accepted``, whatever it is; None where that is no moment since the epoch."""
+    """The envelope's header ``mailer_accepted``; None if it is not a plausible number of epoch milliseconds."""
     return header if type(header) is int and 0 <= header < 10**_DIGITS else None
 
 
 def digest_of(to: str) -> str:
-    """Eight characters that stand for an address, however it is written: in capitals or not, with a name or without.
+    """A digest of an address, eight characters. Neither capitals nor a name before the address change it.
 
-    48 bits of a hash. They keep the address out of the record, not from someone who tries addresses.
+    It has 48 bits of a hash. It keeps the address out of the records, but does not hide it from a person who tries
+    addresses.
     """
     return b2a_base64(blake2b(normalised(to).encode(), digest_size=6).digest(), newline=False).decode()
 
@@ -167,7 +169,7 @@ def normalised(to: str) -> str:
 
 
 def shard_of(message_id: str) -> str:
-    """The last part of the names of the lists in which the lines of a message are."""
+    """The shard of a message: the last part of the names of the lists with its lines."""
     return sha1(message_id.encode(errors="replace"), usedforsecurity=False).hexdigest()[0]
 
 

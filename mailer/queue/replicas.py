@@ -1,7 +1,8 @@
-"""How many replicas must have what was written before it counts.
+"""How many replicas must have a write before it counts.
 
-As many as there are, and at least as many as the settings ask for: a failover may take any of them. Fewer than there
-were are believed only where the sentinels replace nothing: the one that is missing may have become the master.
+All replicas must have it, because a failover may promote any of them; and at least as many as the settings require. If
+there are fewer replicas than before, the missing one may have become the master. So the lower number is accepted only
+while the sentinels still name this server as the master, and are not replacing it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ _LOOK_SECONDS = 1.0
 
 
 def online(info: Mapping[str, Any]) -> int:
-    """The replicas that follow, of what INFO replication says."""
+    """The number of replicas that follow the server, from its INFO replication."""
     links = [value for name, value in info.items() if name.startswith("slave") and isinstance(value, Mapping)]
     return sum(1 for link in links if link.get("state") == "online")
 
 
 class Replicas:
-    """Those of the server at which ``pool``'s connections end. Thread-safe."""
+    """The replicas of the server to which ``pool`` connects. ``least`` is the number that the settings require.
+
+    Thread-safe.
+    """
 
     def __init__(self, pool: Any, least: int) -> None:
         self.least = least
@@ -34,11 +38,11 @@ class Replicas:
 
     @property
     def expected(self) -> int:
-        """So many must have it."""
+        """The number of replicas that must have a write."""
         return self._expected
 
     def wants_a_look(self, connection: Any) -> bool:
-        """Whether it is time to ask that server for INFO replication."""
+        """Whether it is time to ask the connection's server for INFO replication."""
         if not self.least or not self._is_watched:
             return False
         now = time.monotonic()
@@ -48,13 +52,13 @@ class Replicas:
         return True
 
     def saw(self, connection: Any, info: Mapping[str, Any]) -> None:
-        """What it said. That there are fewer than before says too little."""
+        """Note the server's INFO replication. A lower number of replicas than before is not accepted here."""
         server = _address(connection)
         self._expected = max(self._expected if server == self._server else self.least, online(info))
         self._server = server
 
     def enough(self, connection: Any, reached: int) -> bool:
-        """Whether ``reached`` of them are enough; the sentinels are asked if one is missing."""
+        """Whether ``reached`` replicas are enough. If one is missing, this asks the sentinels."""
         if reached >= self._expected:
             return True
         if reached < self.least or not (self._is_watched and self.is_master(connection)):
@@ -63,8 +67,10 @@ class Replicas:
         return True
 
     def is_master(self, connection: Any) -> bool:
-        """Whether the sentinels say that its server is the master, and replace it with none; asked now. Without
-        sentinels it is."""
+        """Ask the sentinels whether the connection's server is the master, and not being replaced.
+
+        True without sentinels.
+        """
         if not self._is_watched:
             return True
         try:

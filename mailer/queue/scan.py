@@ -1,4 +1,4 @@
-"""Search a place in Redis that may be large: page by page, and all that is returned is what may fit."""
+"""Search a large list, hash or sorted set in Redis, page by page. Redis returns only entries that may match."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mailer.queue.script import script
 Kind = Literal["list", "hash", "zset"]
 
 Progress = Callable[[int], None]
-"""Called with how many entries were looked at, after each page."""
+"""Called after each page with the number of entries read in it."""
 
 _AT_ONCE = 250
 
@@ -20,10 +20,10 @@ _AT_ONCE = 250
 def scan(
     client: redis.Redis, key: str, kind: Kind, texts: Sequence[str], progress: Progress | None = None
 ) -> Iterator[tuple[bytes, bytes]]:
-    """What holds one of ``texts``, in small letters or capitals: its name in a hash or score in a sorted set, and it.
+    """The entries that contain one of ``texts`` in any case: name (in a hash) or score (in a sorted set), and value.
 
-    Redis is busy for about a millisecond at a time; in the middle of a list of millions, for some ten. What is moved
-    meanwhile may be missed or come twice. Raises redis-py's errors.
+    Each page keeps Redis busy for about a millisecond; in the middle of a list of millions, about ten. An entry that
+    moves meanwhile may be missed or come twice. Raises redis-py's errors.
     """
     cursor = b"0"
     small = [text.lower() for text in texts]

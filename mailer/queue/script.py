@@ -1,13 +1,14 @@
-"""Lua scripts as they lie in ``lua/``, with their parts in place, run by their digest.
+"""The Lua scripts in ``lua/``, with their parts inserted, run by their digest.
 
-A line ``local it = part 'name'`` in a script stands for the text of ``parts/name.lua``, in a block of its own: Redis
-has no ``require``. What the part returns goes out as ``it``; the other locals of its text stay inside. What comes in is
-what its line ``-- Needs ...`` names: locals of the script that stand above it. ``ops.lint_lua`` checks both.
+A line ``local it = part 'name'`` in a script is replaced by the text of ``parts/name.lua``, in a block of its own:
+Redis has no ``require``. ``it`` is the value that the part returns; the part's other locals stay inside the block. The
+part's line ``-- Needs ...`` names the locals of the script that it uses. They stand above it. ``ops.lint_lua`` checks
+both.
 
-Each closure that a call makes costs time. So a part that few calls need returns a function, which makes what the part
-offers when it is first called.
+Each closure that a script creates costs time. So a part that few calls need returns a function, which creates the
+part's closures when it is first called.
 
-The line numbers in an error of Redis's are those of the whole text: ``python -m mailer.queue.script take`` prints it.
+An error of Redis gives line numbers of the whole text: ``python -m mailer.queue.script take`` prints that text.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import redis
 
 CONFIRM_SECONDS = 1.0
-"""How long replicas may take to confirm what a script wrote. They are asked to at once, so most take a round trip."""
+"""How long replicas may take to confirm a script's writes. They are asked at once, so most take one round trip."""
 
 _PART = re.compile(r"^local (\w+) = part '(\w+)'$", re.MULTILINE)
 _RETURN = re.compile(r"^return\b", re.MULTILINE)
@@ -42,10 +43,10 @@ class Script:
     def run(
         self, client: redis.Redis, keys: Sequence[str | bytes], arguments: Sequence[Any], *, replicas: int = 0
     ) -> Any:
-        """One round trip; two where the server does not have the script yet. Raises redis-py's errors.
+        """Run the script: one round trip, or two if the server does not have it yet. Raises redis-py's errors.
 
-        With ``replicas`` it returns when so many have what the script wrote, and raises ConnectionError where they do
-        not come to have it in time: the script has run all the same.
+        With ``replicas`` it waits until so many replicas have the script's writes. If they do not confirm in time, it
+        raises ConnectionError, although the script has run.
         """
         if replicas:
             return self._run_confirmed(client, keys, arguments, replicas)
@@ -73,12 +74,12 @@ class Script:
 
 
 def wait_for(replicas: int) -> tuple[str, ...]:
-    """The command after a script that is answered when so many replicas have what it wrote, with how many do."""
+    """The command to send after a script: it waits for ``replicas`` to have the writes, and returns how many do."""
     return ("WAIT", str(replicas), str(int(CONFIRM_SECONDS * 1000)))
 
 
 def unconfirmed(reached: int, replicas: int) -> str:
-    """What one says of a script that too few replicas know of."""
+    """The words for a script whose writes too few replicas have."""
     return (
         f"{reached} of {replicas} replicas confirmed within {CONFIRM_SECONDS:g} s (MAILER_REDIS_REPLICAS). One is away "
         "or slow, or another server is the master now"
@@ -94,9 +95,9 @@ def script(name: str) -> Script:
 
 @contextmanager
 def stand_in(part: str, text: str) -> Iterator[None]:
-    """While the block runs, this process's scripts have ``text`` in place of that part.
+    """While the block runs, this process's scripts contain ``text`` instead of the part.
 
-    A switch for tests: with a clock of their own, no minute turns but those that they want to.
+    For tests: with a clock of their own they decide when a minute begins.
     """
     _stand_ins[part] = text
     script.cache_clear()
@@ -109,7 +110,7 @@ def stand_in(part: str, text: str) -> Iterator[None]:
 
 def _in_place(name: str, part: str) -> str:
     text = _stand_ins.get(part) or _read(f"parts/{part}")
-    # By way of `offered`: the part may have a local of that name.
+    # Through `offered`, because the part may have a local called `name`.
     return f"local offered\ndo\n{_RETURN.sub('offered =', text).rstrip()}\nend\nlocal {name} = offered"
 
 

@@ -1,4 +1,4 @@
-"""Where messages are at this moment: in their lane, leased to a worker, scheduled, or set aside; by id or addressee."""
+"""Find messages by id or recipient: waiting in their lane, leased to a worker, scheduled, or set aside."""
 
 from __future__ import annotations
 
@@ -20,42 +20,43 @@ PlaceName = Literal["waiting", "leased", "scheduled", "dead", "held"]
 
 _SHELVES: tuple[Literal["dead", "held"], ...] = ("dead", "held")
 _ESCAPED = frozenset('"\\/')
-"""What JSON escapes, or may: other characters of ASCII too, but these by their number."""
+"""JSON may escape these characters with a backslash alone. It may escape other ASCII characters only by number."""
 
 
 class Addressee:
-    """An address, or ``@example.com`` for all of a domain; however it is written here and there.
+    """Matches messages by recipient: one address, or with ``@example.com`` a whole domain, in any spelling.
 
-    ``texts``: one of them at least stands in the envelope of a message to it, in small letters or capitals.
+    ``texts``: the envelope of each such message contains at least one of them, in lower or upper case.
     """
 
     def __init__(self, to: str) -> None:
         self._is_domain = to.startswith("@")
         self._wanted = normalised(f"all{to}")[len("all") :] if self._is_domain else normalised(to)
         known = self._wanted if self._is_domain else self._wanted[: self._wanted.rfind("@") + 1]
-        # A domain in Punycode may stand there in its own letters. Stock Celery writes bodies in base64.
+        # A message may have a Punycode domain in its own letters. Stock Celery writes bodies in base64.
         is_plain = known.isascii() and _ESCAPED.isdisjoint(known) and "@xn--" not in known and ".xn--" not in known
         self.texts = [known, '"base64"', "\\u00"] if is_plain else [""]
 
     def has(self, message: StoredMessage) -> bool:
-        """Whether the message is to it."""
+        """Whether the message is to this address or domain."""
         if not self._may_have(message.envelope) or not message.to:
             return False
         to = normalised(message.to)
         return to.endswith(self._wanted) if self._is_domain else to == self._wanted
 
     def _may_have(self, envelope: bytes) -> bool:
-        # Reading a message takes as long as a dozen looks at its bytes.
+        # Parsing a message takes as long as a dozen searches of its bytes.
         small = envelope.lower()
         return any(text.encode() in small for text in self.texts)
 
 
 @dataclass(frozen=True, repr=False)
 class Found(StoredMessage):
-    """One message in its place.
+    """One message and its place.
 
-    ``at`` is epoch seconds: when its lease ends (``leased``), when it is due (``scheduled``), when it was set aside
-    (``dead``, ``held``); None while it waits in its lane. ``code`` and ``words`` say why it was set aside.
+    ``at`` is in epoch seconds: when its lease ends (``leased``), when it is due (``scheduled``), or when it was set
+    aside (``dead``, ``held``). It is None while the message waits in its lane. ``code`` and ``words`` say why it was
+    set aside.
     """
 
     place: PlaceName
@@ -67,15 +68,15 @@ class Found(StoredMessage):
 
     @property
     def id(self) -> str:
-        """The message's id, or the name under which it was set aside where it cannot be read."""
+        """The message's id; if it cannot be read, the name under which the message was set aside."""
         return super().id or self.name
 
 
 class Whereabouts:
     """Searches one account's places. Changes nothing; raises redis-py's errors.
 
-    ``progress`` is called with the number of messages looked at. A message on the move from one place to another may
-    be missed, or found in both.
+    ``progress`` is called with the number of messages read. A message that moves from one place to another meanwhile
+    may be missed, or found in both.
     """
 
     def __init__(self, client: redis.Redis, keys: Keys, lanes: Sequence[str], progress: Progress | None = None) -> None:
@@ -85,7 +86,7 @@ class Whereabouts:
         self._progress = progress
 
     def of(self, message_id: str) -> Found | None:
-        """Where the message is; None where nothing of it is left (or never was)."""
+        """The message and its place; None if it is nowhere (any more)."""
         for shelf in _SHELVES:
             stored = self._client.hget(self._keys.aside(shelf), message_id)
             if isinstance(stored, bytes):
@@ -93,7 +94,7 @@ class Whereabouts:
         return next((found for found in self._everywhere([message_id]) if found.id == message_id), None)
 
     def to(self, address: str) -> Iterator[Found]:
-        """The messages to an address that are in any place. Reads all of them."""
+        """The messages to an address, in all places. Reads every message."""
         addressee = Addressee(address)
         seen: set[bytes] = set()
         for found in self._everywhere(addressee.texts):
@@ -102,7 +103,7 @@ class Whereabouts:
                 yield found
 
     def _everywhere(self, texts: Sequence[str]) -> Iterator[Found]:
-        """In the direction in which messages move, so that what moves on is met again."""
+        """Search the places in the direction in which messages move, so that a moving message is met again."""
         keys = self._keys
         for due, stored in scan(self._client, keys.schedule, "zset", texts, self._progress):
             _, its_lane, envelope = layout.scheduled(stored)

@@ -1,4 +1,4 @@
-"""Sentinels: who they are, and which server they name as the master."""
+"""Sentinels: their addresses, and the server that they name as the master."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ logger = logging.getLogger(__name__)
 
 PORT = 26379
 _ASK_SECONDS = 1.0
-"""How long one sentinel may take to answer: it has nothing else to do."""
+"""How long one sentinel may take to answer. It is short because a sentinel has nothing else to do."""
 _WATCH_SECONDS = 0.5
 _REST_SECONDS = 10.0
-"""For how long a sentinel that did not answer is left out, as long as another one answers."""
+"""A sentinel that did not answer is not asked for so long, unless too few others answer."""
 
 Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a ``sentinel://`` URL says, however many sentinels it names: where they are, and how to log in at the
-    master and in which database. The login is the first that is given, the database the last."""
+    """The parts of one or more ``sentinel://`` URLs: the sentinels' addresses, the master's login and its database.
+
+    If several URLs have a login, the first one counts. If several have a database, the last one counts.
+    """
 
     sentinels: tuple[Address, ...]
     username: str | None
@@ -52,17 +54,18 @@ class Place:
 
     @property
     def url(self) -> str:
-        """One URL, of the first sentinel, with the login and the database."""
+        """One URL: the first sentinel, with the login and the database."""
         host, port = self.sentinels[0]
         login = "" if self.password is None else f"{quote(self.username or '', '')}:{quote(self.password, '')}@"
         return f"sentinel://{login}{f'[{host}]' if ':' in host else host}:{port}/{self.database}"
 
 
 class Sentinels(Sentinel):
-    """Asks every sentinel and believes the newest: redis-py believes the first, which may not have heard yet.
+    """Asks every sentinel and uses the answer with the newest epoch.
 
-    While they replace a master it is named by nobody: what it still takes would be lost. ``majority``: it is named only
-    where most of them answer, so that nobody stays with a master which the others outvoted.
+    redis-py uses the first answer, but that sentinel may not know of a new master yet. While the sentinels replace a
+    master, `discover_master` names none: the old one would lose new writes. With ``majority`` it names a master only if
+    most sentinels answer. So no client stays with a master that the other sentinels have outvoted.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class Sentinels(Sentinel):
         self._rested: dict[int, float] = {}
 
     def discover_master(self, service_name: str) -> Address:
-        """Where the master is. Raises redis-py's MasterNotFoundError."""
+        """The master's address. Raises redis-py's MasterNotFoundError."""
         now = time.monotonic()
         awake = [each for each in self.sentinels if self._rested.get(id(each), 0.0) <= now]
         errors: list[str] = []
@@ -104,7 +107,8 @@ class Sentinels(Sentinel):
 
 
 class _View(NamedTuple):
-    """What one sentinel says: the epoch of what it knows, where the master is, and why nobody should go there."""
+    """One sentinel's answer: its epoch, the master's address, and why that master should not be used (empty: it
+    may)."""
 
     epoch: int
     address: Address
@@ -112,9 +116,12 @@ class _View(NamedTuple):
 
 
 class Watch:
-    """Looks now and then, in a thread of its own. It calls ``moved`` once if the sentinels name another master than the
-    server that ``connected`` says: one that was replaced as planned takes commands for ten seconds more. While it is
-    the same it calls ``looked``."""
+    """Asks the sentinels regularly, in a thread of its own.
+
+    If they name another master than the server that ``connected`` returns, it calls ``moved`` once, and ends. Else it
+    calls ``looked``. This is needed because a master that was replaced as planned accepts commands for ten seconds
+    more.
+    """
 
     def __init__(
         self,
@@ -137,7 +144,7 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stopped.wait(_WATCH_SECONDS):
-            # Who is connected finds out by itself whether the master is well.
+            # An error here is no news: the connection itself shows whether the master works.
             with suppress(redis.exceptions.RedisError, OSError):
                 master = self._sentinels.discover_master(self._name)
                 connected = self._connected()
@@ -151,7 +158,7 @@ class Watch:
 
 def _ask(sentinel: redis.Redis, name: str) -> _View:
     with sentinel.pipeline(transaction=False) as pipe:
-        # During a failover the first names the new master earlier than the second.
+        # During a failover the first command names the new master earlier than the second does.
         pipe.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)  # type: ignore[no-untyped-call]
         pipe.execute_command("SENTINEL", "MASTER", name)  # type: ignore[no-untyped-call]
         named, state = pipe.execute()
@@ -160,7 +167,7 @@ def _ask(sentinel: redis.Redis, name: str) -> _View:
     known = {_text(field): _text(value) for field, value in pairs}
     flags = known["flags"].split(",")
     trouble = ""
-    # The flags are of the server that the second answer names.
+    # The flags belong to the server that the second answer names.
     if (host, port) == (known["ip"], known["port"]):
         if "failover_in_progress" in flags:
             trouble = f"{_where(sentinel)} is replacing it"

@@ -1,4 +1,4 @@
-"""One connection to Redis for a few commands in a row. Of a command that fails it says whether it was carried out."""
+"""One connection to Redis for a few commands in a row. An error says whether the command was carried out."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ _REPEAT_UNCONFIRMED = (
 
 
 class Session:
-    """A connection of ``client``'s pool, for as long as the block of the context manager. Not thread-safe.
+    """A connection from ``client``'s pool, as a context manager. Not thread-safe.
 
-    Nothing is ever sent twice. What it raises is QueueUnavailable: ``enqueued`` is False where the command surely was
-    not carried out (no connection, cut off before its last byte, refused by Redis), None where no answer came.
+    Each command is sent only once. Errors are QueueUnavailable. Its ``enqueued`` is False if the command surely was not
+    carried out: there was no connection, it broke before the command's last byte, or Redis refused the command. It is
+    None if no answer came, or if too few replicas confirmed the write.
     """
 
     def __init__(self, client: redis.Redis, replicas: Replicas | None = None) -> None:
@@ -55,31 +56,34 @@ class Session:
     ) -> None:
         connection, self._connection = self._connection, None
         if error is not None and not isinstance(error, MailerError):
-            # A signal's handler may have raised it between a command and its answer, which the next command would get.
+            # A signal handler may have raised it between a command and its answer. The next command would read that
+            # answer as its own.
             connection.disconnect()
         self._pool.release(connection)
 
-    # Commands are of text and bytes only. hiredis asks a number for its text, and crashes the process where a signal's
-    # handler raises just then (Ctrl-C, SoftTimeLimitExceeded).
+    # Commands hold only text and bytes. hiredis calls str() on a number, and crashes the process if a signal handler
+    # raises during that call (Ctrl-C, SoftTimeLimitExceeded).
 
     def ask(self, *command: str, extra_seconds: float = 0.0) -> Any:
-        """Redis's answer, which is waited for ``extra_seconds`` longer than others."""
+        """Send a command and return Redis's answer. Waits ``extra_seconds`` longer than usual."""
         try:
             return self._exchange(command, extra_seconds)
         except ResponseError as error:
             raise _refused(error) from error
 
     def replicas(self) -> int:
-        """How many replicas follow the server."""
+        """The number of replicas that follow the server."""
         return online(parse_info(self.ask("INFO", "replication")))  # type: ignore[no-untyped-call]
 
     def is_to_master(self) -> bool:
-        """Whether the sentinels, where there are any, still name its server."""
+        """Whether the sentinels still name this connection's server as the master; true without sentinels."""
         return self._replicas.is_master(self._connection)
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes]) -> Any:
-        """One round trip; two where the server does not have the script yet, or is asked for its replicas: once a
-        second, where they must have what the script wrote."""
+        """Run a script: one round trip. It takes two if the server does not have the script yet.
+
+        If replicas must confirm writes, the server is asked for its replicas once a second: one more round trip.
+        """
         rest = (str(len(keys)), *keys, *arguments)
         replicas = self._replicas
         if replicas.wants_a_look(self._connection):
@@ -94,14 +98,14 @@ class Session:
             self._leave_a_master_without_replicas(error)
             raise _refused(error) from error
         if then and not replicas.enough(self._connection, self._reached):
-            # Perhaps another server is the master by now: the next connection asks.
+            # Another server may be the master by now: the next connection asks the sentinels.
             self._connection.disconnect()
             why = unconfirmed(self._reached, replicas.expected)
             raise QueueUnavailable(f"Redis has it, but {why}. {_REPEAT_UNCONFIRMED}", enqueued=None)
         return reply
 
     def _confirmed(self, read: Callable[..., Any], waits: Mapping[str, float]) -> Any:
-        """The answer to a script, once that to its WAIT has come too."""
+        """Read the answers to a script and to the WAIT behind it; return the script's."""
         refused: ResponseError | None = None
         reply: Any = None
         try:
@@ -116,19 +120,22 @@ class Session:
         return reply
 
     def _leave_a_master_without_replicas(self, error: ResponseError) -> None:
-        """Its replicas may follow another one: the next connection asks the sentinels, where there are any."""
+        """Disconnect if the server has too few replicas: they may follow another master.
+
+        The next connection asks the sentinels, if there are any.
+        """
         if str(error).startswith("NOREPLICAS"):
             self._connection.disconnect()
 
     def _exchange(self, command: Sequence[str | bytes], extra_seconds: float = 0.0, *, then: Sequence[str] = ()) -> Any:
-        """Sends ``then`` in the same packet. Raises redis-py's ResponseError as it is."""
+        """Send a command, with ``then`` in the same packet, and read the answer. Lets redis-py's ResponseError pass."""
         connection = self._connection
         try:
             commands = [command, then] if then else [command]
             connection.send_packed_command(connection.pack_commands(commands))
         except (RedisError, OSError) as error:
             connection.disconnect()
-            # A command that did not go out whole is none to Redis.
+            # Redis does not carry out a command that did not arrive whole.
             raise _unreachable(error) from error
         waits: dict[str, float] = {}
         if extra_seconds and connection.socket_timeout is not None:
@@ -150,7 +157,7 @@ class Session:
 
 
 def _is_redis_s_answer(error: Exception) -> bool:
-    """Whether redis-py made an error of the connection from an answer (LOADING, NOAUTH; under Sentinel READONLY)."""
+    """Whether redis-py made a connection error from an answer of Redis (LOADING, NOAUTH; with Sentinel READONLY)."""
     return getattr(error, "status_code", None) is not None or isinstance(error.__context__, ReadOnlyError)
 
 
@@ -160,7 +167,7 @@ def _unreachable(error: Exception) -> QueueUnavailable:
 
 
 def all_in_use(error: MaxConnectionsError) -> QueueUnavailable:
-    """The error of a call that got none of this process's connections."""
+    """The error for a call that got no connection because all of this process's are in use."""
     return QueueUnavailable(
         f"Redis was not asked, and nothing was done: {error}. Have fewer threads send at the same time, or give one "
         "send_many what many sends have; if Redis is slow to answer, see why.",

@@ -1,4 +1,4 @@
-"""What becomes of a taken message: the verbs of ``take.lua``, the effects of each, and how each is written."""
+"""How a taken message is settled: the verbs of ``take.lua``, the effects of each, and their arguments."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 Place = Literal["gone", "head", "tail", "schedule", "dead", "held", ""]
-"""Where a message lies afterwards: ``head`` and ``tail`` are its lane's; empty: where it was."""
+"""Where a message lies afterwards. ``head`` and ``tail`` are those of its lane; empty means where it was."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One verb, as the scripts carry it out and as records keep it.
 
-    ``words`` are for people. ``state`` is that of a message whose record ends with the verb, where nothing of it is
-    left in the queue.
+    ``words`` are for people. ``state`` is the state of a message whose record ends with this verb and that is no longer
+    in the queue.
     """
 
     to: Place
@@ -37,12 +37,12 @@ VERBS = {
     "defer": Verb("schedule", True, True, "the key may not send it; to be tried later"),
     "dead": Verb("dead", False, True, "set aside as a dead letter"),
     "hold": Verb("held", False, False, "held: it may have been sent"),
-    # Of a message that nobody holds: `take.lua` writes the first, `move.lua` the others.
+    # These are for messages that no worker holds. `take.lua` writes the first, `move.lua` the others.
     "lost": Verb("tail", False, False, "its worker was lost; to be sent again"),
     "requeue": Verb("tail", False, False, "requeued by a person"),
     "drop": Verb("gone", False, False, "dropped by a person", "dropped"),
 }
-"""By the name under which Redis knows it."""
+"""Verbs by their names in Redis."""
 
 
 class Settlement(NamedTuple):
@@ -63,7 +63,7 @@ class Settlement(NamedTuple):
 
     @classmethod
     def sent(cls, message_id: str, host: str = "", note: str = "") -> Settlement:
-        """SES has it. ``host``: this worker's name, where that ends a doubt whether it can send."""
+        """SES has it. ``host`` is this worker's name if the send ends a doubt whether the worker can send."""
         return cls("sent", message_id, host, note)
 
     @classmethod
@@ -78,7 +78,7 @@ class Settlement(NamedTuple):
 
     @classmethod
     def unfit(cls, worker: str, why: str, note: str = "") -> Settlement:
-        """This worker's host could not send it, others may. Addresses in ``why`` must be masked."""
+        """This worker's host could not send it, but others may. Addresses in ``why`` must be masked."""
         return cls("unfit", worker, why, note)
 
     @classmethod
@@ -96,17 +96,17 @@ class Settlement(NamedTuple):
 
     @classmethod
     def retry(cls, seconds: float, envelope: bytes, note: str = "") -> Settlement:
-        """It was surely not sent: this envelope comes due after so long."""
+        """It was surely not sent. ``envelope`` comes due in ``seconds``."""
         return cls("retry", int(seconds * 1e6), envelope, note)
 
     @classmethod
     def resend(cls, seconds: float, envelope: bytes, note: str = "") -> Settlement:
-        """The same, and it may have been sent."""
+        """It may have been sent. ``envelope`` comes due in ``seconds``."""
         return cls("resend", int(seconds * 1e6), envelope, note)
 
     @classmethod
     def defer(cls, due_us: int, envelope: bytes, note: str = "") -> Settlement:
-        """It was not tried, or might as well not have been: this envelope comes due then, epoch microseconds."""
+        """It was not tried, or its attempt does not count. ``envelope`` comes due at ``due_us``, epoch microseconds."""
         return cls("defer", due_us, envelope, note)
 
     @classmethod
@@ -115,5 +115,5 @@ class Settlement(NamedTuple):
 
     @classmethod
     def hold(cls, code: str, words: str, note: str = "") -> Settlement:
-        """It may have been sent, and nothing of it goes out until somebody says so."""
+        """It may have been sent. It is not sent again until somebody decides that."""
         return cls("hold", code, words, note)

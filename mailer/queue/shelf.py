@@ -1,8 +1,9 @@
-"""The places where messages lie outside of their lanes: the shelves ``dead`` and ``held``, and the schedule.
+"""The places of messages outside of their lanes: the shelves ``dead`` and ``held``, and the schedule.
 
-One set of words for the three: iterate, get, requeue, drop, export. Everything is done in constant memory, in batches
-that Redis carries out in a few milliseconds. A message leaves its place and joins its lane in one step of Redis, by
-what is stored of it: whatever happens in between, and whoever else takes it meanwhile, it is in exactly one place.
+All three have the same operations: iterate, get, requeue, drop, export. They need constant memory, and work in batches
+that take Redis a few milliseconds. A message leaves its place and joins its lane in one atomic step. The step compares
+a digest of the stored bytes first. So a message is always in exactly one place, even if others move it at the same
+time.
 """
 
 from __future__ import annotations
@@ -39,27 +40,27 @@ BATCH_MESSAGES = 250
 BATCH_BYTES = 1_000_000
 
 _MOST_WHOLE = ENVELOPE_BYTES + 131_072
-"""Bytes of a stored message beyond which only its beginning is read, unless it is exported."""
+"""Of a stored message with more bytes than this only the beginning is read, except by an export."""
 _addressee = lru_cache(Addressee)
 
 _BEGINNING, _END = -math.inf, math.inf
 _BEHIND_ALL = b"\xff" * 8
 _LONGEST_RUN_US = 600_000_000
-"""Longer than requeuing a million messages takes."""
+"""To requeue a million messages takes less than this."""
 _NAMES_AT_ONCE = 100
 
 Progress = Callable[[int], None]
-"""Called with the number of messages that are done, after each batch."""
+"""Called after each batch with the number of messages done so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which messages of a shelf: all that fit everything given. ``Filter()`` is all of them.
+    """Selects messages of a shelf: those that match every given field. ``Filter()`` selects all.
 
-    ``after`` (inclusive) and ``before`` (exclusive) are aware datetimes: when it was set aside, or when it is due.
-    ``code`` is the reason's code; ``text`` occurs somewhere in the reason, in small or capital letters; neither is of
-    use in the schedule, where no message has a reason. ``to`` is the recipient's address, or ``@example.com`` for a
-    domain, however they are written.
+    ``after`` (inclusive) and ``before`` (exclusive) are aware datetimes. They limit when a message was set aside, or
+    when it is due. ``code`` is the reason's code; ``text`` occurs in the reason, and ignores case. Neither can be used
+    in the schedule, where messages have no reason. ``to`` is the recipient's address, or ``@example.com`` for a domain,
+    in any spelling.
     """
 
     lane: str | None = None
@@ -84,7 +85,7 @@ class Filter:
 
     @property
     def looks_inside(self) -> bool:
-        """Whether messages have to be read to know which fit."""
+        """Whether messages must be read to know whether they match."""
         return any(each is not None for each in (self.lane, self.code, self.text, self.to))
 
     def fits(self, message: Shelved) -> bool:
@@ -99,8 +100,11 @@ class Filter:
 
 @dataclass(slots=True)
 class Requeued:
-    """What a requeue did: ``moved`` messages are in their lanes. ``refused`` ones stay where they are, counted by why.
-    ``missing`` are the names under which nothing lies (any more)."""
+    """The result of a requeue.
+
+    ``moved`` messages are in their lanes. ``refused`` ones stay where they are, counted by reason. ``missing`` are
+    names without a message (any more).
+    """
 
     moved: int = 0
     refused: dict[str, int] = field(default_factory=dict)
@@ -109,7 +113,7 @@ class Requeued:
 
 @dataclass(slots=True)
 class Dropped:
-    """What a drop did: ``dropped`` messages are gone. ``missing`` are the names under which nothing lies (any more)."""
+    """The result of a drop: ``dropped`` messages are deleted. ``missing`` are names without a message (any more)."""
 
     dropped: int = 0
     missing: list[str] = field(default_factory=list)
@@ -122,8 +126,8 @@ Which = Filter | str | Sequence[str]
 class Shelf:
     """One of the three places of one account. Thread-safe.
 
-    Every method raises QueueUnavailable if Redis fails; in the middle of a requeue or a drop what is done stays done,
-    and doing it again does the rest.
+    Every method raises QueueUnavailable if Redis fails. If that happens during a requeue or a drop, the messages done
+    so far stay done, and a repeated call does the rest.
     """
 
     def __init__(self, queue: Queue, name: ShelfName, lanes: Sequence[str]) -> None:
@@ -137,7 +141,7 @@ class Shelf:
     # -- looking
 
     def __len__(self) -> int:
-        """How many messages lie there."""
+        """The number of messages in this place."""
         with translated("read"):
             return int(self._client.zcard(self._index))
 
@@ -145,15 +149,15 @@ class Shelf:
         return self.messages()
 
     def messages(self, which: Filter | None = None, *, latest_first: bool = False) -> Iterator[Shelved]:
-        """The messages that fit, by when they were set aside (or are due), in constant memory.
+        """The messages that match, ordered by when they were set aside (or are due), in constant memory.
 
-        What is added or taken away meanwhile may be among them or not; nothing that stays is missed, or comes twice.
+        Messages that are added or removed meanwhile may be included or not. Each message that stays comes exactly once.
         """
         for batch in self._batches(which or Filter(), latest_first=latest_first):
             yield from batch
 
     def count(self, which: Filter | None = None) -> int:
-        """How many fit. Reads them all where the filter asks for more than times."""
+        """The number of messages that match. Reads all messages if the filter has more than times."""
         which = self._checked(which or Filter())
         if which.looks_inside:
             return sum(len(batch) for batch in self._batches(which))
@@ -163,13 +167,13 @@ class Shelf:
             return int(self._client.zcount(self._index, low, high))
 
     def get(self, name: str) -> Shelved:
-        """The message of that name; the first due if it is in the schedule more than once. Raises NotFound."""
+        """The message with that name. If the schedule has several, the one due first. Raises NotFound."""
         for found in self._named([name])[name]:
             return found
         raise NotFound(f"{name}: no such message is {self.name}")
 
     def content(self, digest: str) -> bytes | None:
-        """The shared content that messages refer to by that hash."""
+        """The shared content with that hash; None if it is not stored (any more)."""
         return self._queue.content(digest)
 
     # -- acting
@@ -183,21 +187,21 @@ class Shelf:
         expires_at: datetime | None = None,
         progress: Progress | None = None,
     ) -> Requeued:
-        """Have messages tried anew, with no attempts spent; a scheduled one at once.
+        """Put messages back into their lanes, with no attempts spent. A scheduled message becomes due at once.
 
-        Each goes to the tail of its lane, behind what waits there, with ``first`` to its head; ``lane`` names another
-        lane. The reason goes along in the envelope, so that one set aside again shows all of its reasons. A message
-        that has expired is refused, as no worker would send it, unless it is given a new ``expires_at``; so is one
-        that cannot be read, and one whose lane no worker serves.
+        Each goes to the tail of its lane, or with ``first`` to the head. ``lane`` names another lane. The envelope
+        keeps the reason, so a message that is set aside again shows all of its reasons. Three kinds of messages are
+        refused: an expired one, as no worker would send it, unless ``expires_at`` gives it a new expiry; one that
+        cannot be read; and one whose lane no worker serves.
 
-        What comes to lie there while this runs is left alone: a message that fails again is not tried again.
+        Messages that arrive here while this runs are left alone: so a message that fails again is not requeued again.
         """
         if lane is not None:
             self._lanes.check(lane)
         if expires_at is not None and (expires_at.tzinfo is None or expires_at <= datetime.now(UTC)):
             raise InvalidRequest("expires_at: has passed or has no time zone. Pass an aware datetime that is to come")
         done = Requeued()
-        # To the head the last comes first, so that the oldest is the next to be taken.
+        # To the head the latest goes first, so that a worker takes the oldest next.
         for batch in self._chosen(which, done.missing, latest_first=first):
             done.moved += self._requeue(batch, done, lane, expires_at, first=first)
             if progress:
@@ -205,25 +209,26 @@ class Shelf:
         return done
 
     def drop(self, which: Which, *, progress: Progress | None = None) -> Dropped:
-        """Let go of messages for good. What counts against the quota goes on to.
+        """Delete messages for good. Quota that they spent stays spent.
 
-        Their idempotency keys are free again, so that a correction is sent; but not of held mail, and of what was lost
-        with a worker: that may have been sent.
+        Their idempotency keys are free again, so that a correction can be sent. Held messages and suspects keep their
+        keys, because they may have been sent.
         """
         return self._let_go("drop", which, progress)
 
     def sent(self, which: Which, *, progress: Progress | None = None) -> Dropped:
-        """A person's verdict on held messages: they were delivered. They are let go of; their quota stays spent."""
+        """A person says that held messages were delivered. They are deleted; their quota stays spent."""
         if self.name != "held":
             raise InvalidRequest(f"{self.name}: whether these were sent is known. Only of held messages it is not")
         return self._let_go("sent", which, progress)
 
     def export(self, file: IO[str], which: Which | None = None, *, progress: Progress | None = None) -> int:
-        """Write messages as lines of JSON, with everything there is of them; returns how many.
+        """Write messages completely, as lines of JSON; returns their number. The file holds addresses and bodies.
 
-        ``{"shelf", "name", "lane", "at", "code", "detail", "envelope"}``: ``at`` is ISO 8601, ``envelope`` the kombu
-        message as text (or under ``envelope_base64`` where it is not UTF-8). What several share stands in a line
-        before the first that refers to it: ``{"content": hash, "base64": bytes}``. It holds addresses and bodies.
+        A line is ``{"shelf", "name", "lane", "at", "code", "detail", "envelope"}``. ``at`` is ISO 8601. ``envelope`` is
+        the kombu message as text; if it is not UTF-8, ``envelope_base64`` replaces it. Shared content has a line of its
+        own before the first message that refers to it: ``{"content": hash, "base64": bytes}``. Raises NotFound at the
+        end if a name has no message.
         """
         written, contents, missing = 0, set[str](), list[str]()
         for batch in self._chosen(which or Filter(), missing):
@@ -277,11 +282,11 @@ class Shelf:
         return Shelved.on_shelf(self.name, member, score, stored, whole.decode())
 
     def _all_of(self, message: Shelved) -> Shelved:
-        """The message with all of its bytes, which are read one message at a time."""
+        """The message with all of its bytes. If it was cut it is read again, alone."""
         return next(iter(self._named([message.name])[message.name]), message) if message.whole else message
 
     def _chosen(self, which: Which, missing: list[str], *, latest_first: bool = False) -> Iterator[list[Shelved]]:
-        """What is chosen, in batches, of what lies there now; names under which nothing lies go to ``missing``."""
+        """The chosen messages that are here now, in batches. Names without a message are added to ``missing``."""
         if isinstance(which, Filter):
             yield from self._present(which, latest_first=latest_first)
             return
@@ -298,7 +303,7 @@ class Shelf:
                 yield batch
 
     def _present(self, which: Filter, *, latest_first: bool) -> Iterator[list[Shelved]]:
-        """Without what comes later, be it a message that was requeued just now and has failed again."""
+        """The matching messages that are here now. Messages that arrive later are left out, also failed retries."""
         with translated("read"):
             pipe = self._client.pipeline(transaction=True)
             pipe.time()
@@ -306,7 +311,7 @@ class Shelf:
             pipe.zrange(self._index, -1, -1, withscores=True)
             (seconds, micros), number, latest = pipe.execute()
         if self.name == "scheduled":
-            # Of one that was overwritten schedule.lua goes on with the clock's milliseconds.
+            # If the number was overwritten, schedule.lua goes on with the clock's milliseconds.
             last = number_or(seconds * 1000, number or "0")
             for batch in self._batches(which, latest_first=latest_first):
                 present = [message for message in batch if number_or(0, layout.scheduled(message.stored)[0]) <= last]
@@ -314,8 +319,8 @@ class Shelf:
                     yield present
         else:
             begun = seconds * 1_000_000 + micros
-            # What is set aside from now on comes after this moment. Where the clock was put back, so does what was set
-            # aside before that: it comes after anything that can happen while this runs.
+            # Messages that are set aside from now on have later times than this. If the clock was put back, earlier
+            # messages have later times too: later than any message that is set aside while this runs.
             spans = [Filter(before=layout.moment(begun + 1))]
             if latest and latest[0][1] > begun + _LONGEST_RUN_US:
                 end = latest[0][1] + 1
@@ -326,7 +331,7 @@ class Shelf:
                 yield from self._batches(within, latest_first=latest_first)
 
     def _named(self, names: Sequence[str]) -> dict[str, list[Shelved]]:
-        """What lies there under each name: in the schedule perhaps several messages with the same id."""
+        """The messages with each name. The schedule may have several messages with the same id."""
         with translated("read"):
             if self.name == "scheduled":
                 return {name: self._scheduled_as(name) for name in names}
@@ -341,7 +346,7 @@ class Shelf:
         }
 
     def _scheduled_as(self, name: str) -> list[Shelved]:
-        # The schedule has no index of ids: Redis looks through it, page by page.
+        # The schedule has no index of ids: Redis searches it page by page.
         text = name if name.isascii() else ""
         entries = {member: score for score, member in scan(self._client, self._stored, "zset", [text])}
         messages = [Shelved.in_schedule(score, member) for member, score in entries.items()]
@@ -376,7 +381,7 @@ class Shelf:
         return Move(_raw(message.name), message.digest, message.note(lane), envelope)
 
     def _move(self, verb: Verb, moves: list[Move], *, lane: str = "") -> int:
-        """``lane`` is the one into which all of them are put."""
+        """Carry out ``moves``; returns how many were done. ``lane`` is the lane that they are put into."""
         with translated("write", "changed by this call"):
             moved, why = move(self._client, self._keys, self.name, verb, moves, lane=lane)
         if why:
@@ -385,7 +390,7 @@ class Shelf:
 
 
 def _within(which: Filter, span: Filter) -> Filter:
-    """``which``, of what lies between the times of ``span``."""
+    """``which``, limited to the times of ``span`` too."""
     after = max((each.after for each in (which, span) if each.after is not None), default=None)
     before = min((each.before for each in (which, span) if each.before is not None), default=None)
     return replace(which, after=after, before=before)

@@ -1,4 +1,4 @@
-"""A message that lies on a shelf or in the schedule, as a person looks into it."""
+"""A message on a shelf or in the schedule, for a person to read."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ _LONGEST_NAME = 64
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a message was set aside: ``at`` when (UTC), ``code`` and ``detail`` in SES's words, which may quote
-    addresses; ``shelf`` is ``dead`` or ``held``, ``attempts`` how often it had been tried."""
+    """Why and when a message was set aside.
+
+    ``shelf`` is ``dead`` or ``held``. ``at`` is the time, in UTC. ``code`` and ``detail`` are SES's words, which may
+    quote addresses. ``attempts`` is how often the message had been tried.
+    """
 
     shelf: str
     at: datetime
@@ -39,11 +42,12 @@ class Reason:
 
 @dataclass(frozen=True, repr=False)
 class Shelved(StoredMessage):
-    """One message, as it was when it was read.
+    """One message, in its state when it was read.
 
-    ``shelf`` is ``dead``, ``held`` or ``scheduled``. ``name`` finds it there: its id, or where another message with
-    the same id lies there, the id with a suffix. ``lane`` is where it came from and goes back to. ``at`` is when it was
-    set aside, or is due; in UTC. ``code`` and ``detail`` say why, in SES's words; both are empty for a scheduled one.
+    ``shelf`` is ``dead``, ``held`` or ``scheduled``. ``name`` identifies it there: its id, or the id with a suffix if
+    another message with the same id is there. ``lane`` is where it came from and goes back to. ``at`` is when it was
+    set aside, or when it is due, in UTC. ``code`` and ``detail`` say why it was set aside, in SES's words; both are
+    empty for a scheduled message.
     """
 
     shelf: str
@@ -53,9 +57,9 @@ class Shelved(StoredMessage):
     code: str
     detail: str
     stored: bytes
-    """All that Redis has of it, or its beginning where that is larger than a message may be."""
+    """All of its stored bytes; only their beginning if they are more than a message may have."""
     whole: str = ""
-    """The digest of all of it where only its beginning is here."""
+    """The digest of all stored bytes if ``stored`` has only their beginning, else empty."""
 
     def __repr__(self) -> str:
         name, code = mask_addresses(self.readable_name), mask_addresses(self.code)
@@ -77,29 +81,29 @@ class Shelved(StoredMessage):
 
     @property
     def digest(self) -> str:
-        """Compared before it is moved, so that no other is moved in its place."""
+        """The digest of its stored bytes. It is compared before a move, so that no other message is moved instead."""
         return self.whole or layout.digest_of(self.stored)
 
     @property
     def readable_name(self) -> str:
-        """The name as text that UTF-8 can encode."""
+        """The name, as text that UTF-8 can encode."""
         return self.name.encode(errors="surrogateescape").decode(errors="replace")
 
     @property
     def is_whole(self) -> bool:
-        """Whether the envelope has what a task is made of."""
+        """Whether the envelope has the parts of a task: headers and a body."""
         return isinstance(self.parsed.get("headers"), dict) and "body" in self.parsed
 
     @property
     def attempts(self) -> int:
-        """How often it has been tried."""
+        """How often the message has been tried."""
         tried = self.headers.get("retries")
         earlier = tried if isinstance(tried, int) and tried > 0 else 0
         return earlier if self.shelf == "scheduled" or not self.is_whole else earlier + 1
 
     @property
     def expires_at(self) -> datetime | None:
-        """After that it is not sent any more."""
+        """The message is not sent after this time; None if it has no expiry."""
         try:
             expires = datetime.fromisoformat(self.headers.get("expires") or "")
         except (TypeError, ValueError):
@@ -108,7 +112,7 @@ class Shelved(StoredMessage):
 
     @property
     def history(self) -> list[Reason]:
-        """Why it was set aside before, each time until it was requeued; oldest first, the last `MAX_HISTORY`."""
+        """The reasons for which it was set aside before earlier requeues: the last `MAX_HISTORY`, oldest first."""
         written = self.headers.get(HISTORY_HEADER)
         return [
             Reason(
@@ -134,14 +138,14 @@ class Shelved(StoredMessage):
         )
 
     def note(self, lane: str, name: str = "") -> str:
-        """What its record says of it after the moment and the verb, under its name there if it has no id."""
+        """The note for its record: a line without time and verb. Without an id it uses the name on the shelf."""
         return super().note(lane, name or self.readable_name)
 
     def requeued(self, expires_at: datetime | None, now: datetime) -> bytes:
-        """The envelope with which it is tried anew: no attempts spent, due at once, and with its history.
+        """The envelope for a requeue: no attempts spent, due at once, and with its history.
 
-        One that has expired gets ``expires_at`` as its new expiry. Raises InvalidMessage if it cannot be tried: a
-        worker would set it aside again, or throw it away as expired.
+        If the message has expired, ``expires_at`` becomes its new expiry. Raises InvalidMessage if the message cannot
+        be tried: a worker would set it aside again, or discard it as expired.
         """
         if not self.is_whole or not self.id:
             raise InvalidMessage("envelope", "cannot be read as a message", "Export it or drop it")
@@ -156,7 +160,7 @@ class Shelved(StoredMessage):
         headers.pop(DENIED_HEADER, None)
         headers |= {"retries": 0, "eta": None}
         if self.shelf == "held":
-            # It may have been sent: whatever becomes of it now, its key stays taken.
+            # The message may have been sent. Without the header the scripts never free its idempotency key.
             headers.pop(KEY_HEADER, None)
         if self.shelf != "scheduled":
             earlier = headers.get(HISTORY_HEADER)
@@ -171,7 +175,7 @@ class Shelved(StoredMessage):
         whole = {**self.parsed, "headers": headers, "properties": properties}
         try:
             written = json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
-        except UnicodeEncodeError:  # half of a surrogate pair, which only escapes can write
+        except UnicodeEncodeError:  # half of a surrogate pair: only escapes can write it
             written = json.dumps(whole, separators=(",", ":")).encode()
         if len(written) > ENVELOPE_BYTES:
             raise InvalidMessage("envelope", "has more than 10 MiB, and no worker takes it", "Export it or drop it")

@@ -1,4 +1,4 @@
-"""What the scripts go by at this moment, as ``status.lua`` computes it; its contract heads that file."""
+"""The values by which the scripts decide now. ``status.lua`` computes them; its head has the contract."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mailer.rules import Rules
 
 
 def status(client: redis.Redis, keys: Keys, rules: Rules) -> dict[str, Any]:
-    """The names and values of the script's reply, one round trip. Text is text, whatever its bytes are.
+    """The names and values of the script's reply, in one round trip. Bytes that are not UTF-8 are replaced.
 
-    Raises redis-py's errors, and QueueUnavailable that names a key that is of another type.
+    Raises redis-py's errors. Raises QueueUnavailable if a key has another type: the error names the key.
     """
     names = [keys.account, keys.quota, keys.wishes, keys.hosts, keys.leases, keys.schedule]
     names += [keys.aside("dead"), keys.aside("held")]

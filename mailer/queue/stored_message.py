@@ -1,4 +1,4 @@
-"""What a message's envelope says, whoever wrote it: for those who look into messages without taking them."""
+"""Read a stored envelope, whoever wrote it, without taking the message."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class StoredMessage:
-    """A message in its envelope, which need be none: each part is read by itself, and is empty where it cannot be.
+    """A tolerant view of a stored envelope. Any property that cannot be parsed is empty; nothing raises.
 
-    ``envelope`` is the kombu message as it is stored. Text that UTF-8 cannot encode is none.
+    ``envelope`` holds the bytes of the kombu message as they are stored. Text that UTF-8 cannot encode counts as
+    missing.
     """
 
     envelope: bytes
@@ -30,7 +31,7 @@ class StoredMessage:
 
     @cached_property
     def parsed(self) -> dict[str, Any]:
-        """The kombu message."""
+        """The kombu message as a dict."""
         return object_in(self.envelope)
 
     @property
@@ -45,13 +46,13 @@ class StoredMessage:
 
     @property
     def accepted(self) -> float | None:
-        """When its producer wrote it, epoch seconds."""
+        """When the producer wrote the message, epoch seconds; None if not known."""
         at = records.accepted_ms(self.headers.get(ACCEPTED_HEADER))
         return None if at is None else at / 1000
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
-        """The task's arguments, as `mailer.queue.payload` has them."""
+        """The task's arguments, in one of the two forms of `mailer.queue.payload`."""
         body = self.parsed.get("body")
         try:
             if _dict(self.parsed.get("properties")).get("body_encoding") == "base64":
@@ -63,7 +64,7 @@ class StoredMessage:
 
     @property
     def to(self) -> str:
-        """The recipient as the producer wrote it, perhaps with a name."""
+        """The recipient as the producer wrote it; it may have a name."""
         return text_of(self.arguments.get("to"))
 
     @property
@@ -72,7 +73,7 @@ class StoredMessage:
         return mask(self.to) if self.to else ""
 
     def note(self, lane: str, name: str = "") -> str:
-        """What its record says of it after the moment and the verb; empty where it has neither an id nor ``name``."""
+        """The note for its record: a line without time and verb. Empty if it has no id and ``name`` is empty too."""
         called, lane = (_CONTROL.sub(" ", each) for each in (self.id or name, lane))
         if not called:
             return ""
@@ -80,17 +81,17 @@ class StoredMessage:
 
 
 def object_in(text: Any) -> dict[str, Any]:
-    """The JSON object that ``text`` is; empty where it is none."""
+    """The JSON object in ``text``; empty if it does not hold one."""
     return _dict(_loaded(text))
 
 
 def text_of(found: object) -> str:
-    """``found`` if it is text that UTF-8 can encode, else none."""
+    """``found`` if it is text that UTF-8 can encode, else ``""``."""
     if not isinstance(found, str):
         return ""
     try:
         found.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which only escapes can write
+    except UnicodeEncodeError:  # an escape for half of a surrogate pair
         return ""
     return found
 

@@ -1,4 +1,4 @@
-"""The one question a worker asks Redis, as a command and its answer. The contract is in ``take.lua``."""
+"""The one call that a worker makes to Redis: its command and its answer. The contract is in ``take.lua``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from mailer.queue.script import script
 from mailer.rules import Rules
 
 PRIORITY_SEPARATOR = "\x06\x16"
-LOWER_PRIORITIES = (3, 6, 9)  # kombu's default steps below 0, its most urgent
+LOWER_PRIORITIES = (3, 6, 9)  # kombu's default steps. The most urgent, 0, is the lane itself.
 
 IDLE_SECONDS = 1.0
 
 
 def lists_of(keys: Keys, lane: str) -> list[str]:
-    """Where the lane's messages wait: suspects, the others, large ones, and what stock Celery sent with a lower
-    priority."""
+    """The keys of the lists in which a lane's messages wait.
+
+    In this order: suspects, the lane itself, large messages, and the three for lower priorities of stock Celery.
+    """
     key = keys.lane(lane)
     low = [f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES]
     return [keys.suspects(lane), key, keys.large(lane), *low]
@@ -30,10 +32,15 @@ def lists_of(keys: Keys, lane: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What take answered. ``wait_seconds`` None: as planned before. ``good_seconds``: how long the permits are good.
-    ``is_short``: something waits that is too large to be held beside what this worker holds.
-    ``stopped``: what of the account is paused or parked, and why; told to those that wanted messages. ``refused`` are
-    the tags whose settlement Redis refused, and ``refusal`` is why: nothing of them was written."""
+    """The answer of take.
+
+    ``wait_seconds`` is when to ask again; None means as planned before. ``listen``: wait at the doorbells meanwhile.
+    ``is_short``: a message waits that is too large beside those that this worker holds. ``refresh_limits``: ask SES for
+    the limits. ``good_seconds`` is how long the permits are good. ``redis_us`` is Redis's clock, epoch microseconds.
+    ``stopped`` says which parts of the account are paused or refused, and why; a call that wanted no messages does not
+    get all of it. ``refused`` are the tags whose settlement Redis refused, ``refusal`` is why: nothing of these was
+    written. ``lanes``, ``envelopes`` and ``sizes`` (bytes) have one element for each message.
+    """
 
     wait_seconds: float | None
     listen: bool
@@ -79,21 +86,21 @@ class Take:
             large_prefix,
         ]
         for lane in rules.lanes:
-            # Only the most urgent one may use the quota's reserve.
+            # Only the most urgent lane may use the quota's reserve.
             arguments += (lane, rules.unknown_policy(lane), int(lane == rules.lanes.most_urgent), int(lane in served))
         for tag, (verb, first, second, note) in call.verdicts:
             arguments += (verb, tag, _encoded(first), _encoded(second), _encoded(note))
         return arguments
 
     def command(self, arguments: Sequence[Any], *, by_text: bool = False) -> list[Any]:
-        """The command to send; ``by_text`` after the server answered that it does not have the script."""
+        """The command to send. Use ``by_text`` if the server has answered that it does not have the script."""
         how = ("EVAL", self._script.text) if by_text else ("EVALSHA", self._script.sha)
         return [*how, len(self._keys), *self._keys, *arguments]
 
     def run(
         self, client: redis.Redis, leases: Leases, wanted: int, served: Collection[str]
     ) -> tuple[Answer, list[str]]:
-        """Ask and wait for the answer; returns it with the tags of its messages. Raises redis-py's errors."""
+        """Call take and wait; returns the answer and the tags of its messages. Raises redis-py's errors."""
         call = leases.call(wanted)
         try:
             reply = self._script.run(
@@ -106,7 +113,7 @@ class Take:
         return answer, self.answered(leases, call, answer)
 
     def answered(self, leases: Leases, call: Call, answer: Answer) -> list[str]:
-        """Have ``leases`` know of it; the tags of its messages."""
+        """Note the answer in ``leases``; returns the tags of its messages."""
         return leases.answered(
             *(call, answer.lanes, self.rules.lease_seconds, answer.redis_us, answer.refused),
             sizes=answer.sizes,
@@ -115,7 +122,7 @@ class Take:
 
 
 def _encoded(argument: Any) -> Any:
-    """Text as redis-py can send it: an escape in somebody's JSON may stand for half of a surrogate pair."""
+    """Text as bytes that redis-py can send: JSON may contain an escape for half of a surrogate pair."""
     return argument.encode(errors="replace") if type(argument) is str else argument
 
 

@@ -1,6 +1,6 @@
-"""What the settings of the hosts say of the account they share, and where they differ.
+"""The hosts' settings that concern their common account, and the differences between them.
 
-Each worker process writes down its own, in the hash `Keys.wishes`; what holds is decided in ``limits.lua``.
+Each worker process writes its settings to the hash `Keys.wishes`. ``limits.lua`` decides which of them hold.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ _NAMES = (*_DECIDED, *Rules.model_fields)
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What one worker process, or several of one host, were given; ``at`` is when one of them last said so, epoch
-    seconds on Redis's clock. ``says`` are the settings that concern the account, by their names; None is not set."""
+    """The settings of one worker process, or of several processes of one host with equal settings.
+
+    ``at`` is when one of them last wrote its settings, epoch seconds on Redis's clock. ``says`` are the settings that
+    concern the account, by their names; None means not set.
+    """
 
     host: str
     at: float
@@ -37,7 +40,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A setting that differs between hosts: its ``values``, each with who has it. ``holds`` says what follows."""
+    """A setting that differs between hosts: its ``values``, each with its hosts. ``holds`` says which value holds."""
 
     variable: str
     values: tuple[tuple[str, tuple[str, ...]], ...]
@@ -49,7 +52,7 @@ class Difference:
 
 
 def wish_of(settings: Settings) -> str:
-    """This process's, as it is written down."""
+    """The JSON that this process writes for its settings."""
     says: dict[str, Any] = {name: getattr(settings, name) for name in _NAMES}
     says["on_unknown"] = {lane: settings.unknown_policy(lane) for lane in settings.lanes}
     said = {name: value for name, value in says.items() if value is not None}
@@ -57,12 +60,15 @@ def wish_of(settings: Settings) -> str:
 
 
 def new_process(host: str) -> str:
-    """A name for this process: its host's, and what no other process there has."""
+    """A name for this process: its host's name, and a part that no other process there has."""
     return f"{host}:{os.urandom(4).hex()}"
 
 
 def read(living: Iterable[tuple[str, str, str]]) -> tuple[Wish, ...]:
-    """The wishes of processes, the equal ones of a host as one; by host. Each is process, JSON and when it was said."""
+    """The wishes of processes, sorted by host; equal wishes of one host become one.
+
+    Each of ``living`` is a process, its JSON, and when it wrote that (epoch microseconds).
+    """
     found: dict[str, Wish] = {}
     for process, text, at in living:
         try:
@@ -77,12 +83,12 @@ def read(living: Iterable[tuple[str, str, str]]) -> tuple[Wish, ...]:
 
 
 def host_of(process: str) -> str:
-    """The host of a process, of which `new_process` made the name."""
+    """The host in a process name that `new_process` made."""
     return process.rpartition(":")[0]
 
 
 def differences(wishes: Iterable[Wish]) -> tuple[Difference, ...]:
-    """The settings in which they are not of one mind."""
+    """The settings that differ between ``wishes``."""
     found = []
     for name in _NAMES:
         hosts: dict[str, dict[str, None]] = {}

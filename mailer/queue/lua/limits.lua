@@ -1,25 +1,27 @@
 #!lua flags=allow-oom
--- limits: write down what somebody says of the account's limits, and decide from all that is said what holds.
+-- limits: store statements about the account's limits, and decide from all of them which limits hold.
 --
 -- KEYS  1 account  2 quota  3 wishes
 -- ARGV  any number of these, a verb and its arguments each:
---         wish   process, JSON     what the settings of a worker process ('host:...') say: rate_per_second, quota_per_day (-1 = none),
---                                  rate_headroom, burst, quota_reserve. What is left out is left open; more members are
---                                  for people
---         gone   process           it has ended, and its settings count no more
---         ses    rate, quota (-1 = none), recipients counted in 24 hours ('' = not said), '1' if the account may send, else '0'
---         unanswered  process, why  it was told to ask SES, and SES did not answer it: another may ask at once
+--         wish   process, JSON     settings of a worker process ('host:...'): rate_per_second (recipients per second),
+--                                  quota_per_day (recipients, -1 = no quota), rate_headroom, burst, quota_reserve.
+--                                  A member that is left out says nothing of that limit. Other members are for people
+--         gone   process           the process has ended, and its settings count no more
+--         ses    rate, quota, sent, allows      SES's answer: recipients per second; recipients in 24 hours (-1 = no
+--                                  quota); recipients counted in the last 24 hours ('' = not said); '1' if the account
+--                                  may send, else '0'
+--         unanswered  process, why              SES did not answer the process: another may ask at once
 --         set    rate, until (epoch microseconds, '' = until reset), who, why      a person's rate for all hosts
---         reset                    no person's rate any more
+--         reset                    end the person's rate
 --         show   field, value      one more field of the account
 --
--- Of the settings and SES's answer the most careful holds: the lowest rate, quota and burst, the largest headroom and
--- reserve. A person's rate stands in place of that rate, but never above SES's. Where nobody says anything of a limit, it
--- stays as it was. There are no limits before both a rate and a quota are known.
+-- The most careful of the settings and SES's answer holds: the lowest rate, quota and burst, the largest headroom and
+-- reserve. A person's rate replaces that rate, but never exceeds SES's. A limit that nobody states stays as it was.
+-- There are no limits until both a rate and a quota are known.
 local account_key, quota_key, wishes_key = KEYS[1], KEYS[2], KEYS[3]
--- Where SES is no longer asked, or no longer answers, its last answer does not hold settings down for ever.
+-- After so long SES's answer no longer lowers the settings: SES may not be asked any more, or not answer.
 local ANSWER_LASTS = 3600e6
--- The code of a stop that SES's answer begins, and ends.
+-- The code of a stop because SES allows a rate of 0. A later answer of SES ends it.
 local NO_RATE = 'MaxSendRate'
 local looks = false -- it writes
 local now = part 'clock'
@@ -45,7 +47,7 @@ local set_wanted, set_until = number_or(nil, stored.set_wanted), number_or(nil, 
 local gone = {}
 local function has_gone(process) gone[#gone + 1] = process end
 
--- Turns told under another rate may lie far ahead.
+-- Turns that workers got under another rate may lie far ahead.
 local turns_differ = false
 
 local verbs = {
@@ -90,7 +92,7 @@ while next_arg <= #ARGV do
   next_arg = next_arg + 1 + count
 end
 
--- What the settings of the processes that live say, the most careful of each.
+-- The most careful value of each limit in the settings of live processes.
 local some_live, some_leave_open, quota_may_be_none, host = false, false, false, ''
 local least, most = {}, { rate_headroom = 0, quota_reserve = 0 }
 
@@ -115,7 +117,7 @@ wishes.each(function(process, json, at)
     has_gone(process)
   elseif not gone[process] then
     count_in(process, wish)
-    -- Where this server's clock was put back, it is counted from now.
+    -- If this server's clock was put back, the age of the settings counts from now.
     if moment.within(at, 0) < at then write_wish(process, json) end
   end
 end, has_gone)

@@ -1,18 +1,20 @@
 #!lua flags=allow-oom
--- move: take messages out of where they lie, as a person wants: put them into their lanes again, or let go of them.
+-- move: requeue messages, or delete them, on behalf of a person.
 --
--- KEYS  1 the doorbell of the lane into which they are put  2 content  3 references  4 records
---       5 where they lie: a lane, the schedule, or a shelf's messages  6 the shelf's index, or the schedule
---       7 the lane into which they are put
--- ARGV  1 where they lie: 'lane', 'scheduled', 'dead' or 'held'  2 verb
---         tail   requeue: to the tail of a lane    head   requeue: to the head of a lane
---         drop   let go of it. Unless it may have been sent, as what is held or a suspect, its idempotency key is free again
---         sent   let go of it: a person says that it was delivered
---       then per message, out of a lane from its head: its member of the schedule, or its name on the shelf ('' in a lane); the
---         digest of what is stored there (the schedule needs none); the note for its record ('' = no record); and to requeue it
---         the envelope, else ''
--- Returns  1 how many were moved  2 why it ended before the last of them ('' = it did not)
---          Of the others nothing is there any more, or another message is.
+-- KEYS  1 doorbell of the target lane  2 content  3 references  4 records
+--       5 the source: a lane, the schedule, or a shelf's messages  6 the shelf's index, or the schedule
+--       7 the target lane
+-- ARGV  1 the source's kind: 'lane', 'scheduled', 'dead' or 'held'  2 verb
+--         tail   requeue: to the tail of the target lane    head   requeue: to the head of the target lane
+--         drop   delete it. Its idempotency key is free again, unless it may have been sent (it is held, or a suspect)
+--         sent   delete it: a person says that it was delivered
+--       then per message, four arguments. The messages of a lane begin with the one at its head.
+--         its member of the schedule, or its name on the shelf ('' in a lane)
+--         the digest of its stored bytes ('' in the schedule)
+--         the note for its record ('' = no record)
+--         to requeue it the envelope, else ''
+-- Returns  1 number of messages moved  2 why the script stopped before the last message ('' = it did not stop)
+--          A message that is not counted is not there any more, or another message is in its place.
 local place, verb = ARGV[1], ARGV[2]
 local requeued = verb == 'tail' or verb == 'head'
 local is_shelf = place == 'dead' or place == 'held'
@@ -38,13 +40,13 @@ local function envelope_in(stored)
   return string.match(stored, place == 'scheduled' and '^[^\n]*\n[^\n]*\n(.*)$' or '^[^\n]*\n(.*)$') or stored
 end
 
--- For good. The key goes last: as long as it is there, nothing is sent a second time.
+-- Delete what belongs to a message. The idempotency key goes last: while it exists, nothing is sent a second time.
 local function let_go(stored)
   content().release(stored)
   if verb == 'drop' and place ~= 'held' then free_key(envelope_in(stored)) end
 end
 
--- All that is stored of it; nil where nothing is, or another message.
+-- All that is stored of a message; false if it is gone, or another message is in its place.
 local function look(name, digest)
   if place == 'scheduled' then return redis.call('ZSCORE', KEYS[5], name) and name end
   local stored = redis.call('HGET', KEYS[5], name)
@@ -67,14 +69,14 @@ local function move(name, digest, note, message)
 end
 
 local function move_all()
-  -- Whether they can be deleted, before they are put into lanes.
+  -- Check that messages can be deleted here before they are put into a lane.
   if is_shelf then redis.call('HDEL', KEYS[5], '') end
   redis.call('ZREM', KEYS[6], '')
   for i = 3, #ARGV, 4 do move(unpack(ARGV, i, i + 3)) end
 end
 
 if place == 'lane' then
-  -- Workers take from the same end: what is no longer the next has gone to one, and then nothing else is let go of.
+  -- Workers take from the same end. If the next message is another, a worker has taken the expected one: stop here.
   for i = 3, #ARGV, 4 do
     local message = waiting.head(KEYS[5], 1)[1]
     if not message or digest_of(message) ~= ARGV[i + 1] then break end

@@ -1,21 +1,22 @@
 #!lua flags=no-writes
--- page: read what lies on a shelf or in the schedule, in order, going on after what was read last.
+-- page: read the next messages of a shelf or of the schedule, in order.
 --
--- KEYS  1 the shelf's index, or the schedule  2 the shelf's messages (none for the schedule, which holds its own)
--- ARGV  1 most messages  2 bytes after which it stops  3 '1' = the latest first
---       4 score and 5 member that were read last  6 '1' = they were not: begin at that score
---       7 bytes of a message from which on only the beginning of what is stored is returned
--- Returns score, member, what is stored under it ('' in the schedule), its digest ('' where all of it is there)  for each;
---         nothing at the end.
+-- KEYS  1 the shelf's index, or the schedule  2 the shelf's messages (left out for the schedule)
+-- ARGV  1 most messages  2 bytes after which the page ends  3 '1' = the latest first
+--       4 score and 5 member of the last message read  6 '1' = nothing was read yet: begin at that score
+--       7 most bytes of a stored message that is returned whole: of a larger one only the beginning is returned
+-- Returns score, member, stored bytes ('' in the schedule), digest of all stored bytes ('' if they are returned whole)
+--         for each message; nothing at the end.
 --
--- By score and member, not by rank: others take away and add meanwhile, and a million messages may be due at one moment.
+-- The position is a score and a member, not a rank: others add and remove messages meanwhile, and a million messages
+-- may be due at the same time.
 local most, most_bytes, latest_first, score, member, begins =
   tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4]), ARGV[5], ARGV[6] == '1'
 local most_whole = tonumber(ARGV[7])
 local STEP, HEAD_BYTES = 16, 4096
 local digest_of = part 'digest'
 
-local function is_less(a, b) -- as Redis orders them: by bytes. Lua's own < goes by the server's locale.
+local function is_less(a, b) -- the order of Redis: by bytes. Lua's own < depends on the server's locale.
   if a == b then return false end
   for i = 1, math.min(#a, #b) do
     local x, y = string.byte(a, i), string.byte(b, i)
@@ -24,7 +25,7 @@ local function is_less(a, b) -- as Redis orders them: by bytes. Lua's own < goes
   return #a < #b
 end
 
--- The first rank that lies behind the position; in front of it, or at it, are all below.
+-- Find the first rank after the position: all lower ranks lie before the position or at it.
 local low, high = 0, redis.call('ZCARD', KEYS[1])
 while low < high do
   local middle = math.floor((low + high) / 2)
@@ -44,10 +45,10 @@ end
 local reply, bytes = {}, 0
 local rank = latest_first and low - 1 or low
 
--- What is stored, and its digest where it is cut.
+-- The stored bytes to return, and their digest if they are cut.
 local function shown(stored)
   if #stored <= most_whole then return stored, '' end
-  -- With all of the reason before it.
+  -- The reason comes first, and is kept whole.
   local first = string.find(stored, '\n', 1, true) or 0
   return string.sub(stored, 1, first + HEAD_BYTES), digest_of(stored)
 end

@@ -1,16 +1,16 @@
--- put: enqueue messages on one lane, at once or for later, and ring for a worker. All or none.
+-- put: enqueue messages on one lane, now or for later, and ring for a worker. Either all are enqueued or none.
 --
 -- KEYS  1 the lane's doorbell
 -- ARGV  1 lane's name  2 content hash or ''  3 content bytes or ''  4 idempotency TTL, milliseconds
 --       5 lane's key  6 schedule  7 its number  8 content  9 references
 --       then per message: due (epoch microseconds, 0 = now), id, idempotency key or '', envelope
--- Of a key in KEYS Redis demands that its user may read and write it; of one in ARGV, only what is done with it. So a
--- producer's user need not be able to read mail.
+-- Most keys are in ARGV so that a producer's Redis user needs no right to read mail. For a key in KEYS Redis requires
+-- the right to read and write it. For a key in ARGV it requires only the rights of the commands that use it.
 -- Returns 'MISSING' if the content is neither given nor stored (nothing was enqueued), else a flat array of
 --       position (1-based), id in force  for each message whose idempotency key was already taken.
 --
--- It must not have the flag allow-oom, which the scripts of workers have: a full Redis takes no more mail, and has room
--- left to settle what it holds.
+-- This script must not have the flag allow-oom, which the scripts of workers have. So a full Redis accepts no more
+-- mail, and keeps room to settle the messages that it holds.
 local lane, hash, bytes = ARGV[1], ARGV[2], ARGV[3]
 local lane_key = ARGV[5]
 local schedule_key, schedule_number_key, content_key, references_key = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
@@ -46,8 +46,8 @@ local function enqueue()
     referred = #ready + #later
     if referred > 0 then content().refer(hash, bytes, referred) end
   end
-  -- Nothing takes messages back. So where there are two places, it is known of the second that it can be written before
-  -- the first is.
+  -- Messages that were written cannot be taken back. So if some go to the lane and some to the schedule, check that the
+  -- schedule can be written before the lane is.
   local number = #later > 0 and schedule().numbers(#later)
   if #later > 0 and #ready > 0 then redis.call('ZADD', schedule_key, 'XX', 0, '') end
   for first = 1, #ready, AT_ONCE do
@@ -58,7 +58,7 @@ end
 
 local enqueued, why = attempt(enqueue)
 if not enqueued then
-  -- So that the same call can be made again.
+  -- Free the idempotency keys, so that the caller can repeat the call.
   for _, key in ipairs(keyed) do redis.pcall('SET', key, '', 'PXAT', 1) end
   if referred > 0 then content().unrefer(hash, referred) end
   return redis.error_reply(why)

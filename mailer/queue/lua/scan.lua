@@ -1,18 +1,20 @@
 #!lua flags=no-writes
--- scan: the next page of a list, a hash or a sorted set, of which only that is returned which holds one of some texts.
+-- scan: read a page of a list, a hash or a sorted set, and return the entries that contain one of the given texts.
 --
--- KEYS  1 where to look
--- ARGV  1 'list', 'hash' or 'zset'  2 cursor: '0' at the beginning, then what the last page returned
---       3 about how many to look at: more, where getting there costs as much  then the texts, in small letters: capitals make no difference ('' fits all)
--- Returns  1 cursor of the next page, '0' when this was the last  2 how many were looked at
---          then for each found: its name (in a hash: the field; in a sorted set: the score; in a list: ''), what is stored
+-- KEYS  1 the list, hash or sorted set
+-- ARGV  1 'list', 'hash' or 'zset'  2 cursor: '0' at the beginning, then the one that the last page returned
+--       3 about how many entries to read: more where it costs as much to reach the page
+--       then the texts, in lower case: the search ignores case ('' matches every entry)
+-- Returns  1 cursor of the next page, '0' after the last page  2 number of entries read
+--          then for each match: its name (in a hash the field, in a sorted set the score, in a list ''), its bytes
 --
--- A list is read from its left end, where producers push: what is pushed meanwhile makes a page show again what the
--- page before showed, and nothing is passed over. Redis walks there from the nearer end, at each page: so pages in the
--- middle of a long list are larger, for all of them together to cost not much more than looking at each entry once.
--- So many entries are walked past in the time that it takes to look at one.
+-- A list is read from its left end, where producers push. After a push a page repeats entries of the page before, and
+-- no entry is skipped. For each page Redis walks from the nearer end of the list to the page. So pages in the middle of
+-- a long list are larger: then all pages together cost little more than one read of each entry.
+-- Redis walks past so many entries in the time that it takes to read one.
 local WALKED = 500
--- A page ends once so many bytes were read, and of what has more than a message may have only the beginning is looked at.
+-- A page ends after PAGE_BYTES. Only the first HEAD_BYTES are searched of an entry that is larger than a message may
+-- be.
 local PAGE_BYTES, MESSAGE_BYTES, HEAD_BYTES, STEP = 1048576, 11000000, 4096, 4
 local kind, cursor, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 

@@ -1,11 +1,13 @@
 #!lua flags=no-writes
--- status: what the account may send, what keeps it from sending, and how much lies where, as take.lua would find it.
+-- status: the account's limits, the reasons why it does not send, and the number of messages in each place, as take.lua
+-- would find them.
 --
 -- KEYS  1 account  2 quota  3 wishes  4 hosts  5 leases  6 schedule  7 dead  8 held
---       then per lane: the list of its suspects, its list, that of its large ones, and the three of a lower priority
+--       then per lane: its suspects, the lane itself, its large messages, and the three lists of a lower priority
 -- ARGV  1 lease, microseconds  then the lanes' names
--- Returns names and values by turns, which the end of this file has. Moments are epoch microseconds, numbers are text, and
---         what is not known is empty.
+-- Returns a flat array of names and values: the end of this file lists them. Times are epoch microseconds. Numbers are
+--         text, except the integers of 'charged', 'in_flight', 'overdue', 'scheduled', 'dead' and 'held'. An unknown
+--         value is ''.
 local account_key, quota_key, wishes_key, hosts_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local lease = tonumber(ARGV[1])
 local looks = true -- it writes nothing
@@ -42,11 +44,11 @@ local function number(name) return number_or(nil, stored[name]) end
 
 local function moment_of(name) return number(name) and account.moment(name, 0) end
 
-quota.is_shared() -- others are forgotten after a while
+quota.is_shared() -- forgets old mail of others
 local charged = {}
 for minute, count in pairs(quota.charges()) do
   if minute >= quota.minute - quota.WINDOW_MINUTES then
-    charged[#charged + 1], charged[#charged + 2] = minute, count -- whole: Redis writes them faster than Lua
+    charged[#charged + 1], charged[#charged + 2] = minute, count -- integers: Redis formats them faster than Lua
   end
 end
 
@@ -60,13 +62,14 @@ end, pass_over)
 local serves_any = false
 for name in pairs(stored) do serves_any = serves_any or string.sub(name, 1, 7) == 'served:' end
 
--- When a worker that serves the lane was heard of, if that is too long ago for one that calls four times a lease.
+-- When a worker that serves the lane last called, if that is more than half a lease ago: a live worker calls four times
+-- a lease. Else false.
 local function unserved_since(lane)
   local last = account.moment('served:' .. lane, 0)
   return serves_any and now - last > lease / 2 + SERVED_STEP and last
 end
 
--- Why the lane is paused, or the account, by whom, and until when.
+-- Why the lane is paused (or the account, without `lane`), by whom, and until when.
 local function pause(lane)
   local why, behind = pause_of(lane), lane and ':' .. lane or ''
   return why, why and stored['paused_by' .. behind], why and number('paused_until' .. behind)
@@ -81,7 +84,7 @@ for i = 2, #ARGV do
     leaves_next and envelope().member(leaves_next, 'mailer_accepted', '^ ?(%d+)', 20), pause(ARGV[i]))
 end
 
--- After a silence of Redis workers are given the time to settle.
+-- After a silence of Redis workers get time to settle, and no lease counts as overdue.
 local is_patient = now <= account.moment('patient', lease)
 local set_rate, set_until = number('set_rate'), number('set_until')
 local is_set = set_rate and now < (set_until or math.huge)

@@ -1,74 +1,77 @@
 #!lua flags=allow-oom
--- take: settle what a worker finished, reclaim what dead workers held, then hand out what the account may send now.
+-- take: settle what a worker finished, reclaim what lost workers held, then hand out what the account may send now.
 --
 -- KEYS  1 account  2 quota  3 leases  4 leased  5 schedule  6 doorbells  7 content  8 references
 --       9 dead  10 dead-index  11 held  12 held-index  13 records
 --      14 the schedule's number  15 hosts
---       (6 is what stands before a lane's name in its doorbell's key)
---       then per lane: the list of its suspects, its list, the list of its large ones, and the three lists on which stock
---       Celery puts messages of a lower priority
+--       (6 is the prefix of a doorbell's key: the lane's name follows it)
+--       then per lane: its suspects, the lane itself, its large messages, and the three lists on which stock Celery
+--       puts messages of a lower priority. All are lists.
 -- ARGV  1 owner (the worker process)  2 number of this call  3 messages wanted (0 = only settle)
 --       4 lease, microseconds  5 idle wait, microseconds
---       6 latest: epoch microseconds after which this call hands out nothing, as nobody waits for it ('' = whenever)
+--       6 latest: epoch microseconds after which this call hands out nothing, as nobody waits for it ('' = no limit)
 --       7 number of lanes
---       8 '1' if this worker may be handed a suspect: it holds none
---       9 how long records are kept, milliseconds (0: none are written)  10 the most bytes that they may take
---      11 what stands before a lane's name in its key
---      12 when this call was sent by this server's clock, or earlier: epoch microseconds by the caller's reckoning, as
---         6 is. Before it, too, nothing is handed out: the clock was put back since the caller read it ('' = never)
---      13 what stands before a lane's name in the key of its suspects
---      14 '1' if this worker may be told to ask SES for the limits: SES answered it, when it was told so last
---      15 how many more bytes of large messages this worker may hold  16 '1' if it holds none
---      17 what stands before a lane's name in the key of its large ones
+--       8 '1' if this worker may be handed a suspect: it holds no other
+--       9 how long records are kept, milliseconds (0: none are written)  10 the most bytes that records may take
+--      11 prefix of a lane's key
+--      12 earliest: epoch microseconds before which this call hands out nothing ('' = no limit). The caller sent the
+--         call at this time or later. A clock that shows less was put back since the caller read it. The caller
+--         estimates both 6 and 12 from the last time that this server told it.
+--      13 prefix of the key of a lane's suspects
+--      14 '1' if this worker may be asked to refresh the limits from SES: SES answered its last request
+--      15 how many more bytes of large messages this worker may hold  16 '1' if it holds no large message
+--      17 prefix of the key of a lane's large messages
 --       then per lane, most urgent first: name, 'resend' or 'hold' when a lease runs out, '1' if it may use the
 --       quota's reserve, '1' if this worker serves it
 --       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
---         sent        id, worker           SES has it; the worker's name where it was in doubt whether it can send, else ''
---         forget                           it was not sent and never will be: the permit is given back, and its
+--         sent        id, worker           SES has it. `worker`: its name if it doubted that it can send, else ''
+--         forget                           it was not sent and never will be: the permit is given back, and the
 --                                          idempotency key is free again
 --         back                             it was not sent: to the head of its lane, the permit is given back
---         unfit       worker, why          its worker cannot send from its host: the same as back, and the host is named
---         throttled                        SES refused the rate: to the head, and if it happens often the shared rate is cut
---         over_quota  code, SES's words    to the head: what fills the quota and is not ours was sent by others. Where no
---                                          quota is known, the same as stop
---         stop        code, SES's words    to the head, and nothing is handed out but one probe now and then
+--         unfit       worker, why          its host cannot send it: the same as back, and hosts lists the worker
+--         throttled                        SES refused the rate: to the head. Frequent refusals cut the shared rate
+--         over_quota  code, SES's words    SES refused for the quota: to the head. The quota that we did not use counts
+--                                          as used by others. Where no quota is known, the same as stop
+--         stop        code, SES's words    SES stopped the account: to the head. Now and then one probe is handed out
 --         retry       delay (microseconds), envelope      not accepted: scheduled again, the quota is given back
 --         resend      delay (microseconds), envelope      perhaps accepted: scheduled again, the quota stays spent
 --         defer       due (epoch microseconds), envelope  not tried: scheduled, the permit is given back
 --         dead        code, SES's words    set aside as a dead letter, the quota is given back
 --         hold        code, words          set aside for a person or an event to settle, the quota stays spent
---       A tag that is not leased (any more) is passed over, so a settlement may be repeated and a worker that lost
---       its lease can settle nothing: except that 'sent' takes the message off the held shelf if it lies there because
---       this very lease ran out.
+--       A tag that is not leased (any more) is passed over. So a worker may repeat a settlement, and a worker that lost
+--       its lease can settle nothing. One exception: if the message is held because this very lease ran out, 'sent'
+--       takes it off the held shelf.
 -- Returns  1 microseconds until this worker should ask again (0 = when it has room; -1 = as planned before)
---          2 1 if it should listen to its lanes' doorbells meanwhile, and 2 more if something waits that is too large to be
---            held beside what it holds: it asks again when it has settled a large one  3 '1' if it should refresh the account's limits
---          4 microseconds for which the permits are good: used later they meet the next ones at SES
+--          2 the sum of: 1 if it should listen to its lanes' doorbells meanwhile; 2 if a message waits that is too
+--            large beside those it holds: it asks again when it has settled a large one
+--          3 1 if it should refresh the account's limits, else 0
+--          4 microseconds for which the permits are good: a permit used later meets the next ones at SES
 --          5 this server's time, epoch microseconds
---          6 why nothing is handed out, or nothing of some lane, though asked for; why what lost workers held, or what is
---            scheduled, stays where it is ('' = nothing is paused, stopped or refused)
---          7 tags whose settlement was refused, behind the reason: they are leased as before, and the worker repeats it
---            ({} = all are settled)
---          then lane, envelope, bytes (of its content too) for each message handed out; the i-th has the tag
+--          6 reasons ('' = nothing is paused, stopped or refused): why nothing is handed out, in all or of some lane,
+--            though asked for; why messages of lost workers or scheduled messages stay where they are
+--          7 a reason, then the tags whose settlement was refused: they are still leased, and the worker repeats the
+--            settlement ({} = all are settled)
+--          then lane, envelope, bytes (its stored content included) for each message handed out; the i-th has the tag
 --            'owner:call:i'.
 --
--- Its parts lie in parts/, each with what it knows of its own keys: the rate, the quota, a stop by SES, the records and
--- the places where messages lie. The clock is Redis's. attempt.lua says how it outlives what Redis refuses: a message
--- that cannot be moved waits where it is, and the others go on.
+-- Each file in parts/ owns some keys: the rate, the quota, a stop by SES, the records, the places of messages. The
+-- clock is Redis's. A command that Redis refuses does not end the script: attempt.lua says how. A message that cannot
+-- be moved stays where it is, and the script goes on with the others.
 local RECLAIM_AT_ONCE, DUE_AT_ONCE, SORTED_AT_ONCE, CLEARED_AT_ONCE = 64, 256, 1000, 64
--- The most that one call hands out, or moves into a lane: they become arguments of one command, of which Lua's stack
--- holds 8,000.
+-- One call hands out, or moves into a lane, at most so many messages. They become arguments of one command, and Lua's
+-- stack holds 8,000.
 local MOST_AT_ONCE = 3500
--- What has more, with its stored content, is large. A large envelope leaves its lane for a list of its own: what waits behind
--- it passes, and it is looked at when there is room.
+-- A message is large if it has more bytes than this, its stored content included. A large envelope moves from its lane
+-- to a list of its own. So messages behind it pass, and it is read only when there is room.
 local LARGE_BYTES = 262144
--- While large envelopes are copied from one place to another, everybody waits, and permits come to their end. So one call
--- copies so many bytes of them, or one, and hands out nothing else; and so many a microsecond are handed out by all calls.
+-- Copying a large envelope blocks Redis, and permits expire meanwhile. So one call copies at most COPIED_AT_ONCE bytes
+-- of large envelopes, or one envelope, and hands out nothing else. All calls together hand out at most HANDED_OUT_A_US
+-- bytes of large envelopes a microsecond.
 local COPIED_AT_ONCE, HANDED_OUT_A_US, LONGEST_REST = 4194304, 32, 2e6
--- For so long after one was handed out, what is next in a lane is looked at by itself.
+-- For so long after a large message was handed out, a lane's messages are read one by one.
 local LARGE_ARE_ABOUT = 60e6
 local REFRESH_PATIENCE, SEEN_STEP = 10e6, 0.25e6
--- Why a worker is not given a message; or it is too large for any, then in words.
+-- Why this worker is not given a message. A message that is too large for every worker has a text instead.
 local SUSPECT, LARGE, NO_ROOM = 1, 2, 3
 
 local owner, call, wanted, lease, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -110,11 +113,11 @@ local free_key = part 'idempotency'
 local shelf = part 'shelf'
 local records = part 'records'
 local stored = account.stored
--- A call from a time that is still to come may be on its way for long.
+-- A call whose time of sending is still to come by this clock may have been on its way for long.
 local is_ahead = moment.put_back(tonumber(ARGV[12]) or 0) > 0
 wanted = (now > latest or is_ahead) and 0 or math.min(wanted, MOST_AT_ONCE)
 
-local lanes, lane_named, seldom = {}, {}, {} -- seldom: lists that seldom are there
+local lanes, lane_named, seldom = {}, {}, {} -- seldom: lists that seldom exist
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
     name = ARGV[next_arg], suspects = KEYS[next_key], key = KEYS[next_key + 1], policy = ARGV[next_arg + 1],
@@ -128,7 +131,7 @@ for i = 1, tonumber(ARGV[7]) do
   next_key, next_arg = next_key + 6, next_arg + 4
 end
 
-local said, lines = {}, {} -- why something waits; what is to be recorded
+local said, lines = {}, {} -- reasons why something waits; lines for the records
 local joined = {} -- lanes into which this call has put something
 local copied = 0 -- bytes of large envelopes
 
@@ -144,15 +147,15 @@ local function can_copy(message)
   return #message <= LARGE_BYTES or copied == 0 or copied + #message <= COPIED_AT_ONCE
 end
 
--- Push it to a lane's head or tail; also of one that this worker's settings no longer name. Suspects have a list of their
--- own, and so have large ones: whatever waits in the lane passes them.
+-- Push a message to the head or tail of a lane. This worker's settings need not name the lane. Suspects and large
+-- messages have lists of their own: other messages of the lane pass them.
 local function join(push, lane, message)
   local prefix = #message > LARGE_BYTES and large_prefix or lane_prefix
   push((envelope().is_suspect(message) and suspects_prefix or prefix) .. lane, message)
   joined[lane] = true
 end
 
--- What no worker is given becomes a dead letter here; what cannot be sent at all is not even kept.
+-- Make a dead letter of a message that no worker can be given. Only the beginning of an oversized envelope is kept.
 local function refuse(lane, message, words)
   local kept = bounds().kept(message)
   shelf().dead(owner .. ':' .. call .. ':0', lane, kept, 'TooLarge', words)
@@ -162,9 +165,10 @@ end
 -- 1. Is it paused?
 local paused = pause_of()
 
--- 2. Was Redis away, or its clock put back or forward? Nobody has called for long (whoever is there calls more often,
--- gate.py sees to it), or a caller reckons with another time. Workers come back with what they sent meanwhile: they are
--- given the time to settle it, after each such silence. Where the clock was put forward, their leases have just begun.
+-- 2. Was Redis away, or its clock put back or forward? It was if no worker has called for half a lease (gate.py makes
+-- each live worker call more often), or if a caller expects another time. Workers may have sent mail during the
+-- silence. So after each silence they get time to settle it before leases are reclaimed. If the clock was put forward,
+-- their leases have only just begun.
 local seen, patient = number_or(nil, stored.seen), account.moment('patient', lease)
 local put_back = moment.put_back(seen or 0)
 if put_back > 0 then
@@ -184,8 +188,8 @@ for _, lane in ipairs(lanes) do
   if lane.served and math.abs(now - number_or(0, stored[field])) > SERVED_STEP then account.set_time(field, now) end
 end
 
--- 3. Settle what the worker finished, and reclaim what lost workers held. Nobody knows whether that was sent, so its quota
--- stays spent.
+-- 3. Settle the messages that the worker finished, and reclaim those of lost workers. Nobody knows whether a lost
+-- worker sent a message, so its quota stays spent.
 local unsettled = {}
 
 local function look_for_lost()
@@ -208,11 +212,11 @@ local function end_leases()
     stop.not_tried(tag)
   end
 
-  -- Each verb writes the message to where it goes first: nothing behind that can be refused.
+  -- Each verb first writes the message to its next place. Redis can refuse only this step.
   local function carry_out(verb, lane, charged, message, tag, first, second)
     if verb == 'sent' then
       stop.sent(tag)
-      -- '' is nobody: there was no doubt.
+      -- '': the worker did not doubt that it can send.
       if second ~= '' then attempt(hosts().fit, second) end
     elseif verb == 'forget' then
       not_tried(charged, tag)
@@ -252,7 +256,7 @@ local function end_leases()
   local function settle(verb, tag, first, second, note)
     local lane, charged, text, at = leases.of(tag)
     if lane then
-      -- With it the message is gone, and its content.
+      -- These verbs remove the message and its reference to stored content.
       local lets_go = verb == 'sent' or verb == 'forget'
       local message = verb == 'sent' and text or string.sub(text, at)
       if not lets_go then copy(message) end
@@ -265,14 +269,14 @@ local function end_leases()
       if verb == 'forget' then freed[#freed + 1] = message end
       if note == '' and (verb == 'dead' or verb == 'hold') then note = envelope().note(lane, message, first, second) end
     elseif verb == 'sent' then
-      -- SES has it, says a worker whose lease had run out by then.
+      -- The worker's lease ran out before it reported the send.
       released[#released + 1] = shelf().take_held(first, tag)
     end
-    -- The news of a late send is worth its line. Where it is no news but a repetition, readers see the same note twice.
+    -- A late 'sent' is recorded too. If it only repeats an earlier one, readers see the same note twice.
     if note ~= '' and (lane or verb == 'sent') then record(verb, note) end
   end
 
-  -- Whether leases can be ended, before anything of them is written elsewhere.
+  -- Check that leases can be ended before any message is written elsewhere.
   local tags = {}
   for i = next_arg + 1, #ARGV, 5 do tags[#tags + 1] = ARGV[i] end
   local can_end, why_not = attempt(leases.can_end)
@@ -283,7 +287,7 @@ local function end_leases()
     if not done then
       unsettled[1] = unsettled[1] or why
       unsettled[#unsettled + 1] = ARGV[i + 1]
-      -- Its worker is there, and repeats it.
+      -- The worker is alive, and repeats the settlement.
       leases.prolong(ARGV[i + 1], now + lease)
     end
   end
@@ -315,9 +319,9 @@ local function end_leases()
     leases.end_one(tag)
   end
 
-  -- What could not be settled is prolonged by now.
+  -- By now each refused settlement has prolonged its lease.
   for _, tag in ipairs(over or look_for_lost()) do
-    -- What cannot be put anywhere makes room for the others.
+    -- A message that cannot be moved is tried again later, after the others.
     if not (can_end and attempt(reclaim, tag)) then leases.prolong(tag, now + idle) end
     if reclaimed_bytes > waiting.READ_BYTES then break end -- the rest comes with the next calls
   end
@@ -330,7 +334,7 @@ end
 
 if not over or #over > 0 then end_leases() end
 
--- 4. What has come due joins its lane, and so does what stock Celery sent with a lower priority.
+-- 4. Messages that have come due join their lanes. So do those that stock Celery sent with a lower priority.
 local looked, has_come_due = attempt(due, DUE_AT_ONCE)
 if looked and #has_come_due > 0 then
   looked, has_come_due = attempt(schedule().take_out, has_come_due, function(lane, message)
@@ -347,9 +351,9 @@ if looked and #has_come_due > 0 then
 end
 if not looked then say('scheduled messages do not come due: ' .. has_come_due) end
 
-local are_others = redis.call('EXISTS', unpack(seldom)) > 0 -- suspects, or large ones, or of a lower priority
+local are_others = redis.call('EXISTS', unpack(seldom)) > 0 -- suspects, large messages, or messages of a lower priority
 if are_others then
-  -- Whether more is left there.
+  -- Move messages from the list `low` into the lane; whether more are left there.
   local function take_low(lane, low)
     local first_out = waiting.head(low, MOST_AT_ONCE)
     if #first_out == 0 then return false end
@@ -369,9 +373,9 @@ if are_others then
   end
 end
 
--- 5. Is it time to ask SES for the limits? One worker at a time is told to: where there are limits, no more often than
--- they get old, even if SES does not answer.
--- In any case: it forgets what others sent, also while SES stops the account.
+-- 5. Is it time to ask SES for the limits? One worker at a time is asked to refresh them. Once limits are known, that
+-- happens at most once per LIMITS_FRESH, even if SES does not answer.
+-- Call is_shared() always: it also forgets old mail of others, even while SES stops the account.
 local is_shared = quota.is_shared()
 local is_asked = stored.asks ~= '0' or stop.words or is_shared
 local limits_at, refreshing = account.moment('limits_at', 0), account.moment('refreshing', stop.LIMITS_FRESH)
@@ -384,25 +388,25 @@ end
 -- 6. Hand out.
 local reply = { -1, 0, refresh and 1 or 0, rate.permits and math.ceil(bucket.slack(rate.permits)) or 0, now, '', unsettled }
 local granted = 0
-local picked = {} -- by list: how many of its head are handed out
+local picked = {} -- by list: how many messages of its head are handed out
 
 local function hand_out_all()
   local is_probe = stop.is_probe_due()
   local is_shut = paused or not rate.is_known or (stop.words and not is_probe)
   if is_probe then wanted = math.min(wanted, 1) end
   local permits = is_shut and 0 or bucket.permits(rate.permits)
-  local open = {} -- lanes out of which may be handed out
+  local open = {} -- lanes from which messages may be handed out
   local refused = {} -- by lane
   local backlog = {} -- names of lanes
-  local starved = false -- something waits, and only for a permit
-  local unsorted = false -- not all was looked at: a suspect lies in a lane, or what is large
-  local is_short = false -- something waits, and only for room
+  local starved = false -- a message waits only for a permit
+  local unsorted = false -- some messages were not read: a suspect or a large message lies before them in a lane
+  local is_short = false -- a message waits only for room at this worker
   local large_at = account.moment('large_at', LONGEST_REST)
   local is_large_s_turn = now >= large_at
   local are_large_about = now - large_at < LARGE_ARE_ABOUT
   local handed_out_bytes = 0 -- of large envelopes
-  local is_in_the_way = false -- a large one lies in a lane, for the next call
-  -- Of a single place: the last was given to what waits in a lane though a suspect waited too.
+  local is_in_the_way = false -- a large message lies in a lane; the next call moves it
+  -- For calls with a single place: the last such place went to a message of a lane although a suspect waited too.
   local suspect_is_next = stored.suspect_is_next
 
   local function has_room(weight)
@@ -411,7 +415,7 @@ local function hand_out_all()
     return has
   end
 
-  -- Whether this worker can hold that one too. Small ones it always can.
+  -- Whether this worker has room for this message, and if so, use the room. Small messages always fit.
   local function fits(message)
     local weight = bounds().weight(message)
     if not has_room(weight) then return false end
@@ -419,15 +423,16 @@ local function hand_out_all()
     return true
   end
 
-  -- Why it is not to wait in the lane itself.
+  -- Why a message must not wait in the lane itself; false if it may.
   local function misplaced(message)
     return envelope().is_suspect(message) and SUSPECT or bounds().words(message) or #message > LARGE_BYTES and LARGE
   end
 
-  -- Why this worker is not to have it.
+  -- Why this worker must not be given a message; false if it may.
   local function against(message) return misplaced(message) or not fits(message) and NO_ROOM end
 
-  -- Take a large one out of the way of what lies behind it: to the others, or if no worker can have it to the dead letters.
+  -- Move a large message out of the lane, so that those behind it pass: to the list of large ones, or to the dead
+  -- letters if no worker can take it.
   local function clear(lane, list, why, message)
     if why == LARGE then
       waiting.move(list, lane.large)
@@ -441,7 +446,7 @@ local function hand_out_all()
     unsorted = true
   end
 
-  -- Nothing; but large ones leave the head of the lane.
+  -- Choose nothing, but move large messages away from the head of the lane.
   local function choose_none(lane)
     for _ = 1, CLEARED_AT_ONCE do
       if copied >= COPIED_AT_ONCE then break end
@@ -452,8 +457,8 @@ local function hand_out_all()
     return {}, lane.key, {}
   end
 
-  -- Up to `want` messages at the head of a lane; they stay there until commit. A suspect that somebody put there goes to the
-  -- others first. So does a large one, where this call has nothing else to do.
+  -- Choose up to `want` messages at the head of a lane; they stay there until commit. A suspect in the lane first moves
+  -- to the list of suspects. A large message moves to its list too, but only if this call hands out nothing else.
   local function choose(lane, want)
     for _ = 1, SORTED_AT_ONCE do
       local chosen, why, message = waiting.head(lane.key, want, against, are_large_about)
@@ -475,8 +480,8 @@ local function hand_out_all()
     return {}
   end
 
-  -- Up to `want` messages of a lane, and one suspect among them at the most. Where there is one place only, what waits in
-  -- the lane comes first, and then, by turns, a suspect.
+  -- Choose up to `want` small messages of a lane, at most one of them a suspect. If there is only one place, the lane
+  -- and the suspects take turns: the lane first.
   local function choose_small(lane, want)
     local suspect = are_others and suspects > 0 and waiting.head(lane.suspects, 1) or {}
     if suspect[1] and not fits(suspect[1]) then suspect = {} end
@@ -494,10 +499,10 @@ local function hand_out_all()
     return suspect, lane.suspects, chosen
   end
 
-  -- The bytes of the large one that is next, where a worker had no room for it: so it is not read in vain.
+  -- Bytes of the next large message, if a worker had no room for it; else 0. The stored size saves reading it again.
   local function known_weight(lane) return number_or(0, stored['large:' .. lane.name]) end
 
-  -- Up to `want` of the large ones of a lane.
+  -- Choose up to `want` large messages of a lane.
   local function choose_large(lane, want)
     local field, bytes = 'large:' .. lane.name, 0
     if not are_others or not has_room(known_weight(lane)) then return {}, lane.large, {} end
@@ -516,7 +521,7 @@ local function hand_out_all()
     return chosen, lane.large, {}
   end
 
-  -- And this worker has room for it.
+  -- Whether a large message waits, and this worker has room for it.
   local function large_waits(lane)
     if not are_others then return false end
     local read, length = attempt(waiting.length, lane.large)
@@ -531,12 +536,12 @@ local function hand_out_all()
       local others, their_key, chosen = choose_of(lane, want)
       left[lane.key], left[their_key] = #chosen, #others
       for key, count in pairs(left) do
-        -- Whether they can be taken out, before they are leased.
+        -- Check that they can leave the list before they are leased.
         if count > 0 then waiting.can_leave(key) end
       end
       suspects = suspects - left[lane.suspects]
       for _, some in ipairs({ others, chosen }) do
-        -- As text once, not for each: that costs a microsecond.
+        -- Convert it to text once: each conversion costs a microsecond.
         local minute = #some > 0 and string.format('%.0f', quota.minute)
         for _, message in ipairs(some) do
           granted = granted + 1
@@ -559,7 +564,7 @@ local function hand_out_all()
     end
   end
 
-  -- Until a large one is dealt with.
+  -- Hand out messages of each open lane, until a large message was copied or handed out.
   local function hand_out_of_each(choose_of)
     for _, lane in ipairs(open) do
       if copied == 0 and handed_out_bytes == 0 then
@@ -584,7 +589,7 @@ local function hand_out_all()
     end
   end
 
-  -- Large and small ones have calls of their own, by turns.
+  -- Large and small messages have separate calls, which take turns.
   if stored.large_is_next then
     account.forget('large_is_next')
     hand_out_of_each(choose_none)
@@ -598,7 +603,7 @@ local function hand_out_all()
   if handed_out_bytes > 0 then
     large_at = now + math.min(LONGEST_REST, handed_out_bytes / HANDED_OUT_A_US)
     account.set_time('large_at', large_at)
-    -- What is small was not looked at.
+    -- This call did not look at small messages.
     for _, lane in ipairs(open) do
       if waiting.length(lane.key) > 0 then backlog[#backlog + 1] = lane.name end
     end
@@ -616,11 +621,11 @@ local function hand_out_all()
   -- 7. When should this worker ask again?
   if granted == wanted then
     reply[1] = 0
-    -- It is busy now. What it leaves behind is for another.
+    -- This worker is busy now. Wake another for the messages that are left.
     for _, lane in ipairs(backlog) do ring(doorbells .. lane) end
     return
   elseif unsorted then
-    reply[1] = 1 -- what lay behind it is found with the next call
+    reply[1] = 1 -- the next call finds the messages that were not read
     return
   elseif starved then
     reply[1] = rate.next_turn() or idle
@@ -636,7 +641,7 @@ local function hand_out_all()
   local read, first_due = attempt(redis.call, 'ZRANGE', schedule_key, 0, 0, 'WITHSCORES')
   local at = read and first_due[2]
   if not at or tonumber(at) >= now + idle then return end
-  -- One of the idle workers is told the moment; the others would only get in its way.
+  -- Only one idle worker wakes at that moment; more would only compete with it.
   local told, by = string.match(stored.wake or '', '^(%S+) (%S+)$')
   if told ~= at or by == owner then
     account.set('wake', at .. ' ' .. owner)
@@ -645,12 +650,12 @@ local function hand_out_all()
 end
 
 if wanted > 0 then hand_out_all() end
--- What has joined a lane for which this worker has not just looked is for one that serves it.
+-- Messages have joined a lane that this call did not look at: wake a worker that serves it.
 for name in pairs(joined) do
   if wanted == 0 or not (lane_named[name] and lane_named[name].served) then ring(doorbells .. name) end
 end
 
--- What was chosen is leased, and leaves its lane.
+-- Lease the chosen messages, and remove them from their lists.
 local function commit()
   quota.charge(granted)
   local leased, why = attempt(leases().write)
@@ -661,7 +666,8 @@ local function commit()
   for key, count in pairs(picked) do waiting.leave(key, count) end
 end
 
--- The account's state first: what was spent and not handed out comes back by itself.
+-- Write the account's state first. If the commit then fails, the permits and quota that it did not use return by
+-- themselves.
 local written, why = attempt(account.write)
 if written and granted > 0 then written, why = attempt(commit) end
 if not written then

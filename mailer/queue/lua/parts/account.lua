@@ -1,4 +1,4 @@
--- account: fields of the account's hash, read all at once when the script begins and written when it ends.
+-- account: the fields of the account's hash. All are read when the script begins; changes are written when it ends.
 --
 -- Needs account_key, number_or, moment.
 local stored, changed = {}, {}
@@ -7,10 +7,10 @@ for i = 1, #fields, 2 do stored[fields[i]] = fields[i + 1] end
 
 local function set(name, value) changed[name] = value end
 
--- A number: Redis writes whole ones faster than Lua makes a text of them.
+-- An integer: Redis formats it faster than Lua.
 local function set_time(name, at) set(name, math.floor(at + 0.5)) end
 
--- The moment that is stored under this name; 0 where there is none. Its writer puts it at most `ahead` microseconds ahead.
+-- The time stored under `name`; 0 without one. Its writer sets it at most `ahead` microseconds ahead.
 local function moment_of(name, ahead)
   local at = number_or(0, stored[name])
   local can_be = moment.within(at, ahead)
@@ -36,6 +36,6 @@ local function write()
   if #forgotten > 0 then redis.call('HDEL', account_key, unpack(forgotten)) end
 end
 return {
-  stored = stored, -- by name, whatever is set meanwhile
+  stored = stored, -- by name, as read: changes do not show here
   set = set, set_time = set_time, moment = moment_of, forget = forget, write = write,
 }

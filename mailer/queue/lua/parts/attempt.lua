@@ -1,11 +1,11 @@
--- attempt: what Redis may refuse, and what does not end the script when it does.
+-- attempt: call a function that Redis may interrupt, and go on with the script.
 --
--- Redis breaks a script off at any command that its user may not run, that meets a key of a foreign type or a value that
--- it cannot read, and it takes nothing back of what was written before. So whatever moves a message looks first, writes
--- it to where it goes, and deletes it from where it was last; and what could refuse the deletion is tried first, with
--- nothing to delete. An interruption leaves the message where it was.
+-- Redis ends a script at a command that its user may not run, or that meets a key of another type or a value that it
+-- cannot read. It does not undo earlier writes. So code that moves a message reads it, then writes it to its next
+-- place, then deletes it from the old one. Before that it tries the deletion once, with nothing to delete, to see
+-- whether Redis refuses it. So after an interruption the message is still where it was.
 
--- Whether f came to its end, then what it returned, or why it did not.
+-- Call f. Returns true and f's result, or false and the reason.
 return function(f, ...)
   local done, result = pcall(f, ...)
   if done or type(result) ~= 'table' then return done, result end

@@ -1,15 +1,15 @@
--- bounds: what is too large for a worker. In bounds.py: how much a worker holds.
+-- bounds: decide whether a message is too large for every worker. bounds.py limits how much one worker holds.
 --
 -- Needs content_key, content.
 local offers
 return function()
   if offers then return offers end
   offers = {}
-  -- An envelope has at most 10 MiB when it is enqueued, and a little more once it was tried, or lay on a shelf.
+  -- An envelope has at most 10 MiB when it is enqueued. It grows a little when it is tried or set aside.
   local ENVELOPE_BYTES = 10485760 + 65536
-  -- Of what has more only the beginning is kept: Redis would stand still while it is written.
+  -- Of an envelope larger than KEPT_BYTES only the beginning is kept: writing all of it would block Redis.
   local KEPT_BYTES, HEAD_BYTES = 16777216, 4096
-  -- SES takes 40 MB: what has more can never be sent.
+  -- SES accepts 40 MB. Stored content larger than this can never be sent.
   local SENDABLE_BYTES = 67108864
   local contents, weights = {}, {} -- bytes, by hash and by envelope
 
@@ -22,14 +22,14 @@ return function()
     return contents[hash]
   end
 
-  -- The bytes that a worker holds of it: of itself and its content.
+  -- The bytes that a worker needs for an envelope and its stored content.
   local function weight(envelope)
     weights[envelope] = weights[envelope] or #envelope + content_bytes(content().hash(envelope))
     return weights[envelope]
   end
   offers.weight = weight
 
-  -- Why no worker is to have it, nil where one may. It is said of an envelope that is not tried.
+  -- Why no worker may be given the envelope, in words for its dead letter; nil if a worker may.
   function offers.words(envelope)
     if #envelope > ENVELOPE_BYTES then
       return string.format('It has %.1f MB, and a message may have 10 MiB. Enqueue it with mailer, which stores what is '
@@ -39,7 +39,7 @@ return function()
     end
   end
 
-  -- What is kept of it.
+  -- The bytes of the envelope to keep.
   function offers.kept(envelope)
     return #envelope > KEPT_BYTES and string.sub(envelope, 1, HEAD_BYTES) or envelope
   end

@@ -1,3 +1,3 @@
--- clock: this server's time, epoch microseconds. The only clock there is: hosts disagree.
+-- clock: this server's time, epoch microseconds. The scripts use no other clock, because the clocks of hosts disagree.
 local time = redis.call('TIME')
 return tonumber(time[1]) * 1000000 + tonumber(time[2])

@@ -1,4 +1,5 @@
--- digest: what tells two stored messages apart, in no time however large they are: as in enveloped.py.
+-- digest: a hash that tells stored messages apart. For a large one it reads only the length and both ends. The same as
+-- `digest_of` in layout.py.
 local WHOLE_BYTES, END_BYTES = 131072, 65536
 
 return function(stored)

@@ -1,6 +1,7 @@
--- doorbell: a list for each lane, on which idle workers wait that serve it.
+-- doorbell: a list for each lane. Idle workers that serve the lane block on it.
 
--- One element is enough: whoever takes and leaves work behind rings for the next. Who is not woken looks within a second.
+-- One element is enough: a worker that leaves messages behind rings for the next. A worker that is not woken asks
+-- within a second anyway.
 return function(doorbell)
   if redis.pcall('LLEN', doorbell) == 0 then redis.pcall('LPUSH', doorbell, 1) end
 end

@@ -1,8 +1,7 @@
--- due: the entries of the schedule that are due, `most` at most, and no more once they have READ_BYTES together: the rest is
--- for the next call.
+-- due: read at most `most` entries of the schedule that are due. Reading ends after READ_BYTES: the next call reads on.
 --
 -- Needs now, schedule_key.
--- Nobody knows how large what is due next is: behind a large one it is looked at one by one.
+-- The size of the next entries is not known. After a large entry they are read one by one.
 local STEP, LARGE_BYTES, READ_BYTES = 4, 262144, 4194304
 
 return function(most)

@@ -1,18 +1,18 @@
--- envelope: what can be told of a stored message without decoding it, however large it is, and the mark of a suspect.
+-- envelope: read members of a stored message without decoding it, however large it is; mark a suspect.
 --
--- Suspects: a message whose worker was lost while holding it may be what ended it. Where the lane resends it waits in a
--- list of its own, with '"mailer_lost":1' as the first member of its envelope, and a worker is handed one such at a time,
--- so that of those lost together a second time at most one was lost twice. That one is held.
+-- A message may be the reason why its worker was lost. So in a lane that resends it becomes a suspect: it waits in a
+-- list of its own, with '"mailer_lost":1' as the first member of its envelope. A worker holds at most one suspect at a
+-- time. So if that worker is lost too, only one of its messages was lost twice. That message is held.
 local offers
 return function()
   if offers then return offers end
   offers = {}
   local MARK, HEAD_BYTES = '{"mailer_lost"', 4096
-  -- So many places are looked at which have a member's name and something else behind it.
+  -- A member's name may also occur where no value of the expected form follows. At most so many occurrences are tried.
   local TRIES = 8
-  -- Of a large one the ends are looked at: its headers stand before its body or behind it.
+  -- Of a large envelope only both ends are searched: the headers stand before the body or after it.
   local WHOLE_BYTES, END_BYTES = 131072, 65536
-  local large, ends -- the one that was looked at last, and its ends
+  local large, ends -- the large envelope that was searched last, and its ends
 
   local function ends_of(envelope)
     if large ~= envelope then
@@ -21,11 +21,11 @@ return function()
     return ends
   end
 
-  -- What stands behind the first '"name":' that is followed by `form`, a pattern with one capture, within `most` characters;
-  -- nil where nothing does. A quote in a text is escaped, so that no text has it.
+  -- Apply `form`, a pattern with one capture, to the next `most` characters after each '"name":'. Returns the first
+  -- capture; nil without one. No text contains '"name":', because JSON escapes quotes in texts.
   local function member(envelope, name, form, most)
     if #envelope > WHOLE_BYTES then envelope = ends_of(envelope) end
-    -- There is a quote everywhere: without the first one it is found in a tenth of the time that there is none.
+    -- Search without the first quote: quotes are frequent, and this finds an absent name in a tenth of the time.
     if not string.find(envelope, name .. '":', 1, true) then return nil end
     local mark, from = '"' .. name .. '":', 1
     for _ = 1, TRIES do
@@ -38,18 +38,19 @@ return function()
   end
   offers.member = member
 
-  -- nil where it has none of 1 to 128 characters of printable ASCII without a space. With a backslash it is another.
+  -- The id; nil unless it has 1 to 128 characters of printable ASCII without a space. A backslash would be an escape of
+  -- another character, so an id with one does not count.
   function offers.id(envelope)
     local id = member(envelope, 'id', '^ ?"([^%c%s"\\\128-\255]+)"', 131)
     return id and #id <= 128 and id or nil
   end
 
-  -- Under what it is set aside: its id, or a hash of its beginning.
+  -- The name under which it is set aside: its id, or a hash of its beginning.
   function offers.name(envelope)
     return offers.id(envelope) or redis.sha1hex(string.sub(envelope, 1, HEAD_BYTES))
   end
 
-  -- For its record, where nobody who could read the message made a note.
+  -- The note for its record, if no worker that read the message wrote one.
   function offers.note(lane, envelope, code, words)
     local fields = { offers.name(envelope), string.sub(lane, 1, 128),
       member(envelope, 'mailer_accepted', '^ ?(%d+)', 20) or '', '', '', '', code, string.sub(words, 1, 300) }
@@ -60,7 +61,7 @@ return function()
   function offers.is_suspect(envelope) return string.sub(envelope, 1, #MARK) == MARK end
 
   function offers.as_suspect(envelope)
-    -- What is no JSON object is set aside by the next worker, with the bytes it came with.
+    -- An envelope that is not a JSON object stays as it is: the next worker sets it aside.
     return string.find(envelope, '^{%s*"') and MARK .. ':1,' .. string.sub(envelope, 2) or envelope
   end
   return offers

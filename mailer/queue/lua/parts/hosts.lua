@@ -1,7 +1,7 @@
 -- hosts: the workers that cannot send from their host, in a hash of 'since tried CODE: words' by worker.
 --
--- People read it, and nothing is decided by it. An entry ends when its worker sends again; one that nobody has renewed
--- for FORGOTTEN is of a worker that is gone, or has nothing to try with. Times are epoch microseconds.
+-- It is only for people: no script decides by it. An entry ends when its worker sends again. An entry that was not
+-- renewed for FORGOTTEN belongs to a worker that has ended, or that has no mail to try. Times are epoch microseconds.
 --
 -- Needs now, hosts_key.
 local offers
@@ -9,9 +9,9 @@ return function()
   if offers then return offers end
   offers = {}
   local FORGOTTEN = 600e6
-  local since -- by worker, of those that are not forgotten; once they are read
+  local since -- by worker, for entries that are not forgotten; nil until they are read
 
-  -- Calls `unfit` with worker, since when, when it tried last, and why; and `forgotten` with the worker of all others.
+  -- Call `unfit` with worker, since when, when it last tried, and why. Call `forgotten` with each other worker.
   function offers.each(unfit, forgotten)
     local entries = redis.call('HGETALL', hosts_key)
     for i = 1, #entries, 2 do

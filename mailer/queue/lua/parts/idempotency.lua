@@ -1,14 +1,16 @@
--- idempotency: the keys under which messages were accepted, by their digests. Their name is idempotency_prefix and that.
+-- idempotency: the Redis keys that hold the ids of accepted messages. A name is idempotency_prefix plus the digest of
+-- the producer's idempotency key.
 --
 -- Needs idempotency_prefix, envelope.
 
--- The message is let go of unsent, for good: what comes under its key next is no duplicate. Not if it may have been sent,
--- by a worker that was lost. What other producers write has no key. A refusal ends nothing: the message is gone by then.
+-- Free the key of a message that was deleted unsent: the next message under it is not a duplicate. A suspect keeps its
+-- key, as its lost worker may have sent it. Messages of foreign producers have no key. A refusal of Redis does not end
+-- the script: the message is already deleted.
 return function(stored)
   if envelope().is_suspect(stored) then return end
   local digest = envelope().member(stored, 'mailer_key', '^ ?"(%x+)"', 130)
   if not digest then return end
   local key = idempotency_prefix .. digest
-  -- After its day it may be another message's.
+  -- A key expires after a day. It may belong to another message since.
   if redis.pcall('GET', key) == envelope().id(stored) then redis.pcall('DEL', key) end
 end

@@ -1,19 +1,20 @@
--- lane: a list of messages that wait: who joins it at the tail, its left end, leaves it last. Its suspects, its large ones,
--- and what stock Celery sent with a lower priority, wait in lists of their own, of the same kind.
+-- lane: a list of waiting messages. A message joins at the tail, the left end, and leaves at the head. Suspects, large
+-- messages, and those that stock Celery sent with a lower priority wait in lists of their own, of the same form.
 --
--- A message is looked at, written to where it goes, and then leaves: nothing takes it out before it is anywhere else.
+-- A message is read, then written to its next place, then removed from the list. So it is never in no place.
 
--- Nobody knows how large what comes next is: behind a large one it is looked at one by one.
+-- The size of the next messages is not known. After a large message they are read one by one.
 local STEP, LARGE_BYTES = 4, 262144
--- Once so many bytes are read of one place, the rest of it is for the next call.
+-- One call reads at most so many bytes of one list. The next call reads on.
 local READ_BYTES, READ_ENOUGH = 4194304, 'read enough'
 
--- The last of them comes to lie farthest outside.
+-- The last argument becomes the outermost element.
 local function push_tail(key, ...) redis.call('LPUSH', key, ...) end
 local function push_head(key, ...) redis.call('RPUSH', key, ...) end
 
--- Up to `want` messages, the next to leave first; they stay there. Where `against` gives a reason against one, that is the
--- end: then also the reason, and this one. READ_ENOUGH is one, too. With `singly` they are all looked at one by one.
+-- Read up to `want` messages, the next to leave first; they stay in the list. Reading ends at the first message for
+-- which `against` returns a reason: then the reason and that message are returned too. The reason READ_ENOUGH comes
+-- without a message. With `singly` messages are read one by one.
 local function head(key, want, against, singly)
   local found, bytes, step = {}, 0, 1
   while #found < want do
@@ -32,13 +33,13 @@ local function head(key, want, against, singly)
   return found
 end
 
--- Raises an error where `leave` would.
+-- Raises an error if `leave` would raise one.
 local function can_leave(key) redis.call('LTRIM', key, 0, -1) end
 
--- So many that are next do.
+-- Remove the next `count` messages.
 local function leave(key, count) redis.call('LTRIM', key, 0, -count - 1) end
 
--- The next goes to the tail of another.
+-- Move the next message to the tail of another list.
 local function move(key, other) redis.call('LMOVE', key, other, 'RIGHT', 'LEFT') end
 
 local function length(key) return redis.call('LLEN', key) end

@@ -1,4 +1,5 @@
--- leases: messages in the hands of workers, in a hash of 'lane\nminute charged\nenvelope' by tag, and when each ends.
+-- leases: the messages that workers hold, in a hash of 'lane\nminute charged\nenvelope' by tag, and a sorted set of the
+-- times when their leases end.
 --
 -- Needs leases_key, leased_key, number_or.
 local offers
@@ -8,7 +9,7 @@ return function()
   local AT_ONCE = 1000
   local tags, ends, leased, found, done = {}, {}, {}, {}, {}
 
-  -- Written by offers.write.
+  -- Add a lease. offers.write writes it.
   function offers.give(tag, until_, lane, minute, envelope)
     tags[#tags + 1] = tag
     ends[#ends + 1] = until_
@@ -17,7 +18,7 @@ return function()
     leased[#leased + 1] = lane .. '\n' .. minute .. '\n' .. envelope
   end
 
-  -- All or none.
+  -- Write all leases or none.
   function offers.write()
     redis.call('ZADD', leases_key, unpack(ends))
     local refused = redis.pcall('HSET', leased_key, unpack(leased))
@@ -26,7 +27,7 @@ return function()
     error(refused)
   end
 
-  -- Raises an error where end_all would.
+  -- Raises an error if end_all would raise one.
   function offers.can_end()
     redis.call('HDEL', leased_key, '')
     redis.call('ZREM', leases_key, '')
@@ -40,8 +41,9 @@ return function()
     end
   end
 
-  -- Of one that was read: lane, minute in which its quota was charged, all that is stored, and where its envelope begins
-  -- there; nil if it is not leased (any more). Of what cannot be told apart the lane is '', and the envelope all of it.
+  -- For a tag that offers.read has read: lane, minute in which its quota was charged, all stored bytes, and the
+  -- position where the envelope begins in them; nil if the tag is not leased (any more). If the stored bytes cannot be
+  -- parsed, the lane is '' and the envelope is all of them.
   function offers.of(tag)
     local stored = found[tag]
     if not stored or done[tag] then return nil end
@@ -52,7 +54,7 @@ return function()
       stored, second + 1
   end
 
-  -- Written by end_all.
+  -- Mark a lease as ended. offers.end_all writes it.
   function offers.end_one(tag)
     done[tag] = true
     done[#done + 1] = tag
@@ -69,7 +71,8 @@ return function()
 
   function offers.prolong(tag, until_) redis.pcall('ZADD', leases_key, 'XX', until_, tag) end
 
-  -- The clock was put back by so much: those that end farther ahead than a lease given now end so much sooner.
+  -- The clock was put back by `by`: a lease that ends later than `farthest`, the end of a lease given now, ends sooner
+  -- by as much.
   function offers.put_back(by, farthest)
     local MOVED_AT_ONCE = 2000
     while true do

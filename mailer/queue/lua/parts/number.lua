@@ -1,6 +1,6 @@
--- number: what is stored as one, where anything may have been written over it.
+-- number: read a stored number. Somebody may have overwritten it with anything.
 
--- The number that the text says; `otherwise` where it says none.
+-- The number in the text; `otherwise` if it is not a finite number.
 return function(otherwise, text)
   local found = tonumber(text)
   return found and math.abs(found) < math.huge and found or otherwise

@@ -1,10 +1,10 @@
--- others: what SES counts for the quota and we did not send.
+-- others: the recipients that count against SES's quota and that we did not send to.
 --
--- SES's counter lags, by how much nobody says; and which of our sends it has just let go of, or not yet counted, is not
--- known to the minute. So it gives no number but bounds: at least what it counts beyond all that we charged, at most what
--- it counts beyond what it surely counts of ours. `others` is moved by no more than these bounds make it: mail of others
--- that leaves the window is noticed, a lag is not taken for it. A refusal for the quota is newer than the counter; until
--- COUNTER_LAGS later nothing lowers what it taught.
+-- SES's counter lags, and AWS does not say by how much. It is not known to the minute which of our sends the counter
+-- has dropped already or not yet counted. So the counter gives bounds, not a number. Lower bound: the counter minus all
+-- that we charged. Upper bound: the counter minus those of our sends that it surely counts. `others` changes only as
+-- far as these bounds require. So mail of others that leaves the window is noticed, and a lag is not mistaken for such
+-- mail. A refusal for the quota is newer than the counter: for COUNTER_LAGS_MINUTES after it, `others` is not lowered.
 --
 -- Needs now, number_or, quota_key, account, quota.
 local offers
@@ -19,9 +19,9 @@ return function()
     account.set_time('others_at', now)
   end
 
-  -- SES says that it is used up: then others sent what we did not.
+  -- SES says that the quota is used up: others used the part that we did not.
   function offers.refused()
-    -- SES may no longer count what leaves our window next.
+    -- SES may have dropped the minutes that leave our window next.
     local leaving = 0
     for age = WINDOW_MINUTES - 1, WINDOW_MINUTES do
       local count = redis.pcall('HGET', quota_key, quota.minute - age)
@@ -31,7 +31,7 @@ return function()
     account.set_time('doubted', now + COUNTER_LAGS_MINUTES * 60e6)
   end
 
-  -- SES's counter stands there.
+  -- SES's counter shows `sent`.
   function offers.counted(sent)
     local charged, surely_counted = 0, 0
     for minute, count in pairs(quota.charges()) do

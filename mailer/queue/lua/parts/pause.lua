@@ -2,7 +2,7 @@
 --
 -- Needs now, number_or, account.
 
--- Why the lane is paused, or the account where none is named; nil if it is not. One that was given an end ends by itself.
+-- Why the lane is paused (without `lane`: the account); nil if it is not. A pause with an end ends by itself.
 return function(lane)
   local stored, behind = account.stored, lane and ':' .. lane or ''
   if number_or(math.huge, stored['paused_until' .. behind]) > now then return stored['paused' .. behind] end

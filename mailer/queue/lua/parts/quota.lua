@@ -1,22 +1,23 @@
--- quota: what was sent in the last 24 hours, by the minute, and how much more SES takes.
+-- quota: the recipients of the last 24 hours, by the minute, and how many more SES accepts.
 --
--- Ours stays in the window for a minute longer than SES's: what is charged in one minute may be sent in the next.
+-- Our window is a minute longer than SES's: a recipient charged in one minute may be sent in the next.
 --
 -- Needs now, quota_key, attempt, number_or, moment, account, looks.
 local offers
 local WINDOW_MINUTES, COUNTER_LAGS_MINUTES = 1441, 5
--- Where GetAccount is not answered, what a refusal taught of others is forgotten after so long.
+-- If GetAccount does not answer, `others` is forgotten so long after its last update.
 local OTHERS_FORGOTTEN = 3600e6
 
 local stored = account.stored
 local quota, reserve, spent = number_or(nil, stored.quota), number_or(0, stored.reserve), number_or(nil, stored.spent)
 local oldest, seen = number_or(nil, stored.oldest), number_or(0, stored.seen)
--- The minute in which is charged now.
+-- The minute to which sends are charged now.
 local minute = math.floor(now / 60e6)
 local is_known = quota ~= nil and quota >= 0
 local given_back -- by minute
 
--- Minute -> count, of what can be read; the rest is dropped, unless the script only looks: then it reads once.
+-- Minute -> count. Fields that are not numbers are deleted, unless the script only looks. A script that only looks
+-- reads the hash once.
 local looked
 local function charges()
   if looked then return looked end
@@ -35,7 +36,7 @@ end
 
 local behind = moment.put_back(seen)
 if behind > 0 and not looks then
-  -- What was charged stays as old as it was, where the clock was put back so far that some of it lies in minutes to come.
+  -- If the clock was put back so far that charged minutes lie ahead, move all charges back: they keep their age.
   attempt(function()
     local minutes = math.ceil(behind / 60e6)
     local counts, moved, earliest, latest = charges(), {}, math.huge, 0
@@ -56,8 +57,8 @@ end
 local is_new = not spent or not oldest or oldest > minute or oldest < minute - WINDOW_MINUTES or
   math.floor(seen / 60e6) ~= minute
 if is_new or looks then
-  -- Once a minute, minutes that are wholly more than 24 hours old leave the window, and what was spent is counted anew:
-  -- a call that was broken off may have charged it here and not there.
+  -- Once a minute, delete minutes that are wholly more than 24 hours old, and sum the charges anew: an interrupted call
+  -- may have written only one of the minute's charge and the sum.
   attempt(function()
     local sum, earliest = 0, minute
     for at, count in pairs(charges()) do
@@ -80,25 +81,25 @@ local function set_spent(count)
   account.set('spent', count)
 end
 
--- How many may be sent, by those who may use the reserve or by all.
+-- How many more recipients may be sent to; the reserve counts only with `uses_reserve`.
 local function room(uses_reserve)
   if not is_known then return math.huge end
   return math.floor(math.floor(quota - offers.others - spent) - (uses_reserve and 0 or quota * reserve))
 end
 
--- So many are to be charged.
+-- Count `count` more as spent; `charge` writes them to the minute.
 local function spend(count) set_spent(spent + count) end
 
 local function charge(count)
   local total = redis.pcall('HINCRBY', quota_key, minute, count)
   if type(total) == 'table' then
     if not string.find(total.err, 'integer', 1, true) then error(total) end
-    -- It was overwritten.
+    -- Somebody overwrote the field.
     redis.call('HSET', quota_key, minute, count)
   end
 end
 
--- One that was charged in that minute was not sent. Written by settle.
+-- A recipient that was charged in the minute `at` was not sent to. `settle` writes it.
 local function give_back(at)
   at = at and math.min(at, minute)
   if not at or at < oldest then return end
@@ -111,7 +112,7 @@ local function settle()
   for at, count in pairs(given_back or {}) do redis.pcall('HINCRBY', quota_key, at, -count) end
 end
 
--- Whether it is known that others send.
+-- Whether others are known to send; also forgets old mail of others.
 local function is_shared()
   if offers.others > 0 and now - offers.others_at > OTHERS_FORGOTTEN then
     offers.others = 0
@@ -122,7 +123,7 @@ end
 offers = {
   minute = minute, limit = quota, reserve = reserve, is_known = is_known, is_new = is_new, spent = spent, charges = charges,
   room = room, spend = spend, charge = charge, give_back = give_back, settle = settle, is_shared = is_shared,
-  -- What others.lua knows.
+  -- others.lua updates these.
   others = number_or(0, stored.others), others_at = account.moment('others_at', 0),
   doubted = account.moment('doubted', COUNTER_LAGS_MINUTES * 60e6),
   WINDOW_MINUTES = WINDOW_MINUTES, COUNTER_LAGS_MINUTES = COUNTER_LAGS_MINUTES,

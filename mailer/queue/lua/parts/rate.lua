@@ -1,16 +1,17 @@
 -- rate: the permits of an account.
 --
--- They come out of a bucket (bucket.lua), and SES sees in any second at most rate + burst. A refused worker gets a turn: the time of a permit that no other waiting worker was told, so that each permit wakes
--- one worker and not all.
+-- Permits come from a bucket (bucket.lua): in any second SES sees at most rate + burst. A worker that finds no permit
+-- gets a turn: the time of a permit that no other waiting worker got. So each permit wakes one worker, not all.
 --
--- The cut. Who else uses the account takes permits that the bucket believes in, and SES refuses the excess to both of us.
--- Refusals are counted in rounds of a second (or of ROUND_PERMITS permits, where those take longer). Of a share p refused,
--- everybody together asked for rate / (1 - p): so the excess is rate * p / (1 - p), and that much (and a little more, for
--- SES's bucket to fill) is taken off ours, at most half of it at a time: what is left is what others leave. From there
--- the rate returns along a cubic curve, all of it within CUT_RECOVERY: slow at first, because what was left over a moment
--- ago probably still is, then faster and faster, to find out. Fewer refusals than chance makes of REFUSALS_BORNE are
--- borne: who slows down for each stray one cedes the account to whoever does not. Within OTHERS_KNOWN of a cut they are
--- hardly stray, and less is left to chance. `python -m ops.bench competitor` measures it.
+-- The cut. Other senders of the account use permits that the bucket counts on, and SES refuses the excess of both.
+-- Refusals are counted in rounds of a second, or of ROUND_PERMITS permits if those take longer. If a share p is
+-- refused, all senders together ask for rate / (1 - p), so the excess is rate * p / (1 - p). Our rate is cut by that
+-- excess, and by a little more so that SES's bucket fills, but at most by half at a time. The rest is what the other
+-- senders leave. From there the rate returns along a cubic curve, completely within CUT_RECOVERY: slowly at first,
+-- because the share that others left a moment ago is probably still the same; then faster and faster, to find out
+-- whether it grew. A share of refusals up to REFUSALS_BORNE, and a margin for chance, cause no cut: reacting to every
+-- stray refusal would let a competitor take the whole account. Within OTHERS_KNOWN of a cut refusals are hardly stray,
+-- so the margin is smaller. `python -m ops.bench competitor` measures it.
 --
 -- Needs now, number_or, moment, account, bucket.
 local TURNS_AHEAD, MOST_SPACING = 5e6, 10000
@@ -25,16 +26,16 @@ local cut, refusals = number_or(1, stored.cut), number_or(0, stored.refusals)
 local cut_at, round = account.moment('cut_at', 0), account.moment('round', 0)
 if rate and rate <= 0 then rate = nil end
 cut = math.min(1, math.max(CUT_FLOOR, cut))
--- A person's rate holds in place of the one that limits.lua has found, until it ends by itself.
+-- A person's rate replaces the one that limits.lua decided, until it ends by itself.
 if rate and now < number_or(math.huge, stored.set_until) then rate = number_or(rate, stored.set_rate) end
 
 cut = cut + (1 - cut) * math.min(1, (now - cut_at) / CUT_RECOVERY) ^ 3
 local allowed = rate and rate * (1 - headroom) * cut
 local permits = rate and bucket.open('tat', 1e6 / allowed, burst or math.max(2, rate / 10))
--- A turn that nobody was told costs nothing.
+-- A turn farther ahead was given before the clock was put back. Turns begin anew: that costs nothing.
 if moment.within(turn, TURNS_AHEAD) < turn then turn = 0 end
 
--- One that was not used. Who gives it back asks again at once, and must not be told a later turn each time.
+-- Give back a permit that was not used. The worker asks again at once, and must not get a later turn each time.
 local function give_back()
   if not permits then return end
   bucket.spend(permits, -1)
@@ -42,10 +43,10 @@ local function give_back()
   account.set('turn', string.format('%.3f', turn))
 end
 
--- SES refused one.
+-- SES refused a send for the rate.
 local function refused()
   if not permits then return end
-  if now >= cut_at + CUT_PAUSE then -- others are of calls made before the last cut
+  if now >= cut_at + CUT_PAUSE then -- an earlier refusal is of a call made before the last cut
     local interval = permits.interval
     local takes = math.max(ROUND, ROUND_PERMITS * interval)
     if now - round > 2 * takes then round, refusals = now, 0 end
@@ -71,8 +72,7 @@ local function refused()
   bucket.postpone(permits)
 end
 
--- In how many microseconds a worker that waits for a permit should come for it; nil if that is too far ahead to be
--- promised.
+-- In how many microseconds a worker that waits for a permit should ask again; nil if that is too far ahead.
 local function next_turn()
   local ahead = bucket.slack(permits)
   local at = math.max(permits.tat - ahead, turn + math.max(permits.interval, math.min(MOST_SPACING, ahead / 4)))
@@ -82,6 +82,6 @@ local function next_turn()
 end
 return {
   is_known = rate ~= nil, per_second = rate, headroom = headroom, cut = cut, allowed = allowed,
-  permits = permits, -- the bucket; nil where no rate is known
+  permits = permits, -- the bucket; nil if no rate is known
   give_back = give_back, refused = refused, next_turn = next_turn,
 }

@@ -1,19 +1,19 @@
--- records: one line for each thing that happened to a message.
+-- records: one line for each event of a message.
 --
 -- The fields of a line are separated by TAB, times are epoch milliseconds:
 --   at  verb  id  lane  accepted  taken  attempt  recipient's digest  MessageId or code  words
--- A note is that line from the id on. What is not known is empty; no field holds a control character or an address;
--- readers ignore further fields. Verbs are those of take.lua (but 'back', which tried nothing), 'lost', and
--- those of move.lua. The lines lie in lists '@records:SEGMENT:SHARD', the shard being the first hex digit of the id's
--- SHA-1. The hash '@records' says which segment is written to:
---   segment  its number   until  when the next is begun, ms   ends  when its lists expire, ms   bytes  it takes
+-- A note is a line from the id on. An unknown field is empty. No field holds a control character or an address. Readers
+-- ignore further fields. Verbs are those of take.lua (except 'back', which tried nothing), 'lost', and those of
+-- move.lua. The lines lie in lists '@records:SEGMENT:SHARD'. The shard is the first hex digit of the id's SHA-1. The
+-- hash '@records' describes the segments. Lines are written to the open segment:
+--   segment  its number   until  when the next one begins, ms   ends  when its lists expire, ms   bytes  its size
 --   first    number of the oldest segment   total  bytes of all closed ones   NUMBER  'bytes ends' of a closed one
 --
--- What is over its age or its bytes is dropped a segment at a time. The bytes of a line or a list beyond its text are
--- those that MEMORY USAGE shows, rounded up.
+-- Records that are too old or too large are deleted, one segment at a time. LINE_BYTES and LIST_BYTES are the overhead
+-- of a line and of a list, as MEMORY USAGE shows it, rounded up.
 --
--- For how long they are kept is keep_records, milliseconds (0: none are written), and most_record_bytes what they may take.
--- Whoever does not know has nil for both, and adds to the segment that is open, if there is one.
+-- keep_records is how long records are kept, milliseconds (0: none are written). most_record_bytes is how many bytes
+-- they may take. A script that does not know them has nil for both: it adds lines to the open segment, if there is one.
 --
 -- Needs now, attempt, number_or, records_key, keep_records, most_record_bytes.
 local offers
@@ -21,12 +21,12 @@ return function()
   if offers then return offers end
   offers = {}
   local SEGMENTS, SEGMENTS_EVER, LINE_BYTES, LIST_BYTES = 12, 100, 8, 256
-  -- No note has so much, unless it is not ours.
+  -- Our own notes are shorter. Longer ones are cut.
   local MOST_BYTES = 2048
   local at = math.floor(now / 1000)
   local moment = string.format('%.0f', at) .. '\t'
   local state -- the fields of the hash
-  local open -- the name of the lists that are written to, but for the shard
+  local open -- the name of the open segment's lists, without the shard
 
   local function list_of(segment, shard) return records_key .. ':' .. segment .. ':' .. shard end
 
@@ -36,7 +36,7 @@ return function()
       segment = number_or(nil, found[1]), next_at = number_or(0, found[2]), ends = number_or(0, found[3]),
       bytes = number_or(0, found[4]), total = number_or(0, found[6]),
     }
-    -- There are never so many.
+    -- A segment number that somebody overwrote must not make a long loop: SEGMENTS_EVER are more than there ever are.
     local last = state.segment or 1
     state.first = math.min(last, math.max(number_or(last, found[5]), last - SEGMENTS_EVER))
   end
@@ -46,7 +46,7 @@ return function()
     return bytes or '0', ends or '0'
   end
 
-  -- The clock was put back by so much, microseconds: everything ends so much sooner.
+  -- The clock was put back by `by` microseconds: every segment ends sooner by as much.
   function offers.put_back(by)
     read()
     if not state.segment then return end
@@ -67,7 +67,7 @@ return function()
     redis.call('HSET', records_key, unpack(fields))
   end
 
-  -- Close the segment, drop the oldest until there is room for a new one, and begin that.
+  -- Close the open segment, delete the oldest ones until there is room for a new one, and begin that.
   local function begin_segment()
     if state.segment then
       redis.call('HSET', records_key, state.segment, state.bytes .. ' ' .. state.ends)
@@ -116,7 +116,7 @@ return function()
     end
   end
 
-  -- Verb and note of each line, one after another. Where it is refused, mail goes on without them.
+  -- Write lines: verb and note of each, one after another. If Redis refuses, mail goes on without them.
   function offers.write(lines)
     if keep_records ~= 0 and #lines > 0 then attempt(write_all, lines) end
   end

@@ -1,4 +1,4 @@
--- schedule: messages that wait for their moment, each as 'NUMBER\nlane\nenvelope'.
+-- schedule: messages that wait until they are due, each as 'NUMBER\nlane\nenvelope'.
 --
 -- Needs now, schedule_key, schedule_number_key, attempt.
 local offers
@@ -7,26 +7,26 @@ return function()
   offers = {}
   local NUMBER, AT_ONCE = '%015.0f\n', 1000
   local RETRIED, DENIED, RETRIES_AT_ONCE = '"retries": ?[1-9]', '"mailer_denied": ?[1-9]', 10000
-  -- What cannot join its lane now is tried again so much later, microseconds: others get their turn.
+  -- A message that cannot join its lane is tried again after so many microseconds. Meanwhile others get their turn.
   local AGAIN = 1e6
-  -- Number and lane are within so many bytes.
+  -- Number and lane lie within the first LINES_BYTES of an entry.
   local LINES_BYTES = 256
 
-  -- The first of numbers for `count` messages: by them, those due at the same moment keep their order.
+  -- Reserve numbers for `count` messages, and return the first. Numbers order messages that are due at the same time.
   function offers.numbers(count)
     local last = redis.pcall('INCRBY', schedule_number_key, count)
     if type(last) == 'table' then
       if not string.find(last.err, 'integer', 1, true) and not string.find(last.err, 'overflow', 1, true) then
         error(last)
       end
-      -- It was overwritten. The clock's milliseconds are more than any number before.
+      -- Somebody overwrote it. Go on with the clock's milliseconds: they are larger than any number used before.
       last = redis.call('TIME')[1] * 1000 + count
       redis.call('SET', schedule_number_key, string.format('%.0f', last))
     end
     return last - count + 1
   end
 
-  -- Each is due, lane, envelope.
+  -- Each message is { due, lane, envelope }.
   function offers.add_all(messages, number)
     for first = 1, #messages, AT_ONCE do
       local entries = {}
@@ -41,8 +41,8 @@ return function()
 
   function offers.add(lane, due, envelope) offers.add_all({ { due, lane, envelope } }, offers.numbers(1)) end
 
-  -- Take these out, and call `each` with lane and envelope; of what cannot be read with '' and all of it. What `each` cannot
-  -- put anywhere stays.
+  -- Take out the entries in `due`, and call `each` with lane and envelope: with '' and the whole entry if it cannot be
+  -- parsed. If `each` fails, the entry stays in the schedule.
   function offers.take_out(due, each)
     redis.call('ZREM', schedule_key, '')
     local done = {}
@@ -57,8 +57,8 @@ return function()
     if #done > 0 then redis.call('ZREM', schedule_key, unpack(done)) end
   end
 
-  -- The clock was put back by so much: what is tried again after a while comes due so much sooner. What a producer named
-  -- a moment for keeps it. Looks at the first that were due after the moment that the clock showed.
+  -- The clock was put back by `by`: retries come due sooner by as much. A message keeps the time that its producer set.
+  -- Only the first RETRIES_AT_ONCE entries are read that are due after the time which the clock showed before.
   function offers.put_back(by)
     local from = string.format('%.0f', now + by)
     local found = redis.call('ZRANGEBYSCORE', schedule_key, from, '+inf', 'WITHSCORES', 'LIMIT', 0, RETRIES_AT_ONCE)

@@ -1,2 +1,2 @@
--- served: how often it is written down that a worker serves a lane, microseconds.
+-- served: the interval, microseconds, at which the script notes that a worker serves a lane.
 return 5e6

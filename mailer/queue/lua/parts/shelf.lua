@@ -1,5 +1,5 @@
--- shelf: messages set aside, dead letters and what is held, in a hash of 'reason\nenvelope' by name, and the index of their
--- times.
+-- shelf: messages that are set aside, dead letters and held ones, each in a hash of 'reason\nenvelope' by name, and a
+-- sorted set of their times.
 --
 -- Needs now, dead, dead_index, held, held_index, envelope.
 local offers
@@ -9,11 +9,11 @@ return function()
 
   local function set_aside(messages_key, index_key, tag, lane, stored, code, words)
     local name = envelope().name(stored)
-    -- Nothing keeps a producer from giving two messages one id: both are kept.
+    -- A producer may give two messages the same id: both are kept.
     if redis.call('HEXISTS', messages_key, name) == 1 then name = name .. '~' .. tag end
     local reason = cjson.encode({ lane = lane, at_us = string.format('%.0f', now), code = code, detail = words,
       tag = tag })
-    -- Whether it can be written, before the message is.
+    -- Check that the index can be written before the message is.
     redis.call('ZADD', index_key, 'XX', now, '')
     redis.call('HSET', messages_key, name, reason .. '\n' .. stored)
     redis.call('ZADD', index_key, now, name)
@@ -28,7 +28,8 @@ return function()
     return read and type(found) == 'table' and found.tag
   end
 
-  -- Take the envelope off that was held when the lease with this tag ran out; nil where there is none (any more).
+  -- Take the message off the held shelf that was held because the lease `tag` ran out, and return its envelope; nil if
+  -- it is not there (any more).
   function offers.take_held(id, tag)
     for _, name in ipairs({ id, id .. '~' .. tag }) do
       local stored = redis.call('HGET', held, name)

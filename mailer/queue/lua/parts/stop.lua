@@ -1,15 +1,15 @@
--- stop: SES takes nothing of this account. That is SES's, and apart from a person's pause.
+-- stop: SES accepts no mail from this account. A stop is SES's own, and independent of a person's pause.
 --
--- One message, the probe, is let through after PROBE_FIRST, and after twice as long each time that it is refused, up to
--- PROBE_LAST; if SES takes it the stop is over. While GetAccount says that the account may not send, there is no need to
--- try; once it says otherwise, a probe is due at once.
+-- After PROBE_FIRST one message is handed out: the probe. Each time that SES refuses it, the wait doubles, up to
+-- PROBE_LAST. If SES accepts it, the stop is over. While GetAccount says that the account may not send, no probe is
+-- sent. Once GetAccount says otherwise, a probe is due at once.
 --
 -- Needs now, number_or, account.
 local offers
 local PROBE_FIRST, PROBE_LAST = 60e6, 900e6
--- For so long what GetAccount says of the account is true.
+-- An answer of GetAccount is believed for so long.
 local BELIEVED = 300e6
--- So old its answer may be before it is asked again.
+-- GetAccount is asked again when its answer is older than this.
 local LIMITS_FRESH = 60e6
 
 local stored = account.stored
@@ -21,7 +21,7 @@ local function probe_again_at(at)
   account.set_time('probe_at', probe_at)
 end
 
--- SES refused the message with this tag for the account's sake.
+-- SES refused the message with this tag because of the account.
 local function refused(tag, code, detail)
   if not offers.words then
     offers.words, offers.is_new = code .. ': ' .. detail, true
@@ -42,17 +42,18 @@ local function over()
   account.forget('stopped', 'stopped_at', 'probe', 'probe_at', 'probe_wait')
 end
 
--- SES has it.
+-- SES has the message with this tag.
 local function sent(tag)
   if offers.words and tag == probe then over() end
 end
 
--- It was not tried.
+-- The message with this tag was not tried.
 local function not_tried(tag)
   if tag == probe then probe_again_at(now) end
 end
 
--- When there is something to find out: with a probe, or from GetAccount (then true) while that is what said so.
+-- When to check whether the stop is over; and true if by GetAccount, which said that the account may not send, false if
+-- by a probe.
 local function next_check()
   local is_believed = stored.ses_allows == '0' and now - limits_at <= BELIEVED
   return is_believed and limits_at + LIMITS_FRESH or probe_at, is_believed
@@ -66,19 +67,19 @@ end
 
 local function probe_with(tag)
   account.set('probe', tag)
-  -- Should its worker be lost, the next one is due all the same.
+  -- The next probe comes due even if this one's worker is lost.
   probe_again_at(now + probe_wait)
 end
 
--- GetAccount says whether the account may send: '1', '0', or '' where it was not asked.
+-- GetAccount's answer, whether the account may send: '1', '0', or '' if it was not asked.
 local function told(allows)
   account.set('ses_allows', allows)
-  -- Nothing is probed meanwhile; afterwards, at once.
+  -- No probe is sent while GetAccount says no. Afterwards one is due at once.
   if allows == '0' and offers.words then probe_again_at(now) end
 end
 offers = {
   words = stored.stopped, -- why, in SES's words; nil if there is no stop
-  is_new = false, -- begun by this very call: GetAccount may know more
+  is_new = false, -- whether this call began the stop: GetAccount may know more
   refused = refused, over = over, sent = sent, not_tried = not_tried, told = told,
   is_probe_due = is_probe_due, probe_with = probe_with, next_check = next_check, LIMITS_FRESH = LIMITS_FRESH,
 }

@@ -1,11 +1,11 @@
--- wishes: what the settings of each worker process say of the account, in a hash of 'when JSON' by process.
+-- wishes: the settings of each worker process that concern the account, in a hash of 'when JSON' by process.
 --
 -- Needs now, number_or, wishes_key.
 
--- A process says once a minute what its settings are. One that was silent for so long has ended.
+-- Each process writes its settings once a minute. A process that was silent for so long has ended.
 local LASTS = 300e6
 
--- Calls `living` with process, JSON and when it last said so, and `ended` with each process that has ended.
+-- Call `living` with each live process, its JSON and when it wrote that. Call `ended` with each process that has ended.
 local function each(living, ended)
   local wishes = redis.call('HGETALL', wishes_key)
   for i = 1, #wishes, 2 do
