@@ -22,8 +22,7 @@ MAX_CONNECTIONS = 100
 def connect(settings: Settings) -> redis.Redis:
     """A client for producers and operators; answers are bytes. It is thread-safe and fork-safe.
 
-    Each command is sent only once. A command without an answer may have been carried out: the caller must report that,
-    and not repeat it.
+    Each command is sent only once. If no answer comes, it may have been carried out or not: the caller must say so.
     """
     url = redis_url(settings)
     options: dict[str, Any] = {

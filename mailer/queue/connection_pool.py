@@ -18,8 +18,7 @@ ASK_SECONDS = 1.0
 
 
 class _Slots:
-    """``count`` slots. A caller that finds no free slot waits in a line. A slot that becomes free goes to the line
-    first.
+    """``count`` slots. A caller that finds none free waits in a line. A slot that becomes free goes to the line first.
 
     No thread holds a lock here that an interruption could leave locked. So a signal handler may take a slot, and so may
     a child process, whatever its parent's threads were doing. It relies on deque methods, which are atomic.

@@ -1,7 +1,6 @@
 """Parse the stored forms of messages. ``leases.lua``, ``schedule.lua`` and ``shelf.lua`` write them.
 
-Somebody may have overwritten a value: it is parsed as far as possible. If it has another form, all of it counts as the
-envelope.
+Somebody may have overwritten a value: it is parsed as far as possible. A value of another form counts as an envelope.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _WHOLE_BYTES, _END_BYTES = 131_072, 65_536
 
 
 class Why(NamedTuple):
-    """Why a message of ``lane`` was set aside, and ``at`` what time; the epoch if the time is not known."""
+    """Why a message of ``lane`` was set aside, and when: ``at`` is the epoch if the time is not known."""
 
     lane: str
     at: datetime

@@ -105,8 +105,7 @@ class Leases:
     """The leases of this process on one account's messages, across reconnects. Thread-safe.
 
     A pool thread settles a message. The event loop sends the settlement with its next call. The settlement stays here
-    until Redis answers that call. If the answer is lost, it is sent again: the script passes over tags that are already
-    settled.
+    until Redis answers that call. If the answer is lost, it is sent again: the script passes over settled tags.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

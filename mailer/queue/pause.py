@@ -56,8 +56,8 @@ def resume(client: redis.Redis, keys: Keys, lanes: Sequence[str], *, lane: str |
     """End the pause of ``lane``, or without it of the account, and wake workers; returns whether it changed anything.
 
     ``lanes`` are the account's lanes. To resume the account also ends a stop by SES, and forgets how much of the quota
-    others have used: if that is still true, SES says so again. A lane with a pause of its own stays paused. Raises
-    QueueUnavailable.
+    others have used: if that is still true, SES says so again. A lane with a pause of its own stays paused.
+    Raises QueueUnavailable.
     """
     ended = [*fields_of(lane), *((*STOP, *LEARNED_OF_OTHERS) if lane is None else ())]
     with translated("write", "resumed"):

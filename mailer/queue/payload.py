@@ -14,8 +14,7 @@ scripts can count references and the envelope stays small. The content is fields
 
 Both may carry the version, ``"v": 1``. Without it, as here to save space, the version is 1.
 
-Everything from the queue is validated before use. A person who can write to Redis can send mail, but cannot inject
-header lines.
+Everything from the queue is validated before use: whoever can write to Redis can send mail, but not inject headers.
 """
 
 from __future__ import annotations
@@ -107,7 +106,7 @@ def _bytes_of(kwargs: Mapping[str, Any]) -> int:
 def is_light(kwargs: Mapping[str, Any], content_hash: object, size: int) -> bool:
     """Whether an event loop may `decode` the message (not ``patient``) and build its request.
 
-    True means that this fetches nothing, and takes no time that matters. ``size`` is the envelope's bytes.
+    True means that this fetches nothing and ends at once. ``size`` is the envelope's bytes.
     """
     if size > _LIGHT_BYTES:
         return False

@@ -72,11 +72,10 @@ class Queue:
     ) -> list[str]:
         """Enqueue ``entries`` on ``lane``, all or none.
 
-        ``content`` is the hash and the bytes of the content that the entries refer to. It is stored once, and deleted
-        with the last message that refers to it. ``session`` is the connection to use. Returns the id in force of each
-        entry. If a message with its idempotency key came within the last 24 hours, that is the earlier message's id,
-        and nothing is enqueued for the entry; else it is the entry's own. Two round trips if Redis no longer has the
-        content.
+        ``content`` is the hash and the bytes that the entries refer to. It is stored once, and deleted with the last
+        message that refers to it. ``session`` is the connection to use. Returns the id in force of each entry: its own,
+        unless its idempotency key was used within the last 24 hours. Then it is the earlier message's id, and nothing
+        was enqueued for the entry. Two round trips if Redis no longer has the content.
         """
         if session is None:
             with self.session() as session:
@@ -110,9 +109,8 @@ class Queue:
     def until_durable(self, session: Session, ids: Sequence[str], seconds: float = DISK_SECONDS) -> None:
         """Wait until all messages put in ``session`` are on Redis's disk and in the memory of its replicas.
 
-        The number of replicas is the larger of two: those that the settings require, and those that follow the server
-        now. Takes four round trips. Raises NotOnDisk with ``ids`` if it takes longer than ``seconds``, or if it is not
-        known.
+        It waits for all replicas that follow now, and for as many as the settings require. Four round trips. Raises
+        NotOnDisk with ``ids`` if that takes longer than ``seconds``, or if Redis cannot tell.
         """
         accepted = f"{len(ids)} {'message is' if len(ids) == 1 else 'messages are'} accepted and will be sent"
         milliseconds = str(int(seconds * 1000))

@@ -119,8 +119,7 @@ class Records:
                     line = Line.read(raw)
                 except ValueError:  # not a line of ours; the others are still good
                     continue
-                # A settlement whose answer was lost is repeated. The script cannot tell a repeated `sent` from a new
-                # one.
+                # A settlement whose answer was lost is repeated. For `sent` the script cannot detect the repetition.
                 told = (line.verb, line.id, line.taken, line.answer, line.at if line.verb != "sent" else 0)
                 if told not in seen:
                     seen.add(told)
@@ -151,8 +150,7 @@ def accepted_ms(header: object) -> int | None:
 def digest_of(to: str) -> str:
     """A digest of an address, eight characters. Neither capitals nor a name before the address change it.
 
-    It has 48 bits of a hash. It keeps the address out of the records, but does not hide it from a person who tries
-    addresses.
+    It has 48 bits of a hash. It keeps the address out of the records. It cannot hide it from a person who tries many.
     """
     return b2a_base64(blake2b(normalised(to).encode(), digest_size=6).digest(), newline=False).decode()
 

@@ -2,8 +2,7 @@
 
 A line ``local it = part 'name'`` in a script is replaced by the text of ``parts/name.lua``, in a block of its own:
 Redis has no ``require``. ``it`` is the value that the part returns; the part's other locals stay inside the block. The
-part's line ``-- Needs ...`` names the locals of the script that it uses. They stand above it. ``ops.lint_lua`` checks
-both.
+part's line ``-- Needs ...`` names the script's locals, defined above, that it uses. ``ops.lint_lua`` checks both.
 
 Each closure that a script creates costs time. So a part that few calls need returns a function, which creates the
 part's closures when it is first called.

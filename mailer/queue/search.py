@@ -20,7 +20,7 @@ PlaceName = Literal["waiting", "leased", "scheduled", "dead", "held"]
 
 _SHELVES: tuple[Literal["dead", "held"], ...] = ("dead", "held")
 _ESCAPED = frozenset('"\\/')
-"""JSON may escape these characters with a backslash alone. It may escape other ASCII characters only by number."""
+"""JSON may escape these characters with a backslash alone. It may escape other printable ASCII only by number."""
 
 
 class Addressee:

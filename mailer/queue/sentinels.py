@@ -107,8 +107,7 @@ class Sentinels(Sentinel):
 
 
 class _View(NamedTuple):
-    """One sentinel's answer: its epoch, the master's address, and why that master should not be used (empty: it
-    may)."""
+    """One sentinel's answer: its epoch, the master's address, and why that master must not be used, else empty."""
 
     epoch: int
     address: Address
@@ -118,9 +117,8 @@ class _View(NamedTuple):
 class Watch:
     """Asks the sentinels regularly, in a thread of its own.
 
-    If they name another master than the server that ``connected`` returns, it calls ``moved`` once, and ends. Else it
-    calls ``looked``. This is needed because a master that was replaced as planned accepts commands for ten seconds
-    more.
+    While they name the server that ``connected`` returns, it calls ``looked``. If they name another, it calls ``moved``
+    once, and ends. This is needed because a master that was replaced as planned accepts commands for ten seconds more.
     """
 
     def __init__(

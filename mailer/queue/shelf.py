@@ -1,9 +1,8 @@
 """The places of messages outside of their lanes: the shelves ``dead`` and ``held``, and the schedule.
 
 All three have the same operations: iterate, get, requeue, drop, export. They need constant memory, and work in batches
-that take Redis a few milliseconds. A message leaves its place and joins its lane in one atomic step. The step compares
-a digest of the stored bytes first. So a message is always in exactly one place, even if others move it at the same
-time.
+that take Redis a few milliseconds. A message leaves its place and joins its lane in one atomic step, which checks the
+stored bytes first. So a message is always in exactly one place, even if others move it at the same time.
 """
 
 from __future__ import annotations

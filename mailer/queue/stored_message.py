@@ -20,8 +20,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 class StoredMessage:
     """A tolerant view of a stored envelope. Any property that cannot be parsed is empty; nothing raises.
 
-    ``envelope`` holds the bytes of the kombu message as they are stored. Text that UTF-8 cannot encode counts as
-    missing.
+    ``envelope`` is the kombu message as it is stored. Text that UTF-8 cannot encode counts as missing.
     """
 
     envelope: bytes

@@ -37,9 +37,9 @@ class Answer:
     ``wait_seconds`` is when to ask again; None means as planned before. ``listen``: wait at the doorbells meanwhile.
     ``is_short``: a message waits that is too large beside those that this worker holds. ``refresh_limits``: ask SES for
     the limits. ``good_seconds`` is how long the permits are good. ``redis_us`` is Redis's clock, epoch microseconds.
-    ``stopped`` says which parts of the account are paused or refused, and why; a call that wanted no messages does not
-    get all of it. ``refused`` are the tags whose settlement Redis refused, ``refusal`` is why: nothing of these was
-    written. ``lanes``, ``envelopes`` and ``sizes`` (bytes) have one element for each message.
+    ``stopped`` says what is paused, stopped or refused, and why; only a call that wanted messages gets all of it.
+    ``refused`` are the tags whose settlement Redis refused, ``refusal`` is why: nothing of them was written. ``lanes``,
+    ``envelopes`` and ``sizes`` (bytes) have one element for each message.
     """
 
     wait_seconds: float | None

@@ -13,8 +13,7 @@
 -- a long list are larger: then all pages together cost little more than one read of each entry.
 -- Redis walks past so many entries in the time that it takes to read one.
 local WALKED = 500
--- A page ends after PAGE_BYTES. Only the first HEAD_BYTES are searched of an entry that is larger than a message may
--- be.
+-- A page ends after PAGE_BYTES. An entry that is larger than a message may be is cut to HEAD_BYTES before the search.
 local PAGE_BYTES, MESSAGE_BYTES, HEAD_BYTES, STEP = 1048576, 11000000, 4096, 4
 local kind, cursor, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 

@@ -666,8 +666,7 @@ local function commit()
   for key, count in pairs(picked) do waiting.leave(key, count) end
 end
 
--- Write the account's state first. If the commit then fails, the permits and quota that it did not use return by
--- themselves.
+-- Write the account's state first: if the commit then fails, its unused permits and quota return by themselves.
 local written, why = attempt(account.write)
 if written and granted > 0 then written, why = attempt(commit) end
 if not written then
