@@ -33,12 +33,13 @@ test: install ## Run the tests: four files at a time, then alone what measures t
 	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not timing"
 	@$(BIN)/pytest -m timing
 
-check: install ## Check style, types, import layers and Lua.
+check: install ## Check style, types, import layers, Lua and prose.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m ops.lint_lua mailer/queue/lua/*.lua ops/soak/*.lua
+	$(BIN)/python -m ops.lint_prose mailer ops
 
 soak: install ## Break things for a long time and count what was lost.
 	@$(BIN)/python -m ops.soak

@@ -1,1 +1,1 @@
-"""What is run around the product: benchmarks and the like. Not shipped in the wheel."""
+"""Programs around the product: benchmarks, soaks, checks. The wheel does not ship them."""

@@ -1,6 +1,6 @@
 """Celery's workers started in milliseconds: forked from a process that has imported all they need.
 
-They are processes as any other, with a pid, signals and an exit code. What differs: ``/proc/PID/cmdline`` and
+They are processes as any other, with a pid, signals and an exit code. They differ in this: ``/proc/PID/cmdline`` and
 ``environ`` are those of the process they were forked from.
 """
 
@@ -42,7 +42,7 @@ _IMPORTED_WITH = {**_fixed(os.environ), "CELERY_CUSTOM_WORKER_POOL": _CUSTOM_POO
 
 
 class Forked:
-    """What `start` has forked, in the ways of `subprocess.Popen`."""
+    """A process that `start` has forked, with the interface of `subprocess.Popen`."""
 
     def __init__(self, zygote: _Zygote, pid: int) -> None:
         self._zygote = zygote

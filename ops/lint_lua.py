@@ -42,7 +42,7 @@ class Names:
 
 
 def problems(scripts: list[Path]) -> list[str]:
-    """What is wrong with the scripts and the parts that they are made of, a line each."""
+    """The faults of the scripts and of their parts, a line each."""
     found: set[str] = set()
     parts = {part: _names_in(part, found) for script in scripts for _, part, _ in parts_of(script)}
     needs = {part: set(", ".join(_NEEDS.findall(_text(part))).split(", ")) - {""} for part in parts}

@@ -1,7 +1,7 @@
 """Checks docstrings and comments for sentences that a reader whose first language is not English reads twice.
 
-Refused: a sentence that opens with "What" for a noun ("What waits is counted"), "is none" and "are none", "for who".
-``python -m ops.lint_prose FILE...`` for Python and Lua; prints each place and exits with 1 where there is one.
+`_REFUSED` lists them. ``python -m ops.lint_prose PATH...`` takes files and folders of Python and Lua. It prints each
+place, and exits with 1 if there is one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _REFUSED = (
@@ -68,15 +68,25 @@ def _blocks(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
         yield begin, "\n".join(texts)
 
 
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(each for each in path.rglob("*") if each.suffix in {".py", ".lua"})
+        else:
+            yield path
+
+
 def main(paths: list[str]) -> int:
-    wrong = 0
-    for path in map(Path, paths):
+    wrong = files = 0
+    for path in _files(map(Path, paths)):
+        files += 1
         source = path.read_text(encoding="utf-8")
         prose = prose_of_lua(source) if path.suffix == ".lua" else prose_of_python(source)
         for line, text in prose:
             for offset, words, why in found_in(text):
                 wrong += 1
                 print(f"{path}:{line + text.count(chr(10), 0, offset)}: {words!r}: {why}")
+    print(f"{files} files, {wrong} sentences to write anew" if wrong else f"{files} files in plain sentences")
     return 1 if wrong else 0
 
 

@@ -23,7 +23,7 @@ REQUEST_BYTES = 2**17
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a fork is to become."""
+    """The program that a fork becomes."""
 
     module: str
     arguments: list[str]

@@ -1,4 +1,4 @@
-"""What one would write first: Celery and boto3 (`celery_tasks`), with threads or with forked processes."""
+"""The first idea of most: Celery and boto3 (`celery_tasks`), with threads or with forked processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one would write first: a Celery task that calls boto3. ``celery -A ops.bench.contenders.celery_tasks worker``.
+"""The first idea of most: a Celery task that calls boto3. ``celery -A ops.bench.contenders.celery_tasks worker``.
 
 One client per process with a connection for each thread, late acknowledgement, the stock Redis transport, no results.
 """

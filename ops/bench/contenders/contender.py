@@ -1,4 +1,4 @@
-"""What a way to send is measured by, and how."""
+"""A way to send, and how it is measured."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _INSTALL_SECONDS = 300
 
 
 def version() -> str | None:
-    """Node's, as in 20.20.2; None where there is none."""
+    """Node's version, as in 20.20.2; None without Node."""
     if shutil.which("node") is None:
         return None
     said = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout

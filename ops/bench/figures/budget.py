@@ -120,7 +120,7 @@ _IN_SCRIPT = frozenset(
         *("zadd", "zrem", "zrangebyscore", "zrange", "zcard", "ltrim", "hmset"),
     )
 )
-"""What only the script calls here."""
+"""Functions that only the script calls here."""
 
 
 SYSTEM_CALLS = frozenset({"_send", "_receive", "is_stale", "send_packed_command", "read_from_socket", "poll"})

@@ -89,7 +89,7 @@ def measure(
 
 
 def against(seen: Seen, other: Contender, value: str = "per_cpu_second") -> float | None:
-    """What ours is of another's, None where that is missing."""
+    """Ours as a multiple of another's; None where that is missing."""
     if other.name not in seen:
         return None
     return ratio(*([getattr(sample, value) for sample in seen[name]] for name in (OURS.name, other.name)))

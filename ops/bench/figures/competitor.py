@@ -1,4 +1,4 @@
-"""What is left of the rate to us, and to somebody else who uses half of the account."""
+"""The share of the rate that is left to us, and to somebody else who uses half of the account."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _measure(
 
 @cache
 def _rows(count: int) -> list[dict[str, object]]:
-    """What is enqueued is there before the clock starts."""
+    """The recipients exist before the clock starts."""
     return list(mail.recipients(count))
 
 

@@ -1,4 +1,4 @@
-"""What the product adds to a mail when nothing else is going on: from `mailer.send` returning to the request at SES."""
+"""The time that the product adds to a mail on an idle system: from `mailer.send` returning to the request at SES."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a queued bulk message takes in Redis when its HTML has 50 KB."""
+"""The memory of a queued bulk message in Redis, when its HTML has 50 KB."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ QUICK_CASES = ((1, 20.0), (14, 8.0), (200, 6.0), (1000, 6.0))
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What was seen at one rate with one number of processes."""
+    """The figures at one rate with one number of processes."""
 
     used: float
     used_with_burst: float
@@ -78,7 +78,7 @@ def measure(bench: Bench, rate: int, processes: int, seconds: float) -> Case:
     what = f"R = {rate}, {processes} process{'es' if processes > 1 else ''}"
     client = bench.valkey.client()
     client.flushall()
-    # What is sent while we settle and stop is backlog too: the lane must not run dry.
+    # Mail goes on while we settle and stop: the lane must not run dry then.
     amount = int(rate * (seconds + 12) + 100)
     sink = Simulator(rate=rate, bucket=max(2, rate / 10), latency="20ms", control_rate=0, quota=-1, smtp=False, keep=10)
     with sink, bench.producer() as producer:

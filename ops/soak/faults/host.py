@@ -64,7 +64,7 @@ def run(trial: Trial) -> None:
 def _compared(trial: Trial, code: str, used: list[float]) -> Iterator[None]:
     """The block makes one host fail. Appends how much is sent after it, per cent of before.
 
-    What a machine that stands still for a moment costs is not what is looked for: hence by the second.
+    It measures by the second: a machine that stands still for a moment must not count.
     """
     could = min(
         per_second(trial.stage, _SECONDS if trial.size == FAULT.long else _SHORT_SECONDS), trial.stage.wanted.rate

@@ -33,7 +33,7 @@ def run(trial: Trial) -> None:
     misdated = stage.simulator.stats()["refused"].get("credentials", 0)
     trial.note(f"{misdated} sends refused for their date" if not clock.lacking() else f"one clock: {clock.lacking()}")
     most = max(each["most_in_one_second"] for each in stage.simulator.stats()["regions"].values())
-    # What SES lets through in a second at its bucket's fullest.
+    # SES lets so many through in a second when its bucket is full.
     trial.expect("most sends in any second", most, 1.1 * stage.wanted.rate + 1)
 
 

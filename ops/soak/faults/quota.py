@@ -18,7 +18,7 @@ from ops.soak.trial import Fault, Size, Trial
 _QUOTAS = 2.6
 """The backlog, in quotas."""
 _OTHERS = 0.05
-"""What others send, as a fraction of the quota, once when half of it is used and once when nearly all of it is."""
+"""The mail of others, as a fraction of the quota: once when half of it is used, and once when nearly all of it is."""
 _OTHERS_AT = (0.5, 0.94)
 _OTHERS_PER_SECOND = 150.0
 _DAYS = 3.5
