@@ -82,11 +82,12 @@ def test_a_part_that_cannot_be_started_is_told_and_ends_the_others() -> None:
 
 
 FOREMAN = """
-import os, shlex, sys
+import faulthandler, os, shlex, signal, sys
 from functools import partial
 from pathlib import Path
 from mailer.host.foreman import Foreman, Service
 folder = Path(sys.argv[1])
+faulthandler.register(signal.SIGUSR1, open(folder / "stacks", "w"))
 def script(text):
     return shlex.join([sys.executable, "-c", "import os, signal, sys, time\\nfrom pathlib import Path\\n" + text])
 base = script(f"Path({str(folder / 'base')!r}).write_text(str(os.getpid())); time.sleep(60)")
@@ -119,7 +120,12 @@ def test_the_end_of_the_terminal_stops_it_in_order(tmp_path: Path) -> None:
         eventually((tmp_path / "top").exists)
         os.close(ours)
         up.send_signal(signal.SIGHUP)
-        assert up.wait(30) == 0
+        try:
+            assert up.wait(60) == 0
+        except subprocess.TimeoutExpired:
+            up.send_signal(signal.SIGUSR1)
+            eventually((tmp_path / "stacks").read_text)
+            pytest.fail((tmp_path / "stacks").read_text())
         assert (tmp_path / "end").read_text() == "base runs"
     finally:
         up.kill()
