@@ -116,7 +116,7 @@ class Structured:
         """Decode and validate a content from its `encoded` bytes. Raises InvalidMessage."""
         try:
             fields = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidMessage("content", "is not JSON", "Send the message again") from error
         if not isinstance(fields, dict):
             raise InvalidMessage("content", "is not a JSON object", "Send the message again")

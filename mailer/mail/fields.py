@@ -6,7 +6,7 @@ To add a field, add a row here, an attribute to `Structured` (content.py) and an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -223,3 +223,21 @@ _ROWS = (
     Field("list_unsubscribe", check_uris, to_json=list),
 )
 FIELDS: Mapping[str, Field] = {field.name: field for field in _ROWS}
+_INSTEAD = {
+    **dict.fromkeys(
+        ("cc", "bcc"), "Each recipient gets a mail: name them in to=[...], or pass a mail in MIME to send_raw"
+    ),
+    **dict.fromkeys(("from", "from_", "from_email"), "Use sender="),
+    **dict.fromkeys(("body", "message"), "Use text=, html= or both"),
+    "templates": "Pass variables=: then the texts are templates",
+    "template": "Pass variables=: then the texts are templates",
+}
+
+
+def check_names(given: Iterable[str]) -> None:
+    """Raises InvalidMessage for a name that is not a field of a mail."""
+    for name in given:
+        if name not in FIELDS:
+            raise InvalidMessage(
+                f"{name:.80}", "is not an argument of a mail", _INSTEAD.get(name, f"Use one of {', '.join(FIELDS)}")
+            )

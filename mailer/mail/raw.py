@@ -29,6 +29,8 @@ MARK = b"raw "
 MAX_LINE_BYTES = 998
 """The limit of RFC 5322 and SES for a line without its end."""
 
+# Its sender, 50 tags and a configuration set have less.
+_MAX_LINE_BYTES = 64 * 1024
 _VERSION = 1
 _HEAD_END = re.compile(rb"^\r?\n", re.MULTILINE)
 _BARE_CR = re.compile(rb"\r(?!\n)")
@@ -103,9 +105,11 @@ class Raw:
     def from_bytes(cls, stored: bytes) -> Raw:
         """Decode and validate a content from its `encoded` bytes. Raises InvalidMessage."""
         line, _, data = stored.partition(b"\n")
+        if len(line) > _MAX_LINE_BYTES:
+            raise InvalidMessage("content", f"begins with a line of {len(line):,} bytes", "Send the message again")
         try:
             form: Any = json.loads(line.removeprefix(MARK))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidMessage("content", "does not begin with JSON", "Send the message again") from error
         if not isinstance(form, dict):
             raise InvalidMessage("content", "does not begin with a JSON object", "Send the message again")

@@ -14,6 +14,7 @@ from mailer.errors import InvalidMessage
 from mailer.mail.address import Address, parse
 from mailer.mail.attachment import Attachment
 from mailer.mail.content import Structured
+from mailer.mail.fields import check_names
 from mailer.mail.header import kind
 from mailer.mail.json_text import to_json
 from mailer.mail.message import Content
@@ -23,7 +24,7 @@ from mailer.mail.recipient import Recipient, check_key, digest_of, variables_jso
 from mailer.producer.send_many import Bulk, OnInvalidRow, Progress, SendManyResult
 from mailer.producer.timing import NONE, Timing, timing
 from mailer.queue.envelope import Envelope
-from mailer.queue.payload import inline
+from mailer.queue.payload import check_values, inline
 from mailer.queue.queue import Entry, Queue
 from mailer.rules import Lanes
 from mailer.settings import Settings, load
@@ -163,6 +164,7 @@ class Producer:
         NotOnDisk.
         """
         order = self._order(**options)
+        check_names(order.extras)
         recipients = [parse(to)] if isinstance(to, str) else _recipients(to, "to")
         when = self._timing(order.send_at, order.expires_at)
         content = Structured.of(
@@ -174,6 +176,8 @@ class Producer:
 
         fields = inline("", content)
         stored = len(to_json("message", fields)) >= INLINE_BYTES
+        if stored:
+            check_values(content.encoded)
         envelope = Envelope(order.lane, content_hash=content.hash if stored else "", eta=when.eta, expires=when.expires)
 
         def written(message_id: str, recipient: Address, digest: str) -> bytes:
@@ -304,14 +308,17 @@ class Producer:
         temporary file cannot be written; then nothing was enqueued.
         """
         _check_flag("durable", durable)
+        check_names(extras)
         if on_invalid not in ("raise", "skip"):
             raise InvalidMessage("on_invalid", "is neither of two words", 'Pass "raise" or "skip"')
         if isinstance(recipients, str | bytes | Mapping) or not isinstance(recipients, Iterable):
             raise InvalidMessage("recipients", f"is {kind(recipients)}", "Pass an iterable of mailer.Recipient")
+        content = Structured.of(sender=sender, subject=subject, text=text, html=html, templates=True, **extras)
+        check_values(content.encoded)
         bulk = Bulk(
             self.queue,
             self.lanes.least_urgent if lane is None else self.lanes.check(lane),
-            Structured.of(sender=sender, subject=subject, text=text, html=html, templates=True, **extras),
+            content,
             self._timing(send_at, expires_at),
             progress,
             durable=durable,

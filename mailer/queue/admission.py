@@ -9,7 +9,7 @@ import orjson
 from mailer.mail.message_id import LONGEST_ID
 from mailer.queue.bounds import TOO_MANY_VALUES, has_too_many_values, shortened
 from mailer.queue.envelope import due_us
-from mailer.queue.headers import TASK
+from mailer.queue.headers import CONTENT_HEADER, TASK
 
 UNDECODABLE = "Undecodable"
 """Code of dead letters that could not be read."""
@@ -17,6 +17,7 @@ UNKNOWN_TASK = "UnknownTask"
 NOT_SUPPORTED = "NotSupported"
 
 _WRITTEN = ("", "utf-8", "base64")
+_NAMES_CONTENT = f'"{CONTENT_HEADER}"'.encode()
 
 
 class NotAdmitted(Exception):
@@ -41,6 +42,7 @@ def admitted(envelope: bytes, lane: str) -> tuple[dict[str, Any], int]:
     try:
         headers, properties = message["headers"], message["properties"]
         _check_headers(headers)
+        _check_content(envelope, headers)
         _check_encoding(message, headers, properties)
         due = due_us(headers)
         properties["delivery_info"] = {"exchange": "", "routing_key": lane}
@@ -66,6 +68,12 @@ def _check_headers(headers: dict[str, Any]) -> None:
         raise NotAdmitted(UNKNOWN_TASK, f"There is no task {task!r:.200} here. Send to {TASK}")
     if not isinstance(retries, int | None) or (retries or 0) < 0:
         raise TypeError("header retries is not a number from 0")
+
+
+def _check_content(envelope: bytes, headers: dict[str, Any]) -> None:
+    # The scripts look for this name in the bytes. They and the worker must mean the same content.
+    if envelope.count(_NAMES_CONTENT) != (CONTENT_HEADER in headers):
+        raise ValueError(f"{CONTENT_HEADER} stands in it twice, or outside of the headers, or with escapes")
 
 
 def _check_encoding(message: dict[str, Any], headers: dict[str, Any], properties: dict[str, Any]) -> None:

@@ -50,8 +50,9 @@ def redis_url(settings: Settings) -> str:
         if embedded is not None:
             return embedded
         raise SettingsError(
-            "MAILER_REDIS_URL is not set and no embedded server runs here: set it, for example to "
-            "redis://localhost:6379/0, or start one with `mailer up`"
+            f"MAILER_REDIS_URL is not set, and no embedded server is over {settings.data_dir.absolute()}. Set it, for "
+            "example to redis://localhost:6379/0. Or start a server with `mailer up`. Or name the folder of one that "
+            "runs in MAILER_DATA_DIR"
         )
     url = settings.redis_url.get_secret_value()
     if not url:

@@ -46,7 +46,7 @@ def leased(stored: bytes) -> tuple[str, bytes]:
 def scheduled(member: bytes) -> tuple[str, str, bytes]:
     """Number, lane and envelope of ``number LF lane LF envelope``."""
     number, lane, envelope = _lines_before(member)
-    return (number, lane, envelope) if number.isdecimal() else ("", "", member)
+    return (number, lane, envelope) if number.removeprefix("-").isdecimal() else ("", "", member)
 
 
 def set_aside(stored: bytes) -> tuple[Why, bytes]:

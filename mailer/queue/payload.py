@@ -19,6 +19,7 @@ Everything from the queue is validated before use: whoever can write to Redis ca
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -34,7 +35,9 @@ from mailer.mail.content import Structured, hash_of
 from mailer.mail.fields import FIELDS
 from mailer.mail.header import kind
 from mailer.mail.message import Content, Message, content_of
+from mailer.mail.raw import MARK
 from mailer.mail.template import MAX_CHARS, MAX_STEPS, Heavy, Meter
+from mailer.queue.bounds import TOO_MANY_VALUES, has_too_many_values
 
 VERSION = 1
 
@@ -47,6 +50,7 @@ _LIGHT_STEPS = 5_000
 _LIGHT_CHARS = 256 * 1024
 # Content of this size is parsed in a few milliseconds.
 _HEAVY_BYTES = 1024 * 1024
+_HASH = re.compile(r"[0-9a-f]{32}")
 _REFERENCE_KEYS = frozenset({"v", "to", "vars"})
 _INLINE_KEYS = frozenset({"v", "to", *FIELDS})
 
@@ -111,7 +115,7 @@ def is_light(kwargs: Mapping[str, Any], content_hash: object, size: int) -> bool
     if size > _LIGHT_BYTES:
         return False
     if content_hash is not None:
-        if not _is_hash(content_hash):
+        if not is_hash(content_hash):
             return True
         kept = _cache.peek(content_hash)
         return kept is not None and kept.is_light
@@ -120,11 +124,12 @@ def is_light(kwargs: Mapping[str, Any], content_hash: object, size: int) -> bool
 
 def is_missing(content_hash: object) -> TypeGuard[str]:
     """Whether ``content_hash`` is the hash of content that is not in the cache and must be fetched."""
-    return _is_hash(content_hash) and _cache.peek(content_hash) is None
+    return is_hash(content_hash) and _cache.peek(content_hash) is None
 
 
-def _is_hash(content_hash: object) -> TypeGuard[str]:
-    return isinstance(content_hash, str) and len(content_hash) <= 64 and content_hash.isalnum()
+def is_hash(content_hash: object) -> TypeGuard[str]:
+    """Whether content can lie under this name: the scripts release no other."""
+    return isinstance(content_hash, str) and _HASH.fullmatch(content_hash) is not None
 
 
 class _Kept:
@@ -197,7 +202,7 @@ _cache = _Cache(_CACHED_BYTES)
 
 
 def _find(digest: object, fetch_content: Callable[[str], bytes | None], *, patient: bool) -> _Kept | _Refused:
-    if not _is_hash(digest):
+    if not is_hash(digest):
         raise InvalidMessage("content", "is not the hash of a stored content", "Pass the fields of the message instead")
     kept = _cache.get(digest)
     if kept is None:
@@ -209,11 +214,18 @@ def _find(digest: object, fetch_content: Callable[[str], bytes | None], *, patie
         if not patient and _is_heavy(stored):
             raise Heavy
         try:
+            check_values(stored)
             kept = _Kept(content_of(stored), len(stored))
         except InvalidMessage as error:
             kept = _Refused(error, len(stored))
         _cache.put(digest, kept)
     return kept
+
+
+def check_values(stored: bytes) -> None:
+    """Raises InvalidMessage for a structured content whose JSON may stand for more values than one mail needs."""
+    if not stored.startswith(MARK) and has_too_many_values(stored):
+        raise InvalidMessage("content", TOO_MANY_VALUES, "Put long lists into an attachment")
 
 
 def _is_heavy(stored: bytes) -> bool:

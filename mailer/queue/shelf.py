@@ -26,6 +26,7 @@ from mailer.queue.headers import CONTENT_HEADER
 from mailer.queue.keys import Keys
 from mailer.queue.move import Move, Verb, move
 from mailer.queue.number import number_or
+from mailer.queue.payload import is_hash
 from mailer.queue.queue import Queue, translated
 from mailer.queue.scan import scan
 from mailer.queue.script import script
@@ -233,7 +234,7 @@ class Shelf:
         for batch in self._chosen(which or Filter(), missing):
             for message in batch:
                 digest = message.headers.get(CONTENT_HEADER)
-                if isinstance(digest, str) and digest not in contents:
+                if is_hash(digest) and digest not in contents:
                     contents.add(digest)
                     stored = self.content(digest)
                     if stored is not None:

@@ -232,3 +232,22 @@ def test_a_template_of_a_foreign_producer_is_refused_without_its_values() -> Non
         decode(kwargs, lambda _: content.encoded, message_id="id", content_hash=content.hash)
     assert "line 2: {{ code + 1 }}" in str(caught.value)
     assert "4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        b'{"v":1,"sender":"s@example.com","subject":"x","text":"x","headers":[' + b"[]," * 200_000 + b"0]}",
+        b'raw {"v":1,"sender":"' + b"x" * 70_000 + b'"}\nFrom: a@example.com\n\nHi',
+        b"[" * 100_000,
+    ],
+)
+def test_a_stored_content_that_costs_much_to_read_is_refused_unread(stored: bytes) -> None:
+    with pytest.raises(InvalidMessage, match="content"):
+        decode({"to": "a@example.com"}, lambda _: stored, message_id="id", content_hash=hash_of(stored))
+
+
+@pytest.mark.parametrize("name", ["zz" * 16, "a" * 31, "A" * 32, "\u0663" * 32, "a" * 33, 5, "", "\ud800"])
+def test_a_content_lies_under_a_hash_only(name: object) -> None:
+    with pytest.raises(InvalidMessage, match="hash of a stored content"):
+        decode({"to": "a@example.com"}, lambda _: b"{}", message_id="id", content_hash=name)

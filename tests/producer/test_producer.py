@@ -439,3 +439,37 @@ def test_an_error_of_whoever_gives_the_rows_stays_theirs(producer: Producer, acc
     with pytest.raises(FileNotFoundError, match="their own"):
         producer.send_many(rows(), **LETTER)
     assert account.is_untouched()
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ({"cc": "b@example.com"}, "to=[...]"),
+        ({"from_email": "a@example.com"}, "sender="),
+        ({"body": "Hi"}, "text="),
+        ({"templates": True}, "variables="),
+        ({"tag": {}}, "configuration_set"),
+    ],
+)
+def test_an_argument_that_there_is_not_is_named_with_what_to_write(
+    producer: Producer, account: Account, given: dict[str, Any], remedy: str
+) -> None:
+    for call in (
+        lambda: producer.send(to="a@example.com", **LETTER, **given),
+        lambda: producer.send_many(["a@example.com"], **LETTER, **given),
+    ):
+        with pytest.raises(InvalidMessage) as caught:
+            call()
+        assert caught.value.field == next(iter(given))
+        assert remedy in caught.value.remedy
+    assert account.messages("transactional") == account.messages("bulk") == []
+
+
+def test_a_content_of_too_many_values_is_refused_here_as_by_workers(producer: Producer, account: Account) -> None:
+    for call in (
+        lambda: producer.send(to="a@example.com", **{**LETTER, "text": "," * 300_000}),
+        lambda: producer.send_many(["a@example.com"], **{**LETTER, "text": "," * 300_000}),
+    ):
+        with pytest.raises(InvalidMessage, match="more than 200,000 values"):
+            call()
+    assert account.messages("transactional") == account.messages("bulk") == []

@@ -197,3 +197,25 @@ def test_what_a_host_says_may_be_garbage(account: Account, number: bytes, said: 
 def test_a_moment_of_the_schedule_that_cannot_be_ends_no_status(account: Account, score: str) -> None:
     account.client.zadd(account.keys.schedule, {"junk": score})
     assert status_of(account).scheduled == 1
+
+
+def test_a_number_of_the_schedule_below_zero_costs_no_mail(account: Account) -> None:
+    account.client.set(account.keys.schedule_number, -100_000)
+    account.put("bulk", 3, due_in=3600)
+    assert int(account.client.get(account.keys.schedule_number) or 0) > 0  # type: ignore[arg-type]
+    account.client.zadd(account.keys.schedule, {b"-00000000099999\nbulk\n" + envelope("old"): 1})
+    assert {each.id for each in scheduled(account)} > {"old"}
+    assert list(Worker(account).take(10).values()) == ["old"]
+
+
+def test_a_count_of_references_at_its_end_refuses_no_mail(account: Account) -> None:
+    account.client.hset(account.keys.references, "a" * 32, 2**63 - 1)
+    account.put("bulk", content=("a" * 32, b"{}"))
+
+
+def test_a_hash_that_is_none_breaks_off_no_export(account: Account) -> None:
+    for name in ("first", "second"):
+        broken = envelope(name).replace(b'"retries"', b'"mailer_content":"\\ud800","retries"')
+        account.client.hset(account.keys.aside("dead"), name, b'{"lane":"bulk"}\n' + broken)
+        account.client.zadd(account.keys.aside_index("dead"), {name: 1})
+    assert Shelf(account.queue, "dead", LANES).export(io.StringIO()) == 2

@@ -305,7 +305,7 @@ class TestLooking:
             shelf(account, "scheduled").get("unheard-of")
 
     def test_an_export_has_every_byte(self, account: Account, worker: Worker) -> None:
-        account.put("bulk", 2, content=("abc123", b"\xffbody"))
+        account.put("bulk", 2, content=("abc123" * 5 + "ab", b"\xffbody"))
         ids = set_aside(worker, 2)
         account.client.lpush(account.keys.lane("bulk"), b"\xff no JSON")
         (tag,) = worker.take_raw(1)
@@ -313,7 +313,7 @@ class TestLooking:
         file = io.StringIO()
         assert shelf(account).export(file) == 3
         content, *lines = (json.loads(line) for line in file.getvalue().splitlines())
-        assert content == {"content": "abc123", "base64": "/2JvZHk="}
+        assert content == {"content": "abc123" * 5 + "ab", "base64": "/2JvZHk="}
         assert {line["name"] for line in lines} == {*ids, digest_of(b"\xff no JSON")}
         assert {line.get("envelope_base64") for line in lines} == {None, "/yBubyBKU09O"}
         assert all(line["at"] and line["lane"] == "bulk" for line in lines)

@@ -15,7 +15,8 @@ return function()
   -- Change the count of references by `by`, and return the new count; or the error if Redis refuses.
   local function references(hash, by)
     local count = redis.pcall('HINCRBY', references_key, hash, by)
-    if type(count) == 'table' and string.find(count.err, 'integer', 1, true) then
+    if type(count) == 'table' and (string.find(count.err, 'integer', 1, true) or string.find(count.err, 'overflow', 1, true))
+    then
       -- Somebody overwrote the count. The number of references is not known, so the content is kept.
       count = UNKNOWN + by
       local refused = redis.pcall('HSET', references_key, hash, count)

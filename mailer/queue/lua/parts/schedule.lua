@@ -15,10 +15,11 @@ return function()
   -- Reserve numbers for `count` messages, and return the first. Numbers order messages that are due at the same time.
   function offers.numbers(count)
     local last = redis.pcall('INCRBY', schedule_number_key, count)
-    if type(last) == 'table' then
-      if not string.find(last.err, 'integer', 1, true) and not string.find(last.err, 'overflow', 1, true) then
-        error(last)
-      end
+    local refused = type(last) == 'table'
+    if refused and not string.find(last.err, 'integer', 1, true) and not string.find(last.err, 'overflow', 1, true) then
+      error(last)
+    end
+    if refused or last < count then
       -- Somebody overwrote it. Go on with the clock's milliseconds: they are larger than any number used before.
       last = redis.call('TIME')[1] * 1000 + count
       redis.call('SET', schedule_number_key, string.format('%.0f', last))
@@ -47,7 +48,7 @@ return function()
     redis.call('ZREM', schedule_key, '')
     local done = {}
     for _, entry in ipairs(due) do
-      local lane, envelope_at = string.match(string.sub(entry, 1, LINES_BYTES), '^%d+\n([^\n]+)\n()')
+      local lane, envelope_at = string.match(string.sub(entry, 1, LINES_BYTES), '^%-?%d+\n([^\n]+)\n()')
       if attempt(each, lane or '', lane and string.sub(entry, envelope_at) or entry) then
         done[#done + 1] = entry
       else
