@@ -8,8 +8,12 @@ pop on the doorbells of the lanes, while no message is to be had.
 from __future__ import annotations
 
 import math
+import re
+import socket
+import ssl
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import orjson
@@ -33,6 +37,10 @@ BELL_SECONDS = 5
 CALLS_A_LEASE = 4
 """Each worker calls at least so often per lease, even when idle. So half a lease without any call means that no worker
 could reach Redis. ``take.lua`` relies on this."""
+
+
+_LOOK_AHEAD_BYTES = 4096
+_RUNG = re.compile(rb"\*2\r\n\$\d+\r\n[^\r]*\r\n\$(\d+)\r\n")
 
 
 class Channel(Protocol):
@@ -182,6 +190,9 @@ class Gate:
     def read_bell(self) -> bool:
         """Read the end of a wait at the doorbells: a ring, or `BELL_SECONDS` without one. Raises connection errors."""
         client = self.channel.bell_client
+        if _is_overlong(client.connection._sock):
+            # It was taken off the list when Redis answered.
+            self._lost("a doorbell of more bytes than anybody rings it with")
         try:
             rung = client.parse_response(client.connection, "BLPOP")
         except CONNECTION_LOST:
@@ -350,3 +361,14 @@ class Gate:
     def _set_aside(self, tag: str, lane: str, code: str, words: str) -> None:
         logger.warning("A message of lane %s is set aside as a dead letter (%s). %s", lane, code, words)
         self.leases.settle(tag, Settlement.dead(code, words))
+
+
+def _is_overlong(connected: socket.socket | None) -> bool:
+    """Whether the answer to BLPOP brings a value that no ring of ours has. It would be read whole, and a script of a
+    producer may have made it of any length. TLS cannot look ahead: there it is read."""
+    if connected is None or isinstance(connected, ssl.SSLSocket):
+        return False
+    with suppress(OSError):
+        found = _RUNG.match(connected.recv(_LOOK_AHEAD_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        return found is not None and int(found[1]) > _LOOK_AHEAD_BYTES
+    return False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import select
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import redis
 from kombu import Connection, Consumer, Exchange, Queue
 
 from mailer.broker import transport  # noqa: F401 - registers the transport with kombu
@@ -138,6 +140,18 @@ def test_a_ring_that_comes_when_there_is_no_room_any_more_is_passed_on(account: 
     channel.leases.fitness.rest(60)
     channel.gate.read_bell()
     assert account.client.llen(account.keys.doorbell("bulk")) == 1
+
+
+def test_a_ring_of_many_bytes_is_not_read(account: Account, channel: Any) -> None:
+    listen(channel)
+    until(lambda: blocked(account) == 1, "Redis knows that it listens")
+    account.client.lpush(account.keys.doorbell("bulk"), b"x" * 10_000_000)
+    bell = channel.bell_client.connection
+    assert select.select([bell._sock], [], [], 30)[0]
+    with pytest.raises(redis.exceptions.ConnectionError, match="doorbell"):
+        channel.gate.read_bell()
+    assert bell._sock is None
+    assert account.client.llen(account.keys.doorbell("bulk")) == 0
 
 
 def test_a_ring_that_a_host_in_doubt_still_hears_is_passed_on(account: Account, channel: Any) -> None:
