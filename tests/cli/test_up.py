@@ -87,6 +87,7 @@ from functools import partial
 from pathlib import Path
 from mailer.host.foreman import Foreman, Service
 folder = Path(sys.argv[1])
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests with nohup ignores it
 faulthandler.register(signal.SIGUSR1, open(folder / "stacks", "w"))
 def script(text):
     return shlex.join([sys.executable, "-c", "import os, signal, sys, time\\nfrom pathlib import Path\\n" + text])

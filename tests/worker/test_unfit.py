@@ -92,7 +92,7 @@ def test_a_host_whose_role_is_taken_away_rests_and_another_sends(post: Post, sts
 
     post.worker("-n", "fit@there")
     until(lambda: sorted(post.arrivals()) == sorted(["first@example.com", *to]), "another host sends it all")
-    assert read_status(post.client, post.settings).state == "sending"
+    until(lambda: read_status(post.client, post.settings).state == "sending", "that is said")
     # What was under way with the old role may have ended its first rest.
     assert 1 <= unfit.text.count("cannot send") < 5
 
