@@ -240,8 +240,7 @@ class Gate:
     def flush(self) -> None:
         """Send every settlement now, on a separate connection. Never raises: settlements that cannot be sent wait."""
         try:
-            while self.leases.unsettled:
-                self._take.run(self.channel.plain_client(), self.leases, 0, ())
+            self._take.settle_all(self.channel.plain_client(), self.leases)
         except (redis.exceptions.RedisError, OSError) as error:
             logger.warning("Settlements wait for the next connection: %s", error)
 

@@ -7,7 +7,7 @@ ENVELOPE_BYTES = 10 * 1024 * 1024
 IN_FLIGHT_BYTES = 16 * 1024 * 1024
 """A worker process holds at most so many bytes of large messages at once, unless one alone has more."""
 LARGE_BYTES = 256 * 1024
-"""A message with more bytes than this, its stored content included, is large. The same as in take.lua."""
+"""A message with more bytes than this, its stored content included, is large. The same as in lane.lua."""
 
 _VALUES = 200_000
 _LONGEST_WORDS = 500

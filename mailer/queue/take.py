@@ -112,6 +112,11 @@ class Take:
         answer = read(reply)
         return answer, self.answered(leases, call, answer)
 
+    def settle_all(self, client: redis.Redis, leases: Leases) -> None:
+        """Send every settlement, and take nothing. Raises redis-py's errors."""
+        while leases.unsettled:
+            self.run(client, leases, 0, ())
+
     def answered(self, leases: Leases, call: Call, answer: Answer) -> list[str]:
         """Note the answer in ``leases``; returns the tags of its messages."""
         return leases.answered(

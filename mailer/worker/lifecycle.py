@@ -136,8 +136,7 @@ class LastFlush:
 
     def _flush(self) -> bool:
         try:
-            while self.leases.unsettled:
-                self._take.run(self._client, self.leases, 0, ())
+            self._take.settle_all(self._client, self.leases)
         except redis.exceptions.RedisError as error:
             if not self._failing:
                 logger.warning("Settlements wait for Redis: %s", error)

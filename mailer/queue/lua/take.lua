@@ -61,9 +61,6 @@ local RECLAIM_AT_ONCE, DUE_AT_ONCE, SORTED_AT_ONCE, CLEARED_AT_ONCE = 64, 256, 1
 -- One call hands out, or moves into a lane, at most so many messages. They become arguments of one command, and Lua's
 -- stack holds 8,000.
 local MOST_AT_ONCE = 3500
--- A message is large if it has more bytes than this, its stored content included. A large envelope moves from its lane
--- to a list of its own. So messages behind it pass, and it is read only when there is room.
-local LARGE_BYTES = 262144
 -- Copying a large envelope blocks Redis, and permits expire meanwhile. So one call copies at most COPIED_AT_ONCE bytes
 -- of large envelopes, or one envelope, and hands out nothing else. All calls together hand out at most HANDED_OUT_A_US
 -- bytes of large envelopes a microsecond.
@@ -103,6 +100,9 @@ local hosts = part 'hosts'
 local leases = part 'leases'
 local overdue = part 'overdue'
 local waiting = part 'lane'
+-- The stored content counts too. A large envelope moves from its lane to a list of its own. So messages behind it pass,
+-- and it is read only when there is room.
+local LARGE_BYTES = waiting.LARGE_BYTES
 local envelope = part 'envelope'
 local content = part 'content'
 local bounds = part 'bounds'

@@ -3,10 +3,14 @@
 --
 -- A message is read, then written to its next place, then removed from the list. So it is never in no place.
 
--- The size of the next messages is not known. After a large message they are read one by one.
-local STEP, LARGE_BYTES = 4, 262144
+-- A message is large if it has more bytes than this. The same as in bounds.py.
+local LARGE_BYTES = 262144
+local STEP = 4
 -- One call reads at most so many bytes of one list. The next call reads on.
 local READ_BYTES, READ_ENOUGH = 4194304, 'read enough'
+
+-- How many messages to read next, after `bytes`: their size is not known, so after a large one they are read one by one.
+local function step_after(bytes) return bytes > LARGE_BYTES and 1 or STEP end
 
 -- The last argument becomes the outermost element.
 local function push_tail(key, ...) redis.call('LPUSH', key, ...) end
@@ -28,7 +32,7 @@ local function head(key, want, against, singly)
       bytes = bytes + #some[i]
     end
     if #some < step then break end
-    step = (singly or bytes > LARGE_BYTES) and 1 or STEP
+    step = singly and 1 or step_after(bytes)
   end
   return found
 end
@@ -45,5 +49,5 @@ local function move(key, other) redis.call('LMOVE', key, other, 'RIGHT', 'LEFT')
 local function length(key) return redis.call('LLEN', key) end
 return {
   push_tail = push_tail, push_head = push_head, head = head, can_leave = can_leave, leave = leave, move = move,
-  length = length, READ_BYTES = READ_BYTES, READ_ENOUGH = READ_ENOUGH,
+  length = length, step_after = step_after, LARGE_BYTES = LARGE_BYTES, READ_BYTES = READ_BYTES, READ_ENOUGH = READ_ENOUGH,
 }
