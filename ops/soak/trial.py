@@ -20,6 +20,7 @@ from ops.soak.verifier import Ledger, reasons, settle_account
 
 # The longest time that messages may take to come to rest after the fault is over.
 _REST_SECONDS = 120.0
+_BATCH = 500
 # The longest time until all workers together hold as many messages as they can.
 _ROOM_SECONDS = 20.0
 
@@ -110,6 +111,15 @@ class Trial:
         return self.stage.until(
             lambda: self.stage.sent() > sent or not self.load.is_alive(), "mail flows again", seconds
         )
+
+    def enqueue(self, name: str, messages: int) -> None:
+        """Enqueue so many at once, beside the load: to name0, name1 and so on, in the lane that is least urgent."""
+        lane = self.stage.settings.lanes.least_urgent
+        with self.stage.producer() as producer:
+            for first in range(0, messages, _BATCH):
+                to = [f"{name}{number}@example.com" for number in range(first, min(messages, first + _BATCH))]
+                sent = producer.send(to=to, sender=SENDER, subject="Hello", text="Hello.", lane=lane)
+                self.ledger.accept(lane, sent)
 
     def enough(self) -> None:
         """End the load, after a fault that has lasted long enough."""

@@ -66,12 +66,11 @@ def _compared(trial: Trial, code: str, used: list[float]) -> Iterator[None]:
 
     It measures by the second: a machine that stands still for a moment must not count.
     """
-    could = min(
-        per_second(trial.stage, _SECONDS if trial.size == FAULT.long else _SHORT_SECONDS), trial.stage.wanted.rate
-    )
+    seconds = _SECONDS if trial.size == FAULT.long else _SHORT_SECONDS
+    could = min(per_second(trial.stage, seconds), trial.stage.wanted.rate)
     yield
     trial.pull()
-    sent = per_second(trial.stage, _SECONDS if trial.size == FAULT.long else _SHORT_SECONDS)
+    sent = per_second(trial.stage, seconds)
     used.append(100 * sent / could)
     with trial.stage.client() as client:
         status = read_status(client, trial.stage.settings)

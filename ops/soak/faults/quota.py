@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from mailer.operations.status import read_status
 from ops.bench.competitor import ADDRESS, Competitor
-from ops.soak.load import SENDER
 from ops.soak.passage import hold, let_pass
 from ops.soak.stage import NotInTime, Set
 from ops.soak.trial import Fault, Size, Trial
@@ -26,7 +25,6 @@ _DAY_MINUTES = 24 * 60
 # So long in real time that some messages go in each step.
 _STEP_SECONDS = 0.03
 _STANDSTILL_SECONDS = 0.5
-_BATCH = 500
 
 
 @dataclass(slots=True)
@@ -47,12 +45,7 @@ def run(trial: Trial) -> None:
     simulator.set_account(quota=quota)
     hold(stage)
     trial.ledger.doubt([ADDRESS])
-    with stage.producer() as producer:
-        for first in range(0, trial.size.messages, _BATCH):
-            to = [f"q{number}@example.com" for number in range(first, min(trial.size.messages, first + _BATCH))]
-            trial.ledger.accept(
-                "bulk", producer.send(to=to, sender=SENDER, subject="Hello", text="Hello.", lane="bulk")
-            )
+    trial.enqueue("q", trial.size.messages)
     step, seen, theirs = (5 if trial.size.messages > 10_000 else 30), Seen(), 0
     others = [fraction * quota for fraction in _OTHERS_AT]
     _pass(trial, step)
