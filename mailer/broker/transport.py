@@ -3,7 +3,7 @@
 For the account's lanes it overrides receiving (kombu: BRPOP, then a write to ``unacked``), acknowledging (a write per
 ack), publishing (LPUSH), purging, and restoring unacknowledged messages by their age. Leases replace the last one.
 Everything else (fanout, pidbox, replies, events, other queues) is kombu's own. The contract test in
-``tests/broker/test_contract.py`` pins each kombu internal that this file uses.
+``tests/unit/broker/test_contract.py`` pins each kombu internal that this file uses.
 
 Its transport options are ``global_keyprefix`` (the account's) and ``rules`` (`mailer.rules.Rules` as JSON). They are
 plain values, so that ``celery inspect`` can print them.

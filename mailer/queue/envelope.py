@@ -2,8 +2,8 @@
 
 This module writes it by hand because ``send_task`` costs about 0.6 ms a message. As parsed JSON it equals the message
 that Celery 5.7 publishes with task protocol 2, through a kombu channel whose ``body_encoding`` is None: kombu writes
-and reads such bodies as they are. ``tests/producer/test_envelope.py`` compares both. Four things differ on purpose, to
-keep a queued message within 1 KB:
+and reads such bodies as they are. ``tests/unit/queue/test_envelope.py`` compares both. Four things differ on purpose,
+to keep a queued message within 1 KB:
 
 - ``reply_to`` is empty: only the RPC result backend reads it.
 - ``delivery_tag`` is empty: the broker gives each lease its own.

@@ -1,7 +1,0 @@
-"""The tests of the broker use the same account fixtures as those of the queue."""
-
-from __future__ import annotations
-
-from tests.queue.conftest import account, still, worker
-
-__all__ = ["account", "still", "worker"]

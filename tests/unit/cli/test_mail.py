@@ -1,0 +1,274 @@
+"""``mailer send`` and ``mailer import``."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import pytest
+import redis
+
+from mailer.mail.raw import Raw
+from mailer.operations.status import read_status
+from mailer.queue.keys import Keys
+from mailer.settings import Settings
+from tests.support.command import Mailer, command
+from tests.support.running import eventually
+
+MESSAGE = ("--sender", "me@example.com", "--subject", "Hello")
+
+
+def bodies(client: redis.Redis, settings: Settings, lane: str) -> list[dict[str, object]]:
+    """The arguments of the messages in a lane, the first to be sent first."""
+    envelopes = client.lrange(Keys.of(settings).lane(lane), 0, -1)
+    return [json.loads(json.loads(envelope)["body"])[1] for envelope in reversed(envelopes)]  # type: ignore[arg-type]
+
+
+def test_send_prints_an_id_for_each_recipient_and_enqueues_each(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "note.txt").write_text("attached")
+    done = mailer(
+        *("send", "--to", "a@example.com", "--to", "b@example.com", *MESSAGE, "--text", "Hi", "--lane", "bulk"),
+        *("--tag", "campaign=autumn", "--header", "X-Kind=note", "--attach", "note.txt", "--reply-to", "r@example.com"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(set(done.stdout.split())) == 2
+    first, second = bodies(client, settings, "bulk")
+    assert (first["to"], second["to"]) == ("a@example.com", "b@example.com")
+    assert first["tags"] == {"campaign": "autumn"}
+
+
+def test_send_takes_bodies_from_files_and_a_time_to_wait_for(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "body.html").write_text("<p>Grüße</p>", encoding="utf-8")
+    done = mailer(
+        "send", "--to", "a@example.com", *MESSAGE, "--html-file", "body.html", "--send-at", "2030-01-31T09:00Z"
+    )
+    assert done.returncode == 0, done.stderr
+    state = read_status(client, settings)
+    assert (state.scheduled, state.waiting) == (1, 0)
+    assert state.next_due_at == 1_896_080_400
+
+
+def test_send_takes_a_whole_mail_from_a_file(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    mail = b"From: me@example.com\r\nTo: list@example.com\r\nSubject: Hello\r\n\r\nGr\xfc\xdfe\r\n"
+    (tmp_path / "mail.eml").write_bytes(mail)
+    done = mailer("send", "--to", "a@example.com", "--to", "b@example.com", "--raw", "mail.eml", "--tag", "a=b")
+    assert done.returncode == 0, done.stderr
+    assert [each["to"] for each in bodies(client, settings, "transactional")] == ["a@example.com", "b@example.com"]
+    [stored] = client.hvals(Keys.of(settings).content)  # type: ignore[misc]
+    assert Raw.from_bytes(stored) == Raw.of(mail, tags={"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        ("sender", ["--subject", "Hello", "--text", "Hi"]),
+        ("subject", ["--sender", "me@example.com", "--text", "Hi"]),
+        ("subject", ["--raw", "mail.eml", "--subject", "Hello"]),
+    ],
+)
+def test_send_says_what_is_missing_or_too_much(
+    mailer: Mailer, tmp_path: Path, missing: str, arguments: list[str]
+) -> None:
+    (tmp_path / "mail.eml").write_bytes(b"From: me@example.com\n\nHi\n")
+    done = mailer("send", "--to", "a@example.com", *arguments)
+    assert done.returncode == 2
+    assert f"{missing}: is" in done.stderr
+
+
+def test_send_takes_a_time_from_now_as_pause_does(mailer: Mailer, client: redis.Redis, settings: Settings) -> None:
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--send-at", "2h", "--expires-at", "1d")
+    assert done.returncode == 0, done.stderr
+    due = read_status(client, settings).next_due_at
+    assert due is not None
+    assert 7100 < due - time.time() <= 7200
+
+
+def test_send_refuses_bad_input_with_the_field_and_the_remedy(mailer: Mailer) -> None:
+    done = mailer("send", "--to", "nobody", *MESSAGE, "--text", "Hi")
+    assert done.returncode == 2
+    assert done.stderr == "mailer: to[0]: has no @ or nothing before it. Write user@example.com\n"
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--send-at", "tomorrow")
+    assert done.stderr.startswith("mailer: --send-at: 'tomorrow' is not a time. Write 30m, 2h, 18:30 or")
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--send-at", "2030-01-31T09:00")
+    assert done.stderr.startswith("mailer: --send-at: '2030-01-31T09:00' has no offset from UTC. Write")
+
+
+def test_send_takes_no_name_of_a_file_for_a_body(mailer: Mailer, tmp_path: Path) -> None:
+    letter = tmp_path / "letter.html"
+    letter.write_text("<p>Hi</p>")
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--html", str(letter))
+    assert done.returncode == 2
+    assert done.stderr.endswith("Use --html-file\n")
+    done = mailer("send", "--to", "a@example.com", *MESSAGE)
+    assert done.stderr == "mailer: text: is missing, and html too. Give --text, --html or both, or files of them\n"
+
+
+def test_send_takes_a_body_of_any_length_in_any_script(mailer: Mailer, client: redis.Redis, settings: Settings) -> None:
+    for length in (127, 128, 200, 255, 256):
+        body = "ы" * length
+        done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", body, "--lane", "bulk")
+        assert done.returncode == 0, done.stderr
+        assert bodies(client, settings, "bulk")[-1]["text"] == body
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("notes.txt", "text/plain"),
+        ("notes.txt.gz", "application/gzip"),
+        ("notes.tar.xz", "application/x-xz"),
+        ("notes.txt.Z", "application/octet-stream"),
+        ("notes", "application/octet-stream"),
+    ],
+)
+def test_a_compressed_file_is_not_of_the_type_of_what_is_in_it(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path, name: str, content_type: str
+) -> None:
+    (tmp_path / name).write_bytes(b"\x1f\x8b")
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--lane", "bulk", "--attach", name)
+    assert done.returncode == 0, done.stderr
+    [attachment] = cast("list[dict[str, str]]", bodies(client, settings, "bulk")[0]["attachments"])
+    assert attachment["content_type"] == content_type
+
+
+def test_of_a_file_no_more_is_read_than_a_mail_may_have(mailer: Mailer, tmp_path: Path) -> None:
+    with (tmp_path / "film.mkv").open("wb") as film:
+        film.truncate(64 * 1024**3)
+    for arguments in (
+        ("--text", "Hi", "--attach", "film.mkv"),
+        ("--text-file", "film.mkv"),
+        ("--html-file", "film.mkv"),
+    ):
+        done = mailer("send", "--to", "a@example.com", *MESSAGE, *arguments)
+        assert done.returncode == 2
+        assert "film.mkv has more than 41,943,040 bytes" in done.stderr
+
+
+def test_the_lines_of_a_letter_end_in_line_feeds_alone(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "letter.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\n")
+    done = mailer("send", "--to", "a@example.com", *MESSAGE, "--text-file", "letter.txt", "--lane", "bulk")
+    assert done.returncode == 0, done.stderr
+    assert bodies(client, settings, "bulk")[0]["text"] == "one\ntwo\n"
+
+
+def test_the_help_shows_how_to_write_a_sender_with_a_name(mailer: Mailer) -> None:
+    assert "'Name <user@example.com>'" in mailer("send", "--help").stdout
+
+
+def test_the_same_idempotency_key_prints_the_first_id_again(mailer: Mailer) -> None:
+    arguments = ("send", "--to", "a@example.com", *MESSAGE, "--text", "Hi", "--idempotency-key", "k1")
+    assert mailer(*arguments).stdout == mailer(*arguments).stdout
+
+
+def csv(tmp_path: Path, *rows: str) -> Path:
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(("email,name,idempotency_key", *rows, "")), encoding="utf-8")
+    (tmp_path / "body.txt").write_text("Dear {{ name }}", encoding="utf-8")
+    return path
+
+
+IMPORT = ("import", "people.csv", *MESSAGE, "--text", "body.txt")
+
+
+def test_import_enqueues_the_good_rows_and_reports_the_bad_ones_with_their_lines(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    csv(
+        tmp_path,
+        "ann@example.com,Ann,k1",
+        "nobody,Nobody,",
+        "short@example.com",
+        "bob@example.com,Bob,",
+        "ann@example.com,Ann,k1",
+    )
+    done = mailer(*IMPORT)
+    assert (done.returncode, done.stdout) == (0, "2 accepted, 2 bad, 1 with a key used before\n")
+    assert done.stderr == "mailer: 2 rows were bad and skipped: see people.csv.bad.csv\n"
+    report = (tmp_path / "people.csv.bad.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in report] == ["line", "3", "4"]
+    assert [body["to"] for body in bodies(client, settings, "bulk")] == ["ann@example.com", "bob@example.com"]
+
+
+def test_an_import_of_nothing_to_say_names_the_options(mailer: Mailer, tmp_path: Path) -> None:
+    csv(tmp_path, "ann@example.com,Ann,")
+    done = mailer("import", "people.csv", *MESSAGE)
+    assert done.returncode == 2
+    assert done.stderr == "mailer: text: is missing, and html too. Give --text, --html or both, each a file\n"
+    (tmp_path / "body.txt").write_text("")
+    done = mailer(*IMPORT)
+    assert done.returncode == 2
+    assert done.stderr == "mailer: text: is empty, and html too. Give --text, --html or both, each a file\n"
+
+
+def test_an_interrupted_import_says_what_is_enqueued(
+    account_environment: dict[str, str], client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    csv(tmp_path, *(f"r{number}@example.com,Ann," for number in range(300_000)))
+    done = subprocess.Popen(
+        command(*IMPORT),
+        env=account_environment,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Who runs the tests in the background has it ignored, and children inherit that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
+    eventually(lambda: read_status(client, settings).waiting > 1000)
+    done.send_signal(signal.SIGINT)
+    _, told = done.communicate(timeout=90)
+    assert done.returncode == 130
+    enqueued = re.search(r"stopped with at least ([\d,]+) messages enqueued", told)
+    assert enqueued is not None, told
+    assert 0 < int(enqueued[1].replace(",", "")) <= read_status(client, settings).waiting < 300_000
+
+
+def test_a_strict_import_with_a_bad_row_enqueues_nothing(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    for rows, line, found in (
+        (("ann@example.com,Ann,", "nobody,Nobody,"), "3", "one is bad, and those after it were not looked at"),
+        (("a@example.com", "b@example.com,B,"), "2", "1 bad"),
+    ):
+        csv(tmp_path, *rows)
+        done = mailer(*IMPORT, "--strict", "--bad-rows", "bad.csv")
+        assert done.returncode == 2
+        assert done.stderr == f"mailer: rows: {found}, so nothing was enqueued (--strict). See bad.csv\n"
+        assert (tmp_path / "bad.csv").read_text().splitlines()[1].startswith(f"{line},")
+    assert read_status(client, settings).waiting == 0
+
+
+def test_a_strict_import_of_good_rows_enqueues_all(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    csv(tmp_path, "ann@example.com,Ann,", "bob@example.com,Bob,")
+    done = mailer(*IMPORT, "--strict", "--lane", "transactional")
+    assert (done.returncode, done.stdout) == (0, "2 accepted, 0 bad, 0 with a key used before\n")
+    assert [lane.waiting for lane in read_status(client, settings).lanes] == [2, 0]
+
+
+def test_a_template_that_uses_an_unknown_column_enqueues_nothing(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path
+) -> None:
+    csv(tmp_path, "ann@example.com,Ann,")
+    (tmp_path / "body.txt").write_text("Dear {{ surname }}", encoding="utf-8")
+    done = mailer(*IMPORT)
+    assert (done.stdout, read_status(client, settings).waiting) == ("0 accepted, 1 bad, 0 with a key used before\n", 0)
+    assert done.returncode == 1
+    assert "Line 2: variables: lack what text asks for: surname is not given" in done.stderr
+    assert "templates may use here: name" in done.stderr
+    assert "surname" in (tmp_path / "people.csv.bad.csv").read_text(encoding="utf-8")
