@@ -8,7 +8,7 @@ UV_VERSION := 0.13.9
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test check soak bench
+.PHONY: help install up demo test check mutants soak bench
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: install ## Check style, types, import layers, Lua and prose.
 	$(BIN)/lint-imports
 	$(BIN)/python -m ops.lint_lua mailer/queue/lua/*.lua ops/soak/*.lua
 	$(BIN)/python -m ops.lint_prose mailer ops
+
+mutants: install ## Break the code in a hundred small ways, and see that a test notices each.
+	@$(BIN)/python -m ops.mutants
 
 soak: install ## Break things for a long time and count what was lost.
 	@$(BIN)/python -m ops.soak

@@ -1,0 +1,1 @@
+"""Small edits that break a promise of the product, and the tests that must notice each."""
