@@ -186,7 +186,7 @@ class Stage:
         with self.client() as client:
             before = client.hkeys(self.keys.leased)
             time.sleep(_SETTLED_SECONDS)
-            left = set(before).intersection(client.hkeys(self.keys.leased))  # type: ignore[arg-type]
+            left = set(before).intersection(client.hkeys(self.keys.leased))
         self.orphans |= left
         self.in_flight_at_kills = len(self.orphans)
 

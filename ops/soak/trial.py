@@ -140,7 +140,7 @@ class Trial:
                 if not client.llen(stage.keys.lane(lane)):
                     sent = producer.send(to=to, sender=SENDER, subject="Hello", text="Hello.", lane=lane)
                     self.ledger.accept(lane, sent)
-                most = max(most, int(client.zcard(stage.keys.leases)))  # type: ignore[arg-type]
+                most = max(most, int(client.zcard(stage.keys.leases)))
                 time.sleep(0.01)
         self.expect("room of the workers that is gone", room - most, 0)
         stage.simulator.set_latency(stage.wanted.latency)
@@ -176,7 +176,7 @@ class Trial:
             if aside:
                 self.note(f"set aside: {dict(aside)}")
             if not places.total:
-                self.expect("contents left behind", int(client.hlen(self.stage.keys.references)), 0)  # type: ignore[arg-type]
+                self.expect("contents left behind", int(client.hlen(self.stage.keys.references)), 0)
 
     def _allow_for_standstills(self) -> None:
         """Allow for standstills of the simulator: messages in flight got no answer in time, and reached it together."""

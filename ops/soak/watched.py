@@ -43,7 +43,7 @@ class Sentinel(Process):
 
     def ask(self, *command: str) -> Any:
         with redis.Redis(port=self.port, protocol=2, socket_timeout=5) as client:
-            return client.execute_command("SENTINEL", *command)  # type: ignore[no-untyped-call]
+            return client.execute_command("SENTINEL", *command)
 
 
 class Watched:
@@ -179,7 +179,7 @@ class Watched:
 def order(server: Valkey, *command: str) -> None:
     """Run a command on ``server``. The command may run twice."""
     with _patient(server) as client:
-        client.execute_command(*command)  # type: ignore[no-untyped-call]
+        client.execute_command(*command)
 
 
 def _patient(server: Valkey) -> redis.Redis:

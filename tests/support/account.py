@@ -135,7 +135,7 @@ class Account:
         self._make_older(self.keys.schedule)
 
     def _make_older(self, key: str) -> None:
-        for member in self.client.zrange(key, 0, -1):  # type: ignore[union-attr]
+        for member in self.client.zrange(key, 0, -1):
             # `xx`: a worker may have removed it in the meantime.
             self.client.zadd(key, {member: -3600e6}, xx=True, incr=True)
 
@@ -149,7 +149,7 @@ class Account:
 
     def length(self, lane: str) -> int:
         keys = self.keys
-        return sum(int(self.client.llen(key)) for key in (keys.lane(lane), keys.suspects(lane), keys.large(lane)))  # type: ignore[arg-type]
+        return sum(int(self.client.llen(key)) for key in (keys.lane(lane), keys.suspects(lane), keys.large(lane)))
 
     def field(self, name: str) -> str | None:
         value = self.client.hget(self.keys.account, name)

@@ -68,7 +68,7 @@ class Still:
 
 def server_us(client: redis.Redis) -> int:
     """The server's own clock, epoch microseconds."""
-    seconds, micros = client.time()  # type: ignore[misc]
+    seconds, micros = client.time()
     return int(seconds) * 1_000_000 + int(micros)
 
 

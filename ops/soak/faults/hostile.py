@@ -97,7 +97,7 @@ def _beside(trial: Trial, hostile: Hostile) -> tuple[float, float, float, str]:
         else:
             if hostile.queue in stage.settings.lanes:
                 stage.until(
-                    lambda: int(client.hlen(stage.keys.aside("dead"))) >= len(messages),  # type: ignore[arg-type]
+                    lambda: int(client.hlen(stage.keys.aside("dead"))) >= len(messages),
                     f"{hostile.name}: all are dead letters",
                     _GONE_SECONDS,
                 )

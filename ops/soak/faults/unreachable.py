@@ -70,7 +70,7 @@ def _per_second(trial: Trial, seconds: int) -> float:
     """`per_second`, with mail for twice its time: hosts that come back late have sent the rest by then."""
     stage = trial.stage
     with stage.client() as client:
-        waiting = int(client.llen(stage.keys.lane(stage.settings.lanes.least_urgent)))  # type: ignore[arg-type]
+        waiting = int(client.llen(stage.keys.lane(stage.settings.lanes.least_urgent)))
     trial.enqueue("more", max(0, int(4 * seconds * stage.wanted.rate) - waiting))
     return per_second(stage, seconds)
 
@@ -88,9 +88,9 @@ def _resting(trial: Trial) -> set[str]:
 def _attempts(trial: Trial) -> int:
     """How many of the messages that wait have been tried in vain."""
     with trial.stage.client() as client:
-        waiting: list[bytes] = client.lrange(trial.stage.keys.lane("bulk"), 0, -1)  # type: ignore[assignment]
+        waiting: list[bytes] = client.lrange(trial.stage.keys.lane("bulk"), 0, -1)
         scheduled = client.zcard(trial.stage.keys.schedule)
-    return int(scheduled) + sum(json.loads(each)["headers"]["retries"] > 0 for each in waiting)  # type: ignore[arg-type]
+    return int(scheduled) + sum(json.loads(each)["headers"]["retries"] > 0 for each in waiting)
 
 
 FAULT = Fault(

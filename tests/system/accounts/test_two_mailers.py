@@ -122,7 +122,7 @@ def test_each_sends_its_own_by_its_own_limits_and_ends_by_itself(pair: tuple[Mai
     first.stop()
     assert not first.client.zcard(first.keys.leases), "what it had taken is settled, or back in its lane"
     assert not first.client.hlen(first.keys.wishes), "and nobody obeys its settings any more"
-    sent, waiting = len(first.arrivals()) - 1, int(first.client.llen(first.keys.lane("transactional")))  # type: ignore[arg-type]
+    sent, waiting = len(first.arrivals()) - 1, int(first.client.llen(first.keys.lane("transactional")))
     assert sent + waiting == 20
 
     first.start()

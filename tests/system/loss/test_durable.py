@@ -43,7 +43,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def waiting(producer: Producer, lane: str = "transactional") -> int:
     queue = producer.queue
-    return int(queue.client.llen(queue.keys.lane(lane)))  # type: ignore[arg-type]
+    return int(queue.client.llen(queue.keys.lane(lane)))
 
 
 @pytest.mark.parametrize("policy", ["everysec", "always"])

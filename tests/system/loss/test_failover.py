@@ -57,7 +57,7 @@ def start(watched: Watched, request: pytest.FixtureRequest) -> Iterator[Start]:
 
 def waiting(producer: Producer, lane: str = "transactional") -> int:
     queue = producer.queue
-    return int(queue.client.llen(queue.keys.lane(lane)))  # type: ignore[arg-type]
+    return int(queue.client.llen(queue.keys.lane(lane)))
 
 
 def until_named(producer: Producer) -> None:
@@ -145,7 +145,7 @@ def test_a_producer_leaves_a_master_that_was_replaced_as_planned(watched: Watche
     new = watched.until_promoted(old)
     with redis.Redis.from_url(new.local_url) as client:
         before = client.llen(producer.queue.keys.lane("transactional"))
-        while client.llen(producer.queue.keys.lane("transactional")) <= before:  # type: ignore[operator]
+        while client.llen(producer.queue.keys.lane("transactional")) <= before:
             try:
                 producer.send(to="jane@example.com", **LETTER)
             except QueueUnavailable:
@@ -155,4 +155,4 @@ def test_a_producer_leaves_a_master_that_was_replaced_as_planned(watched: Watche
             assert former.info("replication")["role"] == "master", "the old one would have taken it too"
         # Of those it waited for, nothing is lost; without, what the old one took meanwhile is.
         if replicas:
-            assert client.llen(producer.queue.keys.lane("transactional")) >= accepted  # type: ignore[operator]
+            assert client.llen(producer.queue.keys.lane("transactional")) >= accepted

@@ -34,7 +34,7 @@ def test_a_stop_finishes_what_is_being_sent_and_returns_the_rest(post: Post, num
     assert post.client.zcard(post.keys.leases) == 0
     arrived = post.arrivals()
     assert len(arrived) == len(set(arrived))
-    assert len(arrived) + post.client.llen(post.keys.lane("bulk")) == MANY  # type: ignore[operator]
+    assert len(arrived) + post.client.llen(post.keys.lane("bulk")) == MANY
 
     post.simulator.set_latency("1ms")
     post.worker()
@@ -49,7 +49,7 @@ def test_what_a_killed_worker_held_is_sent_again_where_the_lane_resends(post: Po
     sent_to = enqueue(post, MANY, lane="transactional")
     until(post.arrivals, "the first mail arrives")
     worker.stop(signal.SIGKILL)
-    in_flight = int(post.client.zcard(post.keys.leases))  # type: ignore[arg-type]
+    in_flight = int(post.client.zcard(post.keys.leases))
     assert in_flight > 0
     post.lose_all()
     post.simulator.set_latency("5ms")

@@ -99,7 +99,7 @@ def test_held_mail_is_sent_once_more_only_if_a_person_says_so(post: Post, simula
 def _due_in(post: Post, message_id: str) -> float:
     """Seconds until it is tried again; 0 where it does not wait for that."""
     due = post.client.zrange(post.keys.schedule, 0, 0, withscores=True)
-    waits = [score / 1e6 - time.time() for member, score in due if message_id.encode() in member]  # type: ignore[union-attr]
+    waits = [score / 1e6 - time.time() for member, score in due if message_id.encode() in member]
     return waits[0] if waits else 0.0
 
 

@@ -156,7 +156,7 @@ def test_expired_mail_is_not_sent(shared: Post, simulator: Simulator) -> None:
     expiry = datetime.now(UTC) + timedelta(hours=1)
     shared.send("late@example.com", expires_at=expiry)
     lane = shared.keys.lane("transactional")
-    (stored,) = shared.client.lrange(lane, 0, -1)  # type: ignore[misc]
+    (stored,) = shared.client.lrange(lane, 0, -1)
     passed = stored.replace(expiry.isoformat().encode(), (expiry - timedelta(hours=2)).isoformat().encode())
     assert passed != stored
     shared.client.lset(lane, 0, passed)

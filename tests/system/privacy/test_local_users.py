@@ -75,7 +75,7 @@ def test_what_an_earlier_version_let_others_read_is_taken_from_them(tmp_path: Pa
         (tmp_path / name).chmod(mode | (0o055 if (tmp_path / name).is_dir() else 0o044))
     with EmbeddedValkey(tmp_path), connect(settings) as client:
         assert {name for name, mode in modes(tmp_path).items() if mode & 0o077} == set()
-        assert message_id.encode() in client.lindex(Keys.of(settings).lane("transactional"), 0)  # type: ignore[operator]
+        assert message_id.encode() in client.lindex(Keys.of(settings).lane("transactional"), 0)
 
 
 @needs_two_users

@@ -55,7 +55,7 @@ def watch(post: Post, ses: Simulator, competitor: Competitor) -> Window:
 
 def keep_busy(post: Post) -> None:
     """There is more in the queue than can be sent while somebody watches."""
-    while post.client.llen(post.keys.lane("bulk")) < 20 * RATE:  # type: ignore[operator]
+    while post.client.llen(post.keys.lane("bulk")) < 20 * RATE:
         post.send([f"{number}@example.com" for number in range(500)], lane="bulk")  # type: ignore[arg-type]
 
 

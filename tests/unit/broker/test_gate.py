@@ -109,7 +109,7 @@ def test_mail_that_is_acknowledged_before_its_outcome_is_known_is_held(
         return leases.in_flight == 1
 
     until(taken, "it is taken")
-    (tag,) = account.client.hkeys(account.keys.leased)  # type: ignore[misc]
+    (tag,) = account.client.hkeys(account.keys.leased)
     if decided is not None:
         leases.decide(tag.decode(), decided)
     channel.qos.ack(tag.decode())

@@ -40,7 +40,7 @@ def settled(account: Account, verb: str, *arguments: object, to: str = "jane@exa
     lease = worker.leases.lease(tag)
     assert lease is not None
     accepted = lease.taken_us // 1000 - 5
-    told = note(message_id, lease.lane, accepted, lease.taken_us, 1, to, **answer)  # type: ignore[arg-type]
+    told = note(message_id, lease.lane, accepted, lease.taken_us, 1, to, **answer)
     worker.leases.settle(tag, Settlement(verb, *arguments, note=told))
     worker.take(0)
 

@@ -27,7 +27,7 @@ MESSAGE = ("--sender", "me@example.com", "--subject", "Hello")
 def bodies(client: redis.Redis, settings: Settings, lane: str) -> list[dict[str, object]]:
     """The arguments of the messages in a lane, the first to be sent first."""
     envelopes = client.lrange(Keys.of(settings).lane(lane), 0, -1)
-    return [json.loads(json.loads(envelope)["body"])[1] for envelope in reversed(envelopes)]  # type: ignore[arg-type]
+    return [json.loads(json.loads(envelope)["body"])[1] for envelope in reversed(envelopes)]
 
 
 def test_send_prints_an_id_for_each_recipient_and_enqueues_each(
@@ -66,7 +66,7 @@ def test_send_takes_a_whole_mail_from_a_file(
     done = mailer("send", "--to", "a@example.com", "--to", "b@example.com", "--raw", "mail.eml", "--tag", "a=b")
     assert done.returncode == 0, done.stderr
     assert [each["to"] for each in bodies(client, settings, "transactional")] == ["a@example.com", "b@example.com"]
-    [stored] = client.hvals(Keys.of(settings).content)  # type: ignore[misc]
+    [stored] = client.hvals(Keys.of(settings).content)
     assert Raw.from_bytes(stored) == Raw.of(mail, tags={"a": "b"})
 
 

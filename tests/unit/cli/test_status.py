@@ -31,7 +31,7 @@ def keys(settings: Settings) -> Keys:
 
 
 def minute(client: redis.Redis) -> int:
-    return int(client.time()[0]) // 60  # type: ignore[index]
+    return int(client.time()[0]) // 60
 
 
 def test_an_account_that_no_worker_has_seen_is_unknown(client: redis.Redis, settings: Settings) -> None:
@@ -138,7 +138,7 @@ def test_moments_written_before_redis_s_clock_was_put_back_are_read_as_the_farth
     at = time.time_ns() // 1000
     day = at + 86_400_000_000
     moments = dict.fromkeys(("probe_at", "limits_at", "cut_at", "patient", "stopped_at"), day)
-    client.hset(keys.account, mapping={**moments, "stopped": "x", "probe_wait": 60_000_000, "cut": 0.5})  # type: ignore[arg-type]
+    client.hset(keys.account, mapping={**moments, "stopped": "x", "probe_wait": 60_000_000, "cut": 0.5})
     client.hset(keys.hosts, mapping={"a@b": f"{day} {day} X: Y", "b@b": f"{day} {at} X: Y"})
     client.zadd(keys.leases, {"lost": at - 1})
     state = read_status(client, settings)

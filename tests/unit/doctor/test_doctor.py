@@ -200,7 +200,7 @@ def test_replicas_that_nobody_waits_for_are_a_problem_and_the_remedies_end_it(st
         assert (off.level, behind.level) == (Level.PROBLEM, Level.PROBLEM)
         assert "CONFIG SET min-replicas-to-write 1 min-replicas-max-lag 10" in off.remedy
         assert "MAILER_REDIS_REPLICAS=1" in behind.remedy
-        client.execute_command("CONFIG", "SET", "min-replicas-to-write", "1", "min-replicas-max-lag", "10")  # type: ignore[no-untyped-call]
+        client.execute_command("CONFIG", "SET", "min-replicas-to-write", "1", "min-replicas-max-lag", "10")
     assert [each.level for each in replicas()] == [Level.OK, Level.PROBLEM]
     assert [each.level for each in replicas(redis_replicas=1)] == [Level.OK]
     too_many, *_ = replicas(redis_replicas=2)

@@ -328,7 +328,7 @@ def test_progress_is_told_and_ends_with_all(producer: Producer) -> None:
             people(1000),
             **NEWS,
             on_invalid=on_invalid,
-            progress=lambda *at, told=told: told.append(at),  # type: ignore[misc]
+            progress=lambda *at, told=told: told.append(at),
         )
         assert told[-1] == (1000, 1000)
         assert told == sorted(told)

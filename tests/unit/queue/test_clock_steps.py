@@ -282,7 +282,7 @@ def test_what_was_charged_leaves_the_quota_when_it_is_a_day_old(
     worker.take(0)
     assert len(worker.take(8)) == 3
     assert account.field("spent") == "4"
-    minutes = [int(minute) for minute in account.client.hkeys(account.keys.quota)]  # type: ignore[union-attr]
+    minutes = [int(minute) for minute in account.client.hkeys(account.keys.quota)]
     assert max(minutes) <= still.us // 60_000_000
 
 
@@ -337,10 +337,7 @@ def test_records_are_kept_for_no_longer_than_usual(account: Account, still: Stil
     (tag,) = worker.take(1)
     worker.settle(tag, "dead", "MessageRejected", "No.")
     kept = (72 + 6) * HOUR * 1e3
-    ends = [
-        int(account.client.pexpiretime(name))  # type: ignore[arg-type]
-        for name in account.client.scan_iter(account.keys.records + ":*")
-    ]
+    ends = [int(account.client.pexpiretime(name)) for name in account.client.scan_iter(account.keys.records + ":*")]
     assert len(ends) >= 3
     assert max(ends) <= still.us / 1e3 + kept
     # Nobody drops what is young.
@@ -428,10 +425,10 @@ def test_nothing_that_is_written_down_lies_farther_ahead_than_its_writer_puts_it
     # So many there are at the least: the test has not lost sight of them.
     assert len(moments) >= 9
     for key in (account.keys.leases, account.keys.schedule):
-        scores = [score for _, score in account.client.zrange(key, 0, -1, withscores=True)]  # type: ignore[union-attr]
+        scores = [score for _, score in account.client.zrange(key, 0, -1, withscores=True)]
         assert scores
         assert max(scores) <= farthest
-    assert max(map(int, account.client.hkeys(account.keys.quota))) <= still.us // 60_000_000  # type: ignore[union-attr,arg-type]
+    assert max(map(int, account.client.hkeys(account.keys.quota))) <= still.us // 60_000_000
 
 
 def _is_moment(value: bytes) -> bool:

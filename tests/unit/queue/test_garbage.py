@@ -152,10 +152,10 @@ def test_a_number_of_the_account_that_is_none_ends_no_status(
     account: Account, number: bytes, begun: dict[str, str]
 ) -> None:
     account.put("bulk", 3)
-    stored = {**account.client.hgetall(account.keys.account), **begun}  # type: ignore[dict-item]
+    stored = {**account.client.hgetall(account.keys.account), **begun}
     for field in FIELDS:
         account.client.delete(account.keys.account)
-        account.client.hset(account.keys.account, mapping={**stored, field: number})  # type: ignore[dict-item]
+        account.client.hset(account.keys.account, mapping={**stored, field: number})
         status_of(account)
     account.client.hset(account.keys.account, b"\xff", number)
     status_of(account)
@@ -202,7 +202,7 @@ def test_a_moment_of_the_schedule_that_cannot_be_ends_no_status(account: Account
 def test_a_number_of_the_schedule_below_zero_costs_no_mail(account: Account) -> None:
     account.client.set(account.keys.schedule_number, -100_000)
     account.put("bulk", 3, due_in=3600)
-    assert int(account.client.get(account.keys.schedule_number) or 0) > 0  # type: ignore[arg-type]
+    assert int(account.client.get(account.keys.schedule_number) or 0) > 0
     account.client.zadd(account.keys.schedule, {b"-00000000099999\nbulk\n" + envelope("old"): 1})
     assert {each.id for each in scheduled(account)} > {"old"}
     assert list(Worker(account).take(10).values()) == ["old"]

@@ -385,14 +385,14 @@ class AccountMachine(RuleBasedStateMachine):
         lines = [
             line.decode().split("\t")
             for shard in "0123456789abcdef"
-            for line in self.client.lrange(self.keys.records_in(1, shard), 0, -1)  # type: ignore[union-attr]
+            for line in self.client.lrange(self.keys.records_in(1, shard), 0, -1)
         ]
         assert Counter((verb, mail_id) for _, verb, mail_id, *_ in lines) == self.model.records
 
     # -- the parts
 
     def _now(self) -> int:
-        seconds, micros = self.client.time()  # type: ignore[misc]
+        seconds, micros = self.client.time()
         return int(seconds) * 1_000_000 + int(micros)
 
     def _worker(self, who: int) -> Worker:
@@ -471,7 +471,7 @@ def _known(raw: bytes) -> tuple[str, bool]:
 def test_the_scripts_do_what_the_model_says(valkey: Valkey) -> None:
     machine = type("Machine", (AccountMachine,), {"url": valkey.url})
     run_state_machine_as_test(
-        machine,  # type: ignore[arg-type]
+        machine,
         settings=hypothesis.settings(
             max_examples=max(1, STEPS // STEPS_AT_ONCE),
             stateful_step_count=STEPS_AT_ONCE,

@@ -41,7 +41,7 @@ def send(account: Account, worker: Worker, count: int, to: str = "jane@example.c
 def memory(account: Account) -> int:
     """What Redis takes for all records, by MEMORY USAGE."""
     names = account.client.scan_iter(account.keys.records + "*", count=1000)
-    return sum(int(account.client.memory_usage(name, samples=0) or 0) for name in names)  # type: ignore[arg-type]
+    return sum(int(account.client.memory_usage(name, samples=0) or 0) for name in names)
 
 
 def test_a_sent_message_has_one_line_that_says_it_all(account: Account, worker: Worker, records: Records) -> None:
@@ -136,10 +136,10 @@ def test_another_script_adds_a_line_by_the_contract(account: Account, worker: Wo
       redis.call('PEXPIREAT', list, segment[2])
       return redis.call('HINCRBY', KEYS[1], 'bytes', #line + 8)
     """
-    assert account.client.eval(script, 1, keys.records, MESSAGE_ID) > 0  # type: ignore[operator]
+    assert account.client.eval(script, 1, keys.records, MESSAGE_ID) > 0
     (line,) = records.of(MESSAGE_ID)
     assert (line.verb, line.attempt, line.taken, line.words) == ("requeue", 0, None, "by hand")
-    assert account.client.pttl(keys.records_in(1, shard_of(MESSAGE_ID))) > 0  # type: ignore[operator]
+    assert account.client.pttl(keys.records_in(1, shard_of(MESSAGE_ID))) > 0
 
 
 class TestBounds:
@@ -178,7 +178,7 @@ class TestBounds:
         assert records.of(second)
         assert account.client.hget(account.keys.records, "segment") == b"2"
         lists = list(account.client.scan_iter(account.keys.records + ":*"))
-        left_us = [account.client.pexpiretime(name) * 1000 - still.us for name in lists]  # type: ignore[operator]
+        left_us = [account.client.pexpiretime(name) * 1000 - still.us for name in lists]
         assert sorted(round(each / 60e6) for each in left_us) == [118, 130]
 
     def test_what_is_old_goes_without_any_call_of_a_worker(
@@ -195,7 +195,7 @@ class TestBounds:
         (third,) = send(account, Worker(account), 1)
         assert records.of(third)
         counted = account.client.hgetall(account.keys.records)
-        assert (counted[b"first"], counted[b"segment"], counted[b"total"]) == (b"3", b"3", b"0")  # type: ignore[index]
+        assert (counted[b"first"], counted[b"segment"], counted[b"total"]) == (b"3", b"3", b"0")
 
 
 class TestLateNews:
@@ -272,7 +272,7 @@ class TestFinding:
     def test_the_record_holds_no_address(self, account: Account, worker: Worker) -> None:
         send(account, worker, 3)
         for name in account.client.scan_iter(account.keys.records + ":*"):
-            assert not any(b"@" in line for line in account.client.lrange(name, 0, -1))  # type: ignore[union-attr]
+            assert not any(b"@" in line for line in account.client.lrange(name, 0, -1))
 
     def test_a_message_is_found_wherever_it_is(self, account: Account, worker: Worker) -> None:
         find = Whereabouts(account.client, account.keys, LANES)

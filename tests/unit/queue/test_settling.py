@@ -59,7 +59,7 @@ class TestVerbs:
         account.put("bulk", 1)
         (tag,) = worker.take(1)
         worker.settle(tag, name, *ARGUMENTS.get(name, ()))
-        charged = [int(count) for count in account.client.hvals(account.keys.quota)]  # type: ignore[union-attr]
+        charged = [int(count) for count in account.client.hvals(account.keys.quota)]
         assert sum(charged) == (not VERBS[name].quota_back)
 
 

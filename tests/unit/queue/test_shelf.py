@@ -284,7 +284,7 @@ class TestLooking:
 
         jane = mail_to(account, "Jane <jane@Example.com>")
         set_aside(worker, 1)
-        seconds, micros = account.client.time()  # type: ignore[misc]
+        seconds, micros = account.client.time()
         between = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
         (urgent,) = account.put("transactional", 1)
         set_aside(worker, 1, words=("RefusedByCelery", "The log says why"))

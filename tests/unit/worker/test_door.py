@@ -130,7 +130,7 @@ def test_a_redis_that_hangs_holds_up_only_what_waits_for_it(
     open_desk: Callable[[Settings], Desk], settings: Settings, silent: RawServer
 ) -> None:
     url = f"redis://127.0.0.1:{silent.port}/0"
-    desk = open_desk(settings.model_copy(update={"redis_url": type(settings.redis_url)(url)}))  # type: ignore[misc,call-arg]
+    desk = open_desk(settings.model_copy(update={"redis_url": type(settings.redis_url)(url)}))  # type: ignore[misc]
     desk.begin("waits", BY_REFERENCE, "ab" * 16)
     for number in range(5):
         desk.begin(f"m{number}", INLINE)
