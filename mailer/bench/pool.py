@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from mailer.bench.reports import Reporter
 from mailer.ses.curl.loop import CurlLoop
-from mailer.ses.curl.transport import CurlTransport
 from mailer.worker.pool import TaskPool
 
 if TYPE_CHECKING:
     from mailer.mail.message import Message
-    from mailer.ses.transport import Done, Loop, Sender, Transport
+    from mailer.ses.curl.loop import Done, Loop
+    from mailer.ses.curl.transport import CurlTransport
 
 _EVERY_SECONDS = 0.1
 
@@ -43,5 +43,4 @@ class MeasuringLoop(CurlLoop):
 class MeasuringPool(TaskPool):
     """Sends as the product does, and reports."""
 
-    def sender_of(self, transport: Transport) -> Sender | None:
-        return MeasuringLoop(transport) if isinstance(transport, CurlTransport) else super().sender_of(transport)
+    Sender = MeasuringLoop

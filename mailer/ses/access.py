@@ -24,11 +24,12 @@ from botocore.utils import get_environ_proxies
 from mailer.account import DEFAULT, Account
 from mailer.errors import HostUnfit
 from mailer.masking import mask_logins, without_login
-from mailer.ses.clock import AWS
+from mailer.ses.clock import AWS, put_right
 from mailer.ses.credentials import CredentialSource, open_session
-from mailer.ses.errors import credentials_error
+from mailer.ses.errors import boto_error, credentials_error
 
 if TYPE_CHECKING:
+    from mailer.errors import SendError
     from mailer.settings import Settings
 
 # botocore opens connections as needed and closes the idle ones above this number. Nobody has this many sends in flight.
@@ -128,11 +129,7 @@ def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
     client = boto3.Session(botocore_session=session).client(
         "sesv2", endpoint_url=way.endpoint_url, verify=ca_bundle, config=config
     )
-    try:
-        find_proxy(client.meta.endpoint_url)
-    except HostUnfit:
-        client.close()
-        raise
+    find_proxy(client.meta.endpoint_url)  # a malformed one would make each call fail, as if SES were down
     return client
 
 
@@ -157,12 +154,11 @@ def find_access(way: Way = USUAL) -> Access:
         raise credentials_error(error) from error
 
 
-def answer_date(error: Exception) -> str | None:
-    """The ``Date`` header of the response in a client's exception, if there is one."""
-    if not isinstance(error, botocore.exceptions.ClientError):
-        return None
-    headers: dict[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return headers.get("date")
+def refusal(error: Exception, operation: str) -> SendError:
+    """The `SendError` for an exception of a client's call of ``operation``. AWS's clock learns from it first."""
+    response = error.response if isinstance(error, botocore.exceptions.ClientError) else {}
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return put_right(boto_error(error, operation), headers.get("date"))
 
 
 def find_proxy(url: str) -> str | None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mailer.errors import Misdated, SendError
-from mailer.ses.access import FOR_QUESTIONS, Way, answer_date, open_client
-from mailer.ses.clock import moment_of, put_right
-from mailer.ses.errors import boto_error, credentials_error
+from mailer.ses.access import FOR_QUESTIONS, Way, open_client, refusal
+from mailer.ses.clock import moment_of
+from mailer.ses.errors import credentials_error
 
 if TYPE_CHECKING:
     from mailer.ses.credentials import CredentialSource
@@ -73,21 +73,17 @@ def read_account(way: Way = FOR_QUESTIONS, credentials: CredentialSource | None 
 def _ask(client: Any) -> AccountLimits:
     try:
         return _limits(client.get_account(), time.time())
-    except SendError:
-        raise
     except Exception as error:
-        raise put_right(boto_error(error, operation="GetAccount"), answer_date(error)) from error
+        raise refusal(error, "GetAccount") from error
 
 
 def _limits(answer: dict[str, Any], now: float) -> AccountLimits:
-    headers: dict[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
-    theirs = moment_of(headers.get("date"))
+    theirs = moment_of(answer["ResponseMetadata"]["HTTPHeaders"].get("date"))
     quota = answer["SendQuota"]
-    # SES reports -1 for unlimited.
-    unlimited = quota["Max24HourSend"] < 0
+    most = float(quota["Max24HourSend"])
     return AccountLimits(
         max_send_rate=float(quota["MaxSendRate"]),
-        max_24_hour_send=None if unlimited else float(quota["Max24HourSend"]),
+        max_24_hour_send=None if most < 0 else most,  # SES reports -1 for unlimited
         sent_last_24_hours=float(quota["SentLast24Hours"]),
         sending_enabled=bool(answer["SendingEnabled"]),
         production_access=bool(answer["ProductionAccessEnabled"]),

@@ -57,10 +57,8 @@ def put_right(error: SendError, date: str | None, clock: Clock = AWS) -> SendErr
 
 def _moment_in(words: str) -> float | None:
     found = _ITS_TIME.search(words)
-    if found is None:
-        return None
     try:
-        return float(timegm(time.strptime(found[1], "%Y%m%dT%H%M%SZ")))
+        return float(timegm(time.strptime(found[1], "%Y%m%dT%H%M%SZ"))) if found else None
     except ValueError:
         return None
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import botocore.credentials
 import botocore.session
@@ -44,19 +44,16 @@ _REFUSED_SECONDS = 120.0
 # How often to check the files for changes.
 _WATCH_SECONDS = 2.0
 
-_Stamp = tuple[tuple[int, int, int] | None, ...]
+_Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The result of a look-up, valid until ``expires`` (Unix time). ``stamp`` is the state of ``files`` before they
-    were read.
-    """
+    """The result of a look-up, valid until ``expires`` (Unix time). It read ``files`` in this state, or a later one."""
 
     credentials: Credentials = field(repr=False)
     expires: float = math.inf
-    files: tuple[Path, ...] = ()
-    stamp: _Stamp = ()
+    files: Mapping[Path, _Stamp] = field(default_factory=dict)
 
 
 def open_session(account: Account = DEFAULT) -> Any:
@@ -74,8 +71,7 @@ def look_up(account: Account = DEFAULT) -> Found:
     """Ask all the sources of AWS's tools for credentials, from the beginning. Raises botocore's exceptions."""
     session = open_session(account)
     names = (session.get_config_variable("credentials_file"), session.get_config_variable("config_file"))
-    files = tuple(Path(name).expanduser() for name in names if name)
-    stamp = _stamp(files)
+    files = {file: _stamp(file) for file in (Path(name).expanduser() for name in names if name)}
     source = session.get_credentials()
     if source is None:
         raise NoCredentialsError
@@ -85,7 +81,7 @@ def look_up(account: Account = DEFAULT) -> Found:
     credentials: Credentials = source.get_frozen_credentials()
     # If there is no expiry time, SES's refusal shows that they have expired.
     expiry = getattr(source, "_expiry_time", None)
-    return Found(credentials, math.inf if expiry is None else expiry.timestamp(), files, stamp)
+    return Found(credentials, math.inf if expiry is None else expiry.timestamp(), files)
 
 
 class CredentialSource:
@@ -121,10 +117,8 @@ class CredentialSource:
         If no credentials are in force, wait up to ``patience`` seconds for the look-up. Raises `HostUnfit` or
         `Unreachable`.
         """
-        found = self._found
-        if found is not None and found.expires > self._now():
-            return found.credentials
-        return self._wait(patience)
+        found = self._in_force()
+        return found.credentials if found is not None else self._wait(patience)
 
     def heed(self, error: SendError) -> SendError:
         """``error`` itself, the error of a send. If SES refused the credentials, look them up again."""
@@ -138,7 +132,7 @@ class CredentialSource:
     def session(self) -> Any:
         """A botocore session. Its clients sign each call with the credentials in force at that moment."""
         session = open_session(self._account)
-        session.register_component("credential_provider", _Provider(self))
+        session.register_component("credential_provider", _Current(self))
         return session
 
     def close(self) -> None:
@@ -199,7 +193,7 @@ class CredentialSource:
         left = found.expires - self._now()
         if left <= 0:
             # They have expired by this host's clock, which may be wrong. Use them, and let SES decide.
-            found = Found(found.credentials, math.inf, found.files, found.stamp)
+            found = replace(found, expires=math.inf)
             left = _LAST_PAUSE_SECONDS
         pause = left * _LEFT_USED if left > _LAST_SECONDS else min(left * _LEFT_USED, _LAST_PAUSE_SECONDS)
         self._refresh_at = self._now() + max(_LEAST_PAUSE_SECONDS, pause)
@@ -211,38 +205,28 @@ class CredentialSource:
             self._woken.clear()
             wait = min(_WATCH_SECONDS, self._due - time.monotonic(), self._refresh_at - self._now())
             found = self._found if self._error is None else None
-            if stopped.is_set() or wait <= 0 or (found is not None and _stamp(found.files) != found.stamp):
+            files = found.files.items() if found is not None else ()
+            if stopped.is_set() or wait <= 0 or any(_stamp(file) != stamp for file, stamp in files):
                 return
             self._woken.wait(wait)
 
 
-class _Provider:
-    """Replaces botocore's chain of credential sources."""
-
-    def __init__(self, source: CredentialSource) -> None:
-        self._source = source
-
-    def load_credentials(self) -> Any:
-        return _Current(self._source)
-
-
 class _Current(botocore.credentials.Credentials):  # type: ignore[misc]
-    """The credentials of a source, as botocore's signers read them."""
+    """The credentials of a source, as botocore's signers read them. It replaces botocore's chain of providers, too."""
 
     def __init__(self, source: CredentialSource) -> None:
         self._source = source
         self.method = "mailer"
         self.account_id = None
 
+    def load_credentials(self) -> Self:
+        return self
+
     def get_frozen_credentials(self) -> Credentials:
         return self._source.current(PATIENCE_SECONDS)
 
 
-def _stamp(files: tuple[Path, ...]) -> _Stamp:
-    return tuple(map(_stamp_of, files))
-
-
-def _stamp_of(file: Path) -> tuple[int, int, int] | None:
+def _stamp(file: Path) -> _Stamp:
     try:
         found = file.stat()
     except OSError:

@@ -3,8 +3,8 @@ calls for.
 
 SES has three dialects: codes of API v2 (``TooManyRequestsException``), codes of API v1 (``Throttling``) and SMTP
 replies (``454 Throttling failure: ...``). The same text means the same thing in all of them. There are also failures
-outside SES: the request never reached it, or its answer never came back. Those arrive as botocore's exceptions and
-libcurl's codes.
+outside SES: the request never reached it, or its answer never came back. Those arrive as botocore's exceptions.
+(`mailer.ses.curl` judges libcurl's.)
 
 Two questions decide everything.
 
@@ -37,121 +37,60 @@ from mailer.errors import (
     Unavailable,
     Unreachable,
 )
+from mailer.ses.remedies import REFUSED, is_misdated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # AWS's documents and SDKs use all these names for a throttle. Only the text distinguishes the rate from the quota.
-_THROTTLES = frozenset(
-    {
-        "LimitExceeded",
-        "LimitExceededException",
-        "RequestLimitExceeded",
-        "Throttled",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
+_THROTTLES = {"LimitExceeded", "RequestLimitExceeded", "Throttled", "Throttling", "TooManyRequests"}
 
 # Every host of the account gets the same answer until somebody changes something in SES.
-_STOPS = frozenset(
-    {
-        "AccountSendingPausedException",
-        "AccountSuspendedException",
-        "ConfigurationSetSendingPausedException",
-        "MailFromDomainNotVerified",
-        "MailFromDomainNotVerifiedException",
-        "OptInRequired",
-        "ProductionAccessNotGrantedException",
-        "SendingPausedException",
-        "SubscriptionRequiredException",
-    }
-)
-
-# AWS refuses this host's credentials, signature or endpoint before SES looks at the message.
-_OF_THE_HOST = frozenset(
-    {
-        "AuthFailure",
-        "AuthorizationHeaderMalformed",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSignature",
-        "InvalidSignatureException",
-        "InvalidToken",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "SignatureDoesNotMatchException",
-        "TokenRefreshRequired",
-        "UnknownOperationException",
-        "UnrecognizedClientException",
-    }
-)
-
-# These codes alone say that the date of a signature is too far from AWS's clock.
-_MISDATED = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
-
-# These 5xx codes say that SES did not process the request. Any other 5xx may come after SES has accepted the message.
-_NOT_TAKEN_UP = frozenset({"ServiceUnavailable", "ServiceUnavailableException"})
+_STOPS = {
+    "AccountSendingPaused",
+    "AccountSuspended",
+    "ConfigurationSetSendingPaused",
+    "MailFromDomainNotVerified",
+    "OptInRequired",
+    "ProductionAccessNotGranted",
+    "SendingPaused",
+    "SubscriptionRequired",
+}
 
 
 def api_error(status: int, code: str, detail: str) -> SendError:
     """The error for an unsuccessful HTTP response of SES.
 
-    ``code`` is SES's name for the error. It is empty if the response is not SES's (a proxy's page, for example).
+    ``code`` is SES's name for the error. It is empty if the response is not SES's (a proxy's page, for example). API v2
+    and some services append ``Exception`` to it.
     """
-    named = code or f"HTTP {status}"
-    if code in _THROTTLES or status == 429:
+    named, bare = code or f"HTTP {status}", code.removesuffix("Exception")
+    if bare in _THROTTLES or status == 429:
         return _throttle(named, detail)
-    if status >= 500:
-        if code in _NOT_TAKEN_UP:
-            return Unavailable(named, detail)
-        if not code and status == 503:
-            return _not_sess(named, detail)
-        return OutcomeUnknown(named, detail)
+    if status >= 500 and (code or status != 503):
+        # This code alone says that SES did not process the request.
+        return (Unavailable if bare == "ServiceUnavailable" else OutcomeUnknown)(named, detail)
     if status < 300:
         return OutcomeUnknown(named, detail or "SES answered without a MessageId")
+    if status == 413 and not code:
+        return Rejected(named, detail or "too large for SES or for a proxy before it")
     if not code and status not in {401, 403}:
-        if status == 413:
-            return Rejected(named, detail or "too large for SES or for a proxy before it")
-        return _not_sess(named, detail)
-    return _refusal(status, code, named, detail)
+        # A proxy that wants a login, a web page, a load balancer without a backend.
+        return Unreachable(named, detail or "this is not SES's answer: check the endpoint and the proxy")
+    return _refusal(status, named, bare, detail)
 
 
-def _refusal(status: int, code: str, named: str, detail: str) -> SendError:
-    if is_about_the_date(code, detail):
+def _refusal(status: int, named: str, bare: str, detail: str) -> SendError:
+    if is_misdated(bare, detail):
         return Misdated(named, detail)
-    if code in _OF_THE_HOST:
+    if bare in REFUSED:
         return HostUnfit(named, detail)
-    if code in _STOPS or _says_paused(detail):
+    if bare in _STOPS or _says_paused(detail):
         return AccountStopped(named, detail)
     if status in {401, 403}:
         # AccessDenied and similar codes. A proxy's page, too, may concern this message only or all of them.
         return Denied(named, detail)
     return Rejected(named, detail)
-
-
-def _not_sess(named: str, detail: str) -> Unreachable:
-    """The error for a response from something other than SES: a proxy that wants a login, a web page, a load balancer
-    without a backend.
-    """
-    return Unreachable(named, detail or "this is not SES's answer: check the endpoint and the proxy")
-
-
-def is_about_the_date(code: str, text: str) -> bool:
-    """Whether AWS refused a request because this host's clock is wrong. AWS checks that before SES: nothing was
-    accepted.
-    """
-    return code in _MISDATED or (
-        code in {"SignatureDoesNotMatch", "InvalidSignatureException"}
-        and text.startswith(("Signature expired", "Signature not yet current"))
-    )
 
 
 def http_error(status: int, headers: Mapping[str, str], body: bytes) -> SendError:
@@ -197,21 +136,6 @@ def smtp_error(code: int, text: str) -> SendError:
     return OutcomeUnknown(named, text)
 
 
-def connect_error(code: int, name: str, text: str) -> SendError:
-    """The error for a connection that libcurl could not make: no name, no route, no TLS, or a proxy that refuses."""
-    return Unreachable(name, f"{text} (curl {code})")
-
-
-def curl_error(code: int, name: str, text: str, *, handed_over: bool) -> SendError:
-    """The error for a transfer that libcurl gave up on an established connection.
-
-    ``handed_over`` says whether libcurl had taken the whole body from us. If not, SES cannot have a complete request,
-    whatever went wrong. If so, SES may have it, whatever libcurl reports: the last error may belong to a later
-    connection.
-    """
-    return (OutcomeUnknown if handed_over else Unavailable)(name, f"{text} (curl {code})")
-
-
 def boto_error(error: Exception, operation: str = "SendEmail") -> SendError:
     """The error for an exception from a boto3 client's call of ``operation``.
 
@@ -221,10 +145,8 @@ def boto_error(error: Exception, operation: str = "SendEmail") -> SendError:
     if isinstance(error, SendError):
         return error
     if isinstance(error, aws.ClientError):
-        if error.operation_name != operation:
-            # botocore called another service for credentials (STS AssumeRole, for example), and that service refused.
-            return credentials_error(error)
-        return _client_error(error)
+        # For credentials botocore calls another service (STS AssumeRole, for example), which may refuse as well.
+        return _client_error(error) if error.operation_name == operation else credentials_error(error)
     if isinstance(error, _NEEDS_A_PERSON):
         return HostUnfit(name, str(error))
     if isinstance(error, aws.ParamValidationError):
@@ -247,14 +169,12 @@ def credentials_error(error: Exception) -> SendError:
     name = type(error).__name__
     if isinstance(error, SendError):
         return error
-    refused = isinstance(error, aws.ClientError) and isinstance(_client_error(error), _REFUSALS)
+    refused = isinstance(error, aws.ClientError) and isinstance(
+        _client_error(error), AccountStopped | Denied | HostUnfit
+    )
     if refused or isinstance(error, (*_NEEDS_A_PERSON, *_UNREADABLE)):
         return HostUnfit(name, str(error))
     return Unreachable(name, str(error))
-
-
-# Refusals by the service that gives this host its credentials.
-_REFUSALS = (AccountStopped, Denied, HostUnfit)
 
 
 def _client_error(error: Any) -> SendError:
@@ -277,12 +197,10 @@ _NEEDS_A_PERSON: tuple[type[Exception], ...] = (
     aws.InvalidRegionError,
     aws.LoginError,
     aws.UnknownServiceError,
-    aws.InfiniteLoopConfigError,
     aws.MissingDependencyException,
     aws.SSOError,
     aws.TokenRetrievalError,
     aws.NoAuthTokenError,
-    aws.UnauthorizedSSOTokenError,
 )
 
 # For a file that the AWS settings name: certificates, the token of a web identity, the command of credential_process.

@@ -27,12 +27,10 @@ class Idle(Generic[C]):
     def __init__(self) -> None:
         self._kept: deque[C] = deque()
 
-    def keep(self, connection: C) -> None:
-        """Keep ``connection`` for the next send. The caller must not use it any more."""
-        self._kept.append(connection)
-
-    def release(self, connection: C, usable: bool) -> None:
-        """Take back ``connection`` after a send: keep it if it is ``usable``, else close it."""
+    def release(self, connection: C, *, usable: bool) -> None:
+        """Keep ``connection`` for the next send if it is ``usable``, else close it. The caller must not use it any
+        more.
+        """
         if usable:
             self._kept.append(connection)
         else:
@@ -53,10 +51,7 @@ class Idle(Generic[C]):
             self._kept.remove(connection)
         except ValueError:
             return
-        if connection.is_stale():
-            connection.close()
-        else:
-            self.keep(connection)
+        self.release(connection, usable=not connection.is_stale())
 
     def __iter__(self) -> Iterator[C]:
         """The connections kept at this moment. They stay here."""

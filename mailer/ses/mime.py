@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from base64 import encodebytes
 from email.charset import QP, Charset
-from email.generator import BytesGenerator
 from email.header import Header
 from email.message import Message as Part
 from email.mime.multipart import MIMEMultipart
@@ -19,7 +18,6 @@ from email.mime.text import MIMEText
 from email.policy import compat32
 from email.quoprimime import body_check
 from email.utils import formatdate
-from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -68,25 +66,20 @@ def encode(message: Message) -> bytes:
     lines += [_line(name, value) for name, value in content.headers]
     tags = ((ID_TAG, message.id), *content.tags)
     lines.append(_line("X-SES-MESSAGE-TAGS", *(f"{name}={value}" for name, value in tags)))
-    mail = "".join(lines).encode("ascii") + _bytes(_content(content))
+    mail = "".join(lines).encode("ascii") + _content(content).as_bytes(policy=_POLICY)
     # SMTP's final dot must stand on its own line. After an unfinished line it is text, and the server waits forever.
     return mail if mail.endswith(b"\r\n") else mail + b"\r\n"
 
 
 def _content(content: Structured) -> Part:
     """multipart/mixed around multipart/related around multipart/alternative, each only if needed."""
-    bodies: list[Part] = []
-    if content.text is not None:
-        bodies.append(_text(content.text, "plain"))
-    if content.html is not None:
-        bodies.append(_text(content.html, "html"))
+    texts = (content.text, "plain"), (content.html, "html")
+    bodies = [_text(text, subtype) for text, subtype in texts if text is not None]
     part = bodies[0] if len(bodies) == 1 else MIMEMultipart("alternative", None, bodies)
-    inline = [_attachment(each) for each in content.attachments if each.content_id is not None]
-    if inline:
-        part = MIMEMultipart("related", None, [part, *inline])
-    attached = [_attachment(each) for each in content.attachments if each.content_id is None]
-    if attached:
-        part = MIMEMultipart("mixed", None, [part, *attached])
+    for subtype, is_inline in (("related", True), ("mixed", False)):
+        attached = [_attachment(each) for each in content.attachments if (each.content_id is not None) is is_inline]
+        if attached:
+            part = MIMEMultipart(subtype, None, [part, *attached])
     if "MIME-Version" not in part:
         part["MIME-Version"] = "1.0"
     return part
@@ -133,12 +126,6 @@ def _encoded(filename: str) -> str:
     return f"\n filename*0*=utf-8''{first}" + "".join(
         f";\n filename*{number}*={piece}" for number, piece in enumerate(others, start=1)
     )
-
-
-def _bytes(part: Part) -> bytes:
-    buffer = BytesIO()
-    BytesGenerator(buffer, mangle_from_=False, policy=_POLICY).flatten(part)
-    return buffer.getvalue()
 
 
 def _subject(subject: str) -> str:

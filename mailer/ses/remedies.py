@@ -1,4 +1,4 @@
-"""Remedies for a host that cannot send, by the code of its failure."""
+"""Failures of a host that cannot send: AWS's codes for them, and the remedy for each."""
 
 from __future__ import annotations
 
@@ -14,44 +14,64 @@ _GIVER = "Look at what gives the host its credentials: it refuses"
 _URL = "Correct the URL of the host's proxy or SES endpoint (HTTPS_PROXY, AWS_ENDPOINT_URL_SESV2)"
 _REDIS = "Look at the host's connection to Redis: it cannot read what its messages have in common"
 
-_BY_CODE: dict[str, str] = {
-    **dict.fromkeys(
-        ("AuthFailure", "InvalidAccessKeyId", "InvalidClientTokenId", "NotSignedUp", "UnrecognizedClientException"),
-        _KEY,
-    ),
-    **dict.fromkeys(
-        (
-            *("InvalidSignature", "InvalidSignatureException", "SignatureDoesNotMatch"),
-            *("SignatureDoesNotMatchException", "534", "535", "538"),
-        ),
-        _PAIR,
-    ),
-    **dict.fromkeys(
-        (
-            *("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"),
-            *("UnauthorizedSSOTokenError", "SSOTokenLoadError", "TokenRetrievalError", "CredentialRetrievalError"),
-        ),
-        _EXPIRY,
-    ),
-    **dict.fromkeys(
-        (
-            *("MissingAuthenticationToken", "MissingAuthenticationTokenException", "NoCredentialsError", "530"),
-            *("PartialCredentialsError", "ProfileNotFound", "NoRegionError", "TemporaryCredentials"),
-        ),
-        _NONE,
-    ),
-    **dict.fromkeys(("AccessDenied", "AccessDeniedException", "NotAuthorized", "554"), _RIGHTS),
-    **dict.fromkeys(("RequestExpired", "RequestTimeTooSkewed"), _CLOCK),
-    **dict.fromkeys(("AuthorizationHeaderMalformed", "UnknownOperationException"), _PROXY),
+REFUSED = {
+    "AuthFailure": _KEY,
+    "AuthorizationHeaderMalformed": _PROXY,
+    "ExpiredToken": _EXPIRY,
+    "IncompleteSignature": _PROXY,
+    "InvalidAccessKeyId": _KEY,
+    "InvalidClientTokenId": _KEY,
+    "InvalidSignature": _PAIR,
+    "InvalidToken": _EXPIRY,
+    "MissingAuthenticationToken": _NONE,
+    "SignatureDoesNotMatch": _PAIR,
+    "TokenRefreshRequired": _EXPIRY,
+    "UnknownOperation": _PROXY,
+    "UnrecognizedClient": _KEY,
+}
+"""AWS refuses this host's credentials, signature or endpoint before SES looks at the message. The codes are without
+``Exception`` at their end.
+"""
+
+# Codes that may have another cause as well, replies of SMTP, and names of local failures.
+_OTHERS = {
+    "530": _NONE,
+    "534": _PAIR,
+    "535": _PAIR,
+    "538": _PAIR,
+    "554": _RIGHTS,
+    "AccessDenied": _RIGHTS,
     "ClientError": _GIVER,
+    "CredentialRetrievalError": _EXPIRY,
+    "NoCredentialsError": _NONE,
+    "NoRegionError": _NONE,
+    "NotAuthorized": _RIGHTS,
+    "NotSignedUp": _KEY,
+    "PartialCredentialsError": _NONE,
+    "ProfileNotFound": _NONE,
     "QueueUnavailable": _REDIS,
+    "SSOTokenLoadError": _EXPIRY,
+    "TemporaryCredentials": _NONE,
+    "TokenRetrievalError": _EXPIRY,
+    "UnauthorizedSSOTokenError": _EXPIRY,
     "UnreadableUrl": _URL,
 }
+
+
+def is_misdated(code: str, words: str) -> bool:
+    """Whether AWS refused a request because this host's clock is wrong. AWS checks that before SES: nothing was
+    accepted. ``code`` is without ``Exception`` at its end.
+    """
+    return code in {"RequestExpired", "RequestTimeTooSkewed"} or (
+        code in {"SignatureDoesNotMatch", "InvalidSignature"}
+        and words.startswith(("Signature expired", "Signature not yet current"))
+    )
 
 
 def remedy(why: str) -> str:
     """The remedy for a host that reports ``why``: a code, or ``code: words``."""
     code, _, words = why.partition(": ")
-    if words.startswith(("Signature expired", "Signature not yet current")):
+    code = code.removesuffix("Exception")
+    if is_misdated(code, words):
         return _CLOCK
-    return _BY_CODE.get(code) or (_PROXY if code.startswith("HTTP ") else _ROUTE)
+    return REFUSED.get(code) or _OTHERS.get(code) or (_PROXY if code.startswith("HTTP ") else _ROUTE)

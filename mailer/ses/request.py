@@ -15,7 +15,6 @@ from mailer.mail.fields import FIELDS, ID_TAG, named, same
 from mailer.mail.raw import Raw
 
 if TYPE_CHECKING:
-    from mailer.mail.content import Structured
     from mailer.mail.message import Message
 
 SEND_EMAIL_PATH = "/v2/email/outbound-emails"
@@ -37,22 +36,18 @@ def send_email_input(message: Message) -> dict[str, Any]:
         raw = {"Raw": {"Data": content.mime(message.id)}}
         sender = {"FromEmailAddress": content.sender} if content.sender else {}
         return {**sender, "Destination": {"ToAddresses": [message.recipient.address]}, "Content": raw}
-    tags = [{"Name": ID_TAG, "Value": message.id}]
-    if content.tags:
-        tags += named(content.tags)
-    request: dict[str, Any] = {"Destination": {"ToAddresses": [message.recipient.header]}, "EmailTags": tags}
-    _write(content, request)
-    return request
-
-
-def _write(content: Structured, request: dict[str, Any]) -> None:
     body: dict[str, Any] = {}
     simple: dict[str, Any] = {"Body": body}
+    request: dict[str, Any] = {
+        "Destination": {"ToAddresses": [message.recipient.header]},
+        "EmailTags": named(((ID_TAG, message.id), *content.tags)),
+        "Content": {"Simple": simple},
+    }
     places = (request, simple, body)
     for value, (place, member, shape) in zip(_values(content), _MEMBERS, strict=True):
         if value or value == "":
             places[place][member] = value if shape is None else shape(value)
-    request["Content"] = {"Simple": simple}
+    return request
 
 
 def encode(message: Message) -> bytes:

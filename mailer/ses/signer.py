@@ -87,23 +87,20 @@ class Signer:
             day_key = b"AWS4" + secret_key.encode()
             for part in (day, self._region, self._service, "aws4_request"):
                 day_key = hmac.digest(day_key, part.encode(), "sha256")
-        signed = [("content-type", "application/json"), ("host", self.host), ("x-amz-date", stamp)]
+        signed = {"Content-Type": "application/json", "Host": self.host, "X-Amz-Date": stamp}
         if token:
-            signed.append(("x-amz-security-token", token))
-        names = ";".join(name for name, _ in signed)
-        lines = "".join(f"{name}:{value}\n" for name, value in signed)
+            signed["X-Amz-Security-Token"] = token
+        names = ";".join(signed).lower()
+        canonical = "".join(f"{name.lower()}:{value}\n" for name, value in signed.items())
         scope = f"{day}/{self._region}/{self._service}/aws4_request"
-        header = f"Content-Type: application/json\r\nX-Amz-Date: {stamp}\r\n"
-        if token:
-            header += f"X-Amz-Security-Token: {token}\r\n"
-        header += f"Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{scope}, "
-        header += f"SignedHeaders={names}, Signature="
+        lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items() if name != "Host")
+        lines += f"Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature="
         return _Second(
             epoch=epoch,
             identity=identity,
             day=day,
             day_key=day_key,
-            canonical=f"POST\n{self._signed_path}\n\n{lines}\n{names}\n".encode(),
+            canonical=f"POST\n{self._signed_path}\n\n{canonical}\n{names}\n".encode(),
             to_sign=f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n".encode(),
-            lines=header.encode(),
+            lines=lines.encode(),
         )

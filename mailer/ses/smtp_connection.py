@@ -70,13 +70,8 @@ def parse_url(url: str) -> Server:
         raise SettingsError(
             f"the SMTP URL would send mail and password to {host} in the clear: use smtp:// or smtps://"
         )
-    return Server(
-        parts.scheme,
-        host,
-        port or PORTS[parts.scheme],
-        unquote(parts.username or ""),
-        unquote(parts.password or ""),
-    )
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return Server(parts.scheme, host, port or PORTS[parts.scheme], user, password)
 
 
 def ses_password(secret_key: str, region: str) -> str:
@@ -111,9 +106,9 @@ class Connection:
             refusal = _refusal(error.smtp_code, error.smtp_error)
             # The server refused at the greeting, hello or login: it would refuse every message of this host.
             if isinstance(refusal, Denied | Rejected):
-                refusal = HostUnfit(refusal.code, refusal.detail)
-            elif isinstance(refusal, Unavailable):
-                refusal = Unreachable(refusal.code, refusal.detail)
+                raise HostUnfit(refusal.code, refusal.detail) from error
+            if isinstance(refusal, Unavailable):
+                raise Unreachable(refusal.code, refusal.detail) from error
             raise refusal from error
         except (smtplib.SMTPException, OSError) as error:
             raise Unreachable(type(error).__name__, str(error)) from error
@@ -209,14 +204,14 @@ def _wait_until(deadline: float, connected: socket.socket) -> None:
 def _connect(server: Server, context: ssl.SSLContext, timeout: float) -> smtplib.SMTP:
     # Without a name smtplib asks the DNS for one, which can take seconds.
     name = socket.gethostname() or "localhost"
-    smtp = (
-        smtplib.SMTP_SSL(server.host, server.port, name, timeout=timeout, context=context)
-        if server.scheme == "smtps"
-        else smtplib.SMTP(server.host, server.port, name, timeout=timeout)
-    )
+    if server.scheme == "smtps":
+        smtp: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, name, timeout=timeout, context=context)
+    else:
+        smtp = smtplib.SMTP(server.host, server.port, name, timeout=timeout)
     try:
         if server.scheme == "smtp":
-            _start_tls(smtp, context)
+            # Raises if the server does not offer TLS: mail and password never go out in the clear instead.
+            smtp.starttls(context=context)
         if server.user:
             smtp.login(server.user, server.password)
         else:
@@ -225,13 +220,6 @@ def _connect(server: Server, context: ssl.SSLContext, timeout: float) -> smtplib
         smtp.close()
         raise
     return smtp
-
-
-def _start_tls(smtp: smtplib.SMTP, context: ssl.SSLContext) -> None:
-    # Raises if the server does not offer TLS: mail and password never go out in the clear instead.
-    code, text = smtp.starttls(context=context)
-    if code != 220:
-        raise smtplib.SMTPResponseException(code, text)
 
 
 def _refusal(code: int, text: bytes | str) -> SendError:

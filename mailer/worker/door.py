@@ -18,7 +18,7 @@ from mailer.mail.template import Heavy
 from mailer.queue import payload
 from mailer.queue.headers import CONTENT_HEADER, LEASE_ENDS, PERMIT_ENDS, SIZE, TASK
 from mailer.queue.queue import Queue
-from mailer.ses.transport import Sender
+from mailer.ses.curl.loop import CurlLoop
 from mailer.ses.transports import configured
 from mailer.settings import Settings
 from mailer.worker.preparation import Ended, Job, Preparation
@@ -79,7 +79,7 @@ class Door(Task):
             found = self._lease_ending(request) or deliver(found, self.transport)
         return Report(found)
 
-    def begin(self, request: Mapping[str, Any], sender: Sender, finished: Ended) -> None:
+    def begin(self, request: Mapping[str, Any], sender: CurlLoop, finished: Ended) -> None:
         """Begin to send, and call ``finished`` when the answer arrives. `TaskPool` calls this.
 
         ``request`` is Celery's request dict. It includes the decoded arguments.
@@ -101,7 +101,7 @@ class Door(Task):
         request = job.request
         return payload.is_light(request["kwargs"], request.get(CONTENT_HEADER), request.get(SIZE, 0))
 
-    def _begin(self, job: Job, sender: Sender, fetch: Callable[[str], bytes | None]) -> None:
+    def _begin(self, job: Job, sender: CurlLoop, fetch: Callable[[str], bytes | None]) -> None:
         try:
             made = self._made(job, fetch, patient=False)
         except Heavy:
@@ -109,7 +109,7 @@ class Door(Task):
         else:
             self._send_in_time(made, job, sender)
 
-    def _postpone(self, job: Job, sender: Sender) -> None:
+    def _postpone(self, job: Job, sender: CurlLoop) -> None:
         """Leave the message to the helper for heavy ones, so that no light message waits behind it."""
         if self._patient is None:
             self._patient = Preparation(sender, partial(self._patiently, sender))
@@ -119,13 +119,13 @@ class Door(Task):
         request = job.request
         return self._message(request, request["args"], request["kwargs"], fetch, patient=patient)
 
-    def _send_in_time(self, made: Message | bytes | Outcome, job: Job, sender: Sender) -> None:
+    def _send_in_time(self, made: Message | bytes | Outcome, job: Job, sender: CurlLoop) -> None:
         """Send the message unless its permit has run out."""
         if not isinstance(made, Outcome):
             made = self._too_late(job.request) or made
         self._send(made, job, sender)
 
-    def _send(self, made: Message | bytes | Outcome, job: Job, sender: Sender) -> None:
+    def _send(self, made: Message | bytes | Outcome, job: Job, sender: CurlLoop) -> None:
         if not isinstance(made, Outcome):
             made = self._lease_ending(job.request) or made
         if isinstance(made, Outcome):
@@ -134,7 +134,7 @@ class Door(Task):
         latest = job.request.get(LEASE_ENDS, math.inf) - self.settings.read_timeout_seconds
         sender.begin(made, lambda result: job.finished(outcome_of(result)), latest)
 
-    def _prepared(self, sender: Sender, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
+    def _prepared(self, sender: CurlLoop, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
         """Yield each job's next step for the loop's thread. Runs in a helper's thread."""
         fetch = self._fetched([job.request.get(CONTENT_HEADER) for job in jobs])
         for job in jobs:
@@ -148,7 +148,7 @@ class Door(Task):
             else:
                 yield partial(self._send_in_time, self._request(made, sender), job, sender)
 
-    def _patiently(self, sender: Sender, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
+    def _patiently(self, sender: CurlLoop, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
         """The same for heavy messages.
 
         A message that took long itself, or waited for no other, is sent even after its permit has run out: it would be
@@ -162,7 +162,7 @@ class Door(Task):
             yield partial(self._send if is_its_own else self._send_in_time, request, job, sender)
 
     @staticmethod
-    def _request(made: Message | Outcome, sender: Sender) -> bytes | Outcome:
+    def _request(made: Message | Outcome, sender: CurlLoop) -> bytes | Outcome:
         if isinstance(made, Outcome):
             return made
         try:

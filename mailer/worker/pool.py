@@ -18,7 +18,8 @@ from celery.utils.log import get_logger
 from mailer.delivery.outcome import Outcome
 from mailer.masking import mask_addresses
 from mailer.queue.headers import TASK
-from mailer.ses.transport import Sender, Transport
+from mailer.ses.curl.loop import CurlLoop
+from mailer.ses.curl.transport import CurlTransport
 from mailer.worker.door import Door
 from mailer.worker.report import line
 from mailer.worker.stopping import EndsAfterTheLoop
@@ -27,23 +28,22 @@ logger = get_logger(__name__)
 
 
 class TaskPool(EndsAfterTheLoop):
-    """Sends on the worker's event loop if the transport has a sender. Other transports block, as in the solo pool."""
+    """Sends on the worker's event loop if the transport can. Other transports block, as in the solo pool."""
 
     signal_safe = False
     body_can_be_buffer = True
+    Sender = CurlLoop
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._pid = os.getpid()
-        self._sender: Sender | None = None
+        self._sender: CurlLoop | None = None
         self._door: Door | None = None
 
     def on_start(self) -> None:
         self._door = self.app.tasks[TASK]
-        self._sender = self.sender_of(self._door.transport)
-
-    def sender_of(self, transport: Transport) -> Sender | None:
-        return transport.sender()
+        if isinstance(self._door.transport, CurlTransport):
+            self._sender = self.Sender(self._door.transport)
 
     def register_with_event_loop(self, loop: Any) -> None:
         if self._sender is not None:

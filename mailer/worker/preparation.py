@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from mailer.delivery.outcome import Outcome
-from mailer.ses.transport import Sender
+from mailer.ses.curl.loop import CurlLoop
 
 _BATCH = 64
 Ended = Callable[[Outcome | Exception], None]
@@ -36,7 +36,7 @@ class Preparation:
     ``prepare`` runs in the helper's thread. It yields, for each job, the step that the loop's thread calls.
     """
 
-    def __init__(self, sender: Sender, prepare: Callable[[Sequence[Job]], Iterable[Callable[[], None]]]) -> None:
+    def __init__(self, sender: CurlLoop, prepare: Callable[[Sequence[Job]], Iterable[Callable[[], None]]]) -> None:
         self._sender = sender
         self._prepare = prepare
         self._jobs: list[Job] = []

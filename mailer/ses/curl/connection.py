@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 import pycurl
 
+from mailer.errors import Unreachable
 from mailer.ses.curl.exchange import Exchange
-from mailer.ses.errors import connect_error
 
 if TYPE_CHECKING:
     from mailer.ses.access import Access, Way
@@ -55,7 +55,8 @@ class CurlConnection:
     def __init__(self, access: Access, way: Way, sessions: pycurl.CurlShare) -> None:
         self._curl = curl = pycurl.Curl()
         setopt = curl.setopt
-        setopt(pycurl.URL, _origin(access.endpoint_url))
+        url = urlsplit(access.endpoint_url)
+        setopt(pycurl.URL, f"{url.scheme}://{url.netloc}")
         setopt(pycurl.CONNECT_ONLY, 1)
         # Keeps TLS from negotiating HTTP/2.
         setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
@@ -78,11 +79,10 @@ class CurlConnection:
         try:
             curl.perform()
         except pycurl.error as error:
-            number, name, text = _told(error)
-            raise connect_error(number, name, access.without_logins(text)) from None
-        self._poll = select.poll()
+            # No name, no route, no TLS, or a proxy that refuses.
+            name, text = _words_of(error)
+            raise Unreachable(name, access.without_logins(text)) from None
         self.socket: int = curl.getinfo(pycurl.ACTIVESOCKET)
-        self._poll.register(self.socket, select.POLLIN)
         self.closed: Callable[[CurlConnection], None] | None = None
         """Called before the connection closes, for the loop that watches its socket."""
         self._opened = self._used = time.monotonic()
@@ -113,23 +113,9 @@ class CurlConnection:
         except BlockingIOError:
             pass
         except pycurl.error as error:
-            exchange.broken(*_told(error), time.monotonic())
+            exchange.broken(*_words_of(error), time.monotonic())
         except Exception as error:  # noqa: BLE001 - a defect of ours, in the middle of a send
             exchange.end(error)
-
-    def finish(self, exchange: Exchange) -> None:
-        """The same as `carry`, but wait: until the exchange is done or needs another connection."""
-        self.carry(exchange)
-        while exchange.state == "sending" or exchange.state == "waiting":
-            if self._wait(exchange):
-                self.carry(exchange)
-            else:
-                exchange.out_of_time()
-
-    def close(self) -> None:
-        if self.closed is not None:
-            self.closed(self)
-        self._curl.close()
 
     def _send(self, exchange: Exchange) -> None:
         while exchange.state == "sending":
@@ -141,22 +127,24 @@ class CurlConnection:
             exchange.received(self._curl.recv(65536))
         self._used = time.monotonic()
 
-    def _wait(self, exchange: Exchange) -> bool:
-        """Whether the socket is ready before the exchange's deadline."""
-        sending = exchange.state == "sending"
-        if sending:
-            self._poll.modify(self.socket, select.POLLOUT)
-        ready = self._poll.poll(max(0.0, (exchange.deadline - time.monotonic()) * 1000))
-        if sending:
-            self._poll.modify(self.socket, select.POLLIN)
-        return bool(ready)
+    def finish(self, exchange: Exchange) -> None:
+        """The same as `carry`, but wait: until the exchange is done or needs another connection."""
+        self.carry(exchange)
+        while exchange.state == "sending" or exchange.state == "waiting":
+            poll = select.poll()
+            poll.register(self.socket, select.POLLOUT if exchange.state == "sending" else select.POLLIN)
+            if poll.poll(max(0.0, (exchange.deadline - time.monotonic()) * 1000)):
+                self.carry(exchange)
+            else:
+                exchange.out_of_time()
+
+    def close(self) -> None:
+        if self.closed is not None:
+            self.closed(self)
+        self._curl.close()
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _told(error: pycurl.error) -> tuple[int, str, str]:
+def _words_of(error: pycurl.error) -> tuple[str, str]:
+    """libcurl's name of a failure, and its text."""
     number, text = error.args
-    return number, _FAILURES.get(number, str(number)), text
+    return _FAILURES.get(number, str(number)), f"{text} (curl {number})"

@@ -11,7 +11,6 @@ from typing import Literal
 
 from mailer.errors import OutcomeUnknown, SendError, TooLate, Unavailable
 from mailer.ses.curl.http_answer import Answer, NotHttp, parse_answer
-from mailer.ses.errors import curl_error
 
 State = Literal["connecting", "sending", "waiting", "done"]
 """The next need of an exchange.
@@ -77,13 +76,17 @@ class Exchange:
             detail = f"the server closed after {len(self._received)} bytes of its answer"
             self.end(OutcomeUnknown("ConnectionClosed", detail))
 
-    def broken(self, number: int, name: str, text: str, now: float) -> None:
-        """The connection broke. ``number``, ``name`` and ``text`` are libcurl's."""
+    def broken(self, name: str, text: str, now: float) -> None:
+        """The connection broke. ``name`` and ``text`` are libcurl's.
+
+        SES has no complete request before libcurl has taken its last byte. After that SES may have it, whatever libcurl
+        reports.
+        """
         if self.state == "sending" and self._on_kept and now <= self._latest:
             self.state = "connecting"
             self.takes_kept = False
         else:
-            self.end(curl_error(number, name, text, handed_over=self.state != "sending"))
+            self.end((Unavailable if self.state == "sending" else OutcomeUnknown)(name, text))
 
     def out_of_time(self) -> None:
         """The deadline has passed, and the response is still incomplete."""

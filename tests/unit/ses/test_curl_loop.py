@@ -149,7 +149,7 @@ def test_the_loop_and_a_blocking_send_use_the_same_connections() -> None:
         CurlTransport(Way(endpoint_url=server.url)) as transport,
     ):
         transport.prepare(1)
-        loop, hub = transport.sender(), Hub()
+        loop, hub = CurlLoop(transport), Hub()
         loop.attach(hub)
         results.append(transport.send(SMALL))
         loop.begin(SMALL, results.append)

@@ -26,9 +26,7 @@ from mailer.errors import (
 from mailer.ses.errors import (
     api_error,
     boto_error,
-    connect_error,
     credentials_error,
-    curl_error,
     http_error,
     smtp_error,
 )
@@ -213,12 +211,6 @@ def test_the_code_is_found_wherever_aws_puts_it(headers: dict[str, str], body: d
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b'"text"', b"\xff\xfe"])
 def test_a_body_that_is_not_sess_does_no_harm(body: bytes) -> None:
     assert type(http_error(502, {}, body)) is OutcomeUnknown
-
-
-def test_libcurls_failures_hang_on_whether_the_request_was_out() -> None:
-    assert type(connect_error(7, "COULDNT_CONNECT", "refused")) is Unreachable
-    assert type(curl_error(55, "SEND_ERROR", "reset", handed_over=False)) is Unavailable
-    assert type(curl_error(56, "RECV_ERROR", "reset", handed_over=True)) is OutcomeUnknown
 
 
 @pytest.mark.parametrize(

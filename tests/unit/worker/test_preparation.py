@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from kombu.asynchronous import Hub
 
 from mailer.delivery.outcome import Outcome
+from mailer.ses.curl.loop import CurlLoop
 from mailer.ses.curl.transport import CurlTransport
 from mailer.worker.preparation import Job, Preparation
 
@@ -16,7 +17,7 @@ def ended(prepare: Callable[[Sequence[Job]], Iterator[Callable[[], None]]]) -> l
     """What becomes of four messages, of which the first is made alone."""
     ends: list[tuple[str, str]] = []
     with CurlTransport() as transport:
-        sender, hub = transport.sender(), Hub()
+        sender, hub = CurlLoop(transport), Hub()
         sender.attach(hub)
         preparation = Preparation(sender, prepare)
 
@@ -48,7 +49,7 @@ def test_a_helper_that_breaks_off_ends_the_messages_that_it_has_not_made() -> No
 def test_messages_that_no_helper_takes_end() -> None:
     ends: list[str] = []
     with CurlTransport() as transport:
-        sender = transport.sender()
+        sender = CurlLoop(transport)
         sender.drain(1)
         preparation = Preparation(sender, lambda _: iter(()))
         for _ in range(2):
