@@ -14,7 +14,7 @@ import ssl
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import orjson
 import redis
@@ -52,16 +52,11 @@ class Channel(Protocol):
 
     @property
     def keys(self) -> Keys: ...
-
     @property
     def served_lanes(self) -> list[str]: ...
-
     def room(self) -> int: ...
-
     def call_later(self, seconds: float) -> None: ...
-
     def ring(self, doorbell: bytes) -> None: ...
-
     def plain_client(self) -> redis.Redis: ...
 
 
@@ -139,17 +134,12 @@ class Gate:
     def _read_answer(self) -> bool:
         call, client = self._call, self.channel.take_client
         try:
-            reply = client.parse_response(client.connection, "EVALSHA")
+            # Redis may be full, read-only or still loading. The same call may succeed on the next connection.
+            reply = self._response(client, "EVALSHA", "take")
         except redis.exceptions.NoScriptError:
             self._stale = bool(self._asked)
             self._write_take(by_text=True)
             return False
-        except CONNECTION_LOST:
-            client.connection.disconnect()
-            raise
-        except redis.exceptions.ResponseError as error:
-            # Redis is full, read-only or still loading. The same call may succeed on the next connection.
-            self._lost(f"take was refused: {error}")
         if call is None:
             return False
         if self._asked and not self._is_confirmed(reply):
@@ -163,7 +153,6 @@ class Gate:
         tags = self._answered(call, answer)
         if call.wanted:
             self._plan(answer)
-            self._say_what_stopped(answer.stopped)
         if answer.refresh_limits:
             self.leases.ask_ses()
         self._deliver_all(answer, tags, call.sent_at + answer.good_seconds)
@@ -193,20 +182,12 @@ class Gate:
         if _is_overlong(client.connection._sock):
             # It was taken off the list when Redis answered.
             self._lost("a doorbell of more bytes than anybody rings it with")
-        try:
-            rung = client.parse_response(client.connection, "BLPOP")
-        except CONNECTION_LOST:
-            client.connection.disconnect()
-            raise
-        except redis.exceptions.ResponseError as error:
-            # A failover ends blocking calls with UNBLOCKED.
-            self._lost(f"the doorbell was refused: {error}")
+        # A failover ends blocking calls with UNBLOCKED.
+        rung = self._response(client, "BLPOP", "the doorbell")
         was_listening, self._listening_since = self._listening_since is not None, None
-        if not rung:
-            return False
-        if was_listening and self._listen and self.channel.room() > 0:
+        if rung and was_listening and self._listen and self.channel.room() > 0:
             self._ask_at = 0.0
-        else:
+        elif rung:
             # This worker has become busy, or its host doubtful. Pass the ring on to another worker.
             self.channel.ring(rung[0])
         return False
@@ -264,35 +245,39 @@ class Gate:
             client.connection.disconnect()
             raise
 
+    def _response(self, client: Any, command: str, what: str) -> Any:
+        """The answer to ``command``. Raises NoScriptError, and connection errors for every other refusal."""
+        try:
+            return client.parse_response(client.connection, command)
+        except CONNECTION_LOST:
+            client.connection.disconnect()
+            raise
+        except redis.exceptions.NoScriptError:
+            raise
+        except redis.exceptions.ResponseError as error:
+            self._lost(f"{what} was refused: {error}")
+
     def _answered(self, call: Call, answer: Answer) -> list[str]:
         if answer.refused:
             self.channel.call_later(REPEAT_SECONDS)
         if answer.refusal != self._refusal and (answer.refusal or call.verdicts):
+            self._refusal, count = answer.refusal, len(answer.refused)
             if answer.refusal:
-                logger.error(
-                    "Redis refuses to settle %d messages, and is asked again: %s", len(answer.refused), answer.refusal
-                )
+                logger.error("Redis refuses to settle %d messages, and is asked again: %s", count, answer.refusal)
             else:
                 logger.warning("Redis settles messages again")
-            self._refusal = answer.refusal
         return self._take.answered(self.leases, call, answer)
 
     def _plan(self, answer: Answer) -> None:
         # A doubtful host leaves fresh mail to hosts that are known to send.
         self._listen = answer.listen and not self.leases.fitness.is_doubted
-        self._ask_at = 0.0
-        if answer.wait_seconds:
-            self._ask_at = time.monotonic() + answer.wait_seconds
-
-    def _say_what_stopped(self, stopped: str) -> None:
-        """Log each pause once, not at each take."""
-        if stopped == self._stopped:
-            return
-        self._stopped = stopped
-        if stopped:
-            logger.warning("Messages wait: %s", stopped)
-        else:
-            logger.warning("Nothing is paused or parked any more: messages go out again")
+        self._ask_at = time.monotonic() + answer.wait_seconds if answer.wait_seconds else 0.0
+        if answer.stopped != self._stopped:  # said once, not at each take
+            self._stopped = answer.stopped
+            if answer.stopped:
+                logger.warning("Messages wait: %s", answer.stopped)
+            else:
+                logger.warning("Nothing is paused or parked any more: messages go out again")
 
     def _wake_at_last(self, moment: float) -> None:
         """Have the loop turn at ``moment`` or earlier, to ask again."""
@@ -309,7 +294,7 @@ class Gate:
         elif now - self._listening_since > BELL_SECONDS + self._answer_seconds:
             self._lost("no answer at the doorbell")
 
-    def _lost(self, what: str) -> None:
+    def _lost(self, what: str) -> NoReturn:
         for client in (self.channel.take_client, self.channel.bell_client):
             if client.connection is not None:
                 client.connection.disconnect()

@@ -82,8 +82,10 @@ class Poller(stock.MultiChannelPoller):
 
     def on_readable(self, fileno: int) -> Any:
         channel, kind = self._fd_to_chan.get(fileno, (None, None))
-        if channel is not None and kind in (TAKE, BELL):
-            return channel.handlers[kind]()
+        if kind == TAKE:
+            return channel.gate.read_take()
+        if kind == BELL:
+            return channel.gate.read_bell()
         return super().on_readable(fileno)
 
     def get(self, callback: Any, timeout: float | None = None) -> Any:
@@ -151,8 +153,6 @@ class Channel(stock.Channel):
         self.rules = Rules.model_validate(rules)
         self.lanes = self.rules.lanes
         super().__init__(connection, **kwargs)
-        self.handlers[TAKE] = self._read_take
-        self.handlers[BELL] = self._read_bell
 
     # -- the gate
 
@@ -173,12 +173,6 @@ class Channel(stock.Channel):
         if hub is not None:
             self.leases.wake = lambda: hub.call_soon(_nothing)
         return gate
-
-    def _read_take(self) -> bool:
-        return self.gate.read_take()
-
-    def _read_bell(self) -> bool:
-        return self.gate.read_bell()
 
     @property
     def served_lanes(self) -> list[str]:
@@ -236,7 +230,8 @@ class Channel(stock.Channel):
 
     def close(self) -> None:
         if "gate" in self.__dict__ and not self.closed:
-            self.leases.wake = self.gate_is_closed
+            # Settlements wait for the next channel, or for the worker's last flush.
+            self.leases.wake = _nothing
             self.gate.close()
         super().close()
 
@@ -247,10 +242,6 @@ class Channel(stock.Channel):
             if client is not None and client.connection is not None:
                 connection, client.connection = client.connection, None
                 connection.disconnect()
-
-    @staticmethod
-    def gate_is_closed() -> None:
-        """Does nothing: settlements wait for the next channel, or for the worker's last flush."""
 
     # -- publishing and looking after lanes
 
@@ -276,13 +267,8 @@ class Channel(stock.Channel):
             size = f"has {len(envelope) / 1e6:.1f} MB, and may have 10 MiB"
             raise InvalidMessage("message", size, "Use mailer.send, which stores what is large beside the queue")
         entry = Entry(task_id, envelope, due_us(message["headers"]))
-        client = self.plain_client()
-        put(
-            lambda script, *rest: script.run(client, *rest, replicas=self.rules.redis_replicas),
-            self.keys,
-            queue,
-            [entry],
-        )
+        client, replicas = self.plain_client(), self.rules.redis_replicas
+        put(lambda script, *rest: script.run(client, *rest, replicas=replicas), self.keys, queue, [entry])
 
     def _get(self, queue: str) -> Any:
         if queue in self.lanes:
@@ -307,10 +293,7 @@ class SentinelChannel(Channel, stock.SentinelChannel):
 
     sentinels: Sequence[Sequence[Any]] = ()
 
-    from_transport_options = tuple(
-        dict.fromkeys((*Channel.from_transport_options, *stock.SentinelChannel.from_transport_options, "sentinels"))
-    )
-
+    from_transport_options = (*stock.SentinelChannel.from_transport_options, "sentinels")
     _watch: Watch | None = None
 
     def keep_gate_registered(self, poller: Poller) -> None:
@@ -404,7 +387,7 @@ class SentinelTransport(Transport):
 
 
 def _nothing() -> None:
-    """A callback that only makes the event loop turn."""
+    """Does nothing. As a callback it makes the event loop turn."""
 
 
 # In a URL, as in gated+socket:///run/valkey.sock, kombu only accepts names without '.' and ':'.

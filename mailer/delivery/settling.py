@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random as _random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 import orjson
 
 from mailer.delivery.outcome import Kind, Outcome
-from mailer.delivery.retry import wait_after
+from mailer.delivery.retry import Draw, draw, wait_after
 from mailer.masking import mask_addresses
+from mailer.queue import records
 from mailer.queue.bounds import shortened
 from mailer.queue.headers import ACCEPTED_HEADER, DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LOCAL_HEADERS, LOST
-from mailer.queue.records import note
 from mailer.queue.settlement import Settlement
 from mailer.rules import Rules
 
@@ -67,26 +66,12 @@ class Taken:
         """The record's note about this attempt; empty where no records are kept."""
         if not rules.record_hours:
             return ""
-        return note(
-            self.id,
-            self.lane,
-            self.envelope["headers"].get(ACCEPTED_HEADER),
-            self.taken_us,
-            self.attempt,
-            self.to,
-            answer,
-            words=mask_addresses(words),
-        )
+        accepted, words = self.envelope["headers"].get(ACCEPTED_HEADER), mask_addresses(words)
+        return records.note(self.id, self.lane, accepted, self.taken_us, self.attempt, self.to, answer, words=words)
 
 
 def settle(
-    outcome: Outcome,
-    taken: Taken,
-    rules: Rules,
-    *,
-    now: float,
-    ends_doubt: bool = False,
-    random: Callable[[], float] = _random.random,
+    outcome: Outcome, taken: Taken, rules: Rules, *, now: float, ends_doubt: bool = False, random: Draw = draw
 ) -> Settlement:
     """The settlement for an outcome, by the table of `Kind`.
 
@@ -94,35 +79,33 @@ def settle(
     or the first after a failure of the host.
     """
     code, words = outcome.code, shortened(outcome.detail)
-    told = taken.note(rules, outcome.ses_id or "" if outcome.kind is Kind.SENT else code, words)
+    note = taken.note(rules, outcome.ses_id or "" if outcome.kind is Kind.SENT else code, words)
     match outcome.kind.value.verb:
         case "sent":
-            return Settlement.sent(taken.id, taken.worker if ends_doubt else "", told)
+            return Settlement.sent(taken.id, taken.worker if ends_doubt else "", note)
         case "back":
             return Settlement.back()
         case "unfit":
-            return Settlement.unfit(taken.worker, mask_addresses(f"{code}: {words}"), told)
+            return Settlement.unfit(taken.worker, mask_addresses(f"{code}: {words}"), note)
         case "throttled":
-            return Settlement.throttled(told)
+            return Settlement.throttled(note)
         case "over_quota":
-            return Settlement.over_quota(code, words, told)
+            return Settlement.over_quota(code, words, note)
         case "stop":
-            return Settlement.stop(code, words, told)
+            return Settlement.stop(code, words, note)
         case "dead":
-            return Settlement.dead(code, words, told)
+            return Settlement.dead(code, words, note)
         case "defer":
             denied = taken.count(DENIED_HEADER)
             seconds = min(_DENIED_MOST_SECONDS, _DENIED_FIRST_SECONDS * 2.0 ** min(denied, 10)) * (3 + random()) / 4
-            return Settlement.defer(int((now + seconds) * 1e6), taken.again({DENIED_HEADER: denied + 1}), told)
+            return Settlement.defer(int((now + seconds) * 1e6), taken.again({DENIED_HEADER: denied + 1}), note)
         case "resend" if rules.unknown_policy(taken.lane) == "hold":
-            return Settlement.hold(code, words, told)
+            return Settlement.hold(code, words, note)
         case verb:
             return _again(verb, code, words, taken, rules, random)
 
 
-def settle_lost(
-    code: str, words: str, taken: Taken, rules: Rules, *, random: Callable[[], float] = _random.random
-) -> Settlement:
+def settle_lost(code: str, words: str, taken: Taken, rules: Rules, *, random: Draw = draw) -> Settlement:
     """The settlement for a message whose sending process has ended, while others live on. The message itself or a
     person ended the process. The message may have been sent."""
     if taken.was_lost:
@@ -133,14 +116,7 @@ def settle_lost(
 
 
 def _again(
-    verb: str,
-    code: str,
-    words: str,
-    taken: Taken,
-    rules: Rules,
-    random: Callable[[], float],
-    *,
-    lost: bool = False,
+    verb: str, code: str, words: str, taken: Taken, rules: Rules, random: Draw, *, lost: bool = False
 ) -> Settlement:
     """Settle for another attempt after a backoff. Give up when the attempts or their time are used up.
 

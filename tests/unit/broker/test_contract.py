@@ -76,10 +76,9 @@ def test_the_signature_of_what_is_overridden_or_called(function: Callable[..., A
 
 def test_channels_keep_their_queues_and_connections_under_these_names() -> None:
     source = inspect.getsource(redis)
-    for name in ("_active_queues", "_chan_to_sock", "_fd_to_chan", "handlers", "_in_poll", "active_queues"):
+    for name in ("_active_queues", "_chan_to_sock", "_fd_to_chan", "_in_poll", "active_queues"):
         assert name in source
     assert isinstance(redis.Channel.active_queues, property)
-    assert "self.handlers = {" in inspect.getsource(redis.Channel.__init__)
 
 
 def test_a_lost_connection_goes_on_only_to_urls_that_were_given() -> None:
