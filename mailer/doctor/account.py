@@ -16,7 +16,7 @@ from mailer.doctor.server import apart
 from mailer.errors import HostUnfit, Misdated, RateExceeded, SendError, SettingsError, Unreachable
 from mailer.mail.address import parse
 from mailer.ses import remedies
-from mailer.ses.access import FOR_QUESTIONS, Access, Way, find_access, open_client
+from mailer.ses.access import FOR_QUESTIONS, Access, ClientConfig, find_access, open_client
 from mailer.ses.account import NO_RATE_REMEDY, AccountLimits, read_account
 from mailer.ses.credentials import look_up
 from mailer.ses.curl.connection import CurlConnection, tls_sessions
@@ -32,7 +32,7 @@ _TRIES, _TRY_AGAIN_SECONDS = 4, 1.1
 def credentials(settings: Settings) -> tuple[Access | None, list[Finding]]:
     """This host's way to SES, and its identity there."""
     try:
-        access = find_access(Way.of(settings))
+        access = find_access(ClientConfig.of(settings))
         found = _credentials(settings)
     except SendError as error:
         remedy = (
@@ -55,7 +55,7 @@ def endpoint(access: Access, settings: Settings) -> Iterator[Finding]:
     """Connect to SES as the workers do: with TLS, and through the proxy if there is one."""
     start = time.monotonic()
     try:
-        CurlConnection(access, Way.of(settings), tls_sessions()).close()
+        CurlConnection(access, ClientConfig.of(settings), tls_sessions()).close()
     except SendError as error:
         yield problem(
             "endpoint",
@@ -233,6 +233,6 @@ def _ask(settings: Settings, operation: str, call: Mapping[str, str]) -> dict[st
         raise boto_error(error, operation=operation) from error
 
 
-def _way(settings: Settings) -> Way:
+def _way(settings: Settings) -> ClientConfig:
     """The way for calls that send nothing."""
     return replace(FOR_QUESTIONS, account=settings)

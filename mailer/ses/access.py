@@ -37,9 +37,9 @@ _MOST_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """The requested way to SES, with the Region and the profile of ``account``. The AWS environment and profile give
-    every value that is None.
+class ClientConfig:
+    """The requested settings of a client of SES, with the Region and profile of ``account``. The AWS environment and
+    profile give every value that is None.
 
     ``endpoint_url`` is the endpoint of API v2, ``smtp_url`` that of SMTP (see `mailer.ses.smtp`), ``ca_bundle`` the
     path of a PEM file. The timeouts are in seconds.
@@ -53,8 +53,7 @@ class Way:
     account: Account = field(default=DEFAULT, repr=False)
 
     @classmethod
-    def of(cls, settings: Settings) -> Way:
-        """The way that the settings ask for."""
+    def of(cls, settings: Settings) -> ClientConfig:
         return cls(
             smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else None,
             connect_timeout=settings.connect_timeout_seconds,
@@ -63,15 +62,15 @@ class Way:
         )
 
 
-USUAL = Way()
-FOR_QUESTIONS = Way(read_timeout=10.0)
+USUAL = ClientConfig()
+FOR_QUESTIONS = ClientConfig(read_timeout=10.0)
 """For calls that send nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A `Way` as botocore resolves it. ``proxy`` is a URL or None, ``ca_bundle`` the path of a PEM file. Endpoint and
-    proxy may contain a password.
+    """A `ClientConfig` as botocore resolves it. ``proxy`` is a URL or None, ``ca_bundle`` the path of a PEM file.
+    Endpoint and proxy may contain a password.
     """
 
     endpoint_url: str = field(repr=False)
@@ -107,33 +106,35 @@ _SIGNATURE_VERSION = "mailer-v4"
 botocore.auth.AUTH_TYPE_MAPS[_SIGNATURE_VERSION] = _DatedByAws
 
 
-def open_client(way: Way = FOR_QUESTIONS, session: Any = None) -> Any:
+def open_client(config: ClientConfig = FOR_QUESTIONS, session: Any = None) -> Any:
     """A new boto3 ``sesv2`` client. It makes one HTTP attempt per call, whatever the environment says about retries.
 
     SES's send operations have no idempotency token: if botocore repeats an attempt by itself, it may send twice.
     ``session`` comes from a `CredentialSource`. Without one, the credentials are looked up now. Raises botocore's
     exceptions, OSError (see `find_ca_bundle`), and `HostUnfit` if the URL of the proxy or the endpoint is malformed.
     """
-    session = session or open_session(way.account)
-    ca_bundle = find_ca_bundle(session, way)
-    _check_url(way.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_SESV2"), "AWS_ENDPOINT_URL_SESV2")
-    config = Config(
-        signature_version=_SIGNATURE_VERSION,
-        # "max_attempts" counts retries. "total_max_attempts" counts attempts and overrides AWS_MAX_ATTEMPTS.
-        retries={"mode": "standard", "total_max_attempts": 1},
-        connect_timeout=way.connect_timeout,
-        read_timeout=way.read_timeout,
-        max_pool_connections=_MOST_KEPT,
-        tcp_keepalive=True,
-    )
+    session = session or open_session(config.account)
+    ca_bundle = find_ca_bundle(session, config)
+    _check_url(config.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_SESV2"), "AWS_ENDPOINT_URL_SESV2")
     client = boto3.Session(botocore_session=session).client(
-        "sesv2", endpoint_url=way.endpoint_url, verify=ca_bundle, config=config
+        "sesv2",
+        endpoint_url=config.endpoint_url,
+        verify=ca_bundle,
+        config=Config(
+            signature_version=_SIGNATURE_VERSION,
+            # "max_attempts" counts retries. "total_max_attempts" counts attempts and overrides AWS_MAX_ATTEMPTS.
+            retries={"mode": "standard", "total_max_attempts": 1},
+            connect_timeout=config.connect_timeout,
+            read_timeout=config.read_timeout,
+            max_pool_connections=_MOST_KEPT,
+            tcp_keepalive=True,
+        ),
     )
     find_proxy(client.meta.endpoint_url)  # a malformed one would make each call fail, as if SES were down
     return client
 
 
-def find_access(way: Way = USUAL) -> Access:
+def find_access(config: ClientConfig = USUAL) -> Access:
     """The settings that botocore would use for a call to SES API v2, without credentials. Takes about 0.1 s: keep the
     result.
 
@@ -141,14 +142,14 @@ def find_access(way: Way = USUAL) -> Access:
     """
     try:
         # Nothing asks this source for credentials.
-        session = CredentialSource(way.account).session()
-        with closing(open_client(way, session)) as client:
+        session = CredentialSource(config.account).session()
+        with closing(open_client(config, session)) as client:
             url = str(client.meta.endpoint_url)
             return Access(
                 endpoint_url=url,
                 region=str(client.meta.region_name),
                 proxy=find_proxy(url),
-                ca_bundle=find_ca_bundle(session, way),
+                ca_bundle=find_ca_bundle(session, config),
             )
     except Exception as error:
         raise credentials_error(error) from error
@@ -191,14 +192,14 @@ def _check_url(url: str | None, name: str) -> None:
         )
 
 
-def find_ca_bundle(session: Any, way: Way = USUAL) -> str:
-    """The path of the CA file that verifies servers. Sources, in order: the way, the profile, ``AWS_CA_BUNDLE``,
+def find_ca_bundle(session: Any, config: ClientConfig = USUAL) -> str:
+    """The path of the CA file that verifies servers. Sources, in order: ``config``, the profile, ``AWS_CA_BUNDLE``,
     ``REQUESTS_CA_BUNDLE``, botocore's own file.
 
     Raises OSError if the file cannot be read. Without this check every connection would fail, as if SES were down.
     """
     # botocore reads REQUESTS_CA_BUNDLE from the environment, outside its configuration.
-    named = way.ca_bundle or session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+    named = config.ca_bundle or session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     path = Path(get_cert_path(named or True))
     path.open("rb").close()
     return str(path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mailer.errors import Misdated, SendError
-from mailer.ses.access import FOR_QUESTIONS, Way, open_client, refusal
+from mailer.ses.access import FOR_QUESTIONS, ClientConfig, open_client, refusal
 from mailer.ses.clock import moment_of
 from mailer.ses.errors import credentials_error
 
@@ -48,14 +48,14 @@ class AccountLimits:
         return f"SES allows this account 0 recipients a second (its standing is {self.enforcement_status})"
 
 
-def read_account(way: Way = FOR_QUESTIONS, credentials: CredentialSource | None = None) -> AccountLimits:
+def read_account(config: ClientConfig = FOR_QUESTIONS, credentials: CredentialSource | None = None) -> AccountLimits:
     """Ask SES once (API v2 GetAccount), through a new boto3 client. Takes about 0.1 s of processor time.
 
     SES answers about one such call per second and account: share the result. Without ``credentials`` they are looked
     up. Raises a `SendError`. `OutcomeUnknown` only means that no answer came: asking again is harmless.
     """
     try:
-        client = open_client(way, credentials.session() if credentials else None)
+        client = open_client(config, credentials.session() if credentials else None)
     except Exception as error:
         raise credentials_error(error) from error
     with closing(client):
@@ -66,7 +66,7 @@ def read_account(way: Way = FOR_QUESTIONS, credentials: CredentialSource | None 
                 return _ask(client)
         except SendError as error:
             if credentials is not None:
-                credentials.heed(error)
+                credentials.learn(error)
             raise
 
 

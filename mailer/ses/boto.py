@@ -21,7 +21,7 @@ class BotoTransport(Transport):
     """
 
     def _set_up(self) -> Any:
-        return open_client(self.way, self.credentials.session())
+        return open_client(self.config, self.credentials.session())
 
     def _prepare(self, connections: int) -> None:  # noqa: ARG002 - botocore opens its connections by itself
         self._shared()

@@ -120,7 +120,7 @@ class CredentialSource:
         found = self._in_force()
         return found.credentials if found is not None else self._wait(patience)
 
-    def heed(self, error: SendError) -> SendError:
+    def learn(self, error: SendError) -> SendError:
         """``error`` itself, the error of a send. If SES refused the credentials, look them up again."""
         if isinstance(error, HostUnfit):
             with self._condition:

@@ -23,7 +23,7 @@ from mailer.ses.transport import Transport
 
 if TYPE_CHECKING:
     from mailer.mail.message import Message
-    from mailer.ses.access import Way
+    from mailer.ses.access import ClientConfig
     from mailer.ses.signer import Credentials
 
 _DOT_AT_LINE_START = re.compile(rb"^\.", re.MULTILINE)
@@ -43,9 +43,9 @@ class SmtpTransport(Transport):
     constructor raises `SettingsError` for any other URL.
     """
 
-    def __init__(self, way: Way = USUAL) -> None:
-        self._given = None if way.smtp_url is None else parse_url(way.smtp_url)
-        super().__init__(way)
+    def __init__(self, config: ClientConfig = USUAL) -> None:
+        self._given = None if config.smtp_url is None else parse_url(config.smtp_url)
+        super().__init__(config)
 
     def _reset(self) -> None:
         super()._reset()
@@ -54,7 +54,7 @@ class SmtpTransport(Transport):
         self._idle = Idle[Connection]()
 
     def _send(self, message: Message) -> str:
-        deadline = time.monotonic() + self.way.connect_timeout + self.way.read_timeout
+        deadline = time.monotonic() + self.config.connect_timeout + self.config.read_timeout
         data = _DOT_AT_LINE_START.sub(b"..", encode(message))
         connection = self._begin(message, deadline)
         usable = False
@@ -86,7 +86,7 @@ class SmtpTransport(Transport):
             kept.close()
             kept = self._idle.warm()
         while True:
-            connection = kept or Connection(server, context, self.way.connect_timeout)
+            connection = kept or Connection(server, context, self.config.connect_timeout)
             try:
                 connection.begin(content.sender_address, recipient, deadline, is_ascii=content.is_ascii)
             except BaseException as error:
@@ -104,9 +104,9 @@ class SmtpTransport(Transport):
         """The server, the Region of the AWS key that logs in (empty if no AWS key does), and the TLS context."""
         server, region = self._given or Server("smtp", "", PORTS["smtp"]), ""
         if not server.user and server.scheme != "smtp+plain":
-            region = find_access(self.way).region
+            region = find_access(self.config).region
             server = server._replace(host=server.host or f"email-smtp.{region}.amazonaws.com")
-        bundle = find_ca_bundle(open_session(self.way.account), self.way)
+        bundle = find_ca_bundle(open_session(self.config.account), self.config)
         return server, region, ssl.create_default_context(cafile=bundle)
 
     def _logged_in_server(self) -> tuple[Server, ssl.SSLContext]:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 from mailer.errors import SendError
-from mailer.ses.access import USUAL, Way
+from mailer.ses.access import USUAL, ClientConfig
 from mailer.ses.credentials import CredentialSource
 from mailer.ses.errors import credentials_error
 
@@ -26,8 +26,8 @@ class Transport(ABC):
     after it. No transport ever sends a message twice by itself.
     """
 
-    def __init__(self, way: Way = USUAL) -> None:
-        self.way = way
+    def __init__(self, config: ClientConfig = USUAL) -> None:
+        self.config = config
         self._reset()
 
     def _reset(self) -> None:
@@ -35,7 +35,7 @@ class Transport(ABC):
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._made: Any = None
-        self.credentials = CredentialSource(self.way.account)
+        self.credentials = CredentialSource(self.config.account)
 
     def send(self, message: Message) -> str:
         """Send the message once and return SES's MessageId.
@@ -47,7 +47,7 @@ class Transport(ABC):
         try:
             return self._send(message)
         except SendError as error:
-            self.credentials.heed(error)
+            self.credentials.learn(error)
             raise
 
     def prepare(self, connections: int = 0) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mailer.errors import HostUnfit, SettingsError, Unreachable
-from mailer.ses.access import USUAL, Way
+from mailer.ses.access import USUAL, ClientConfig
 from mailer.ses.boto import BotoTransport
 from mailer.ses.curl.transport import CurlTransport
 from mailer.ses.smtp import SmtpTransport
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from mailer.ses.transport import Transport
     from mailer.settings import Settings, TransportKind
 
-_KINDS: Mapping[TransportKind, Callable[[Way], Transport]] = {
+_KINDS: Mapping[TransportKind, Callable[[ClientConfig], Transport]] = {
     "ses": CurlTransport,
     "boto3": BotoTransport,
     "smtp": SmtpTransport,
 }
 
 
-def open_transport(kind: TransportKind, way: Way = USUAL) -> Transport:
+def open_transport(kind: TransportKind, config: ClientConfig = USUAL) -> Transport:
     """A transport of this kind: ``ses`` (libcurl), ``boto3`` or ``smtp``. It opens nothing before its first send.
 
     Raises `SettingsError` if it cannot parse the SMTP URL.
     """
-    return _KINDS[kind](way)
+    return _KINDS[kind](config)
 
 
 def configured(settings: Settings) -> Transport:
     """The transport of the settings. Raises `SettingsError`."""
     try:
-        return open_transport(settings.transport, Way.of(settings))
+        return open_transport(settings.transport, ClientConfig.of(settings))
     except SettingsError as error:
         raise SettingsError(f"MAILER_SMTP_URL: {error}") from None
 

@@ -24,7 +24,7 @@ from mailer.errors import Unreachable
 from mailer.ses.curl.exchange import Exchange
 
 if TYPE_CHECKING:
-    from mailer.ses.access import Access, Way
+    from mailer.ses.access import Access, ClientConfig
 
 # Firewalls and address translators silently drop idle connections, the strictest after about a minute.
 _IDLE_SECONDS = 30.0
@@ -52,7 +52,7 @@ class CurlConnection:
     `Unreachable`.
     """
 
-    def __init__(self, access: Access, way: Way, sessions: pycurl.CurlShare) -> None:
+    def __init__(self, access: Access, config: ClientConfig, sessions: pycurl.CurlShare) -> None:
         self._curl = curl = pycurl.Curl()
         setopt = curl.setopt
         url = urlsplit(access.endpoint_url)
@@ -61,7 +61,7 @@ class CurlConnection:
         # Keeps TLS from negotiating HTTP/2.
         setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         setopt(pycurl.NOSIGNAL, 1)
-        setopt(pycurl.CONNECTTIMEOUT_MS, round(way.connect_timeout * 1000))
+        setopt(pycurl.CONNECTTIMEOUT_MS, round(config.connect_timeout * 1000))
         setopt(pycurl.TCP_NODELAY, 1)
         setopt(pycurl.TCP_KEEPALIVE, 1)
         setopt(pycurl.TCP_KEEPIDLE, 15)

@@ -144,7 +144,7 @@ class CurlLoop:
         if isinstance(request, Exception):
             self._call(done, request)
         else:
-            self._connect(Exchange(request, latest, self._transport.way.read_timeout), done)
+            self._connect(Exchange(request, latest, self._transport.config.read_timeout), done)
 
     def _connect(self, exchange: Exchange, done: Done) -> None:
         kept = self._transport.idle.warm() if exchange.takes_kept else None

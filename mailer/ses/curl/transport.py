@@ -40,7 +40,7 @@ class CurlTransport(Transport):
     """Sends over connections that stay open, one per concurrent send. `mailer.ses.curl.loop` sends over the same ones.
 
     It releases the GIL while it waits. A send takes at most ``connect_timeout + read_timeout``. The first one also has
-    to find the credentials and the way, which it keeps. It asks an HTTP proxy for a tunnel always, even to plain
+    to find the credentials and the endpoint, which it keeps. It asks an HTTP proxy for a tunnel always, even to plain
     ``http://`` endpoints.
     """
 
@@ -52,7 +52,7 @@ class CurlTransport(Transport):
         self._sessions = tls_sessions()
 
     def _set_up(self) -> _Shared:
-        access = find_access(self.way)
+        access = find_access(self.config)
         signer = Signer(access.endpoint_url.rstrip("/") + SEND_EMAIL_PATH, region=access.region)
         head = f"POST {signer.path} HTTP/1.1\r\nHost: {signer.host}\r\nUser-Agent: mailer\r\n"
         return _Shared(access, signer, head.encode("ascii"))
@@ -64,7 +64,7 @@ class CurlTransport(Transport):
 
     def _send(self, message: Message) -> str:
         request = self.request_for(message, PATIENCE_SECONDS)
-        exchange = Exchange(request, time.monotonic() + self.way.connect_timeout, self.way.read_timeout)
+        exchange = Exchange(request, time.monotonic() + self.config.connect_timeout, self.config.read_timeout)
         while exchange.state == "connecting":
             kept = self.idle.warm() if exchange.takes_kept else None
             connection = kept or self.connect()
@@ -98,7 +98,7 @@ class CurlTransport(Transport):
     def connect(self) -> CurlConnection:
         """Open a new connection, and wait until it is open. Raises `Unreachable`."""
         shared: _Shared = self._shared()
-        return CurlConnection(shared.access, self.way, self._sessions)
+        return CurlConnection(shared.access, self.config, self._sessions)
 
     def ses_id_of(self, exchange: Exchange) -> str:
         """SES's MessageId. Raises the `SendError` for any other result. Our clock and credentials learn from SES's
@@ -110,7 +110,7 @@ class CurlTransport(Transport):
         if answer.status == 200 and (ses_id := _message_id(answer.body)):
             return ses_id
         error = http_error(answer.status, answer.headers, answer.body)
-        raise self.credentials.heed(put_right(error, answer.headers.get("date")))
+        raise self.credentials.learn(put_right(error, answer.headers.get("date")))
 
 
 def _message_id(body: bytes) -> str | None:

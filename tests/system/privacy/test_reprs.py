@@ -21,7 +21,7 @@ from mailer.queue.queue import Entry
 from mailer.queue.search import Found as Place
 from mailer.queue.shelved import Reason, Shelved
 from mailer.queue.stored_message import StoredMessage
-from mailer.ses.access import Access, Way
+from mailer.ses.access import Access, ClientConfig
 from mailer.ses.credentials import Found as Credentials
 from mailer.ses.smtp_connection import parse_url
 from mailer.settings import load
@@ -46,7 +46,11 @@ VALUES = (
     *(Filter(to=ADDRESS, text=WORDS), Entry("m-1", ENVELOPE), Outcome(Kind.REJECTED, None, "MessageRejected", WORDS)),
     SendManyResult(MessageIds(), 0, 0, 1, (InvalidMessage("to", f"is {ADDRESS}", "Mend it"),)),
     *(MailerError(WORDS), Rejected("MessageRejected", WORDS), Unreachable("PROXY", f"Unsupported proxy {URL}")),
-    *(Way(URL, "smtps://user:s3cret@h"), Access(URL, "us-east-1", URL, "/ca.pem"), parse_url("smtps://user:s3cret@h")),
+    *(
+        ClientConfig(URL, "smtps://user:s3cret@h"),
+        Access(URL, "us-east-1", URL, "/ca.pem"),
+        parse_url("smtps://user:s3cret@h"),
+    ),
     Credentials(ReadOnlyCredentials("AKIDEXAMPLE", "s3cret", "4711")),
     load(redis_url="redis://:s3cret@h/0", smtp_url="smtps://user:s3cret@h"),
 )

@@ -12,7 +12,7 @@ import pytest
 from mailer.mail.address import Address, parse
 from mailer.mail.content import Structured
 from mailer.mail.message import Message
-from mailer.ses.access import Way
+from mailer.ses.access import ClientConfig
 from mailer.ses.transport import Transport
 from mailer.ses.transports import open_transport
 from mailer.settings import TransportKind
@@ -82,7 +82,7 @@ def opener(ses: Simulator, kind: TransportKind) -> Iterator[Opener]:
             "endpoint_url": ses.url,
             "smtp_url": f"smtp://{host}:{port}",
         }
-        opened.append(open_transport(kind, Way(**{**given, **changes})))
+        opened.append(open_transport(kind, ClientConfig(**{**given, **changes})))
         return opened[-1]
 
     yield open_one

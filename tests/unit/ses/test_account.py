@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mailer.errors import HostUnfit, OutcomeUnknown, RateExceeded, Unreachable
-from mailer.ses.access import Way
+from mailer.ses.access import ClientConfig
 from mailer.ses.account import AccountLimits, read_account
 from mailer.ses.transports import open_transport
 from mailer.simulator.client import Simulator
@@ -15,10 +15,10 @@ from tests.unit.ses.conftest import a_message
 
 def test_it_reads_what_ses_says_of_the_account(ses: Simulator) -> None:
     ses.set_account(rate=14, quota=50_000)
-    with open_transport("ses", Way(endpoint_url=ses.url, ca_bundle=ses.ca_file)) as transport:
+    with open_transport("ses", ClientConfig(endpoint_url=ses.url, ca_bundle=ses.ca_file)) as transport:
         transport.send(a_message())
 
-    limits = read_account(Way(endpoint_url=ses.url, ca_bundle=ses.ca_file))
+    limits = read_account(ClientConfig(endpoint_url=ses.url, ca_bundle=ses.ca_file))
     assert limits.ahead is not None
     assert abs(limits.ahead) < 30
     assert replace(limits, ahead=None) == AccountLimits(
@@ -34,7 +34,7 @@ def test_it_reads_what_ses_says_of_the_account(ses: Simulator) -> None:
 def test_an_unlimited_quota_is_none(ses: Simulator) -> None:
     ses.set_account(quota=-1, sending_enabled=False, sandbox=True)
 
-    limits = read_account(Way(endpoint_url=ses.url, ca_bundle=ses.ca_file))
+    limits = read_account(ClientConfig(endpoint_url=ses.url, ca_bundle=ses.ca_file))
 
     assert limits.max_24_hour_send is None
     assert not limits.sending_enabled
@@ -45,16 +45,16 @@ def test_too_many_calls_are_told_to_wait(ses: Simulator) -> None:
     ses.add_fault("error", error="control-rate", operation="account", count=1)
 
     with pytest.raises(RateExceeded):
-        read_account(Way(endpoint_url=ses.url, ca_bundle=ses.ca_file))
-    read_account(Way(endpoint_url=ses.url, ca_bundle=ses.ca_file))
+        read_account(ClientConfig(endpoint_url=ses.url, ca_bundle=ses.ca_file))
+    read_account(ClientConfig(endpoint_url=ses.url, ca_bundle=ses.ca_file))
 
 
 def test_its_failures_are_those_of_sending(ses: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unreachable):
-        read_account(Way(endpoint_url=f"http://127.0.0.1:{free_port()}"))
+        read_account(ClientConfig(endpoint_url=f"http://127.0.0.1:{free_port()}"))
     ses.add_fault("silence", operation="account", count=1)
     with pytest.raises(OutcomeUnknown):
-        read_account(Way(endpoint_url=ses.url, ca_bundle=ses.ca_file, read_timeout=0.3))
+        read_account(ClientConfig(endpoint_url=ses.url, ca_bundle=ses.ca_file, read_timeout=0.3))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(HostUnfit):
-        read_account(Way(endpoint_url=ses.url, ca_bundle=ses.ca_file))
+        read_account(ClientConfig(endpoint_url=ses.url, ca_bundle=ses.ca_file))

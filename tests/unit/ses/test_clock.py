@@ -8,7 +8,7 @@ import pytest
 
 from mailer.delivery.outcome import Kind, deliver
 from mailer.errors import HostUnfit, Misdated
-from mailer.ses.access import Way
+from mailer.ses.access import ClientConfig
 from mailer.ses.account import read_account
 from mailer.ses.clock import AWS, Clock, put_right
 from mailer.ses.transport import Transport
@@ -98,4 +98,4 @@ def test_a_date_that_is_refused_though_the_clock_is_right_is_no_failure_of_the_m
 
 def test_the_account_is_read_by_a_host_with_a_wrong_clock(ses: Simulator) -> None:
     ses.skew_clock(600)
-    assert read_account(Way(endpoint_url=ses.url, ca_bundle=ses.ca_file)).max_send_rate == 1000
+    assert read_account(ClientConfig(endpoint_url=ses.url, ca_bundle=ses.ca_file)).max_send_rate == 1000

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailer.errors import HostUnfit, SendError
-from mailer.ses.access import Way
+from mailer.ses.access import ClientConfig
 from mailer.ses.account import read_account
 from mailer.ses.credentials import CredentialSource, Found, look_up
 from mailer.ses.smtp import SmtpTransport
@@ -122,15 +122,15 @@ def test_a_key_that_is_refused_is_looked_up_anew_where_no_file_tells(
 
 
 def test_get_account_tells_that_the_key_is_refused_as_well(command: Command, ses: Simulator) -> None:
-    way, source = Way(endpoint_url=ses.url, ca_bundle=ses.ca_file), CredentialSource()
+    config, source = ClientConfig(endpoint_url=ses.url, ca_bundle=ses.ca_file), CredentialSource()
     command.gives(ACCESS_KEY, "wrong")
     with pytest.raises(SendError, match="InvalidSignature"):
-        read_account(way, source)
+        read_account(config, source)
     command.gives(ACCESS_KEY, SECRET_KEY)
 
     def answers() -> bool:
         try:
-            return read_account(way, source).max_send_rate == 1000
+            return read_account(config, source).max_send_rate == 1000
         except SendError:
             return False
 
@@ -142,8 +142,8 @@ def test_smtp_connections_that_are_logged_in_with_a_replaced_key_are_not_used(fi
     write_key(files, ACCESS_KEY, SECRET_KEY)
     ses.set_secrets({ACCESS_KEY: SECRET_KEY, "AKIANEW": "new"})
     host, port = ses.smtp
-    way = Way(smtp_url=f"smtp://{host}:{port}", ca_bundle=ses.ca_file, connect_timeout=10, read_timeout=10)
-    with SmtpTransport(way) as transport:
+    config = ClientConfig(smtp_url=f"smtp://{host}:{port}", ca_bundle=ses.ca_file, connect_timeout=10, read_timeout=10)
+    with SmtpTransport(config) as transport:
         transport.send(a_message())
         write_key(files, "AKIANEW", "new")
         until(lambda: transport.credentials.current().access_key == "AKIANEW")

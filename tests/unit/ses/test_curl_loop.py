@@ -16,7 +16,7 @@ from mailer.mail.address import parse
 from mailer.mail.attachment import Attachment
 from mailer.mail.content import Structured
 from mailer.mail.message import Message
-from mailer.ses.access import Way
+from mailer.ses.access import ClientConfig
 from mailer.ses.curl.loop import CurlLoop
 from mailer.ses.curl.transport import CurlTransport
 from tests.support.servers import ACCEPTED, RawServer, read_request
@@ -40,7 +40,9 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def looping(server: RawServer, read_timeout: float = 20.0) -> Iterator[tuple[CurlLoop, Hub]]:
-    with CurlTransport(Way(endpoint_url=server.url, connect_timeout=10, read_timeout=read_timeout)) as transport:
+    with CurlTransport(
+        ClientConfig(endpoint_url=server.url, connect_timeout=10, read_timeout=read_timeout)
+    ) as transport:
         loop, hub = CurlLoop(transport), Hub()
         loop.attach(hub)
         yield loop, hub
@@ -146,7 +148,7 @@ def test_the_loop_and_a_blocking_send_use_the_same_connections() -> None:
     results: list[object] = []
     with (
         RawServer(serve) as server,
-        CurlTransport(Way(endpoint_url=server.url)) as transport,
+        CurlTransport(ClientConfig(endpoint_url=server.url)) as transport,
     ):
         transport.prepare(1)
         loop, hub = CurlLoop(transport), Hub()

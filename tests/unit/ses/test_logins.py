@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mailer.errors import SendError
-from mailer.ses.access import FOR_QUESTIONS, Way, find_access
+from mailer.ses.access import FOR_QUESTIONS, ClientConfig, find_access
 from mailer.ses.account import read_account
 from mailer.ses.transports import open_transport
 from mailer.settings import TransportKind
@@ -39,7 +39,7 @@ def test_no_error_shows_the_password_of_an_endpoint_or_a_proxy(
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     said: list[str] = []
     asks: tuple[Callable[[], object], ...] = (
-        lambda: open_transport(kind, Way(connect_timeout=2, read_timeout=2)).send(a_message()),
+        lambda: open_transport(kind, ClientConfig(connect_timeout=2, read_timeout=2)).send(a_message()),
         lambda: find_access(FOR_QUESTIONS).place,
         read_account,
     )

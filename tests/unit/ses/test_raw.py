@@ -16,7 +16,7 @@ from mailer.errors import InvalidMessage
 from mailer.mail.address import parse
 from mailer.mail.message import Message
 from mailer.mail.raw import Raw
-from mailer.ses.access import Way
+from mailer.ses.access import ClientConfig
 from mailer.ses.smtp import SmtpTransport
 from mailer.ses.transport import Transport
 from mailer.settings import TransportKind
@@ -130,7 +130,7 @@ def seven_bit() -> Iterator[tuple[RawServer, list[bytes]]]:
 
 def test_eight_bits_are_not_sent_to_a_server_that_takes_seven(seven_bit: tuple[RawServer, list[bytes]]) -> None:
     server, seen = seven_bit
-    with SmtpTransport(Way(smtp_url=f"smtp+plain://127.0.0.1:{server.port}")) as transport:
+    with SmtpTransport(ClientConfig(smtp_url=f"smtp+plain://127.0.0.1:{server.port}")) as transport:
         outcome = deliver(Message("m-1", RECIPIENT, Raw.of(MAIL)), transport)
 
     assert (outcome.kind, outcome.code) == (Kind.REJECTED, "EightBit")

@@ -7,7 +7,7 @@ import ssl
 import threading
 from pathlib import Path
 
-from mailer.ses.access import Way
+from mailer.ses.access import ClientConfig
 from mailer.ses.curl.transport import CurlTransport
 from mailer.simulator.certificate import Certificate
 from tests.support.servers import ACCEPTED, RawServer, read_request
@@ -39,7 +39,7 @@ def test_a_connection_made_again_resumes_the_session_of_the_one_before(tmp_path:
     certificate = Certificate.make(tmp_path)
     with (
         TlsServer(certificate) as server,
-        CurlTransport(Way(endpoint_url=server.url, ca_bundle=str(certificate.ca_file))) as transport,
+        CurlTransport(ClientConfig(endpoint_url=server.url, ca_bundle=str(certificate.ca_file))) as transport,
     ):
         for _ in range(4):
             assert transport.send(a_message()) == "id-1"
@@ -51,7 +51,7 @@ def test_connections_made_at_once_share_sessions_between_threads(tmp_path: Path)
     certificate = Certificate.make(tmp_path)
     with (
         TlsServer(certificate) as server,
-        CurlTransport(Way(endpoint_url=server.url, ca_bundle=str(certificate.ca_file))) as transport,
+        CurlTransport(ClientConfig(endpoint_url=server.url, ca_bundle=str(certificate.ca_file))) as transport,
     ):
         transport.send(a_message())
         transport.close()

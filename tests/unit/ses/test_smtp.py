@@ -9,7 +9,7 @@ import pytest
 
 from mailer.delivery.outcome import Kind, deliver
 from mailer.errors import SettingsError
-from mailer.ses.access import Way
+from mailer.ses.access import ClientConfig
 from mailer.ses.smtp import SmtpTransport
 from mailer.ses.smtp_connection import parse_url, ses_password
 from mailer.simulator.client import Simulator
@@ -67,7 +67,7 @@ class Script:
 def to(server: RawServer, seconds: float = 5.0) -> SmtpTransport:
     """Both timeouts are so long."""
     url = f"smtp+plain://127.0.0.1:{server.port}"
-    return SmtpTransport(Way(smtp_url=url, connect_timeout=seconds, read_timeout=seconds))
+    return SmtpTransport(ClientConfig(smtp_url=url, connect_timeout=seconds, read_timeout=seconds))
 
 
 def test_one_message_is_one_transaction_with_one_recipient() -> None:
@@ -183,7 +183,7 @@ def test_no_mail_goes_out_in_the_clear_when_tls_is_not_offered() -> None:
     script = Script()
     with (
         RawServer(script) as server,
-        SmtpTransport(Way(smtp_url=f"smtp://u:p@127.0.0.1:{server.port}", connect_timeout=0.5)) as transport,
+        SmtpTransport(ClientConfig(smtp_url=f"smtp://u:p@127.0.0.1:{server.port}", connect_timeout=0.5)) as transport,
     ):
         assert deliver(a_message(), transport).kind is Kind.UNREACHABLE
 
@@ -237,7 +237,7 @@ def test_an_answer_in_drips_is_not_waited_for_beyond_both_timeouts() -> None:
 def test_implicit_tls_logs_in_and_sends() -> None:
     with Simulator(smtp=False, smtps=True) as simulator:
         host, port = simulator.smtps
-        with SmtpTransport(Way(smtp_url=f"smtps://{host}:{port}", ca_bundle=simulator.ca_file)) as transport:
+        with SmtpTransport(ClientConfig(smtp_url=f"smtps://{host}:{port}", ca_bundle=simulator.ca_file)) as transport:
             assert deliver(a_message(), transport).kind is Kind.SENT
 
 
@@ -271,4 +271,4 @@ def test_a_url_names_server_and_login() -> None:
 )
 def test_a_url_that_cannot_be_right_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(SettingsError, match="SMTP URL"):
-        SmtpTransport(Way(smtp_url=url))
+        SmtpTransport(ClientConfig(smtp_url=url))

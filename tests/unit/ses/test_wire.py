@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mailer.delivery.outcome import Kind, deliver
-from mailer.ses.access import Way
+from mailer.ses.access import ClientConfig
 from mailer.ses.transport import Transport
 from mailer.ses.transports import open_transport
 from mailer.settings import TransportKind
@@ -25,7 +25,7 @@ def over_http(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Transp
 
     def open_one(url: str) -> Transport:
         kind: TransportKind = request.param
-        opened.append(open_transport(kind, Way(endpoint_url=url, connect_timeout=10.0, read_timeout=10.0)))
+        opened.append(open_transport(kind, ClientConfig(endpoint_url=url, connect_timeout=10.0, read_timeout=10.0)))
         return opened[-1]
 
     yield open_one
@@ -101,7 +101,7 @@ def test_a_kept_connection_that_fails_late_leaves_no_time_for_another(pause: flo
 
     with (
         RawServer(stall) as server,
-        open_transport("ses", Way(endpoint_url=server.url, connect_timeout=5, read_timeout=30)) as transport,
+        open_transport("ses", ClientConfig(endpoint_url=server.url, connect_timeout=5, read_timeout=30)) as transport,
     ):
         kinds = [deliver(a_message(), transport).kind, deliver(a_message(text="x" * 30_000_000), transport).kind]
         assert (kinds, len(server.connections)) == ([Kind.SENT, kind], opened)
@@ -127,8 +127,8 @@ def test_a_connection_that_takes_the_place_of_another_too_late_carries_nothing(m
 
     with RawServer(tunnel) as server:
         monkeypatch.setenv("HTTP_PROXY", server.url)
-        way = Way(endpoint_url="http://ses.invalid", connect_timeout=2, read_timeout=20)
-        with open_transport("ses", way) as transport:
+        config = ClientConfig(endpoint_url="http://ses.invalid", connect_timeout=2, read_timeout=20)
+        with open_transport("ses", config) as transport:
             assert deliver(a_message(), transport).kind is Kind.SENT
             outcome = deliver(a_message(text="x" * 30_000_000), transport)
             assert (outcome.kind, outcome.code, len(server.connections)) == (Kind.LATE, "TooLate", 2)
@@ -177,7 +177,7 @@ def test_an_answer_that_never_ends_is_cut_off_by_the_read_timeout() -> None:
 
     with (
         RawServer(dribble) as server,
-        open_transport("ses", Way(endpoint_url=server.url, connect_timeout=10, read_timeout=0.5)) as transport,
+        open_transport("ses", ClientConfig(endpoint_url=server.url, connect_timeout=10, read_timeout=0.5)) as transport,
     ):
         start = time.monotonic()
         outcome = deliver(a_message(), transport)
@@ -206,7 +206,7 @@ def test_a_request_that_could_not_go_out_whole_was_surely_not_accepted() -> None
 
     with (
         RawServer(wait) as server,
-        open_transport("ses", Way(endpoint_url=server.url, connect_timeout=10, read_timeout=0.3)) as transport,
+        open_transport("ses", ClientConfig(endpoint_url=server.url, connect_timeout=10, read_timeout=0.3)) as transport,
     ):
         outcome = deliver(a_message(text="x" * 30_000_000), transport)
         hold.set()
