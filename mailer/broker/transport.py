@@ -92,7 +92,7 @@ class Poller(stock.MultiChannelPoller):
         # Without an event loop nothing else ends the wait when a permit becomes due.
         due = [channel.gate.due_in for channel in self._channels if channel.served_lanes]
         waits = [wait for wait in (timeout, *due) if wait is not None]
-        return super().get(callback, timeout=min(waits) if waits else None)
+        return super().get(callback, timeout=min(waits, default=None))
 
     def _on_connection_disconnect(self, connection: Any) -> None:
         super()._on_connection_disconnect(connection)

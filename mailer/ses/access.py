@@ -24,7 +24,7 @@ from botocore.utils import get_environ_proxies
 from mailer.account import DEFAULT, Account
 from mailer.errors import HostUnfit
 from mailer.masking import mask_logins, without_login
-from mailer.ses.clock import AWS, put_right
+from mailer.ses.clock import AWS
 from mailer.ses.credentials import CredentialSource, open_session
 from mailer.ses.errors import boto_error, credentials_error
 
@@ -159,7 +159,7 @@ def refusal(error: Exception, operation: str) -> SendError:
     """The `SendError` for an exception of a client's call of ``operation``. AWS's clock learns from it first."""
     response = error.response if isinstance(error, botocore.exceptions.ClientError) else {}
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return put_right(boto_error(error, operation), headers.get("date"))
+    return AWS.learn(boto_error(error, operation), headers.get("date"))
 
 
 def find_proxy(url: str) -> str | None:

@@ -35,24 +35,19 @@ class Clock:
         """Unix time in seconds, for the date of a signature."""
         return self._host() + self.ahead
 
-    def learn(self, words: str, date: str | None) -> None:
-        """Take AWS's time from the text of a refusal, or else from its ``Date`` header."""
-        theirs = _moment_in(words) or moment_of(date)
-        if theirs is not None and abs(theirs - self.now()) > _MOVED_SECONDS:
-            self.ahead = theirs - self._host()
+    def learn(self, error: SendError, date: str | None) -> SendError:
+        """``error`` itself. If AWS refused the date of the signature, take AWS's time from the text, or else from
+        ``date``, the ``Date`` header of the response.
+        """
+        if isinstance(error, Misdated):
+            theirs = _moment_in(error.detail) or moment_of(date)
+            if theirs is not None and abs(theirs - self.now()) > _MOVED_SECONDS:
+                self.ahead = theirs - self._host()
+        return error
 
 
 AWS = Clock()
 """One for the whole process: the same host's clock dates all its signatures."""
-
-
-def put_right(error: SendError, date: str | None, clock: Clock = AWS) -> SendError:
-    """``error`` itself. If AWS refused the date of the signature, ``clock`` learns from the error first. ``date`` is
-    the ``Date`` header of the response.
-    """
-    if isinstance(error, Misdated):
-        clock.learn(error.detail, date)
-    return error
 
 
 def _moment_in(words: str) -> float | None:

@@ -29,8 +29,7 @@ class _Second(NamedTuple):
 
     epoch: int
     identity: tuple[str, str, str | None]
-    day: str
-    day_key: bytes
+    key: bytes
     canonical: bytes
     """The canonical request up to the payload's hash."""
     to_sign: bytes
@@ -39,14 +38,21 @@ class _Second(NamedTuple):
     """The signed header lines up to the signature."""
 
 
+def derive_key(secret_key: str, *scope: str) -> bytes:
+    """SigV4's key for a scope: a date, a Region, a service, and what follows."""
+    key = b"AWS4" + secret_key.encode()
+    for part in scope:
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
 class Signer:
     """Signs POSTs of JSON to one URL. Safe to share between threads.
 
-    ``url`` must have no query. ``host`` and ``path`` are the values to write into the request. ``region`` and
-    ``service`` make the credential scope; for SES, ``service`` is ``ses``.
+    ``url`` must have no query. ``host`` and ``path`` are the values to write into the request.
     """
 
-    def __init__(self, url: str, *, region: str, service: str = "ses") -> None:
+    def __init__(self, url: str, *, region: str) -> None:
         parts = urlsplit(url)
         self.host = parts.hostname or ""
         if ":" in self.host:
@@ -57,7 +63,6 @@ class Signer:
         # SigV4 signs percent-encoded characters encoded twice, for every service but S3.
         self._signed_path = quote(parts.path or "/", safe="/~")
         self._region = region
-        self._service = service
         # Threads may race to replace it. Each value is complete, and each is right.
         self._second: _Second | None = None
 
@@ -71,36 +76,29 @@ class Signer:
         identity = (credentials.access_key, credentials.secret_key, credentials.token)
         second = self._second
         if second is None or second.epoch != epoch or second.identity != identity:
-            second = self._second = self._prepare(epoch, identity, second)
+            second = self._second = self._prepare(epoch, identity)
         canonical = second.canonical + sha256(body).hexdigest().encode()
         to_sign = second.to_sign + sha256(canonical).hexdigest().encode()
-        signature = hmac.digest(second.day_key, to_sign, "sha256").hex()
+        signature = hmac.digest(second.key, to_sign, "sha256").hex()
         return second.lines + signature.encode() + b"\r\n"
 
-    def _prepare(self, epoch: int, identity: tuple[str, str, str | None], last: _Second | None) -> _Second:
+    def _prepare(self, epoch: int, identity: tuple[str, str, str | None]) -> _Second:
         access_key, secret_key, token = identity
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch))
-        day = stamp[:8]
-        if last is not None and last.day == day and last.identity == identity:
-            day_key = last.day_key
-        else:
-            day_key = b"AWS4" + secret_key.encode()
-            for part in (day, self._region, self._service, "aws4_request"):
-                day_key = hmac.digest(day_key, part.encode(), "sha256")
+        scope = (stamp[:8], self._region, "ses", "aws4_request")
         signed = {"Content-Type": "application/json", "Host": self.host, "X-Amz-Date": stamp}
         if token:
             signed["X-Amz-Security-Token"] = token
         names = ";".join(signed).lower()
         canonical = "".join(f"{name.lower()}:{value}\n" for name, value in signed.items())
-        scope = f"{day}/{self._region}/{self._service}/aws4_request"
         lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items() if name != "Host")
-        lines += f"Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature="
+        lines += f"Authorization: AWS4-HMAC-SHA256 Credential={'/'.join((access_key, *scope))}, "
+        lines += f"SignedHeaders={names}, Signature="
         return _Second(
             epoch=epoch,
             identity=identity,
-            day=day,
-            day_key=day_key,
+            key=derive_key(secret_key, *scope),
             canonical=f"POST\n{self._signed_path}\n\n{canonical}\n{names}\n".encode(),
-            to_sign=f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n".encode(),
+            to_sign=f"AWS4-HMAC-SHA256\n{stamp}\n{'/'.join(scope)}\n".encode(),
             lines=lines.encode(),
         )

@@ -24,7 +24,6 @@ from mailer.ses.transport import Transport
 if TYPE_CHECKING:
     from mailer.mail.message import Message
     from mailer.ses.access import ClientConfig
-    from mailer.ses.signer import Credentials
 
 _DOT_AT_LINE_START = re.compile(rb"^\.", re.MULTILINE)
 
@@ -49,8 +48,6 @@ class SmtpTransport(Transport):
 
     def _reset(self) -> None:
         super()._reset()
-        # The login of the credentials last used. Deriving the password takes five HMACs.
-        self._login: tuple[Credentials, Server] | None = None
         self._idle = Idle[Connection]()
 
     def _send(self, message: Message) -> str:
@@ -115,13 +112,9 @@ class SmtpTransport(Transport):
         if not region:
             return server, context
         credentials = self.credentials.current(PATIENCE_SECONDS)
-        known = self._login
-        if known is None or known[0] is not credentials:
-            if credentials.token:
-                raise HostUnfit(
-                    "TemporaryCredentials",
-                    "SES's SMTP takes no session tokens: put a user and a password in the SMTP URL",
-                )
-            password = ses_password(credentials.secret_key, region)
-            known = self._login = (credentials, server._replace(user=credentials.access_key, password=password))
-        return known[1], context
+        if credentials.token:
+            raise HostUnfit(
+                "TemporaryCredentials", "SES's SMTP takes no session tokens: put a user and a password in the SMTP URL"
+            )
+        password = ses_password(credentials.secret_key, region)
+        return server._replace(user=credentials.access_key, password=password), context

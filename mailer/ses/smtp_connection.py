@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 import io
 import select
 import smtplib
 import socket
 import time
 from base64 import b64encode
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -24,6 +24,7 @@ from mailer.errors import (
     Unreachable,
 )
 from mailer.ses.errors import smtp_error
+from mailer.ses.signer import derive_key
 
 if TYPE_CHECKING:
     import ssl
@@ -74,15 +75,14 @@ def parse_url(url: str) -> Server:
     return Server(parts.scheme, host, port or PORTS[parts.scheme], user, password)
 
 
+@lru_cache(maxsize=4)  # each send asks
 def ses_password(secret_key: str, region: str) -> str:
     """The SMTP password that belongs to an AWS secret access key in one Region.
 
     The algorithm is in SES's developer guide, "Obtaining Amazon SES SMTP credentials by converting existing
     AWS credentials": the date is a constant, and the first byte is the version, 4.
     """
-    key = b"AWS4" + secret_key.encode()
-    for part in ("11111111", region, "ses", "aws4_request", "SendRawEmail"):
-        key = hmac.digest(key, part.encode(), "sha256")
+    key = derive_key(secret_key, "11111111", region, "ses", "aws4_request", "SendRawEmail")
     return b64encode(b"\x04" + key).decode("ascii")
 
 

@@ -14,7 +14,7 @@ from mailer.mail.address import Address
 from mailer.mail.content import Structured
 from mailer.mail.message import Message
 from mailer.ses.access import find_access
-from mailer.ses.clock import AWS, put_right
+from mailer.ses.clock import AWS
 from mailer.ses.credentials import PATIENCE_SECONDS
 from mailer.ses.curl.connection import CurlConnection, tls_sessions
 from mailer.ses.curl.exchange import Exchange
@@ -110,7 +110,7 @@ class CurlTransport(Transport):
         if answer.status == 200 and (ses_id := _message_id(answer.body)):
             return ses_id
         error = http_error(answer.status, answer.headers, answer.body)
-        raise self.credentials.learn(put_right(error, answer.headers.get("date")))
+        raise self.credentials.learn(AWS.learn(error, answer.headers.get("date")))
 
 
 def _message_id(body: bytes) -> str | None:

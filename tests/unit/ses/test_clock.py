@@ -10,7 +10,7 @@ from mailer.delivery.outcome import Kind, deliver
 from mailer.errors import HostUnfit, Misdated
 from mailer.ses.access import ClientConfig
 from mailer.ses.account import read_account
-from mailer.ses.clock import AWS, Clock, put_right
+from mailer.ses.clock import AWS, Clock
 from mailer.ses.transport import Transport
 from mailer.settings import TransportKind
 from mailer.simulator.client import Simulator
@@ -29,6 +29,10 @@ class Hands:
         self.clock = Clock(lambda: self.wall)
 
 
+def refused(words: str) -> Misdated:
+    return Misdated("SignatureDoesNotMatch", words)
+
+
 @pytest.fixture
 def hands() -> Hands:
     return Hands(TEN_PAST - 600)
@@ -44,36 +48,36 @@ def unknowing() -> Iterator[None]:
 
 @pytest.mark.parametrize("words", [EXPIRED, EARLY])
 def test_the_time_in_awss_words_is_taken(hands: Hands, words: str) -> None:
-    hands.clock.learn(words, "Thu, 01 Jan 2026 12:00:00 GMT")
+    hands.clock.learn(refused(words), "Thu, 01 Jan 2026 12:00:00 GMT")
     assert hands.clock.now() == TEN_PAST
 
 
 @pytest.mark.parametrize("words", ["", "Signature expired", "(20261399T001000Z - 5 min.)"])
 def test_without_it_the_date_header_is(hands: Hands, words: str) -> None:
-    hands.clock.learn(words, "Thu, 01 Jan 2026 00:10:00 GMT")
+    hands.clock.learn(refused(words), "Thu, 01 Jan 2026 00:10:00 GMT")
     assert hands.clock.now() == TEN_PAST
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday", "Thu, 99 Jan 2026 00:10:00 GMT"])
 def test_a_refusal_that_names_no_time_teaches_nothing(hands: Hands, date: str | None) -> None:
-    hands.clock.learn("Signature expired", date)
+    hands.clock.learn(refused("Signature expired"), date)
     assert hands.clock.ahead == 0
 
 
 def test_a_host_that_is_set_right_is_followed(hands: Hands) -> None:
-    hands.clock.learn(EXPIRED, None)
+    hands.clock.learn(refused(EXPIRED), None)
     hands.wall += 600
     assert hands.clock.now() == TEN_PAST + 600
-    hands.clock.learn(EXPIRED, None)
+    hands.clock.learn(refused(EXPIRED), None)
     assert hands.clock.ahead == 0
 
 
 def test_only_a_refusal_of_the_date_moves_the_clock(hands: Hands) -> None:
     wrong_key = HostUnfit("SignatureDoesNotMatch", "The request signature we calculated does not match")
-    assert put_right(wrong_key, "Thu, 01 Jan 2026 00:10:00 GMT", hands.clock) is wrong_key
+    assert hands.clock.learn(wrong_key, "Thu, 01 Jan 2026 00:10:00 GMT") is wrong_key
     assert hands.clock.ahead == 0
-    misdated = Misdated("SignatureDoesNotMatch", EXPIRED)
-    assert put_right(misdated, None, hands.clock) is misdated
+    misdated = refused(EXPIRED)
+    assert hands.clock.learn(misdated, None) is misdated
     assert hands.clock.now() == TEN_PAST
 
 
