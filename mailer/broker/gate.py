@@ -25,6 +25,7 @@ from mailer.queue.bounds import shortened
 from mailer.queue.headers import LEASE_ENDS, LOST, PERMIT_ENDS, SIZE
 from mailer.queue.keys import Keys
 from mailer.queue.leases import REPEAT_SECONDS, Call, Leases
+from mailer.queue.queue import ring
 from mailer.queue.script import unconfirmed, wait_for
 from mailer.queue.settlement import Settlement
 from mailer.queue.take import Answer, Take, read
@@ -56,7 +57,6 @@ class Channel(Protocol):
     def served_lanes(self) -> list[str]: ...
     def room(self) -> int: ...
     def call_later(self, seconds: float) -> None: ...
-    def ring(self, doorbell: bytes) -> None: ...
     def plain_client(self) -> redis.Redis: ...
 
 
@@ -155,7 +155,12 @@ class Gate:
             self._plan(answer)
         if answer.refresh_limits:
             self.leases.ask_ses()
-        self._deliver_all(answer, tags, call.sent_at + answer.good_seconds)
+        if self.leases.fitness.rests:
+            self._hand_back(tags)
+        else:
+            permit_ends = call.sent_at + answer.good_seconds
+            for tag, lane, envelope in zip(tags, answer.lanes, answer.envelopes, strict=True):
+                self._deliver(tag, lane, envelope, permit_ends, answer.redis_us)
         if self._ask_at > 0.0:
             self._wake_at_last(self._ask_at)
         return bool(tags)
@@ -188,8 +193,9 @@ class Gate:
         if rung and was_listening and self._listen and self.channel.room() > 0:
             self._ask_at = 0.0
         elif rung:
-            # This worker has become busy, or its host doubtful. Pass the ring on to another worker.
-            self.channel.ring(rung[0])
+            # This worker has become busy, or its host doubtful. Pass the ring on to another worker. Without one each
+            # looks by itself within a second.
+            ring(self.channel.plain_client(), [rung[0]])
         return False
 
     def disconnected(self, connection: Any) -> None:
@@ -299,13 +305,6 @@ class Gate:
             if client.connection is not None:
                 client.connection.disconnect()
         raise redis.exceptions.ConnectionError(f"Redis: {what}")
-
-    def _deliver_all(self, answer: Answer, tags: list[str], permit_ends: float) -> None:
-        if self.leases.fitness.rests:
-            self._hand_back(tags)
-            return
-        for tag, lane, envelope in zip(tags, answer.lanes, answer.envelopes, strict=True):
-            self._deliver(tag, lane, envelope, permit_ends, answer.redis_us)
 
     def _hand_back(self, tags: Sequence[str]) -> None:
         for tag in tags:

@@ -33,7 +33,7 @@ from mailer.queue.envelope import due_us
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Leases
 from mailer.queue.move import purge
-from mailer.queue.queue import Entry, put, ring
+from mailer.queue.queue import Entry, put
 from mailer.queue.replicas import online
 from mailer.queue.sentinels import Sentinels, Watch
 from mailer.queue.settlement import Settlement
@@ -200,10 +200,6 @@ class Channel(stock.Channel):
         hub = self.connection.hub if self.connection is not None else None
         if hub is not None:
             hub.call_later(max(0.0, seconds), _nothing)
-
-    def ring(self, doorbell: bytes) -> None:
-        """Wake another worker. Without a ring each worker looks by itself within a second."""
-        ring(self.plain_client(), [doorbell])
 
     def plain_client(self) -> redis.Redis:
         """A client that adds no prefix, as `Keys` contain it."""
