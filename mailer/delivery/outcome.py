@@ -134,10 +134,6 @@ class Kind(Enum):
         """Its name in logs, in Flower and in the README."""
         return self.name.lower()
 
-    @classmethod
-    def of(cls, error: SendError) -> Kind:
-        return _BY_ERROR.get(type(error), cls.UNKNOWN)
-
 
 _BY_ERROR: Final = {kind.value.error: kind for kind in Kind}
 
@@ -176,5 +172,5 @@ def outcome_of(result: str | Exception) -> Outcome:
     if isinstance(result, str):
         return Outcome(Kind.SENT, result)
     if isinstance(result, SendError):
-        return Outcome(Kind.of(result), None, result.code, result.detail)
+        return Outcome(_BY_ERROR.get(type(result), Kind.UNKNOWN), None, result.code, result.detail)
     return Outcome(Kind.UNKNOWN, None, type(result).__name__, str(result))

@@ -68,7 +68,7 @@ def api_error(status: int, code: str, detail: str) -> SendError:
     if bare in _THROTTLES or status == 429:
         return _throttle(named, detail)
     if status >= 500 and (code or status != 503):
-        # This code alone says that SES did not process the request.
+        # ServiceUnavailable alone says that SES did not process the request.
         return (Unavailable if bare == "ServiceUnavailable" else OutcomeUnknown)(named, detail)
     if status < 300:
         return OutcomeUnknown(named, detail or "SES answered without a MessageId")

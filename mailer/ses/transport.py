@@ -13,8 +13,6 @@ from mailer.ses.credentials import CredentialSource
 from mailer.ses.errors import credentials_error
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from mailer.mail.message import Message
 
 
@@ -92,7 +90,5 @@ class Transport(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
