@@ -5,18 +5,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mailer.errors import (
+    InvalidMessage,
+    InvalidRequest,
+    MailerError,
+    NotFound,
+    NotOnDisk,
+    QueueUnavailable,
+    SettingsError,
+    UnknownLane,
+    Unwritable,
+)
+
 if TYPE_CHECKING:
-    from mailer.errors import (
-        InvalidMessage,
-        InvalidRequest,
-        MailerError,
-        NotFound,
-        NotOnDisk,
-        QueueUnavailable,
-        SettingsError,
-        UnknownLane,
-        Unwritable,
-    )
     from mailer.mail.attachment import Attachment
     from mailer.mail.recipient import Recipient
     from mailer.operations.commands import dead, held, pause, rate, resume, scheduled
@@ -53,36 +54,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Attachment": "mailer.mail.attachment",
-    "Filter": "mailer.queue.shelf",
-    "InvalidMessage": "mailer.errors",
-    "InvalidRequest": "mailer.errors",
-    "MailerError": "mailer.errors",
-    "NotFound": "mailer.errors",
-    "NotOnDisk": "mailer.errors",
-    "Producer": "mailer.producer.producer",
-    "QueueUnavailable": "mailer.errors",
-    "Recipient": "mailer.mail.recipient",
-    "SendManyResult": "mailer.producer.send_many",
-    "SettingsError": "mailer.errors",
-    "Shelf": "mailer.queue.shelf",
-    "UnknownLane": "mailer.errors",
-    "Unwritable": "mailer.errors",
-    "configure": "mailer.producer.producer",
-    "dead": "mailer.operations.commands",
-    "held": "mailer.operations.commands",
-    "pause": "mailer.operations.commands",
-    "rate": "mailer.operations.commands",
-    "resume": "mailer.operations.commands",
-    "scheduled": "mailer.operations.commands",
-    "send": "mailer.producer.producer",
-    "send_many": "mailer.producer.producer",
-    "send_raw": "mailer.producer.producer",
+    "mailer.mail.attachment": ("Attachment",),
+    "mailer.mail.recipient": ("Recipient",),
+    "mailer.operations.commands": ("dead", "held", "pause", "rate", "resume", "scheduled"),
+    "mailer.producer.producer": ("Producer", "configure", "send", "send_many", "send_raw"),
+    "mailer.producer.send_many": ("SendManyResult",),
+    "mailer.queue.shelf": ("Filter", "Shelf"),
 }
 
 
 def __getattr__(name: str) -> Any:
     # Import on demand: the simulator and the command line start without loading the sending side.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

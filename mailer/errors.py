@@ -1,29 +1,4 @@
-"""All errors of this package, each with the caller's next step.
-
-MailerError
-├── SettingsError          a setting is missing or wrong: fix it and start again
-│   └── NotOurs            another user of this host owns a file or folder, or may write it: it is not trusted
-├── InvalidMessage         the caller's input is wrong: fix the field it names; nothing was enqueued
-│   ├── UnknownVersion     a newer producer wrote it: upgrade the workers, then requeue it
-│   └── UnknownLane        also an InvalidRequest: name an existing lane
-├── InvalidRequest         an operator's request is impossible: the text says why; nothing was changed
-├── NotFound               no such message is there (any more)
-├── QueueUnavailable       Redis did not answer: try again
-├── Unwritable             a file on this host could not be written: make room there, or name another file
-├── NotOnDisk              the message is accepted, but perhaps not yet safe from a power cut: do not send it again
-└── SendError              SES (or the way to it) did not take a message
-    ├── RateExceeded       wait a moment; the message was not accepted
-    ├── QuotaExceeded      wait for the 24-hour window to roll; the message was not accepted
-    ├── AccountStopped     a person must act in SES; the message was not accepted
-    ├── HostUnfit          a person must act on this host; the message was not accepted, other hosts may send it
-    ├── Unreachable        wait until this host reaches SES again; the message was not accepted, other hosts may send it
-    ├── Misdated           send again with a corrected clock; the message was not accepted
-    ├── Denied             a person must grant the right; the message was not accepted, other mail may be sent
-    ├── TooLate            send again at once; the message was not tried
-    ├── Unavailable        try again later; the message was not accepted
-    ├── Rejected           never try again; the message was not accepted
-    └── OutcomeUnknown     the request went out and no answer came: SES may have accepted the message
-"""
+"""All errors of this package, each with the caller's next step."""
 
 from __future__ import annotations
 
@@ -43,6 +18,10 @@ class MailerError(Exception):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({mask_addresses(str(self))!r})"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # An exception is copied and pickled as a call with its text alone, which not each of these errors takes.
+        return (type(self).__new__, (type(self), *self.args), self.__dict__)
+
 
 class SettingsError(MailerError):
     """A setting is missing or wrong. The text names the variable and a correct value."""
@@ -53,7 +32,7 @@ class NotOurs(SettingsError):
 
 
 class InvalidMessage(MailerError, ValueError):
-    """Input that can never become a mail.
+    """Input that can never become a mail. Nothing was enqueued.
 
     ``field`` is the wrong argument (``"to"``, ``"headers[X-Campaign]"``), ``problem`` is its fault, and ``remedy`` is
     the correction. ``row`` is the position in a ``send_many`` stream (0-based), None outside of one.
@@ -74,13 +53,6 @@ class InvalidMessage(MailerError, ValueError):
         told = mask_addresses(str(self).removesuffix(self.remedy))
         return f"{type(self).__name__}({told + remedy!r})"
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_again, (type(self), self.field, self.problem, self.remedy, self.row))
-
-
-def _again(error: type[InvalidMessage], field: str, problem: str, remedy: str, row: int | None) -> InvalidMessage:
-    return error(field, problem, remedy, row=row)
-
 
 class UnknownVersion(InvalidMessage):
     """Data in the queue has a version that this worker does not know."""
@@ -93,9 +65,6 @@ class UnknownVersion(InvalidMessage):
         )
         self.found = found
         self.known = known
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (UnknownVersion, (self.field, self.found, self.known))
 
 
 class InvalidRequest(MailerError, ValueError):
@@ -111,7 +80,7 @@ class NotFound(MailerError, LookupError):
 
 
 class QueueUnavailable(MailerError):
-    """Redis did not answer, or refused to write.
+    """Redis did not answer, or refused to write. Try again.
 
     ``enqueued`` is False if the call surely enqueued nothing. It is None if the call enqueued messages, or may have
     done so; the text and the notes tell more. Then an ``idempotency_key`` makes repeating the call safe.
@@ -123,7 +92,7 @@ class QueueUnavailable(MailerError):
 
 
 class Unwritable(MailerError, OSError):
-    """A file on this host could not be written: room or a right is missing. The text says what was done."""
+    """A file on this host could not be written. Make room, or name another file. The text says what was done."""
 
 
 class NotOnDisk(MailerError):
@@ -137,9 +106,6 @@ class NotOnDisk(MailerError):
     def __init__(self, text: str, ids: Sequence[str]) -> None:
         self.ids = ids
         super().__init__(text)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (type(self), (str(self), self.ids))
 
 
 class SendError(MailerError):
@@ -155,41 +121,40 @@ class SendError(MailerError):
         self.detail = mask_logins(detail)
         super().__init__(f"{code}: {self.detail}")
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return (type(self), (self.code, self.detail))
-
 
 class RateExceeded(SendError):
-    """The send exceeded the account's rate; another sender may be using it. Not accepted."""
+    """The send exceeded the account's rate; another sender may be using it. Not accepted: wait a moment."""
 
 
 class QuotaExceeded(SendError):
-    """The send exceeded the account's 24-hour quota. Not accepted."""
+    """The send exceeded the account's 24-hour quota. Not accepted: wait for the window to roll."""
 
 
 class AccountStopped(SendError):
-    """Sending is paused or the account is suspended: no host can send. Not accepted."""
+    """Sending is paused or the account is suspended: no host can send. Not accepted: a person must act in SES."""
 
 
 class HostUnfit(SendError):
-    """This host has no Region or no credentials, or AWS refuses its credentials. Not accepted; other hosts may send."""
+    """This host has no Region or no credentials, or AWS refuses its credentials. Not accepted: a person must act on
+    this host. Other hosts may send."""
 
 
 class Unreachable(SendError):
-    """This host does not reach SES (names, network, TLS, a proxy), or cannot get credentials now. Not accepted."""
+    """This host does not reach SES (names, network, TLS, a proxy), or cannot get credentials now. Not accepted: wait
+    until it can. Other hosts may send."""
 
 
 class Misdated(SendError):
-    """AWS refused the signature's date, as this host's clock is off. Not accepted."""
+    """AWS refused the signature's date, as this host's clock is off. Not accepted: correct it and send again."""
 
 
 class Denied(SendError):
     """This host's key may not send this message. It may send nothing at all, or nothing from this sender; SES's answer
-    is the same in both cases. Not accepted."""
+    is the same in both cases. Not accepted: a person must grant the right."""
 
 
 class TooLate(SendError):
-    """The message's lease would have ended before SES's answer. Not tried."""
+    """The message's lease would have ended before SES's answer. Not tried: send again at once."""
 
 
 class Unavailable(SendError):
@@ -197,7 +162,7 @@ class Unavailable(SendError):
 
 
 class Rejected(SendError):
-    """SES will never accept this message as it is."""
+    """SES will never accept this message as it is. Never try again."""
 
 
 class OutcomeUnknown(SendError):
