@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TextIO
 
 from mailer.errors import InvalidMessage, Unwritable
@@ -79,7 +78,7 @@ class CsvRecipients:
             self._lines.read_again(0)
             self._reader = csv.reader(self._lines, delimiter=delimiter, strict=True)
             header = next(self._reader, [])
-        except (csv.Error, _TooLong) as error:
+        except csv.Error as error:
             raise InvalidMessage(
                 "header row", f"cannot be read: {error}", "Save the file as CSV, and look at its quotes"
             ) from error
@@ -104,7 +103,7 @@ class CsvRecipients:
                     return
                 if cells:
                     yield self._recipient(cells)
-            except (csv.Error, _TooLong) as error:
+            except csv.Error as error:
                 self._refuse_line(error)
             except InvalidMessage as error:
                 self.refuse(error)
@@ -132,9 +131,7 @@ class CsvRecipients:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _refuse_line(self, error: Exception) -> None:
@@ -163,17 +160,10 @@ class CsvRecipients:
         )
 
 
-class _TooLong(Exception):
-    """A row is longer than `MAX_ROW_CHARS`."""
-
-    def __init__(self) -> None:
-        super().__init__(f"it is longer than {MAX_ROW_CHARS:,} characters")
-
-
 class _Lines:
     """The lines of a file. Keeps the lines of the current row. Continues after its end if lines are to be read again.
 
-    Raises _TooLong at a line that is too long, and keeps its beginning. Raises it too at a line that makes the current
+    Raises csv.Error at a line that is too long, and keeps its beginning. Raises it too at a line that makes the current
     row too long.
     """
 
@@ -196,7 +186,7 @@ class _Lines:
         if self._chars > MAX_ROW_CHARS:
             if len(line) > MAX_ROW_CHARS:
                 self.row[-1] = line[: _SHOWN_CHARS + 1]
-            raise _TooLong
+            raise csv.Error(f"it is longer than {MAX_ROW_CHARS:,} characters")
         return line
 
     def _read(self) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from inspect import signature
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypedDict, Unpack, cast, overload
 
 from mailer.errors import InvalidMessage
@@ -22,7 +21,7 @@ from mailer.mail.message_id import new_base, numbered
 from mailer.mail.raw import Raw
 from mailer.mail.recipient import Recipient, check_key, digest_of, variables_json
 from mailer.producer.send_many import Bulk, OnInvalidRow, Progress, SendManyResult
-from mailer.producer.timing import NONE, Timing, timing
+from mailer.producer.timing import timing
 from mailer.queue.envelope import Envelope
 from mailer.queue.payload import check_values, inline
 from mailer.queue.queue import Entry, Queue
@@ -101,9 +100,7 @@ class Producer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -165,8 +162,7 @@ class Producer:
         """
         order = self._order(**options)
         check_names(order.extras)
-        recipients = [parse(to)] if isinstance(to, str) else _recipients(to, "to")
-        when = self._timing(order.send_at, order.expires_at)
+        recipients = _recipients(to, "to")
         content = Structured.of(
             sender=sender, subject=subject, text=text, html=html, templates=variables is not None, **order.extras
         )
@@ -175,17 +171,10 @@ class Producer:
             content = content.render(json.loads(variables_json(variables)))
 
         fields = inline("", content)
-        stored = len(to_json("message", fields)) >= INLINE_BYTES
-        if stored:
+        if len(to_json("message", fields)) >= INLINE_BYTES:
             check_values(content.encoded)
-        envelope = Envelope(order.lane, content_hash=content.hash if stored else "", eta=when.eta, expires=when.expires)
-
-        def written(message_id: str, recipient: Address, digest: str) -> bytes:
-            if stored:
-                return envelope.by_reference(message_id, recipient.header, recipient.masked, "{}", digest)
-            return envelope.inline(message_id, fields | {"to": recipient.header}, recipient.masked, digest)
-
-        ids = self._put(order, recipients, written, when.due_us, content if stored else None)
+            fields = {}
+        ids = self._put(order, recipients, content, fields)
         return ids[0] if isinstance(to, str) else ids
 
     @overload
@@ -234,43 +223,31 @@ class Producer:
         order = self._order(**options)
         if order.extras:
             raise TypeError(f"send_raw() got an unexpected keyword argument {next(iter(order.extras))!r}")
-        to = [parse(recipients, "recipients")] if isinstance(recipients, str) else _recipients(recipients, "recipients")
-        when = self._timing(order.send_at, order.expires_at)
+        to = _recipients(recipients, "recipients")
         content = Raw.of(raw, sender=sender, tags=tags, configuration_set=configuration_set)
-        envelope = Envelope(order.lane, content_hash=content.hash, eta=when.eta, expires=when.expires)
-
-        def written(message_id: str, recipient: Address, digest: str) -> bytes:
-            return envelope.by_reference(message_id, recipient.header, recipient.masked, "{}", digest)
-
-        ids = self._put(order, to, written, when.due_us, content)
+        ids = self._put(order, to, content, {})
         return ids[0] if isinstance(recipients, str) else ids
 
     def _put(
-        self,
-        order: _Order,
-        recipients: Sequence[Address],
-        written: Callable[[str, Address, str], bytes],
-        due_us: int,
-        stored: Content | None,
+        self, order: _Order, recipients: Sequence[Address], content: Content, fields: Mapping[str, Any]
     ) -> list[str]:
-        """Enqueue the envelope that ``written`` makes for each of ``recipients``, all or none. Return the ids. For a
-        duplicate that is the earlier message's id."""
-        base = new_base()
-        entries = [
-            Entry(
-                id=(message_id := numbered(base, number)),
-                envelope=written(message_id, recipient, digest),
-                due_us=due_us,
-                idempotency=digest,
-            )
-            for number, recipient in enumerate(recipients)
-            for digest in (digest_of(order.key, recipient) if order.key else "",)
-        ]
-        shared = None if stored is None else (stored.hash, stored.encoded)
+        """Enqueue a message for each of ``recipients``, all or none. Return the ids. For a duplicate that is the
+        earlier message's id. The envelopes carry the content's ``fields``, or without them refer to what is stored."""
+        when = timing(order.send_at, order.expires_at, self.queue.now)
+        envelope = Envelope(order.lane, content_hash="" if fields else content.hash, eta=when.eta, expires=when.expires)
+        base, entries = new_base(), []
+        for number, to in enumerate(recipients):
+            message_id, digest = numbered(base, number), digest_of(order.key, to) if order.key else ""
+            if fields:
+                written = envelope.inline(message_id, {**fields, "to": to.header}, to.masked, digest)
+            else:
+                written = envelope.by_reference(message_id, to.header, to.masked, "{}", digest)
+            entries.append(Entry(id=message_id, envelope=written, due_us=when.due_us, idempotency=digest))
+        stored = None if fields else (content.hash, content.encoded)
         with self.queue.session() as session:
             if order.durable:
                 self.queue.check_durable(session)
-            ids = self.queue.put(order.lane, entries, content=shared, session=session)
+            ids = self.queue.put(order.lane, entries, content=stored, session=session)
             if order.durable:
                 self.queue.until_durable(session, ids)
         return ids
@@ -319,18 +296,13 @@ class Producer:
             self.queue,
             self.lanes.least_urgent if lane is None else self.lanes.check(lane),
             content,
-            self._timing(send_at, expires_at),
+            timing(send_at, expires_at, self.queue.now),
             progress,
             durable=durable,
         )
         if on_invalid == "skip":
             return bulk.skipping(recipients, on_invalid_row)
         return bulk.all_or_none(recipients)
-
-    def _timing(self, send_at: datetime | None, expires_at: datetime | None) -> Timing:
-        if send_at is None and expires_at is None:
-            return NONE
-        return timing(send_at, expires_at, self.queue.now())
 
     def _order(
         self,
@@ -353,6 +325,8 @@ def _check_flag(field: str, value: object) -> None:
 
 
 def _recipients(to: object, field: str) -> list[Address]:
+    if isinstance(to, str):
+        return [parse(to, field)]
     if not isinstance(to, list | tuple):
         raise InvalidMessage(field, f"is {kind(to)}", "Pass an address or a list of them")
     if not 0 < len(to) <= MAX_RECIPIENTS:

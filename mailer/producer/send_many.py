@@ -157,8 +157,17 @@ class Bulk:
             self._queue.until_durable(session, self._ids)
 
     def _put_all(self, entries: Iterable[Entry], session: Session | None) -> None:
+        batch: list[Entry] = []
+        size = 0
         try:
-            self._put_in_batches(entries, session)
+            for entry in entries:
+                batch.append(entry)
+                size += len(entry.envelope)
+                if len(batch) == BATCH_ENTRIES or size >= BATCH_BYTES:
+                    self._put(batch, session)
+                    batch, size = [], 0
+            if batch:
+                self._put(batch, session)
         except Exception as error:  # from Redis, from the caller's iterable, or from a callback
             if self._accepted:
                 if isinstance(error, QueueUnavailable):
@@ -168,18 +177,6 @@ class Bulk:
                     "key for each recipient, so that these are not sent again."
                 )
             raise
-
-    def _put_in_batches(self, entries: Iterable[Entry], session: Session | None) -> None:
-        batch: list[Entry] = []
-        size = 0
-        for entry in entries:
-            batch.append(entry)
-            size += len(entry.envelope)
-            if len(batch) == BATCH_ENTRIES or size >= BATCH_BYTES:
-                self._put(batch, session)
-                batch, size = [], 0
-        if batch:
-            self._put(batch, session)
 
     def _put(self, batch: list[Entry], session: Session | None) -> None:
         ids = self._queue.put(self._lane, batch, content=(self._content.hash, self._content.encoded), session=session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -26,14 +27,14 @@ class Timing:
         return 0 if self.eta is None else (self.eta - _EPOCH) // _MICROSECOND
 
 
-NONE = Timing(None, None)
+def timing(send_at: object, expires_at: object, clock: Callable[[], datetime]) -> Timing:
+    """Validate ``send_at`` and ``expires_at`` against ``clock``. A ``send_at`` in the past means at once.
 
-
-def timing(send_at: object, expires_at: object, now: datetime) -> Timing:
-    """Validate ``send_at`` and ``expires_at`` against ``now``. A ``send_at`` in the past means at once.
-
-    Raises InvalidMessage.
+    Without both it does not ask the clock. Raises InvalidMessage.
     """
+    if send_at is None and expires_at is None:
+        return Timing(None, None)
+    now = clock()
     eta = _moment("send_at", send_at, now)
     expires = _moment("expires_at", expires_at, now)
     if eta is not None and eta <= now:
