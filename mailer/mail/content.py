@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -25,12 +26,12 @@ from mailer.mail.fields import (
     check_subject,
     encoded_bytes,
 )
-from mailer.mail.header import MAX_HEADERS, check_header_value
+from mailer.mail.header import MAX_HEADERS, Pairs, check_header_value
 from mailer.mail.template import GROWTH, MAX_CHARS, MAX_SOURCE_CHARS, MAX_TOKENS, Meter, Template, compiled
 from mailer.mail.unsubscribe import unsubscribe_headers
 from mailer.masking import mask
 
-_VERSION = 1
+VERSION = 1
 _HASH_CHARS = 32
 _NAMED = 20
 _BYTES_PER_TOKEN = 500
@@ -47,16 +48,19 @@ class Structured:
     ``headers`` are in wire form too: printable ASCII. ``subject`` is one line of text, not encoded.
     """
 
+    is_ascii: ClassVar[bool] = True
+    """Whether a server without 8BITMIME accepts the mail. It does: `mailer.ses.mime` encodes all parts."""
+
     sender: str
     subject: str
     text: str | None = None
     html: str | None = None
     templates: bool = False
     reply_to: tuple[str, ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Pairs = ()
     attachments: tuple[Attachment, ...] = ()
     configuration_set: str | None = None
-    tags: tuple[tuple[str, str], ...] = ()
+    tags: Pairs = ()
     list_unsubscribe: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -106,7 +110,7 @@ class Structured:
     @cached_property
     def encoded(self) -> bytes:
         """The canonical form: the same content gives the same bytes."""
-        form = {"v": _VERSION} | ({"templates": True} if self.templates else {}) | self.as_json()
+        form = {"v": VERSION} | ({"templates": True} if self.templates else {}) | self.as_json()
         return json.dumps(form, ensure_ascii=False, separators=(",", ":")).encode()
 
     @cached_property
@@ -117,18 +121,8 @@ class Structured:
     @classmethod
     def from_bytes(cls, data: bytes) -> Structured:
         """Decode and validate a content from its `encoded` bytes. Raises InvalidMessage."""
-        try:
-            fields = _object_in(data)
-        except (ValueError, RecursionError) as error:
-            raise InvalidMessage("content", "is not JSON", "Send the message again") from error
-        if not isinstance(fields, dict):
-            raise InvalidMessage("content", "is not a JSON object", "Send the message again")
-        version = fields.pop("v", None)
-        if version != _VERSION or isinstance(version, bool):
-            raise UnknownVersion("content", version, _VERSION)
+        fields = stored_fields(data, {"templates", *FIELDS})
         templates = fields.pop("templates", False)
-        if not fields.keys() <= FIELDS.keys():
-            raise InvalidMessage("content", "has unknown fields", "Upgrade the workers before the producers")
         if not isinstance(templates, bool):
             raise InvalidMessage("content.templates", "is not true or false", "Send the message again")
         return cls.from_json(fields, templates=templates)
@@ -137,11 +131,6 @@ class Structured:
     def sender_address(self) -> str:
         """The envelope's address."""
         return parse(self.sender, "sender").address
-
-    @property
-    def is_ascii(self) -> bool:
-        """Whether a server without 8BITMIME accepts the mail. It does: `mailer.ses.mime` encodes all parts."""
-        return True
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -221,7 +210,7 @@ class Structured:
         fields = {field.name: getattr(self, field.name) for field in dataclass_fields(self)}
         return fields | {"templates": False, "list_unsubscribe": ()}
 
-    def _render_headed(self, variables: Mapping[str, object], meter: Meter) -> tuple[str, tuple[tuple[str, str], ...]]:
+    def _render_headed(self, variables: Mapping[str, object], meter: Meter) -> tuple[str, Pairs]:
         if not self.templates:
             return self.subject, self._literal.headers
         templates = self._templates
@@ -285,7 +274,23 @@ def hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:_HASH_CHARS]
 
 
-def _object_in(data: bytes) -> Any:
+def stored_fields(data: bytes, known: AbstractSet[str]) -> dict[str, Any]:
+    """Decode the JSON of a stored content. Raises InvalidMessage for a field that is not ``known``."""
+    try:
+        fields = _decoded(data)
+    except (ValueError, RecursionError) as error:
+        raise InvalidMessage("content", "is not JSON", "Send the message again") from error
+    if not isinstance(fields, dict):
+        raise InvalidMessage("content", "is not a JSON object", "Send the message again")
+    version = fields.pop("v", None)
+    if version != VERSION or isinstance(version, bool):
+        raise UnknownVersion("content", version, VERSION)
+    if not fields.keys() <= known:
+        raise InvalidMessage("content", "has unknown fields", "Upgrade the workers before the producers")
+    return fields
+
+
+def _decoded(data: bytes) -> Any:
     """Decode JSON. orjson makes each text by itself. The standard library first makes one text of all bytes: with an
     emoji in it, each of its characters has four bytes."""
     with suppress(orjson.JSONDecodeError):

@@ -14,7 +14,7 @@ from mailer.errors import InvalidMessage
 from mailer.mail import attachment
 from mailer.mail.address import parse
 from mailer.mail.attachment import Attachment, check_attachments
-from mailer.mail.header import check_header_names, check_header_value, check_text, kind, pairs
+from mailer.mail.header import Pairs, check_header_names, check_header_value, check_text, kind, pairs, utf8
 from mailer.mail.unsubscribe import check_uris
 
 MAX_MESSAGE_BYTES = 40 * 1024 * 1024
@@ -45,21 +45,14 @@ def check_bodies(text: object, html: object) -> None:
     """Raises InvalidMessage unless at least one of the two is given and both are sendable text."""
     if text is None and html is None:
         raise InvalidMessage("text", "is missing, and html too", "Pass text=, html= or both")
-    _check_body("text", text)
-    _check_body("html", html)
+    for field, body in (("text", text), ("html", html)):
+        if body is not None and not isinstance(body, str):
+            raise InvalidMessage(field, f"is {kind(body)}, not text", "Pass a str")
+        if body and "\0" in body:
+            raise InvalidMessage(field, "contains a NUL character", "Remove it")
 
 
-def _check_body(field: str, body: object) -> str | None:
-    if body is None:
-        return None
-    if not isinstance(body, str):
-        raise InvalidMessage(field, f"is {kind(body)}, not text", "Pass a str")
-    if "\0" in body:
-        raise InvalidMessage(field, "contains a NUL character", "Remove it")
-    return body
-
-
-def check_tags(tags: object) -> tuple[tuple[str, str], ...]:
+def check_tags(tags: object) -> Pairs:
     """SES tags (a mapping or pairs) as pairs. Raises InvalidMessage for ``tags[<name>]``."""
     if tags is None or tags == ():
         return ()
@@ -91,13 +84,7 @@ def check_configuration_set(name: object) -> str | None:
     return name
 
 
-def check_size(
-    subject: str,
-    text: str | None,
-    html: str | None,
-    headers: tuple[tuple[str, str], ...],
-    attachments: tuple[Attachment, ...],
-) -> None:
+def check_size(subject: str, text: str | None, html: str | None, headers: Pairs, files: tuple[Attachment, ...]) -> None:
     """Raises InvalidMessage if the mail could be over SES's 40 MB once its parts are in base64."""
     octets = (
         _MIME_OVERHEAD_BYTES
@@ -105,11 +92,11 @@ def check_size(
         + base64_bytes(encoded_bytes("text", text))
         + base64_bytes(encoded_bytes("html", html))
         + sum(len(name) + len(value) for name, value in headers)
-        + sum(_ATTACHMENT_OVERHEAD_BYTES + base64_bytes(len(each.content)) for each in attachments)
+        + sum(_ATTACHMENT_OVERHEAD_BYTES + base64_bytes(len(each.content)) for each in files)
     )
     if octets > MAX_MESSAGE_BYTES:
         raise InvalidMessage(
-            "attachments" if attachments else "html" if html else "text",
+            "attachments" if files else "html" if html else "text",
             f"makes a mail of about {octets:,} bytes in base64",
             f"SES takes {MAX_MESSAGE_BYTES:,}: put large files behind a link",
         )
@@ -119,12 +106,7 @@ def encoded_bytes(field: str, text: str | None) -> int:
     """The length of ``text`` in UTF-8. Raises InvalidMessage if UTF-8 cannot encode it (half of a surrogate pair)."""
     if text is None:
         return 0
-    if text.isascii():
-        return len(text)
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError as error:
-        raise InvalidMessage(field, "contains half of a surrogate pair", "Pass text that UTF-8 can encode") from error
+    return len(text) if text.isascii() else len(utf8(field, text))
 
 
 def base64_bytes(octets: int) -> int:
@@ -150,15 +132,15 @@ def _subject_template(subject: object) -> str:
     return subject
 
 
-def _headers(headers: object) -> tuple[tuple[str, str], ...]:
+def _headers(headers: object) -> Pairs:
     return tuple((name, check_header_value(name, value)) for name, value in check_header_names(headers))
 
 
-def _header_templates(headers: object) -> tuple[tuple[str, str], ...]:
+def _header_templates(headers: object) -> Pairs:
     return tuple((name, check_text(f"headers[{name}]", value)) for name, value in check_header_names(headers))
 
 
-def named(pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+def named(pairs: Pairs) -> list[dict[str, str]]:
     """Pairs in the form of SES's requests."""
     return [{"Name": name, "Value": value} for name, value in pairs]
 
@@ -197,8 +179,9 @@ _ROWS = (
     Field("sender", lambda value: parse(value, "sender").header, member="FromEmailAddress", header="From"),
     # `mailer.ses.mime` writes it in MIME.
     Field("subject", check_subject, _subject_template, place="simple", member="Subject", shape=_in_utf8),
-    Field("text", lambda value: _check_body("text", value), place="body", member="Text", shape=_in_utf8),
-    Field("html", lambda value: _check_body("html", value), place="body", member="Html", shape=_in_utf8),
+    # `check_bodies` checks the two together.
+    Field("text", same, place="body", member="Text", shape=_in_utf8),
+    Field("html", same, place="body", member="Html", shape=_in_utf8),
     Field("reply_to", _reply_to, to_json=list, member="ReplyToAddresses", shape=list, header="Reply-To", words=same),
     # In MIME each header is a line.
     Field("headers", _headers, _header_templates, to_json=dict, place="simple", member="Headers", shape=named),

@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 
 from mailer.errors import InvalidMessage
 
+Pairs = tuple[tuple[str, str], ...]
+"""Names and values."""
+
 MAX_HEADERS = 15
 MAX_NAME_CHARS = 126
 MAX_VALUE_CHARS = 995
@@ -20,7 +23,6 @@ MAX_LINE_CHARS = 996  # name and value together
 # C0, DEL, C1 and the Unicode line breaks. `str.splitlines` ends a line at many of them, so a library that builds a mail
 # may do so too.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[!-9;-@A-~]+")
 _ENCODED_WORD_BYTES = 45  # 60 characters in base64; with `=?utf-8?b??=` within the 75 of RFC 2047
 
@@ -46,22 +48,24 @@ def check_text(field: str, value: object, *, empty: bool = False) -> str:
     if not isinstance(value, str):
         raise InvalidMessage(field, f"is {kind(value)}, not text", "Pass a str")
     if not value.isascii() or not value.isprintable():
-        _check_characters(field, value)
+        if found := _CONTROL.search(value):
+            raise InvalidMessage(
+                field,
+                f"contains the control character U+{ord(found[0]):04X} at position {found.start()}",
+                "Remove it; a header is one line",
+            )
+        utf8(field, value)
     if not empty and (not value or value.isspace()):
         raise InvalidMessage(field, "is empty", "Pass at least one visible character")
     return value
 
 
-def _check_characters(field: str, value: str) -> None:
-    found = _CONTROL.search(value)
-    if found:
-        raise InvalidMessage(
-            field,
-            f"contains the control character U+{ord(found[0]):04X} at position {found.start()}",
-            "Remove it; a header is one line",
-        )
-    if _SURROGATE.search(value):
-        raise InvalidMessage(field, "contains half of a surrogate pair", "Pass text that UTF-8 can encode")
+def utf8(field: str, text: str) -> bytes:
+    """``text`` in UTF-8. Raises InvalidMessage if it contains half of a surrogate pair."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidMessage(field, "contains half of a surrogate pair", "Pass text that UTF-8 can encode") from error
 
 
 def encode_words(text: str) -> str:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import orjson
 
 from mailer.errors import InvalidMessage
+from mailer.mail.header import utf8
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _PLAIN = frozenset({str, int, bool, type(None)})
@@ -22,12 +23,10 @@ def to_json(field: str, value: object) -> str:
             return orjson.dumps(value).decode()
     try:
         encoded = _encode(value)
-        if not encoded.isascii():
-            encoded.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidMessage(field, "contains half of a surrogate pair", "Pass text that UTF-8 can encode") from error
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidMessage(
             field, f"cannot be written as JSON: {error}", "Pass text, numbers, lists, dicts"
         ) from error
+    if not encoded.isascii():
+        utf8(field, encoded)
     return encoded

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from email.utils import getaddresses
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from mailer.errors import InvalidMessage, UnknownVersion
+from mailer.errors import InvalidMessage
 from mailer.mail.address import parse
-from mailer.mail.content import hash_of
+from mailer.mail.content import VERSION, hash_of, stored_fields
 from mailer.mail.fields import ID_TAG, MAX_MESSAGE_BYTES, MAX_TAGS, check_configuration_set, check_tags
-from mailer.mail.header import kind
+from mailer.mail.header import Pairs, kind
 from mailer.mail.message_id import LONGEST_ID
 from mailer.mail.template import Meter
 
@@ -31,7 +31,6 @@ MAX_LINE_BYTES = 998
 
 # Its sender, 50 tags and a configuration set have less.
 _MAX_LINE_BYTES = 64 * 1024
-_VERSION = 1
 _HEAD_END = re.compile(rb"^\r?\n", re.MULTILINE)
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _LONG_LINE = re.compile(rb"[^\n]{%d,}" % (MAX_LINE_BYTES + 2))
@@ -61,7 +60,7 @@ class Raw:
 
     data: bytes
     sender: str = ""
-    tags: tuple[tuple[str, str], ...] | None = None
+    tags: Pairs | None = None
     configuration_set: str | None = None
 
     def __repr__(self) -> str:
@@ -93,7 +92,7 @@ class Raw:
     def encoded(self) -> bytes:
         """The stored form: ``raw``, a line of JSON, and the bytes."""
         given = {"sender": self.sender or None, "tags": self.tags, "configuration_set": self.configuration_set}
-        form = {"v": _VERSION} | {name: value for name, value in given.items() if value is not None}
+        form = {"v": VERSION} | {name: value for name, value in given.items() if value is not None}
         return MARK + json.dumps(form, separators=(",", ":")).encode() + b"\n" + self.data
 
     @cached_property
@@ -107,18 +106,8 @@ class Raw:
         line, _, data = stored.partition(b"\n")
         if len(line) > _MAX_LINE_BYTES:
             raise InvalidMessage("content", f"begins with a line of {len(line):,} bytes", "Send the message again")
-        try:
-            form: Any = json.loads(line.removeprefix(MARK))
-        except (ValueError, RecursionError) as error:
-            raise InvalidMessage("content", "does not begin with JSON", "Send the message again") from error
-        if not isinstance(form, dict):
-            raise InvalidMessage("content", "does not begin with a JSON object", "Send the message again")
-        version = form.pop("v", None)
-        if version != _VERSION or isinstance(version, bool):
-            raise UnknownVersion("content", version, _VERSION)
-        if not form.keys() <= {"sender", "tags", "configuration_set"}:
-            raise InvalidMessage("content", "has unknown fields", "Upgrade the workers before the producers")
-        return cls.of(data, **form)
+        fields = stored_fields(line.removeprefix(MARK), {"sender", "tags", "configuration_set"})
+        return cls.of(data, **fields)
 
     def render(self, variables: Mapping[str, object], meter: Meter | None = None) -> Raw:  # noqa: ARG002 - as of `Structured`
         """The content for one recipient. It is the same for all."""
@@ -143,9 +132,9 @@ class Raw:
         return self.data.isascii()
 
     @cached_property
-    def headers(self) -> tuple[tuple[str, str], ...]:
+    def headers(self) -> Pairs:
         """The mail's headers, unfolded."""
-        return tuple((name.decode(), _unfolded(value)) for name, value in _headers(self.data))
+        return tuple((found[1].decode(), _unfolded(found[2])) for found in _HEADER.finditer(_head_of(self.data)))
 
     @cached_property
     def sender_address(self) -> str:
@@ -157,10 +146,6 @@ class Raw:
                 return _first_address(value, f"raw: {name.capitalize()}")
         raise InvalidMessage("raw: From", "is missing", "Write one From header")
 
-    @property
-    def _line_end(self) -> bytes:
-        return b"\r\n" if self.data.find(b"\r\n") == self.data.find(b"\n") - 1 else b"\n"
-
     def _written(self, message_id: str) -> bytes:
         """The headers that this module writes. They come before all others."""
         pairs = [f"{ID_TAG}={message_id}", *self._tags]
@@ -168,7 +153,8 @@ class Raw:
         if self.configuration_set is not None:
             lines.append(f"X-SES-CONFIGURATION-SET: {self.configuration_set}")
         written = "".join(f"{line}\r\n" for line in lines).encode("ascii")
-        return written if self._line_end == b"\r\n" else written.replace(b"\r\n", b"\n")
+        ends_in_crlf = self.data.find(b"\r\n") == self.data.find(b"\n") - 1
+        return written if ends_in_crlf else written.replace(b"\r\n", b"\n")
 
     @cached_property
     def _tags(self) -> tuple[str, ...]:
@@ -217,11 +203,6 @@ def _head_of(data: bytes) -> bytes:
     """The headers, including the last line end, without the empty line after them."""
     end = _HEAD_END.search(data)
     return data[: end.start()] if end else data
-
-
-def _headers(data: bytes) -> Iterable[tuple[bytes, bytes]]:
-    for found in _HEADER.finditer(_head_of(data)):
-        yield found[1], found[2]
 
 
 def _without(data: bytes, unwanted: AbstractSet[bytes]) -> bytes:

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from mailer.errors import InvalidMessage
 from mailer.mail.address import Address
-from mailer.mail.header import kind
+from mailer.mail.header import kind, utf8
 from mailer.mail.json_text import to_json
 from mailer.masking import mask
 
@@ -27,19 +27,6 @@ _RESERVED = "has just the keys __type__ and __value__, which kombu reserves"
 _PLAIN = frozenset({str, int, bool, type(None)})
 _MAX_DEPTH = 32
 _NO_VARIABLES: Mapping[str, object] = {}
-
-
-class _Unfit(Exception):
-    """A value that JSON does not have. ``path`` leads to it."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        self.problem = problem
-        self.remedy = remedy
-        self.path: tuple[str, ...] = ()
-
-    def within(self, key: object) -> _Unfit:
-        self.path = (str(key), *self.path)
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +76,7 @@ def variables_json(variables: object) -> str:
         if not isinstance(name, str):
             raise InvalidMessage("variables", f"have a name {kind(name)}", "Use text for names")
         if type(value) not in _PLAIN:
-            try:
-                _check_value(value)
-            except _Unfit as error:
-                where = "".join(f"[{part:.80}]" for part in (name, *error.path))
-                raise InvalidMessage(f"variables{where:.300}", error.problem, error.remedy) from None
+            _check_value(value, (name,))
     encoded = to_json("variables", variables if isinstance(variables, dict) else dict(variables))
     if len(encoded) > MAX_VARIABLES_CHARS:
         raise InvalidMessage(
@@ -104,34 +87,35 @@ def variables_json(variables: object) -> str:
     return encoded
 
 
-def _check_value(value: object, depth: int = 0) -> None:
-    """Raises `_Unfit` for a value that JSON cannot hold, or would change."""
-    if isinstance(value, str | int | None):
-        return
-    if depth > _MAX_DEPTH:
-        raise _Unfit("is nested too deeply", "Flatten it")
-    for key, item in _parts(value):
-        try:
-            _check_value(item, depth + 1)
-        except _Unfit as error:
-            raise error.within(key) from None
+def _check_value(value: object, path: tuple[object, ...]) -> None:
+    """Raises InvalidMessage for a value that JSON cannot hold, or would change. ``path`` leads to it."""
+    for key, item in _parts(value, path):
+        if type(item) not in _PLAIN:
+            if len(path) > _MAX_DEPTH:
+                raise _unfit((*path, key), "is nested too deeply", "Flatten it")
+            _check_value(item, (*path, key))
 
 
-def _parts(value: object) -> Iterable[tuple[object, object]]:
+def _parts(value: object, path: tuple[object, ...]) -> Iterable[tuple[object, object]]:
     if isinstance(value, list | tuple):
         return enumerate(value)
     if isinstance(value, dict):
         if value.keys() == _KOMBU_TYPE:
-            raise _Unfit(_RESERVED, "Rename one")
+            raise _unfit(path, _RESERVED, "Rename one")
         for key in value:
             if not isinstance(key, str):
-                raise _Unfit(f"has a key {kind(key)}, which JSON would turn into text", "Use text")
+                raise _unfit(path, f"has a key {kind(key)}, which JSON would turn into text", "Use text")
         return value.items()
-    if not isinstance(value, float):
-        raise _Unfit(f"is {kind(value)}, which JSON cannot hold", _remedy(value))
-    if not math.isfinite(value):
-        raise _Unfit("is not a finite number", "Pass None where there is no value")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _unfit(path, "is not a finite number", "Pass None where there is no value")
+    if not isinstance(value, str | int | float):
+        raise _unfit(path, f"is {kind(value)}, which JSON cannot hold", _remedy(value))
     return ()
+
+
+def _unfit(path: tuple[object, ...], problem: str, remedy: str) -> InvalidMessage:
+    where = "".join(f"[{part!s:.80}]" for part in path)
+    return InvalidMessage(f"variables{where:.300}", problem, remedy)
 
 
 def _remedy(value: object) -> str:
@@ -158,10 +142,5 @@ def check_key(key: object) -> str | None:
 
 
 def digest_of(key: str, to: Address) -> str:
-    """The hex digest under which the queue stores ``key`` for the recipient."""
-    try:
-        return hashlib.sha256(f"{key}\0{to.address}".encode()).hexdigest()
-    except UnicodeEncodeError as error:
-        raise InvalidMessage(
-            "idempotency_key", "contains half of a surrogate pair", "Pass text that UTF-8 can encode"
-        ) from error
+    """The hex digest under which the queue stores ``key`` for the recipient. Raises InvalidMessage."""
+    return hashlib.sha256(utf8("idempotency_key", f"{key}\0{to.address}")).hexdigest()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from mailer.errors import InvalidMessage
-from mailer.mail.header import check_header_value
+from mailer.mail.header import Pairs, check_header_value
 
 _HTTPS = re.compile(r"https://[!-;=?-~]+")
 _MAILTO = re.compile(r"mailto:[!-;=?-~]+@[!-;=?-~]+")
@@ -23,7 +23,7 @@ def check_uris(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def unsubscribe_headers(uris: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def unsubscribe_headers(uris: tuple[str, ...]) -> Pairs:
     """``List-Unsubscribe`` and, if one of ``uris`` is an https: URL, ``List-Unsubscribe-Post``.
 
     The URL must accept a POST with the form body ``List-Unsubscribe=One-Click``, and a GET must not unsubscribe (RFC
