@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flower import command
@@ -22,7 +23,7 @@ from tornado.web import OutputTransform, RequestHandler
 from mailer import worker
 from mailer.errors import SettingsError
 from mailer.guard import Guard, is_loopback
-from mailer.user_guard import UserGuard
+from mailer.user import UserGuard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,10 +56,8 @@ def run(arguments: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, command.sigterm_handler)
     port = guarded.start_http_server()
     command.print_banner(app, "ssl_options" in command.settings, port)
-    try:
+    with suppress(KeyboardInterrupt, SystemExit):
         guarded.start()
-    except (KeyboardInterrupt, SystemExit):
-        return
 
 
 class GuardedFlower(Flower):

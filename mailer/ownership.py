@@ -12,6 +12,7 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from mailer.errors import NotOurs
@@ -103,17 +104,12 @@ def _fault(found: os.stat_result, place: Path) -> str:
 
 def _is_private(gid: int, place: Path) -> bool:
     """Whether only this user and root have the group's rights to ``place``, as where each user has a group alone."""
-    if hasattr(os, "listxattr"):
-        try:
-            if _ACL in os.listxattr(place):
-                return False
-        except OSError:
-            pass
-    try:
-        members = set(grp.getgrgid(gid).gr_mem)
-    except KeyError:
-        members = set()
-    members |= {user.pw_name for user in pwd.getpwall() if user.pw_gid == gid}
+    with suppress(OSError, AttributeError):  # neither every system nor every file system has such lists
+        if _ACL in os.listxattr(place):
+            return False
+    members = {user.pw_name for user in pwd.getpwall() if user.pw_gid == gid}
+    with suppress(KeyError):
+        members.update(grp.getgrgid(gid).gr_mem)
     return members <= {name_of(uid) for uid in _believed()}
 
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mailer.peer import find_teller, user_of_peer
+from mailer.user import find_teller, user_of_peer
 
 LOOPBACK = "127.0.0.1"
 

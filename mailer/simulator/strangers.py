@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mailer.simulator.crowd import Crowd
 from mailer.simulator.reading import Budget
-from mailer.user_guard import UserGuard
+from mailer.user import UserGuard
 
 if TYPE_CHECKING:
     import asyncio

@@ -13,9 +13,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from mailer.peer import Ends, Teller, ask_kernel, find_teller, read_table, user_of_peer
-from mailer.user import name_of
-from mailer.user_guard import UserGuard
+from mailer.user import Ends, Teller, UserGuard, ask_kernel, find_teller, name_of, read_table, user_of_peer
 from tests.support.another_user import NOBODY, THIRD, as_another, needs_two_users
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
