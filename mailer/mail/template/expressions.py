@@ -25,7 +25,7 @@ from mailer.mail.template.functions import FUNCTIONS, called
 from mailer.mail.template.operators import ARITHMETIC, COMPARISONS, joined
 from mailer.mail.template.program import Program, described, is_true, needed
 from mailer.mail.template.tests import OF_MISSING, TESTS
-from mailer.mail.template.values import MISSING, Evaluate, Frame, Loop, key_of, number_of
+from mailer.mail.template.values import MISSING, Evaluate, Frame, Loop, Macro, key_of, number_of
 
 _NO_DEFAULT: Final = object()
 _IN_NO_MAIL: Final = re.compile("[\0\ud800-\udfff]")
@@ -41,7 +41,10 @@ def expression(node: nodes.Node, program: Program) -> Evaluate:
         raise Refused(f"{type(node).__name__} is not there", "Write it otherwise", place=node.lineno)
     if type(node) not in _TOTAL:
         program.total = False
-    return make(node, program)
+    try:
+        return make(node, program)
+    except Refused as error:
+        raise error.at(node.lineno) from None
 
 
 def condition(node: nodes.Node, program: Program) -> Callable[[Frame], bool]:
@@ -83,14 +86,10 @@ def _const(node: nodes.Const, program: Program) -> Evaluate:
     value = node.value
     if value is None:
         program.total = False
-    elif isinstance(value, str):
-        if _IN_NO_MAIL.search(value):
-            raise Refused("the text has a character that no mail may have", "Leave it out", place=node.lineno)
-    else:
-        try:
-            number_of(value)
-        except Refused as error:
-            raise error.at(node.lineno) from None
+    elif not isinstance(value, str):
+        number_of(value)
+    elif _IN_NO_MAIL.search(value):
+        raise Refused("the text has a character that no mail may have", "Leave it out")
     return lambda _: value
 
 
@@ -127,22 +126,13 @@ def _choice(node: nodes.CondExpr, program: Program) -> Evaluate:
     return lambda frame: then(frame) if test(frame) else otherwise(frame)
 
 
-def _and(node: nodes.And, program: Program) -> Evaluate:
+def _either(node: nodes.And | nodes.Or, program: Program) -> Evaluate:
     left, right, what = expression(node.left, program), expression(node.right, program), described(node.left)
+    decisive = isinstance(node, nodes.Or)
 
     def run(frame: Frame) -> Any:
         value = left(frame)
-        return right(frame) if is_true(value, what) else value
-
-    return run
-
-
-def _or(node: nodes.Or, program: Program) -> Evaluate:
-    left, right, what = expression(node.left, program), expression(node.right, program), described(node.left)
-
-    def run(frame: Frame) -> Any:
-        value = left(frame)
-        return value if is_true(value, what) else right(frame)
+        return value if is_true(value, what) is decisive else right(frame)
 
     return run
 
@@ -293,8 +283,8 @@ def _filter(node: nodes.Filter, program: Program) -> Evaluate:
     run, what = FILTERS.get(name), described(node.node)
     args, named = arguments(node, program)
     if run is None:
-        raise Refused(f"There is no filter {name:.80}", f"Use one of: {', '.join(FILTERS)}", place=node.lineno)
-    _check(run, args, named, node)
+        raise Refused(f"There is no filter {name:.80}", f"Use one of: {', '.join(FILTERS)}")
+    check_arguments(run, len(args), frozenset(named))
     if name not in SAFE_FOR_SCALARS or named or len(args) > (name in OF_NULL) or _has_filter(node):
         program.total = False
 
@@ -329,8 +319,8 @@ def _test(node: nodes.Test, program: Program) -> Evaluate:
         program.asked.add(node.node.name)
     args, named = arguments(node, program)
     if test is None:
-        raise Refused(f"There is no test {name:.80}", f"Use one of: {', '.join(TESTS)}", place=node.lineno)
-    _check(test, args, named, node)
+        raise Refused(f"There is no test {name:.80}", f"Use one of: {', '.join(TESTS)}")
+    check_arguments(test, len(args), frozenset(named))
 
     def run(frame: Frame) -> bool:
         given = value(frame)
@@ -339,13 +329,6 @@ def _test(node: nodes.Test, program: Program) -> Evaluate:
         return ask(frame, name, test, given, [needed(arg(frame), f"an argument of {name}") for arg in args])
 
     return run
-
-
-def _check(run: Callable[..., Any], args: list[Evaluate], named: dict[str, Evaluate], node: nodes.Expr) -> None:
-    try:
-        check_arguments(run, len(args), frozenset(named))
-    except Refused as error:
-        raise error.at(node.lineno) from None
 
 
 def arguments(
@@ -360,41 +343,43 @@ def arguments(
     )
 
 
-def check_callee(node: nodes.Node, program: Program) -> None:
-    """Raise Refused if ``node`` names an unknown function. A recipient's variables cannot be called."""
-    if isinstance(node, nodes.Name) and node.name not in FUNCTIONS and node.name not in program.bound:
-        remedy = f"Write x | {node.name}" if node.name in FILTERS else INSTEAD_OF_FUNCTIONS.get(node.name)
+def call(node: nodes.Call, program: Program) -> Callable[..., Any]:
+    """Compile a call to a function of a `Frame`, and of the ``caller`` for a call block. Raises Refused if it names an
+    unknown function: a recipient's variables cannot be called."""
+    callee = node.node
+    if isinstance(callee, nodes.Name) and callee.name not in FUNCTIONS and callee.name not in program.bound:
+        remedy = f"Write x | {callee.name}" if callee.name in FILTERS else INSTEAD_OF_FUNCTIONS.get(callee.name)
         remedy = remedy or "Give what it would make as a variable, without the brackets"
-        problem = f"There is no function {node.name:.80}"
-        raise Refused(problem, f"{remedy}. The functions are {' and '.join(FUNCTIONS)}", place=node.lineno)
+        problem = f"There is no function {callee.name:.80}"
+        raise Refused(problem, f"{remedy}. The functions are {' and '.join(FUNCTIONS)}", place=callee.lineno)
+    args, named = arguments(node, program)
+    function, what = expression(callee, program), described(callee)
+
+    def run(frame: Frame, caller: Macro | None = None) -> Any:
+        found = needed(function(frame), what)
+        values = [arg(frame) for arg in args]
+        return called(frame, found, values, {key: arg(frame) for key, arg in named.items()}, caller)
+
+    return run
 
 
 def _call(node: nodes.Call, program: Program) -> Evaluate:
-    if isinstance(node.node, nodes.Getattr) and not (
-        node.node.attr == "cycle" and isinstance(node.node.node, nodes.Name) and node.node.node.name == "loop"
-    ):
-        instead = INSTEAD_OF_METHODS.get(node.node.attr, "a filter: x | filter")
-        raise Refused(f"There are no methods, as {node.node.attr:.80}()", f"Write {instead}", place=node.lineno)
-    check_callee(node.node, program)
+    method = node.node
+    if not isinstance(method, nodes.Getattr):
+        return call(node, program)
+    if method.attr != "cycle" or not isinstance(method.node, nodes.Name) or method.node.name != "loop":
+        instead = INSTEAD_OF_METHODS.get(method.attr, "a filter: x | filter")
+        raise Refused(f"There are no methods, as {method.attr:.80}()", f"Write {instead}")
     args, named = arguments(node, program)
-    if isinstance(node.node, nodes.Getattr):
-        loop = expression(node.node.node, program)
+    loop = expression(method.node, program)
 
-        def cycle(frame: Frame) -> Any:
-            found = loop(frame)
-            if not isinstance(found, Loop) or not args or named:
-                raise Refused("loop.cycle takes values, in a loop", "Write loop.cycle('odd', 'even')")
-            return args[found.index0 % len(args)](frame)
+    def cycle(frame: Frame) -> Any:
+        found = loop(frame)
+        if not isinstance(found, Loop) or not args or named:
+            raise Refused("loop.cycle takes values, in a loop", "Write loop.cycle('odd', 'even')")
+        return args[found.index0 % len(args)](frame)
 
-        return cycle
-    callee, what = expression(node.node, program), described(node.node)
-
-    def run(frame: Frame) -> Any:
-        function = needed(callee(frame), what)
-        values = [arg(frame) for arg in args]
-        return called(frame, function, values, {key: arg(frame) for key, arg in named.items()})
-
-    return run
+    return cycle
 
 
 _BINARY = (nodes.Add, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow)
@@ -408,8 +393,7 @@ _EXPRESSIONS: Final[dict[type[nodes.Node], Callable[..., Evaluate]]] = {
     nodes.Tuple: _list,
     nodes.Dict: _dict,
     nodes.CondExpr: _choice,
-    nodes.And: _and,
-    nodes.Or: _or,
+    **dict.fromkeys((nodes.And, nodes.Or), _either),
     nodes.Not: _not,
     **dict.fromkeys(_BINARY, _binary),
     nodes.Sub: _difference,

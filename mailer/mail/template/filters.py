@@ -7,11 +7,14 @@ from functools import cache
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Final
 
+from markupsafe import Markup, escape
+
 from mailer.mail.template import list_filters as lists
 from mailer.mail.template import text_filters as texts
 from mailer.mail.template.bounds import Refused
 from mailer.mail.template.tests import OF_MISSING, TESTS
-from mailer.mail.template.values import MISSING, items_of
+from mailer.mail.template.text_filters import text
+from mailer.mail.template.values import MISSING, items_of, number_of
 
 if TYPE_CHECKING:
     from mailer.mail.template.values import Frame
@@ -107,18 +110,18 @@ def check_arguments(function: Callable[..., Any], count: int, named: frozenset[s
 
 
 FILTERS: Final[dict[str, Filter]] = {
-    "abs": texts.absolute,
+    "abs": lambda _, value: abs(number_of(value)),
     "batch": lists.batch,
-    "capitalize": texts.capitalize,
+    "capitalize": lambda frame, value: text(frame, value).capitalize(),
     "center": texts.center,
     **dict.fromkeys(("count", "length"), lists.length),
     **dict.fromkeys(("d", "default"), default),
     "dictsort": lists.dictsort,
-    **dict.fromkeys(("e", "escape"), texts.escaped),
+    **dict.fromkeys(("e", "escape"), lambda frame, value: escape(text(frame, value))),
     "filesizeformat": texts.filesizeformat,
     "first": lists.first,
     "float": texts.to_float,
-    "forceescape": texts.force_escaped,
+    "forceescape": lambda frame, value: escape(str(text(frame, value))),
     "format": texts.format_text,
     "groupby": lists.group,
     "indent": texts.indent,
@@ -127,22 +130,22 @@ FILTERS: Final[dict[str, Filter]] = {
     "join": lists.join,
     "last": lists.last,
     "list": lists.listed,
-    "lower": texts.lower,
+    "lower": lambda frame, value: text(frame, value).lower(),
     "map": _mapped,
-    "max": lists.greatest,
-    "min": lists.least,
+    "max": lists.furthest(max),
+    "min": lists.furthest(min),
     "reject": _selecting(by_attribute=False, keep=False),
     "rejectattr": _selecting(by_attribute=True, keep=False),
     "replace": texts.replace,
     "reverse": lists.reverse,
     "round": texts.rounded,
-    "safe": texts.safe,
+    "safe": lambda frame, value: Markup(text(frame, value)),  # noqa: S704 - the purpose of this filter
     "select": _selecting(by_attribute=False, keep=True),
     "selectattr": _selecting(by_attribute=True, keep=True),
     "slice": lists.sliced,
     "sort": lists.sort,
     "split": texts.split,
-    "string": texts.string,
+    "string": text,
     "striptags": texts.striptags,
     "sum": lists.total,
     "title": texts.title,
@@ -150,7 +153,7 @@ FILTERS: Final[dict[str, Filter]] = {
     "trim": texts.trim,
     "truncate": texts.truncate,
     "unique": lists.unique,
-    "upper": texts.upper,
+    "upper": lambda frame, value: text(frame, value).upper(),
     "urlencode": texts.urlencode,
     "wordcount": texts.wordcount,
     "wordwrap": texts.wordwrap,

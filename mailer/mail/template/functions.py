@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mailer.mail.template.bounds import Refused
-from mailer.mail.template.program import needed
+from mailer.mail.template.program import inner
 from mailer.mail.template.values import MISSING, Frame, Function, Macro, Namespace, kind
 
 
@@ -25,8 +25,7 @@ def _macro(frame: Frame, macro: Macro, args: list[Any], named: dict[str, Any], c
     if len(args) > len(names) or not named.keys() <= set(names[len(args) :]):
         raise Refused(f"{macro.name:.80} takes other arguments", f"It takes {', '.join(names) or 'none':.200}")
     frame.meter.enter(macro.depth)
-    frame.meter.step(1 + len(macro.scope) // 16)
-    outside, frame.local = frame.local, macro.scope.copy()
+    outside, frame.local = frame.local, inner(frame, macro.scope)
     frame.local["caller"] = MISSING if caller is None else caller
     for position, (name, default) in enumerate(macro.parameters):
         if position < len(args):
@@ -62,11 +61,3 @@ def _namespace(_: Frame, args: list[Any], named: dict[str, Any]) -> Namespace:
 
 
 FUNCTIONS: Final = {"range": Function(_range), "namespace": Function(_namespace)}
-
-
-def unpacked(value: Any, count: int, what: str) -> list[Any]:
-    """The ``count`` parts of a list, for ``count`` names."""
-    if not isinstance(needed(value, what), list) or len(value) != count:
-        raise Refused(f"{kind(value)} is not {count} values", "Give the loop as many names as each item has parts")
-    found: list[Any] = value
-    return found

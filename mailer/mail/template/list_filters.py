@@ -16,19 +16,16 @@ if TYPE_CHECKING:
     from mailer.mail.template.values import Frame
 
 
-def _parts_of(frame: Frame, attribute: Any) -> list[Any]:
-    """The keys in ``address.city``, or an index."""
-    if isinstance(attribute, int):
-        return [attribute]
-    frame.meter.step(len(text_of(attribute)))
-    return [int(part) if part.isdecimal() and len(part) < 9 else part for part in text_of(attribute).split(".")]
-
-
 def getter(frame: Frame, attribute: Any, default: Any = None) -> Callable[[Any], Any]:
-    """A function that reads ``attribute`` of an item (None: the item itself). ``default`` replaces a missing value."""
+    """A function that reads ``attribute`` of an item: the keys in ``address.city``, an index, or None for the item
+    itself. ``default`` replaces a missing value."""
     if attribute is None:
         return lambda item: item
-    parts = _parts_of(frame, attribute)
+    parts: list[Any] = [attribute]
+    if not isinstance(attribute, int):
+        path = text_of(attribute)
+        frame.meter.step(len(path))
+        parts = [int(part) if part.isdecimal() and len(part) < 9 else part for part in path.split(".")]
 
     def get(item: Any) -> Any:
         frame.meter.step(1 + len(parts))
@@ -102,21 +99,18 @@ def unique(frame: Frame, value: Any, case_sensitive: Any = False, attribute: Any
     return list(first.values())
 
 
-def least(frame: Frame, value: Any, case_sensitive: Any = False, attribute: Any = None) -> Any:
-    return _at_the_end(frame, value, case_sensitive, attribute, 0)
+def furthest(choose: Callable[[list[Any]], Any]) -> Callable[..., Any]:
+    """The filter that gives the item whose sort key ``choose`` (min or max) chooses."""
 
+    def run(frame: Frame, value: Any, case_sensitive: Any = False, attribute: Any = None) -> Any:
+        items = _counted(frame, value)
+        key = ordering(frame, attribute, case_sensitive)
+        keys = [key(item) for item in items]
+        for each in keys[1:]:
+            check_comparable(keys[0], each)
+        return items[keys.index(choose(keys))] if items else MISSING
 
-def greatest(frame: Frame, value: Any, case_sensitive: Any = False, attribute: Any = None) -> Any:
-    return _at_the_end(frame, value, case_sensitive, attribute, 1)
-
-
-def _at_the_end(frame: Frame, value: Any, case_sensitive: Any, attribute: Any, end: int) -> Any:
-    items = _counted(frame, value)
-    key = ordering(frame, attribute, case_sensitive)
-    keys = [key(item) for item in items]
-    for each in keys[1:]:
-        check_comparable(keys[0], each)
-    return items[keys.index((min, max)[end](keys))] if items else MISSING
+    return run
 
 
 def total(frame: Frame, iterable: Any, attribute: Any = None, start: Any = 0) -> Any:

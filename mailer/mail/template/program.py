@@ -77,8 +77,7 @@ def is_true(value: Any, what: str) -> bool:
     return bool(value)
 
 
-def inner(frame: Frame) -> dict[str, Any]:
-    """A copy of the names that the template has set, for an inner scope."""
-    local = frame.local
-    frame.meter.step(1 + len(local) // 16)
-    return local.copy()
+def inner(frame: Frame, outside: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the names ``outside``, for an inner scope."""
+    frame.meter.step(1 + len(outside) // 16)
+    return outside.copy()

@@ -13,8 +13,7 @@ from jinja2 import nodes
 from markupsafe import escape
 
 from mailer.mail.template.bounds import Heavy, Refused
-from mailer.mail.template.expressions import arguments, check_callee, condition, expression
-from mailer.mail.template.functions import called, unpacked
+from mailer.mail.template.expressions import call, condition, expression
 from mailer.mail.template.program import Program, described, inner, needed
 from mailer.mail.template.values import MISSING, Evaluate, Frame, Loop, Macro, Namespace, items_of, kind, text_of
 
@@ -117,7 +116,7 @@ def _for(node: nodes.For, program: Program) -> Piece:
             kept = []
             for item in items:
                 frame.meter.step(test_weight)
-                frame.local = inner_of(frame, outside)
+                frame.local = inner(frame, outside)
                 bind(frame, item)
                 if test(frame):
                     kept.append(item)
@@ -126,22 +125,17 @@ def _for(node: nodes.For, program: Program) -> Piece:
         loop = Loop(items)
         for loop.index0, item in enumerate(items):
             frame.meter.step(weight)
-            frame.local = inner_of(frame, outside)
+            frame.local = inner(frame, outside)
             frame.local["loop"] = loop
             bind(frame, item)
             texts.append(turn(frame))
         if not texts and otherwise is not None:
-            frame.local = inner_of(frame, outside)
+            frame.local = inner(frame, outside)
             texts.append(otherwise(frame))
         frame.local = outside
         return "".join(texts)
 
     return run
-
-
-def inner_of(frame: Frame, outside: dict[str, Any]) -> dict[str, Any]:
-    frame.local = outside
-    return inner(frame)
 
 
 def _binding(target: nodes.Node, program: Program) -> Bind:
@@ -167,15 +161,19 @@ def _binding(target: nodes.Node, program: Program) -> Bind:
         parts = [_binding(item, program) for item in target.items]
 
         def bind_parts(frame: Frame, value: Any) -> None:
-            for part, each in zip(parts, unpacked(value, len(parts), "an item"), strict=True):
+            if not isinstance(needed(value, "an item"), list) or len(value) != len(parts):
+                problem = f"{kind(value)} is not {len(parts)} values"
+                raise Refused(problem, "Give the loop as many names as each item has parts")
+            for part, each in zip(parts, value, strict=True):
                 part(frame, each)
 
         return bind_parts
     raise Refused("nothing can be assigned to it", "Assign to a name", place=target.lineno)
 
 
-def _assign(node: nodes.Assign, program: Program) -> Piece:
-    value, bind = expression(node.node, program), _binding(node.target, program)
+def _assign(node: nodes.Assign | nodes.AssignBlock, program: Program) -> Piece:
+    value = expression(node.node, program) if isinstance(node, nodes.Assign) else _block(node, program)
+    bind = _binding(node.target, program)
 
     def run(frame: Frame) -> str:
         bind(frame, value(frame))
@@ -189,7 +187,7 @@ def _scoped(children: Sequence[nodes.Node], program: Program) -> Piece:
 
     def run_inside(frame: Frame) -> str:
         outside = frame.local
-        frame.local = inner(frame)
+        frame.local = inner(frame, outside)
         made = run(frame)
         frame.local = outside
         return made
@@ -197,34 +195,28 @@ def _scoped(children: Sequence[nodes.Node], program: Program) -> Piece:
     return run_inside
 
 
-def _filtered(node: nodes.Filter | None, program: Program) -> Evaluate | None:
-    """Compile a chain of filters over the text of a block."""
-    if node is None:
-        return None
-    first = node
-    while first.node is not None:
-        first = first.node  # type: ignore[assignment]
-    first.node = nodes.ContextReference(lineno=node.lineno)
-    return expression(node, program)
+def _block(node: nodes.AssignBlock | nodes.FilterBlock, program: Program) -> Evaluate:
+    """Compile a block to a function for its text, or for what its chain of filters makes of that."""
+    made, change = _scoped(node.body, program), None
+    if node.filter is not None:
+        first = node.filter
+        while first.node is not None:
+            first = first.node  # type: ignore[assignment]
+        first.node = nodes.ContextReference(lineno=node.filter.lineno)
+        change = expression(node.filter, program)
 
-
-def _assign_block(node: nodes.AssignBlock, program: Program) -> Piece:
-    made, bind, change = _scoped(node.body, program), _binding(node.target, program), _filtered(node.filter, program)
-
-    def run(frame: Frame) -> str:
+    def run(frame: Frame) -> Any:
         frame.captured = frame.made(made(frame))
-        bind(frame, frame.captured if change is None else change(frame))
-        return ""
+        return frame.captured if change is None else change(frame)
 
     return run
 
 
 def _filter_block(node: nodes.FilterBlock, program: Program) -> Piece:
-    made, change = _scoped(node.body, program), _filtered(node.filter, program)
+    value = _block(node, program)
 
     def run(frame: Frame) -> str:
-        frame.captured = frame.made(made(frame))
-        text = text_of(frame.captured if change is None else change(frame))
+        text = text_of(value(frame))
         frame.meter.write(len(text))
         return escape(text) if frame.autoescape else text
 
@@ -238,7 +230,7 @@ def _with(node: nodes.With, program: Program) -> Piece:
     def run_with(frame: Frame) -> str:
         found = [value(frame) for value in values]
         outside = frame.local
-        frame.local = inner(frame)
+        frame.local = inner(frame, outside)
         for bind, value in zip(binds, found, strict=True):
             bind(frame, value)
         made = run(frame)
@@ -274,24 +266,14 @@ def _macro(node: nodes.Macro, program: Program) -> Piece:
 
 
 def _call_block(node: nodes.CallBlock, program: Program) -> Piece:
-    make, call = _macro_maker(node, "caller", program), node.call
-    check_callee(call.node, program)
-    args, named = arguments(call, program)
-    callee, what = expression(call.node, program), described(call.node)
-
-    def run(frame: Frame) -> str:
-        function = needed(callee(frame), what)
-        values = [arg(frame) for arg in args]
-        return text_of(called(frame, function, values, {key: arg(frame) for key, arg in named.items()}, make(frame)))
-
-    return run
+    make, run = _macro_maker(node, "caller", program), call(node.call, program)
+    return lambda frame: text_of(run(frame, make(frame)))
 
 
 _STATEMENTS: Final[dict[type[nodes.Node], Callable[..., Piece]]] = {
     nodes.If: _if,
     nodes.For: _for,
-    nodes.Assign: _assign,
-    nodes.AssignBlock: _assign_block,
+    **dict.fromkeys((nodes.Assign, nodes.AssignBlock), _assign),
     nodes.FilterBlock: _filter_block,
     nodes.With: _with,
     nodes.Macro: _macro,

@@ -6,36 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from mailer.mail.template.operators import COMPARISONS
-from mailer.mail.template.values import number_of, text_of
+from mailer.mail.template.text_filters import text
+from mailer.mail.template.values import number_of
 
 if TYPE_CHECKING:
     from mailer.mail.template.values import Frame
 
 Test = Callable[..., bool]
-
-
-def _is_number(_: Frame, value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_integer(_: Frame, value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _divisibleby(_: Frame, value: Any, num: Any) -> bool:
-    return number_of(value) % number_of(num) == 0
-
-
-def _lower(frame: Frame, value: Any) -> bool:
-    text = text_of(value)
-    frame.meter.read(len(text))
-    return text.islower()
-
-
-def _upper(frame: Frame, value: Any) -> bool:
-    text = text_of(value)
-    frame.meter.read(len(text))
-    return text.isupper()
 
 
 def _comparing(name: str) -> Test:
@@ -59,18 +36,18 @@ TESTS: Final[dict[str, Test]] = {
     "boolean": lambda _, value: isinstance(value, bool),
     "true": lambda _, value: value is True,
     "false": lambda _, value: value is False,
-    "integer": _is_integer,
+    "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
     "float": lambda _, value: isinstance(value, float),
-    "number": _is_number,
+    "number": lambda _, value: isinstance(value, int | float) and not isinstance(value, bool),
     "string": lambda _, value: isinstance(value, str),
     "mapping": lambda _, value: isinstance(value, dict),
     "sequence": lambda _, value: isinstance(value, str | list | dict),
     "iterable": lambda _, value: isinstance(value, str | list | dict),
     "odd": lambda _, value: number_of(value) % 2 == 1,
     "even": lambda _, value: number_of(value) % 2 == 0,
-    "divisibleby": _divisibleby,
-    "lower": _lower,
-    "upper": _upper,
+    "divisibleby": lambda _, value, num: number_of(value) % number_of(num) == 0,
+    "lower": lambda frame, value: text(frame, value).islower(),
+    "upper": lambda frame, value: text(frame, value).isupper(),
     "in": _IN,
     **dict.fromkeys(("eq", "equalto", "=="), _EQUAL),
     **dict.fromkeys(("ne", "!="), _comparing("ne")),

@@ -37,34 +37,6 @@ def text(frame: Frame, value: Any) -> str:
     return made
 
 
-def string(frame: Frame, value: Any) -> str:
-    return text(frame, value)
-
-
-def safe(frame: Frame, value: Any) -> str:
-    return Markup(text(frame, value))  # noqa: S704 - the purpose of this filter
-
-
-def escaped(frame: Frame, value: Any) -> str:
-    return escape(text(frame, value))
-
-
-def force_escaped(frame: Frame, value: Any) -> str:
-    return escape(str(text(frame, value)))
-
-
-def upper(frame: Frame, value: Any) -> str:
-    return text(frame, value).upper()
-
-
-def lower(frame: Frame, value: Any) -> str:
-    return text(frame, value).lower()
-
-
-def capitalize(frame: Frame, value: Any) -> str:
-    return text(frame, value).capitalize()
-
-
 def title(frame: Frame, value: Any) -> str:
     whole = text(frame, value)
     frame.meter.step(len(whole))  # every second character may begin a word
@@ -270,10 +242,6 @@ def _otherwise(default: Any, problem: str, name: str) -> Any:
         return default
     remedy = f"Give it as 12.50, without a comma or a sign of currency, or write | {name}(0) to take 0 where it is none"
     raise Refused(problem, remedy)
-
-
-def absolute(_: Frame, value: Any) -> int | float:
-    return abs(number_of(value))
 
 
 def rounded(_: Frame, value: Any, precision: int = 0, method: str = "common") -> Any:

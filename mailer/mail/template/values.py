@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
@@ -19,17 +20,15 @@ if TYPE_CHECKING:
     from mailer.mail.template.bounds import Meter
 
 
+@dataclass(slots=True, eq=False)
 class Frame:
     """The state of one rendering. ``local`` has the names that the template itself sets; they hide variables."""
 
-    __slots__ = ("autoescape", "captured", "local", "meter", "variables")
-
-    def __init__(self, variables: dict[str, Any], meter: Meter, *, autoescape: bool) -> None:
-        self.variables = variables
-        self.local: dict[str, Any] = {}
-        self.meter = meter
-        self.autoescape = autoescape
-        self.captured = ""
+    variables: dict[str, Any]
+    meter: Meter
+    autoescape: bool
+    local: dict[str, Any] = field(default_factory=dict)
+    captured: str = ""
 
     def made(self, text: str) -> str:
         """Text that the template made as a value. It is escaped already, and is not escaped again."""
@@ -50,37 +49,29 @@ class Missing:
 MISSING: Final = Missing()
 
 
+_OF_LOOP: Final[dict[str, Callable[[int, int], int]]] = {
+    "index0": lambda at, _: at,
+    "index": lambda at, _: at + 1,
+    "first": lambda at, _: at == 0,
+    "last": lambda at, length: at == length - 1,
+    "length": lambda _, length: length,
+    "revindex": lambda at, length: length - at,
+    "revindex0": lambda at, length: length - at - 1,
+}
+
+
+@dataclass(slots=True, eq=False)
 class Loop:
     """``loop`` inside a loop."""
 
-    __slots__ = ("index0", "items")
-
-    def __init__(self, items: list[Any]) -> None:
-        self.items = items
-        self.index0 = -1
+    items: list[Any]
+    index0: int = -1
 
     def get(self, name: str, otherwise: object) -> Any:
-        at, length = self.index0, len(self.items)
-        match name:
-            case "index0":
-                return at
-            case "index":
-                return at + 1
-            case "first":
-                return at == 0
-            case "last":
-                return at == length - 1
-            case "length":
-                return length
-            case "revindex":
-                return length - at
-            case "revindex0":
-                return length - at - 1
-            case "previtem":
-                return self.items[at - 1] if at else otherwise
-            case "nextitem":
-                return self.items[at + 1] if at + 1 < length else otherwise
-        return otherwise
+        if name in ("previtem", "nextitem"):
+            at = self.index0 + (1 if name == "nextitem" else -1)
+            return self.items[at] if 0 <= at < len(self.items) else otherwise
+        return _OF_LOOP[name](self.index0, len(self.items)) if name in _OF_LOOP else otherwise
 
 
 class Namespace(dict[str, Any]):
@@ -94,35 +85,24 @@ class Group(list[Any]):
         return self[("grouper", "list").index(name)] if name in ("grouper", "list") else otherwise
 
 
+@dataclass(slots=True, eq=False)
 class Function:
     """A function that a template can call. It has no other operations."""
 
-    __slots__ = ("call",)
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self.call = call
+    call: Callable[..., Any]
 
 
+@dataclass(slots=True, eq=False)
 class Macro:
     """A macro, or the ``caller`` of a call block. ``scope`` has the surrounding names, with the values they have at the
     call.
     """
 
-    __slots__ = ("body", "depth", "name", "parameters", "scope")
-
-    def __init__(
-        self,
-        name: str,
-        parameters: list[tuple[str, Evaluate | None]],
-        body: Callable[[Frame], str],
-        scope: dict[str, Any],
-        depth: int,
-    ) -> None:
-        self.name = name
-        self.parameters = parameters
-        self.body = body
-        self.scope = scope
-        self.depth = depth
+    name: str
+    parameters: list[tuple[str, Evaluate | None]]
+    body: Callable[[Frame], str]
+    scope: dict[str, Any]
+    depth: int
 
 
 _WORDS: Final[dict[type, str]] = {
@@ -236,13 +216,6 @@ def contains(whole: Any, part: Any, meter: Meter) -> bool:
     length = len(part) if isinstance(part, str) else 0
     meter.step(len(items_of(whole, meter)) * (1 + length // _CHARS_COMPARED_PER_STEP))
     return part in whole
-
-
-def is_less(left: Any, right: Any, meter: Meter) -> bool:
-    """``left < right``, for two numbers or two texts."""
-    check_comparable(left, right)
-    meter.step()
-    return bool(left < right)
 
 
 def check_comparable(left: Any, right: Any) -> None:
