@@ -63,8 +63,6 @@ class UnknownVersion(InvalidMessage):
             f"is of version {found!r:.40}, and this worker knows version {known}",
             "Upgrade the workers, and requeue it",
         )
-        self.found = found
-        self.known = known
 
 
 class InvalidRequest(MailerError, ValueError):

@@ -26,9 +26,8 @@ from mailer.mail.fields import (
     check_subject,
     encoded_bytes,
 )
-from mailer.mail.header import MAX_HEADERS, Pairs, check_header_value
+from mailer.mail.header import MAX_HEADERS, Pairs, check_header_value, unsubscribe_headers
 from mailer.mail.template import GROWTH, MAX_CHARS, MAX_SOURCE_CHARS, MAX_TOKENS, Meter, Template, compiled
-from mailer.mail.unsubscribe import unsubscribe_headers
 from mailer.masking import mask
 
 VERSION = 1

@@ -14,8 +14,7 @@ from mailer.errors import InvalidMessage
 from mailer.mail import attachment
 from mailer.mail.address import parse
 from mailer.mail.attachment import Attachment, check_attachments
-from mailer.mail.header import Pairs, check_header_names, check_header_value, check_text, kind, pairs, utf8
-from mailer.mail.unsubscribe import check_uris
+from mailer.mail.header import Pairs, check_header_names, check_header_value, check_text, check_uris, kind, pairs, utf8
 
 MAX_MESSAGE_BYTES = 40 * 1024 * 1024
 """The limit of SES v2 and SMTP for the whole mail, with attachments in base64."""

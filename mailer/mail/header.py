@@ -38,6 +38,8 @@ _OWNED = {
 }
 _HOLDING_AN_ADDRESS = frozenset({"sender", "disposition-notification-to", "return-receipt-to", "errors-to"})
 _WRITTEN_BY_SES = frozenset({"date", "message-id", "return-path", "mime-version", "dkim-signature", "received"})
+_HTTPS = re.compile(r"https://[!-;=?-~]+")
+_MAILTO = re.compile(r"mailto:[!-;=?-~]+@[!-;=?-~]+")
 
 
 def check_text(field: str, value: object, *, empty: bool = False) -> str:
@@ -137,6 +139,41 @@ def check_header_value(name: str, value: object) -> str:
             f"Shorten it: SES takes {MAX_VALUE_CHARS}, and {MAX_LINE_CHARS} together with the name",
         )
     return text
+
+
+def check_uris(value: object) -> tuple[str, ...]:
+    """``value`` (one URL, or one of each kind) as a tuple. `unsubscribe_headers` checks the form of the URLs."""
+    if value is None or value == ():
+        return ()
+    if isinstance(value, str):
+        value = (value,)
+    if not isinstance(value, Sequence) or not all(isinstance(uri, str) for uri in value) or len(value) > 2:
+        raise InvalidMessage("list_unsubscribe", "is not a URL or two", "Pass an https: URL, a mailto: URL or both")
+    return tuple(value)
+
+
+def unsubscribe_headers(uris: tuple[str, ...]) -> Pairs:
+    """``List-Unsubscribe``, the button that Gmail and Yahoo require of bulk senders. If one of ``uris`` is an https:
+    URL, ``List-Unsubscribe-Post`` too.
+
+    The URL must accept a POST with the form body ``List-Unsubscribe=One-Click``, and a GET must not unsubscribe (RFC
+    8058). Raises InvalidMessage.
+    """
+    if not uris:
+        return ()
+    one_click = False
+    for uri in uris:
+        if _HTTPS.fullmatch(uri):
+            one_click = True
+        elif not _MAILTO.fullmatch(uri):
+            raise InvalidMessage(
+                "list_unsubscribe",
+                "is not an https: or mailto: URL",
+                "Begin it with https: or mailto:, and percent-encode what goes into it: {{ token | urlencode }}",
+            )
+    value = check_header_value("List-Unsubscribe", ", ".join(f"<{uri}>" for uri in uris))
+    headers = (("List-Unsubscribe", value),)
+    return (*headers, ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")) if one_click else headers
 
 
 def pairs(field: str, value: object) -> list[tuple[str, object]]:

@@ -53,18 +53,13 @@ class Extras(TypedDict, total=False):
 
 
 class Options(TypedDict, total=False):
-    """The handling of a message in the queue."""
+    """The handling of a message in the queue. ``lane`` is one of the account's. `Producer.send` tells of the others."""
 
     lane: str | None
-    """One of the account's lanes."""
     send_at: datetime | None
-    """An aware datetime. The message is sent no earlier."""
     expires_at: datetime | None
-    """An aware datetime. The message is not sent if its turn comes later."""
     idempotency_key: str | None
-    """A recipient gets at most one message under the same key in 24 hours."""
     durable: bool
-    """Whether the call returns only after Redis has the message on its disk, and each replica in memory."""
 
 
 class SendOptions(Extras, Options):

@@ -55,8 +55,8 @@ def condition(node: nodes.Node, program: Program) -> Callable[[Frame], bool]:
     return lambda frame: is_true(value(frame), what)
 
 
-def variable(name: str, program: Program) -> Evaluate:
-    """Compile a name to a function for its value."""
+def _name(node: nodes.Name, program: Program) -> Evaluate:
+    name = node.name
     program.uses += 1
     otherwise = FUNCTIONS.get(name, MISSING)
     if otherwise is not MISSING or name in program.bound:
@@ -72,10 +72,6 @@ def variable(name: str, program: Program) -> Evaluate:
         return frame.variables.get(name, otherwise) if found is _NO_DEFAULT else found
 
     return of_template
-
-
-def _name(node: nodes.Name, program: Program) -> Evaluate:
-    return variable(node.name, program)
 
 
 def _captured(_: nodes.ContextReference, __: Program) -> Evaluate:

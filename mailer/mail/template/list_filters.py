@@ -191,14 +191,12 @@ def sliced(frame: Frame, value: Any, slices: int, fill_with: Any = None) -> list
     _check_count(slices)
     frame.meter.step(slices)
     size, larger = divmod(len(found), slices)
-    made, at = [], 0
+    made = []
     for number in range(slices):
-        end = at + size + (number < larger)
-        part = found[at:end]
+        start = number * size + min(number, larger)
+        made.append(found[start : start + size + (number < larger)])
         if fill_with is not None and number >= larger:
-            part.append(fill_with)
-        made.append(part)
-        at = end
+            made[-1].append(fill_with)
     return made
 
 
