@@ -73,14 +73,13 @@ class GuardedFlower(Flower):
         except ValueError as error:
             raise SettingsError(f"--allow_host: {error}") from None
         is_of_this_host = bool(self.options.unix_socket) or is_loopback(self.options.address)
-        self._users = self._user_guard() if is_of_this_host and not has_password else None
+        self._users: UserGuard | None = None
+        if is_of_this_host and not has_password:
+            try:
+                self._users = UserGuard(self.options.allow_user, everybody="set FLOWER_BASIC_AUTH=user:password")
+            except ValueError as error:
+                raise SettingsError(f"--allow_user: {error}") from None
         self._prefix = f"/{self.options.url_prefix.strip('/')}" if self.options.url_prefix else ""
-
-    def _user_guard(self) -> UserGuard:
-        try:
-            return UserGuard(self.options.allow_user, everybody="set FLOWER_BASIC_AUTH=user:password")
-        except ValueError as error:
-            raise SettingsError(f"--allow_user: {error}") from None
 
     def find_handler(self, request: HTTPServerRequest, **given: Any) -> Any:
         opens = (

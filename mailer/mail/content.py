@@ -27,7 +27,8 @@ from mailer.mail.fields import (
     encoded_bytes,
 )
 from mailer.mail.header import MAX_HEADERS, Pairs, check_header_value, unsubscribe_headers
-from mailer.mail.template import GROWTH, MAX_CHARS, MAX_SOURCE_CHARS, MAX_TOKENS, Meter, Template, compiled
+from mailer.mail.template import GROWTH, Template, compiled
+from mailer.mail.template.bounds import MAX_CHARS, MAX_SOURCE_CHARS, MAX_TOKENS, Meter
 from mailer.masking import mask
 
 VERSION = 1

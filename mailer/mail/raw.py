@@ -21,7 +21,7 @@ from mailer.mail.content import VERSION, hash_of, stored_fields
 from mailer.mail.fields import ID_TAG, MAX_MESSAGE_BYTES, MAX_TAGS, check_configuration_set, check_tags
 from mailer.mail.header import Pairs, kind
 from mailer.mail.message_id import LONGEST_ID
-from mailer.mail.template import Meter
+from mailer.mail.template.bounds import Meter
 
 MARK = b"raw "
 """The beginning of the stored form. JSON never begins like this."""

@@ -63,10 +63,8 @@ class BadRows:
                 self._file.close()
 
     def _open(self) -> int:
-        try:
+        with suppress(FileExistsError):
             return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNERS)
-        except FileExistsError:
-            pass
         ours = {0, os.geteuid()}
         link = self.path.lstat()
         is_link = stat.S_ISLNK(link.st_mode)

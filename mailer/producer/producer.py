@@ -293,7 +293,7 @@ class Producer:
             content,
             timing(send_at, expires_at, self.queue.now),
             progress,
-            durable=durable,
+            durable,
         )
         if on_invalid == "skip":
             return bulk.skipping(recipients, on_invalid_row)

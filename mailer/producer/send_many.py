@@ -46,32 +46,24 @@ class SendManyResult:
     errors: tuple[InvalidMessage, ...]
 
 
+@dataclass(eq=False, repr=False)
 class Bulk:
     """One call of `send_many`. It makes the entries of valid rows, reports the invalid rows and counts both."""
 
-    def __init__(
-        self,
-        queue: Queue,
-        lane: str,
-        content: Structured,
-        timing: Timing,
-        progress: Progress | None,
-        *,
-        durable: bool = False,
-    ) -> None:
-        self._queue = queue
-        self._durable = durable
-        self._lane = lane
-        self._content = content
-        self._due_us = timing.due_us
-        self._envelope = Envelope(lane, content_hash=content.hash, eta=timing.eta, expires=timing.expires)
-        self._progress = progress
+    queue: Queue
+    lane: str
+    content: Structured
+    timing: Timing
+    progress: Progress | None
+    durable: bool
+
+    def __post_init__(self) -> None:
+        eta, expires = self.timing.eta, self.timing.expires
+        self._envelope = Envelope(self.lane, content_hash=self.content.hash, eta=eta, expires=expires)
+        self._due_us = self.timing.due_us
         self._base = new_base()
-        self._made = 0
-        self._rows = 0
+        self._made = self._rows = self._accepted = self._invalid = 0
         self._ids = MessageIds()
-        self._accepted = 0
-        self._invalid = 0
         self._errors: list[InvalidMessage] = []
 
     def all_or_none(self, rows: Iterable[object]) -> SendManyResult:
@@ -125,7 +117,7 @@ class Bulk:
         recipient = recipient_of(row)
         to = parse(recipient.to)
         variables = variables_json(recipient.variables)
-        self._content.check(recipient.variables, variables)
+        self.content.check(recipient.variables, variables)
         key = check_key(recipient.idempotency_key)
         digest = digest_of(key, to) if key else ""
         message_id = numbered(self._base, self._made)
@@ -147,14 +139,14 @@ class Bulk:
             )
 
     def _enqueue(self, entries: Iterable[Entry]) -> None:
-        if not self._durable:
+        if not self.durable:
             self._put_all(entries, None)
             return
         # One connection for all batches, so that the server which confirms its disk is the one that has the messages.
-        with self._queue.session() as session:
-            self._queue.check_durable(session)
+        with self.queue.session() as session:
+            self.queue.check_durable(session)
             self._put_all(entries, session)
-            self._queue.until_durable(session, self._ids)
+            self.queue.until_durable(session, self._ids)
 
     def _put_all(self, entries: Iterable[Entry], session: Session | None) -> None:
         batch: list[Entry] = []
@@ -179,15 +171,15 @@ class Bulk:
             raise
 
     def _put(self, batch: list[Entry], session: Session | None) -> None:
-        ids = self._queue.put(self._lane, batch, content=(self._content.hash, self._content.encoded), session=session)
+        ids = self.queue.put(self.lane, batch, content=(self.content.hash, self.content.encoded), session=session)
         for entry, message_id in zip(batch, ids, strict=True):
             self._accepted += message_id == entry.id
             self._ids._append(message_id)  # noqa: SLF001 - read-only for all other code
         self._report()
 
     def _report(self) -> None:
-        if self._progress is not None:
-            self._progress(self._rows, len(self._ids))
+        if self.progress is not None:
+            self.progress(self._rows, len(self._ids))
 
 
 def _spool(step: Callable[[Any], object], argument: object) -> None:

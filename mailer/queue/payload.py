@@ -36,7 +36,7 @@ from mailer.mail.fields import FIELDS
 from mailer.mail.header import kind
 from mailer.mail.message import Content, Message, content_of
 from mailer.mail.raw import MARK
-from mailer.mail.template import MAX_CHARS, MAX_STEPS, Heavy, Meter
+from mailer.mail.template.bounds import MAX_CHARS, MAX_STEPS, Heavy, Meter
 from mailer.queue.bounds import TOO_MANY_VALUES, has_too_many_values
 
 VERSION = 1

@@ -14,7 +14,7 @@ from celery.utils.log import get_logger
 from mailer.delivery.outcome import Kind, Outcome, deliver, outcome_of
 from mailer.errors import InvalidMessage, QueueUnavailable, SendError
 from mailer.mail.message import Message
-from mailer.mail.template import Heavy
+from mailer.mail.template.bounds import Heavy
 from mailer.queue import payload
 from mailer.queue.headers import CONTENT_HEADER, LEASE_ENDS, PERMIT_ENDS, SIZE, TASK
 from mailer.queue.queue import Queue

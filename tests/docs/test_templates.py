@@ -7,8 +7,16 @@ import re
 
 import pytest
 
-from mailer.mail.template import MAX_CHARS, MAX_SOURCE_CHARS, MAX_STEPS, MAX_TOKENS, compiled
-from mailer.mail.template.bounds import MAX_BRACKETS, MAX_DEPTH, MAX_INT_BITS
+from mailer.mail.template import compiled
+from mailer.mail.template.bounds import (
+    MAX_BRACKETS,
+    MAX_CHARS,
+    MAX_DEPTH,
+    MAX_INT_BITS,
+    MAX_SOURCE_CHARS,
+    MAX_STEPS,
+    MAX_TOKENS,
+)
 from mailer.mail.template.filters import FILTERS
 from mailer.mail.template.tests import TESTS
 from tests.support import REPOSITORY

@@ -13,32 +13,11 @@ from functools import lru_cache
 from typing import Any
 
 from mailer.errors import InvalidMessage
-from mailer.mail.template.bounds import (
-    MAX_CHARS,
-    MAX_SOURCE_CHARS,
-    MAX_STEPS,
-    MAX_TOKENS,
-    Heavy,
-    Lacking,
-    Meter,
-    Refused,
-)
+from mailer.mail.template.bounds import Lacking, Meter, Refused
 from mailer.mail.template.program import Program
 from mailer.mail.template.statements import Piece, body
 from mailer.mail.template.syntax import Source, has_tags
 from mailer.mail.template.values import Frame
-
-__all__ = [
-    "GROWTH",
-    "MAX_CHARS",
-    "MAX_SOURCE_CHARS",
-    "MAX_STEPS",
-    "MAX_TOKENS",
-    "Heavy",
-    "Meter",
-    "Template",
-    "compiled",
-]
 
 GROWTH = 12
 """The most bytes that one character of a value can become in a total template: an emoji, percent-encoded."""

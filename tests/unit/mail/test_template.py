@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mailer.errors import InvalidMessage
-from mailer.mail.template import MAX_SOURCE_CHARS, Heavy, Meter, compiled
+from mailer.mail.template import compiled
+from mailer.mail.template.bounds import MAX_SOURCE_CHARS, Heavy, Meter
 
 NESTED = "{% set ns = namespace(t=[1]) %}{% for i in range(99) %}{% set ns.t = [ns.t, ns.t] %}{% endfor %}"
 

@@ -15,7 +15,7 @@ from mailer.mail.address import parse
 from mailer.mail.attachment import Attachment
 from mailer.mail.content import Structured, hash_of
 from mailer.mail.message import Message
-from mailer.mail.template import Heavy
+from mailer.mail.template.bounds import Heavy
 from mailer.queue import payload
 from mailer.queue.payload import decode, inline
 

@@ -15,7 +15,7 @@ from mailer.mail.address import parse
 from mailer.mail.content import Structured
 from mailer.mail.message import Message
 from mailer.mail.recipient import variables_json
-from mailer.mail.template import MAX_CHARS, Heavy
+from mailer.mail.template.bounds import MAX_CHARS, Heavy
 from mailer.mail.template.syntax import has_tags
 from mailer.queue.payload import decode
 from tests.unit.producer.fuzz.grammar import SECRET, template, variables
