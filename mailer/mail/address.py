@@ -87,8 +87,7 @@ def _parse(text: object, field: str) -> Address:
     if len(text) > _MAX_INPUT_CHARS:
         raise InvalidMessage(field, f"is {len(text)} characters long", f"SES takes {MAX_ADDRESS_CHARS} in all")
     stripped = check_text(field, text).strip(" ")
-    bracketed = _BRACKETED.fullmatch(stripped)
-    if bracketed:
+    if bracketed := _BRACKETED.fullmatch(stripped):
         name, address = _name(bracketed["name"].strip(" "), field), bracketed["address"].strip(" ")
     else:
         _refuse_several(stripped, field)
@@ -97,8 +96,7 @@ def _parse(text: object, field: str) -> Address:
     if not local:
         raise InvalidMessage(field, "has no @ or nothing before it", "Write user@example.com")
     parsed = Address(name, _local(local, field), _domain(domain, field))
-    written = len(parsed.header)
-    if written > MAX_ADDRESS_CHARS:
+    if (written := len(parsed.header)) > MAX_ADDRESS_CHARS:
         raise InvalidMessage(
             field,
             f"is {written} characters long once encoded",

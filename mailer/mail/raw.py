@@ -219,56 +219,40 @@ def _unfolded(value: bytes) -> str:
 def _check_lines(data: bytes) -> None:
     """Raises InvalidMessage for lines that SES does not accept, or that servers read differently."""
     if b"\0" in data:
-        raise InvalidMessage("raw", f"has a NUL byte in line {_line(data, data.index(0))}", "Encode it in base64")
-    bare = _BARE_CR.search(data)
-    if bare:
-        raise InvalidMessage(
-            "raw",
-            f"has a CR without LF in line {_line(data, bare.start())}",
-            "End lines with CRLF, or with LF, and encode a part with other line ends",
-        )
+        raise _invalid(data, data.index(0), "has a NUL byte", "Encode it in base64")
+    if bare := _BARE_CR.search(data):
+        remedy = "End lines with CRLF, or with LF, and encode a part with other line ends"
+        raise _invalid(data, bare.start(), "has a CR without LF", remedy)
     long = _LONG_LINE.search(data)
     # The CR belongs to the line's end.
     while long and len(long[0].removesuffix(b"\r")) <= MAX_LINE_BYTES:
         long = _LONG_LINE.search(data, long.end())
     if long:
-        raise InvalidMessage(
-            "raw",
-            f"has {len(long[0]):,} bytes in line {_line(data, long.start())}",
-            f"SES takes {MAX_LINE_BYTES}: encode the part in base64 or quoted-printable, fold a header",
-        )
+        remedy = f"SES takes {MAX_LINE_BYTES}: encode the part in base64 or quoted-printable, fold a header"
+        raise _invalid(data, long.start(), f"has {len(long[0]):,} bytes", remedy)
     _check_head(_head_of(data))
 
 
 def _check_head(head: bytes) -> None:
     if len(head) > _MAX_HEAD_BYTES:
-        raise InvalidMessage(
-            "raw",
-            f"has {len(head):,} bytes of headers",
-            f"At most {_MAX_HEAD_BYTES:,}: are they ended by an empty line?",
-        )
+        remedy = f"At most {_MAX_HEAD_BYTES:,}: are they ended by an empty line?"
+        raise InvalidMessage("raw", f"has {len(head):,} bytes of headers", remedy)
     end = 0
     for found in _HEADER.finditer(head):
         if found.start() != end:
             break
         end = found.end()
     if end != len(head) or not head:
-        raise InvalidMessage(
-            "raw",
-            f"has no header in line {_line(head, end)}",
-            "Begin with the headers, each Name: value, and an empty line behind them",
-        )
-    foreign = _NOT_ASCII.search(head)
-    if foreign:
-        raise InvalidMessage(
-            "raw",
-            f"has a header that is not ASCII in line {_line(head, foreign.start())}",
-            "Encode it by RFC 2047: SES has no SMTPUTF8",
-        )
+        remedy = "Begin with the headers, each Name: value, and an empty line behind them"
+        raise _invalid(head, end, "has no header", remedy)
+    if foreign := _NOT_ASCII.search(head):
+        remedy = "Encode it by RFC 2047: SES has no SMTPUTF8"
+        raise _invalid(head, foreign.start(), "has a header that is not ASCII", remedy)
     authors = sum(found[1].lower() == b"from" for found in _HEADER.finditer(head))
     if authors != 1:
         raise InvalidMessage("raw: From", "is missing" if not authors else "is there twice", "Write one From header")
 
 
-def _line(data: bytes, position: int) -> int:
-    return data.count(b"\n", 0, position) + 1
+def _invalid(data: bytes, position: int, problem: str, remedy: str) -> InvalidMessage:
+    line = data.count(b"\n", 0, position) + 1
+    return InvalidMessage("raw", f"{problem} in line {line}", remedy)

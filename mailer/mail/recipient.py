@@ -53,8 +53,7 @@ def recipient_of(row: object) -> Recipient:
     if isinstance(row, str):
         return Recipient(row, _NO_VARIABLES)
     if isinstance(row, Mapping):
-        unknown = row.keys() - _KEYS
-        if unknown:
+        if unknown := row.keys() - _KEYS:
             raise InvalidMessage(
                 f"{min(map(str, unknown)):.80}",
                 "is not a field of a recipient",
