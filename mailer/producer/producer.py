@@ -232,7 +232,8 @@ class Producer:
         envelope = Envelope(order.lane, content_hash="" if fields else content.hash, eta=when.eta, expires=when.expires)
         base, entries = new_base(), []
         for number, to in enumerate(recipients):
-            message_id, digest = numbered(base, number), digest_of(order.key, to) if order.key else ""
+            message_id = numbered(base, number)
+            digest = digest_of(order.key, to) if order.key else ""
             if fields:
                 written = envelope.inline(message_id, {**fields, "to": to.header}, to.masked, digest)
             else:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mailer.mail.template.bounds import Meter
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Frame:
     """The state of one rendering. ``local`` has the names that the template itself sets; they hide variables."""
 
@@ -60,7 +60,7 @@ _OF_LOOP: Final[dict[str, Callable[[int, int], int]]] = {
 }
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Loop:
     """``loop`` inside a loop."""
 
@@ -85,14 +85,14 @@ class Group(list[Any]):
         return self[("grouper", "list").index(name)] if name in ("grouper", "list") else otherwise
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Function:
     """A function that a template can call. It has no other operations."""
 
     call: Callable[..., Any]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Macro:
     """A macro, or the ``caller`` of a call block. ``scope`` has the surrounding names, with the values they have at the
     call.
