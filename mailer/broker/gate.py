@@ -24,11 +24,11 @@ from mailer.queue.admission import UNDECODABLE, NotAdmitted, admitted, words_of
 from mailer.queue.bounds import shortened
 from mailer.queue.headers import LEASE_ENDS, LOST, PERMIT_ENDS, SIZE
 from mailer.queue.keys import Keys
-from mailer.queue.leases import REPEAT_SECONDS, Call, Leases
+from mailer.queue.leases import REPEAT_SECONDS, Leases
 from mailer.queue.queue import ring
 from mailer.queue.script import unconfirmed, wait_for
 from mailer.queue.settlement import Settlement
-from mailer.queue.take import Answer, Take, read
+from mailer.queue.take import Answer, Call, Take
 
 logger = get_logger(__name__)
 
@@ -99,7 +99,7 @@ class Gate:
         if rests := self.leases.fitness.rests:
             self._wake_at_last(now + rests)
         wanted = room if room > 0 and (now >= self._ask_at or self.leases.makes_room) else 0
-        if not self.leases.knows_the_time:
+        if self.leases.redis_time() is None:
             # A call that cannot state its latest arrival on Redis's clock must not take messages.
             self._send(self.leases.call(0))
         elif wanted or self.leases.unsettled or now - self._called_at >= self._most_silence:
@@ -149,7 +149,7 @@ class Gate:
         if self.leases.refusal:
             logger.warning("Redis answers again: mail goes out as before")
             self.leases.refusal = ""
-        answer = read(reply)
+        answer = Answer.read(reply)
         tags = self._answered(call, answer)
         if call.wanted:
             self._plan(answer)
@@ -218,7 +218,7 @@ class Gate:
                     reached = client.parse_response(client.connection, "WAIT")
                     if reached < self._asked:
                         raise redis.exceptions.ConnectionError(unconfirmed(reached, self._asked))
-                self._hand_back(self._answered(call, read(reply)))
+                self._hand_back(self._answered(call, Answer.read(reply)))
         except (redis.exceptions.RedisError, OSError):
             pass
         self.leases.abandon_all()
@@ -227,7 +227,7 @@ class Gate:
     def flush(self) -> None:
         """Send every settlement now, on a separate connection. Never raises: settlements that cannot be sent wait."""
         try:
-            self._take.settle_all(self.channel.plain_client(), self.leases)
+            self.leases.settle_all(self.channel.plain_client(), self._take)
         except (redis.exceptions.RedisError, OSError) as error:
             logger.warning("Settlements wait for the next connection: %s", error)
 
@@ -236,7 +236,7 @@ class Gate:
     def _send(self, call: Call) -> None:
         self._call = call
         self._called_at = call.sent_at
-        self._arguments = self._take.arguments(self.leases, call, self.channel.served_lanes)
+        self._arguments = self._take.arguments(call, self.channel.served_lanes)
         self._write_take()
 
     def _write_take(self, *, by_text: bool = False) -> None:
@@ -272,7 +272,7 @@ class Gate:
                 logger.error("Redis refuses to settle %d messages, and is asked again: %s", count, answer.refusal)
             else:
                 logger.warning("Redis settles messages again")
-        return self._take.answered(self.leases, call, answer)
+        return self.leases.answered(call, answer, self._take.rules.lease_seconds)
 
     def _plan(self, answer: Answer) -> None:
         # A doubtful host leaves fresh mail to hosts that are known to send.

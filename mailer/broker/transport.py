@@ -47,6 +47,9 @@ _LONG_NUMBER = b"0" * 19
 _DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
 """Maps every digit to 0 and every other byte to a space."""
 REFUSED = Settlement.dead("RefusedByCelery", "Celery could not run it; the worker's log says why.")
+UNDECIDED = Settlement.hold(
+    "Undecided", "Celery acknowledged it before anybody had said what became of it: it may have been sent."
+)
 
 
 class QoS(stock.QoS):
@@ -59,7 +62,7 @@ class QoS(stock.QoS):
 
     def ack(self, delivery_tag: str) -> None:
         if self.channel.leases.holds(delivery_tag):
-            self.channel.leases.acknowledge(delivery_tag)
+            self.channel.leases.settle(delivery_tag, UNDECIDED)
         elif delivery_tag in self._delivered:
             super().ack(delivery_tag)
 

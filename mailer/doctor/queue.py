@@ -9,10 +9,9 @@ import redis
 
 from mailer.doctor.finding import Finding, note, ok, problem
 from mailer.operations.status import AccountStatus
-from mailer.queue.foreign import foreign_keys
 from mailer.queue.headers import TASK
-from mailer.queue.keys import Keys
-from mailer.queue.take import PRIORITY_SEPARATOR
+from mailer.queue.keys import PRIORITY_SEPARATOR, Keys
+from mailer.queue.status import foreign_keys
 from mailer.settings import Settings
 from mailer.worker.app import Application
 

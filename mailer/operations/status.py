@@ -14,11 +14,11 @@ from typing import Any
 import redis
 
 from mailer.operations.forecast import Allowance, Forecast, foresee
-from mailer.queue import wish
+from mailer.queue import limits
 from mailer.queue.keys import Keys
+from mailer.queue.limits import Difference, HostSettings
 from mailer.queue.number import number_or
 from mailer.queue.status import status
-from mailer.queue.wish import Difference, Wish
 from mailer.ses.remedies import remedy
 from mailer.settings import Settings
 
@@ -171,7 +171,7 @@ class AccountStatus:
     stop: Stop | None
     forecast: Forecast | None
     hosts: tuple[RestingHost, ...]
-    settings: tuple[Wish, ...]
+    settings: tuple[HostSettings, ...]
     differences: tuple[Difference, ...]
 
     @property
@@ -190,7 +190,7 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     rate, quota, stop, hosts = _rate(found), _quota(found["quota"]), _stop(found["stop"]), _hosts(found["hosts"])
     lanes = tuple(map(_lane, found["lanes"]))
     paused, paused_by, paused_until = found["paused"]
-    wishes = wish.read(found["settings"])
+    settings_of_hosts = limits.read_settings(found["settings"])
     forecast = None
     if not paused and stop is None and rate.allowed_per_second is not None:
         forecast = _forecast(at, rate.allowed_per_second, quota, found, lanes)
@@ -223,8 +223,8 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
         stop=stop,
         forecast=forecast,
         hosts=hosts,
-        settings=wishes,
-        differences=wish.differences(wishes),
+        settings=settings_of_hosts,
+        differences=limits.differences(settings_of_hosts),
     )
 
 
@@ -271,7 +271,7 @@ def _hosts(found: Iterable[Sequence[str]]) -> tuple[RestingHost, ...]:
 
 def _if_all_rest(found: Mapping[str, Any], hosts: tuple[RestingHost, ...]) -> RestingHost | None:
     """A resting worker if all living processes rest, else None. A worker that has not tried for long may be gone."""
-    processes = Counter(wish.host_of(process) for process, _, _ in found["settings"])
+    processes = Counter(limits.host_of(process) for process, _, _ in found["settings"])
     trying = {worker for worker, *_, is_trying in found["hosts"] if is_trying}
     resting = [each for each in hosts if each.worker in trying and each.host in processes]
     return resting[0] if processes and Counter(each.host for each in resting) >= processes else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ UNDECODABLE = "Undecodable"
 UNKNOWN_TASK = "UnknownTask"
 NOT_SUPPORTED = "NotSupported"
 
+_ID = re.compile(rf"[!-~]{{1,{LONGEST_ID}}}")
 _WRITTEN = ("", "utf-8", "base64")
 _NAMES_CONTENT = f'"{CONTENT_HEADER}"'.encode()
 
@@ -60,7 +62,7 @@ def words_of(error: Exception) -> str:
 
 def _check_headers(headers: dict[str, Any]) -> None:
     name, task, retries = headers["id"], headers["task"], headers.get("retries")
-    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_ID or not _is_visible(name):
+    if not isinstance(name, str) or not _ID.fullmatch(name):
         raise ValueError(f"header id is not 1 to {LONGEST_ID} characters of printable ASCII without a space")
     if not isinstance(task, str):
         raise TypeError("header task is not text")
@@ -90,7 +92,3 @@ def _check_encoding(message: dict[str, Any], headers: dict[str, Any], properties
     if as_what is not None and as_what not in _WRITTEN:
         raise NotAdmitted(UNDECODABLE, f"body_encoding: is {as_what!r:.200}. Write the body as text or base64")
     message["content-encoding"] = "utf-8"
-
-
-def _is_visible(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text

@@ -12,7 +12,7 @@ from redis.retry import Retry
 from mailer.errors import SettingsError
 from mailer.queue.connection_pool import Pool, SentinelPool
 from mailer.queue.embedded import embedded_url
-from mailer.queue.sentinels import Place, Sentinels
+from mailer.queue.sentinels import Sentinels, SentinelUrl
 from mailer.settings import Settings
 
 MAX_CONNECTIONS = 100
@@ -68,11 +68,11 @@ def redis_url(settings: Settings) -> str:
             "are two queues, and mail on the one does not wait on the other"
         )
     for part in parts:
-        _check_place(part)
+        _check_url(part)
     return url
 
 
-def _check_place(url: str) -> None:
+def _check_url(url: str) -> None:
     """Check one URL. Errors show nothing of it: text that looks like a port may be half a password."""
     parts = urlsplit(url)
     if not all(name.startswith("ssl_") for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
@@ -100,12 +100,12 @@ def _check_place(url: str) -> None:
 def _through_sentinels(url: str, settings: Settings, options: dict[str, Any]) -> redis.Redis:
     if not settings.redis_sentinel_master:
         raise SettingsError("MAILER_REDIS_SENTINEL_MASTER is not set: name the master that the sentinels watch")
-    place = Place.of(url)
-    if place.password is not None:
-        options = {**options, "username": place.username, "password": place.password}
+    named = SentinelUrl.of(url)
+    if named.password is not None:
+        options = {**options, "username": named.username, "password": named.password}
     majority = settings.redis_replicas > 0
     sentinels = Sentinels(
-        place.sentinels, settings.redis_timeout_seconds, majority=majority, db=place.database, **options
+        named.sentinels, settings.redis_timeout_seconds, majority=majority, db=named.database, **options
     )
     client: redis.Redis = sentinels.master_for(  # type: ignore[no-untyped-call]
         settings.redis_sentinel_master, connection_pool_class=SentinelPool

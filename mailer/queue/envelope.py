@@ -27,9 +27,8 @@ from mailer.mail.json_text import to_json
 from mailer.queue.headers import ACCEPTED_HEADER, CONTENT_HEADER, KEY_HEADER, TASK
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_EMBED = '{"callbacks":null,"errbacks":null,"chain":null,"chord":null}'
 _MAX_HOST_CHARS = 15
-_BODY_END = "}," + _EMBED + "]"
+_BODY_END = '},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]'
 
 
 @cache

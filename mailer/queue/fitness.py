@@ -6,7 +6,6 @@ import math
 import random as _random
 import threading
 from collections.abc import Callable
-from typing import TypeVar
 
 FIRST_SECONDS, MOST_SECONDS = 1.5, 30.0
 """The longest first rest after a fault, and the longest rest of all. Each rest is twice as long as the one before."""
@@ -18,8 +17,6 @@ MOST_DENIED_SECONDS = 4.0
 DENIALS_BORNE = 50
 """After more denials in a row than this, a denial counts as the host's fault."""
 _REMEMBERED = 1000
-
-_Value = TypeVar("_Value")
 
 
 class Fitness:
@@ -41,7 +38,7 @@ class Fitness:
         self._until = self._began = self._closed_until = self._sent_at = -math.inf
         self._wait = 0.0  # length of the last rest; 0: there is no doubt about this host
         self._denied: dict[str, float] = {}  # words of a denial -> when they first came
-        self._denied_here: dict[str, None] = {}  # ids
+        self._denied_here: dict[str, float] = {}  # id of a message -> when its first words came
         self._denials = 0  # since the last send
         self._asks_at = -math.inf
         self._silence = 0.0  # after the last question for the limits; 0: it was answered
@@ -94,15 +91,10 @@ class Fitness:
         """Whether a denial is the message's fault, and not the host's."""
         with self._lock:
             self._denials += 1
-            said_at = _remember(self._denied, words, self._clock())
+            said_at = self._denied.setdefault(words, self._clock())
             was_here = message_id in self._denied_here
-            _remember(self._denied_here, message_id, None)
+            self._denied_here.setdefault(message_id, said_at)
+            for known in (self._denied, self._denied_here):
+                if len(known) > _REMEMBERED:
+                    del known[next(iter(known))]  # the oldest
             return was_here or (self._sent_at > said_at and self._denials <= DENIALS_BORNE)
-
-
-def _remember(known: dict[str, _Value], name: str, value: _Value) -> _Value:
-    """The value of ``name``; if it has none, set it to ``value``. The oldest names are forgotten."""
-    found = known.setdefault(name, value)
-    while len(known) > _REMEMBERED:
-        del known[next(iter(known))]
-    return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mailer.account import Account
 
+PRIORITY_SEPARATOR = "\x06\x16"
+LOWER_PRIORITIES = (3, 6, 9)  # kombu's default steps. The most urgent, 0, is the lane itself.
 
-@dataclass(frozen=True, slots=True)
+
 class Keys:
     """Every key of one account, all under one hash tag.
 
@@ -16,11 +16,39 @@ class Keys:
     lane of the same name. No queue name can produce a control key, because these have no colon after the brace.
     """
 
-    prefix: str
-
-    def __post_init__(self) -> None:
-        if not self.prefix.endswith("}:"):
-            raise ValueError(f"global_keyprefix {self.prefix!r}: does not end with }}: as that of an account does")
+    def __init__(self, prefix: str) -> None:
+        if not prefix.endswith("}:"):
+            raise ValueError(f"global_keyprefix {prefix!r}: does not end with }}: as that of an account does")
+        self.prefix = prefix
+        self.pattern = prefix[:-1] + "[:@]*"  # an Account's name has no character that is special in a glob
+        """A Redis glob that matches every key of the account, and no other key."""
+        self._control = control = prefix[:-1] + "@"
+        self.account = control + "account"
+        """Hash: the limits, the bucket, pauses and the tally of the quota window."""
+        self.wishes = control + "wishes"
+        """Hash: worker process -> when it last wrote its settings (epoch microseconds), and their JSON."""
+        self.hosts = control + "hosts"
+        """Hash: worker that cannot send from its host -> since when, and why. See ``hosts.lua``."""
+        self.quota = control + "quota"
+        """Hash: minute since the epoch -> recipients charged in it."""
+        self.leases = control + "leases"
+        """Sorted set: tag of a taken message -> end of its lease, epoch microseconds."""
+        self.leased = control + "leased"
+        """Hash: tag -> ``lane LF minute charged LF envelope``."""
+        self.schedule = control + "schedule"
+        """Sorted set: ``15-digit number LF lane LF envelope`` -> when due, epoch microseconds."""
+        self.schedule_number = control + "schedule-number"
+        """String: the number of the last scheduled message."""
+        self.doorbells = control + "doorbell:"
+        """The prefix of all doorbells."""
+        self.content = control + "content"
+        """Hash: content hash -> bytes shared by the messages of a bulk send."""
+        self.references = control + "references"
+        """Hash: content hash -> messages that still refer to it."""
+        self.durable = control + "durable"
+        """String that expires at once. Its write follows the writes of others, so that WAITAOF waits for those too."""
+        self.records = control + "records"
+        """Hash: the open segment of the records, and the size of all segments. See ``records.lua``."""
 
     @classmethod
     def of(cls, account: Account) -> Keys:
@@ -38,78 +66,17 @@ class Keys:
         """List of the lane's large envelopes. They have a list of their own so that other messages pass them."""
         return f"{self._control}large:{lane}"
 
-    @property
-    def _control(self) -> str:
-        return self.prefix[:-1] + "@"
+    def lists_of(self, lane: str) -> list[str]:
+        """The lists in which a lane's messages wait.
 
-    @property
-    def pattern(self) -> str:
-        """A Redis glob that matches every key of the account, and no other key."""
-        return self.prefix[:-1] + "[:@]*"  # an Account's name has no character that is special in a glob
-
-    @property
-    def account(self) -> str:
-        """Hash: the limits, the bucket, pauses and the tally of the quota window."""
-        return self._control + "account"
-
-    @property
-    def wishes(self) -> str:
-        """Hash: worker process -> when it last wrote its settings (epoch microseconds), and their JSON."""
-        return self._control + "wishes"
-
-    @property
-    def hosts(self) -> str:
-        """Hash: worker that cannot send from its host -> since when, and why. See ``hosts.lua``."""
-        return self._control + "hosts"
-
-    @property
-    def quota(self) -> str:
-        """Hash: minute since the epoch -> recipients charged in it."""
-        return self._control + "quota"
-
-    @property
-    def leases(self) -> str:
-        """Sorted set: tag of a taken message -> end of its lease, epoch microseconds."""
-        return self._control + "leases"
-
-    @property
-    def leased(self) -> str:
-        """Hash: tag -> ``lane LF minute charged LF envelope``."""
-        return self._control + "leased"
-
-    @property
-    def schedule(self) -> str:
-        """Sorted set: ``15-digit number LF lane LF envelope`` -> when due, epoch microseconds."""
-        return self._control + "schedule"
-
-    @property
-    def schedule_number(self) -> str:
-        """String: the number of the last scheduled message."""
-        return self._control + "schedule-number"
-
-    @property
-    def doorbells(self) -> str:
-        """The prefix of all doorbells."""
-        return self._control + "doorbell:"
+        In this order: suspects, the lane itself, large messages, and the three for lower priorities of stock Celery.
+        """
+        low = [f"{self.lane(lane)}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES]
+        return [self.suspects(lane), self.lane(lane), self.large(lane), *low]
 
     def doorbell(self, lane: str) -> str:
         """List on which idle workers of the lane block; one element wakes one worker."""
         return self.doorbells + lane
-
-    @property
-    def content(self) -> str:
-        """Hash: content hash -> bytes shared by the messages of a bulk send."""
-        return self._control + "content"
-
-    @property
-    def references(self) -> str:
-        """Hash: content hash -> messages that still refer to it."""
-        return self._control + "references"
-
-    @property
-    def durable(self) -> str:
-        """String that expires at once. Its write follows the writes of others, so that WAITAOF waits for those too."""
-        return self._control + "durable"
 
     def aside(self, shelf: str) -> str:
         """Hash: name -> ``JSON of the reason LF envelope``. The shelves are ``dead`` and ``held``.
@@ -126,11 +93,6 @@ class Keys:
     def set_apart(self, place: str) -> tuple[str, str]:
         """The keys of a shelf, or of the schedule (``scheduled``): its messages, and the sorted set of their times."""
         return (self.schedule, self.schedule) if place == "scheduled" else (self.aside(place), self.aside_index(place))
-
-    @property
-    def records(self) -> str:
-        """Hash: the open segment of the records, and the size of all segments. See ``records.lua``."""
-        return self._control + "records"
 
     def records_in(self, segment: int, shard: str) -> str:
         """List: a line for each event, oldest first. ``shard`` is a hex digit."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from mailer.queue.number import number_or
 from mailer.queue.stored_message import object_in, text_of
 
 FIRST_US, LAST_US = -62e15, 253e15
@@ -28,10 +29,7 @@ class Why(NamedTuple):
 
     @classmethod
     def read(cls, reason: Mapping[str, Any]) -> Why:
-        try:
-            us = float(reason["at_us"])
-        except (LookupError, TypeError, ValueError, OverflowError):
-            us = 0.0
+        us = number_or(0.0, reason.get("at_us"))
         at = moment(us) if FIRST_US <= us <= LAST_US else _EPOCH
         lane, code, detail = (text_of(reason.get(name)) for name in ("lane", "code", "detail"))
         return cls(lane, at, code, detail)

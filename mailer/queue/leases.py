@@ -8,23 +8,19 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+import redis
 
 from mailer.queue.bounds import LARGE_BYTES
 from mailer.queue.fitness import Fitness
 from mailer.queue.settlement import Settlement
+from mailer.queue.take import Answer, Call, Take
 
 SETTLEMENTS_AT_ONCE = 512
-_LONGEST_WAY_US = 60_000_000
-"""A lost call is on its way for less than this."""
 REPEAT_SECONDS = 1.0
 """How long a settlement that Redis refused waits until it is sent again."""
-
-
-UNDECIDED = Settlement.hold(
-    "Undecided", "Celery acknowledged it before anybody had said what became of it: it may have been sent."
-)
 
 
 @dataclass(slots=True)
@@ -41,64 +37,6 @@ class Lease:
     asked_at: float = 0.0
     started: bool = False
     decision: Settlement | None = None
-
-
-@dataclass(slots=True)
-class Doubt:
-    """A call of take whose answer was lost.
-
-    It may already have taken messages. It may also still arrive: a socket's buffer can hold it long after the next
-    connection was opened. So its tags are handed back now, and once more when the call can no longer take messages.
-    """
-
-    tags: list[str]
-    earliest_us: int | None
-    latest_us: int | None
-    due: float = 0.0
-
-    def is_over(self, redis_us: int) -> bool:
-        """Whether the call can no longer take messages at ``redis_us``, a time on Redis's clock.
-
-        If that clock shows far less than when the call was sent, it was put back since. ``take.lua`` hands nothing to a
-        call from the future, and no call is still on its way when that future comes.
-        """
-        if self.earliest_us is None or self.latest_us is None:
-            return True
-        return not self.earliest_us - _LONGEST_WAY_US <= redis_us <= self.latest_us
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of take, from when it is sent until its answer is read.
-
-    ``earliest_us`` and ``latest_us`` are on Redis's clock; None before that clock is known. The call is sent at
-    ``earliest_us`` or later. It is given messages only if it arrives by ``latest_us``.
-    """
-
-    number: int
-    wanted: int
-    sent_at: float
-    earliest_us: int | None = None
-    latest_us: int | None = None
-    settlements: list[tuple[str, Settlement]] = field(default_factory=list)
-    doubts: list[Doubt] = field(default_factory=list)
-
-    @property
-    def verdicts(self) -> list[tuple[str, Settlement]]:
-        """All settlements of the call, in the order in which they are sent."""
-        # Each goes to the head of its lane. So the last taken goes first, and the lane keeps the order of taking.
-        backs = [pair for pair in self.settlements if pair[1].to_head]
-        if backs:
-            others = [pair for pair in self.settlements if not pair[1].to_head]
-            backs.sort(key=_taken, reverse=True)
-        else:
-            others = self.settlements
-        return [*others, *backs, *((tag, Settlement.back()) for doubt in self.doubts for tag in doubt.tags)]
-
-
-def _taken(pair: tuple[str, Settlement]) -> tuple[int, ...]:
-    """A sort key for the order in which messages were taken: the call, and the place in its answer."""
-    return tuple(map(int, pair[0].split(":")[1:]))
 
 
 class Leases:
@@ -130,7 +68,8 @@ class Leases:
         self._suspects: set[str] = set()
         self._outbox: deque[tuple[str, Settlement]] = deque()
         self._unanswered: dict[int, Call] = {}
-        self._doubts: list[Doubt] = []
+        # Calls whose answers are lost. The tags that they may have taken are handed back now, and when they are over.
+        self._lost: list[Call] = []
         self._refused: deque[tuple[str, Settlement]] = deque()
         self._repeat_at = math.inf
         self._numbers = itertools.count(1)
@@ -151,11 +90,6 @@ class Leases:
         return len(self._held) + sum(1 for _, settlement in tuple(self._refused) if settlement.verb == "sent")
 
     @property
-    def large_bytes(self) -> int:
-        """Total bytes of the large messages that this process holds."""
-        return sum(tuple(self._large.values()))
-
-    @property
     def repeats_in(self) -> float:
         """Seconds until settlements that Redis refused are sent again; infinite without such settlements."""
         return max(0.0, self._repeat_at - self._clock())
@@ -165,15 +99,13 @@ class Leases:
         """Whether there is a settlement to send now."""
         if self._outbox or self._repeat_at <= self._clock():
             return True
-        return bool(self._doubts) and any(doubt.due <= self._clock() for doubt in list(self._doubts))
-
-    @property
-    def knows_the_time(self) -> bool:
-        """Whether Redis has answered before. Only then calls can carry the time until which they are valid."""
-        return self._offset is not None
+        return any(lost.again_at <= self._clock() for lost in tuple(self._lost))
 
     def redis_time(self) -> float | None:
-        """Redis's clock, epoch seconds; None before it has answered. Too late by at most the time an answer took."""
+        """Redis's clock, epoch seconds; None before it has answered. Too late by at most the time an answer took.
+
+        Only once it is known, calls can carry the time until which they are valid.
+        """
         return None if self._offset is None else self._clock() + self._offset
 
     def call(self, wanted: int, within: float = 10.0) -> Call:
@@ -195,8 +127,13 @@ class Leases:
             if self._offset is not None:
                 earliest_us = math.floor((now + self._least_offset) * 1e6)
                 latest_us = math.ceil((now + self._offset + within) * 1e6)
-            doubts = [doubt for doubt in self._doubts if doubt.due <= now]
-            call = Call(next(self._numbers), wanted, now, earliest_us, latest_us, settlements, doubts)
+            lost = [each for each in self._lost if each.again_at <= now]
+            call = Call(
+                *(self.owner, next(self._numbers), wanted, now, earliest_us, latest_us, settlements, lost),
+                holds_suspect=bool(self._suspects),
+                large_bytes=sum(tuple(self._large.values())),
+                may_ask=self.fitness.may_ask,
+            )
             self._unanswered[call.number] = call
             return call
 
@@ -214,46 +151,46 @@ class Leases:
         self._outbox.extendleft(reversed(heavy[going:]))
         return [pair for pair in settlements if pair[0] not in self._heavy] + heavy[:going]
 
-    def answered(
-        self,
-        call: Call,
-        lanes: list[str],
-        lease_seconds: float,
-        redis_us: int,
-        refused: Sequence[str] = (),
-        *,
-        sizes: Sequence[int] = (),
-        is_short: bool = False,
-    ) -> list[str]:
-        """Note the answer to ``call``, and return the tags of its messages, one for each of ``lanes``.
-
-        ``redis_us`` is the time of the answer on Redis's clock. ``refused`` are tags whose settlement Redis refused:
-        these are sent again. ``sizes`` are the messages' bytes. ``is_short``: another message waits until this process
-        has settled a large one.
-        """
+    def answered(self, call: Call, answer: Answer, lease_seconds: float) -> list[str]:
+        """Note the answer to ``call``, and return the tags of its messages. Refused settlements are sent again."""
         with self._lock:
             if call.wanted:
-                self._is_short = is_short
-            if refused:
-                again = set(refused)
-                self._refused += [pair for pair in call.verdicts if pair[0] in again]
+                self._is_short = answer.is_short
+            if answer.refused:
+                self._refused += [pair for pair in call.verdicts if pair[0] in answer.refused]
                 self._repeat_at = min(self._repeat_at, self._clock() + REPEAT_SECONDS)
             self._unanswered.pop(call.number, None)
             if self._heavy:
-                self._heavy -= {tag for tag, _ in call.settlements} - set(refused)
-            self._offset = redis_us / 1e6 - call.sent_at
-            self._least_offset = redis_us / 1e6 - self._clock()
-            for doubt in call.doubts:
-                if doubt.latest_us is None or doubt.is_over(redis_us):
-                    self._doubts = [each for each in self._doubts if each is not doubt]
-                else:
-                    doubt.due = self._clock() + (doubt.latest_us - redis_us) / 1e6
+                self._heavy -= {tag for tag, _ in call.settlements} - answer.refused
+            self._offset = answer.redis_us / 1e6 - call.sent_at
+            self._least_offset = answer.redis_us / 1e6 - self._clock()
+            for lost in call.lost:
+                seconds = lost.may_take_for(answer.redis_us)
+                lost.again_at = self._clock() + seconds
+                if seconds < 0:
+                    self._lost = [each for each in self._lost if each is not lost]
         ends = call.sent_at + lease_seconds
-        tags = [f"{self.owner}:{call.number}:{i}" for i in range(1, len(lanes) + 1)]
-        for tag, lane in zip(tags, lanes, strict=True):
-            self._held[tag] = Lease(lane, ends, redis_us, call.sent_at)
-        self._large.update((tag, size) for tag, size in zip(tags, sizes, strict=False) if size > LARGE_BYTES)
+        tags = call.tags(len(answer.lanes))
+        for tag, lane, size in zip(tags, answer.lanes, answer.sizes, strict=True):
+            self._held[tag] = Lease(lane, ends, answer.redis_us, call.sent_at)
+            if size > LARGE_BYTES:
+                self._large[tag] = size
         return tags
+
+    def ask(self, client: redis.Redis, take: Take, wanted: int, served: Collection[str]) -> tuple[Answer, list[str]]:
+        """Call take and wait; returns the answer and the tags of its messages. Raises redis-py's errors."""
+        call = self.call(wanted)
+        try:
+            answer = take.run(client, call, served)
+        except BaseException:
+            self.abandon(call)
+            raise
+        return answer, self.answered(call, answer, take.rules.lease_seconds)
+
+    def settle_all(self, client: redis.Redis, take: Take) -> None:
+        """Send every settlement, and take nothing. Raises redis-py's errors."""
+        while self.unsettled:
+            self.ask(client, take, 0, ())
 
     def abandon(self, call: Call) -> None:
         """The answer to ``call`` is lost: send its settlements again, and hand back messages it may have taken."""
@@ -261,10 +198,8 @@ class Leases:
             if self._unanswered.pop(call.number, None) is None:
                 return
             self._outbox.extendleft(reversed(call.settlements))
-            # The last tag first: each goes to the head of its lane, so the lane keeps the order of taking.
-            tags = [f"{self.owner}:{call.number}:{i}" for i in range(call.wanted, 0, -1)]
-            if tags:
-                self._doubts.append(Doubt(tags, call.earliest_us, call.latest_us))
+            if call.wanted:
+                self._lost.append(replace(call, settlements=[], lost=[]))
 
     def abandon_all(self) -> None:
         """The connection is gone: the answers to all calls are lost."""
@@ -282,13 +217,8 @@ class Leases:
         """The lease of ``tag``, until it is settled."""
         return self._held.get(tag)
 
-    @property
-    def holds_suspect(self) -> bool:
-        """Whether this process holds a suspect: a message whose earlier worker was lost. It may hold only one."""
-        return bool(self._suspects)
-
     def suspect(self, tag: str) -> None:
-        """The message is a suspect: a worker was lost while it held it."""
+        """The message is a suspect: a worker was lost while it held it. A process may hold only one suspect."""
         self._suspects.add(tag)
 
     def start(self, tag: str) -> None:
@@ -296,12 +226,6 @@ class Leases:
         lease = self._held.get(tag)
         if lease is not None:
             lease.started = True
-
-    def acknowledge(self, tag: str) -> None:
-        """Settle the message as decided; without a decision as `UNDECIDED`."""
-        lease = self._held.get(tag)
-        if lease is not None:
-            self.settle(tag, UNDECIDED)
 
     def decide(self, tag: str, settlement: Settlement) -> None:
         """Decide the settlement that the acknowledgement of ``tag`` will make. The first decision stands."""

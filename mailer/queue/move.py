@@ -11,7 +11,6 @@ from mailer.queue.keys import Keys
 from mailer.queue.layout import digest_of
 from mailer.queue.script import script
 from mailer.queue.stored_message import StoredMessage
-from mailer.queue.take import lists_of
 
 _AT_ONCE = 250
 
@@ -55,18 +54,10 @@ def purge(client: redis.Redis, keys: Keys, lane: str, most: int | None = None) -
     Raises redis-py's errors.
     """
     dropped = 0
-    for place in lists_of(keys, lane):
-        waiting = client.llen(place)
-        dropped += _purge(client, keys, lane, place, waiting if most is None else min(waiting, most - dropped))
-    return dropped
-
-
-def _purge(client: redis.Redis, keys: Keys, lane: str, place: str, most: int) -> int:
-    dropped = 0
-    while dropped < most:
-        waiting: list[bytes] = script("head").run(client, [place], [min(_AT_ONCE, most - dropped)])
-        if not waiting:
-            break
-        moves = [Move(b"", digest_of(envelope), StoredMessage(envelope).note(lane)) for envelope in waiting]
-        dropped += move(client, keys, "lane", "drop", moves, lane=lane, waits_in=place)[0]
+    for key in keys.lists_of(lane):
+        left = client.llen(key) if most is None else min(client.llen(key), most - dropped)
+        while left > 0 and (waiting := script("head").run(client, [key], [min(_AT_ONCE, left)])):
+            moves = [Move(b"", digest_of(envelope), StoredMessage(envelope).note(lane)) for envelope in waiting]
+            moved, _ = move(client, keys, "lane", "drop", moves, lane=lane, waits_in=key)
+            dropped, left = dropped + moved, left - moved
     return dropped

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def number_or(otherwise: T, text: str | bytes | float | None) -> float | T:
-    """The number in ``text``; ``otherwise`` if it is not a finite number."""
+def number_or(otherwise: T, stored: Any) -> float | T:
+    """The number in ``stored``; ``otherwise`` if it is not a finite number."""
     try:
-        found = float("" if text is None else text)
-    except ValueError:
+        found = float(stored)
+    except (TypeError, ValueError, OverflowError):
         return otherwise
     return found if math.isfinite(found) else otherwise

@@ -13,7 +13,8 @@ import redis
 
 from mailer.errors import InvalidRequest
 from mailer.queue.keys import Keys
-from mailer.queue.queue import ring, translated
+from mailer.queue.layout import microseconds
+from mailer.queue.queue import redis_now, ring, translated
 
 FIELDS = ("paused", "paused_at", "paused_until", "paused_by")
 STOP = ("stopped", "stopped_at", "probe", "probe_at", "probe_wait")
@@ -39,17 +40,16 @@ def pause(
     """
     if not reason.strip():
         raise InvalidRequest("reason: is empty. Say why: `mailer status` shows it to whoever wonders")
-    with translated("read"):
-        now_us = _now_us(client)
-    until_us = _until_us(until, now_us)
-    values = {"paused": reason, "paused_at": str(now_us), "paused_by": by}
-    if until_us is not None:
-        values["paused_until"] = str(until_us)
+    now, end = now_and_end(client, until)
+    values = {"paused": reason, "paused_at": str(microseconds(now)), "paused_by": by}
+    if end is not None:
+        values["paused_until"] = str(microseconds(end))
+    fields = fields_of(lane)
     with translated("write", "paused"), client.pipeline(transaction=True) as pipe:
-        pipe.hdel(keys.account, *fields_of(lane))
-        pipe.hset(keys.account, mapping={field_of(name, lane): value for name, value in values.items()})
+        pipe.hdel(keys.account, *fields.values())
+        pipe.hset(keys.account, mapping={fields[name]: value for name, value in values.items()})
         pipe.execute()
-    return None if until_us is None else datetime.fromtimestamp(until_us / 1e6, UTC)
+    return end
 
 
 def resume(client: redis.Redis, keys: Keys, lanes: Sequence[str], *, lane: str | None = None) -> bool:
@@ -59,44 +59,27 @@ def resume(client: redis.Redis, keys: Keys, lanes: Sequence[str], *, lane: str |
     others have used: if that is still true, SES says so again. A lane with a pause of its own stays paused.
     Raises QueueUnavailable.
     """
-    ended = [*fields_of(lane), *((*STOP, *LEARNED_OF_OTHERS) if lane is None else ())]
+    ended = [*fields_of(lane).values(), *((*STOP, *LEARNED_OF_OTHERS) if lane is None else ())]
     with translated("write", "resumed"):
         changed = client.hdel(keys.account, *ended)
         ring(client, [keys.doorbell(each) for each in lanes if lane in (None, each)])
     return bool(changed)
 
 
-def field_of(name: str, lane: str | None) -> str:
-    """The field's name in the account's hash, for the pause of ``lane`` or (None) of the account."""
-    return name if lane is None else f"{name}:{lane}"
+def fields_of(lane: str | None) -> dict[str, str]:
+    """The names of a pause's fields in the account's hash, for ``lane`` or (None) for the account."""
+    return {name: name if lane is None else f"{name}:{lane}" for name in FIELDS}
 
 
-def fields_of(lane: str | None) -> list[str]:
-    return [field_of(name, lane) for name in FIELDS]
-
-
-def end_us(client: redis.Redis, until: datetime | timedelta | None) -> int | None:
-    """``until`` as epoch microseconds on Redis's clock. Raises InvalidRequest and QueueUnavailable."""
+def now_and_end(client: redis.Redis, until: datetime | timedelta | None) -> tuple[datetime, datetime | None]:
+    """The time now and ``until``, in UTC on Redis's clock. Raises InvalidRequest and QueueUnavailable."""
+    now = redis_now(client)
     if until is None:
-        return None
-    with translated("read"):
-        return _until_us(until, _now_us(client))
-
-
-def _now_us(client: redis.Redis) -> int:
-    seconds, micros = client.time()
-    return int(seconds) * 1_000_000 + int(micros)
-
-
-def _until_us(until: datetime | timedelta | None, now_us: int) -> int | None:
-    if until is None:
-        return None
+        return now, None
     if isinstance(until, timedelta):
-        until_us = now_us + until // timedelta(microseconds=1)
+        until = now + until
     elif until.tzinfo is None:
         raise InvalidRequest("until: has no time zone. Pass an aware datetime")
-    else:
-        until_us = round(until.timestamp() * 1e6)
-    if until_us <= now_us:
+    if until <= now:
         raise InvalidRequest("until: has passed. Pass a time to come")
-    return until_us
+    return now, until.astimezone(UTC)

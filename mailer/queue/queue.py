@@ -84,8 +84,9 @@ class Queue:
         reply = put(session.run, self.keys, lane, entries, digest, b"" if digest in self._known else stored)
         if reply in (b"MISSING", "MISSING"):
             reply = put(session.run, self.keys, lane, entries, digest, stored)
-        if digest:
-            self._remember(digest)
+        known = self._known
+        if digest and known[:1] != (digest,):
+            self._known = (digest, *(each for each in known if each != digest))[:_KNOWN_CONTENTS]
 
         ids = [entry.id for entry in entries]
         for position, earlier in zip(reply[::2], reply[1::2], strict=True):
@@ -141,9 +142,7 @@ class Queue:
 
     def content(self, digest: str) -> bytes | None:
         """The shared content with that hash; None if no queued message refers to it any more."""
-        with translated("read"):
-            found: bytes | None = self.client.hget(self.keys.content, digest)  # type: ignore[assignment]
-        return found
+        return self.contents([digest])[digest]
 
     def contents(self, digests: Sequence[str]) -> dict[str, bytes | None]:
         """The shared contents with those hashes; None for one that no queued message refers to."""
@@ -155,14 +154,7 @@ class Queue:
 
     def now(self) -> datetime:
         """The time on Redis's clock. Messages come due and expire by it, because a host's clock may be wrong."""
-        with translated("read"):
-            seconds, microseconds = self.client.time()
-        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
-
-    def _remember(self, digest: str) -> None:
-        known = self._known
-        if known[:1] != (digest,):
-            self._known = (digest, *(each for each in known if each != digest))[:_KNOWN_CONTENTS]
+        return redis_now(self.client)
 
 
 def put(
@@ -185,6 +177,13 @@ def put(
 def ring(client: redis.Redis, doorbells: Sequence[str | bytes]) -> None:
     """Wake one idle worker at each of these doorbells, for example after a resume. Raises redis-py's errors."""
     script("ring").run(client, doorbells, ())
+
+
+def redis_now(client: redis.Redis) -> datetime:
+    """The time on Redis's clock, in UTC. Raises QueueUnavailable."""
+    with translated("read"):
+        seconds, microseconds = client.time()
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
 
 
 @contextmanager

@@ -70,6 +70,7 @@ class Line:
         return "" if self.verb == "sent" else self.answer
 
 
+@dataclass(frozen=True, slots=True)
 class Records:
     """Reads the lines that ``records.lua`` wrote. Changes nothing; raises redis-py's errors.
 
@@ -77,9 +78,8 @@ class Records:
     than ``MAILER_RECORD_MEGABYTES``. So the first lines of an old message may be missing.
     """
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
-        self._client = client
-        self._keys = keys
+    client: redis.Redis
+    keys: Keys
 
     def of(self, message_id: str) -> list[Line]:
         """The events of a message, oldest first. Reads a sixteenth of the records."""
@@ -98,14 +98,14 @@ class Records:
 
     def __len__(self) -> int:
         """How many lines there are."""
-        with self._client.pipeline(transaction=False) as pipe:
+        with self.client.pipeline(transaction=False) as pipe:
             for segment in self._segments():
                 for shard in _SHARDS:
-                    pipe.llen(self._keys.records_in(segment, shard))
+                    pipe.llen(self.keys.records_in(segment, shard))
             return sum(pipe.execute())
 
     def _segments(self) -> range:
-        first, last = (number_or(None, text) for text in self._client.hmget(self._keys.records, ["first", "segment"]))
+        first, last = (number_or(None, text) for text in self.client.hmget(self.keys.records, ["first", "segment"]))
         if last is None:
             return range(0)
         oldest = max(last if first is None else first, last - SEGMENTS_EVER)
@@ -114,7 +114,7 @@ class Records:
     def _lines(self, shard: str, text: str, progress: Progress | None) -> Iterator[Line]:
         seen: set[tuple[object, ...]] = set()
         for segment in self._segments():
-            for _, raw in scan(self._client, self._keys.records_in(segment, shard), "list", [text], progress):
+            for _, raw in scan(self.client, self.keys.records_in(segment, shard), "list", [text], progress):
                 try:
                     line = Line.read(raw)
                 except ValueError:  # not a line of ours; the others are still good

@@ -32,14 +32,10 @@ class Replicas:
     def __init__(self, pool: Any, least: int) -> None:
         self.least = least
         self._pool = pool
-        self._expected = least
+        self.expected = least
+        """The number of replicas that must have a write."""
         self._server: tuple[str, int] | None = None
         self._looked_at = 0.0
-
-    @property
-    def expected(self) -> int:
-        """The number of replicas that must have a write."""
-        return self._expected
 
     def wants_a_look(self, connection: Any) -> bool:
         """Whether it is time to ask the connection's server for INFO replication."""
@@ -54,16 +50,16 @@ class Replicas:
     def saw(self, connection: Any, info: Mapping[str, Any]) -> None:
         """Note the server's INFO replication. A lower number of replicas than before is not accepted here."""
         server = _address(connection)
-        self._expected = max(self._expected if server == self._server else self.least, online(info))
+        self.expected = max(self.expected if server == self._server else self.least, online(info))
         self._server = server
 
     def enough(self, connection: Any, reached: int) -> bool:
         """Whether ``reached`` replicas are enough. If one is missing, this asks the sentinels."""
-        if reached >= self._expected:
+        if reached >= self.expected:
             return True
         if reached < self.least or not (self._is_watched and self.is_master(connection)):
             return False
-        self._expected = reached
+        self.expected = reached
         return True
 
     def is_master(self, connection: Any) -> bool:

@@ -4,8 +4,8 @@ A line ``local it = part 'name'`` in a script is replaced by the text of ``parts
 Redis has no ``require``. ``it`` is the value that the part returns; the part's other locals stay inside the block. The
 part's line ``-- Needs ...`` names the script's locals, defined above, that it uses. ``ops.lint_lua`` checks both.
 
-Each closure that a script creates costs time. So a part that few calls need returns a function, which creates the
-part's closures when it is first called.
+Each closure that a script creates costs time. So a part that few calls need has the line ``-- Made when first called.``
+Then ``it`` is a function that makes the part's value at its first call, and returns it: ``it().member``.
 
 An error of Redis gives line numbers of the whole text: ``python -m mailer.queue.script take`` prints that text.
 """
@@ -29,6 +29,7 @@ CONFIRM_SECONDS = 1.0
 
 _PART = re.compile(r"^local (\w+) = part '(\w+)'$", re.MULTILINE)
 _RETURN = re.compile(r"^return\b", re.MULTILINE)
+_LAZY = "\n-- Made when first called.\n"
 _stand_ins: dict[str, str] = {}
 
 
@@ -47,28 +48,19 @@ class Script:
         With ``replicas`` it waits until so many replicas have the script's writes. If they do not confirm in time, it
         raises ConnectionError, although the script has run.
         """
-        if replicas:
-            return self._run_confirmed(client, keys, arguments, replicas)
-        try:
-            return client.evalsha(self.sha, len(keys), *keys, *arguments)
-        except redis.exceptions.NoScriptError:
-            return client.eval(self.text, len(keys), *keys, *arguments)
-
-    def _run_confirmed(
-        self, client: redis.Redis, keys: Sequence[str | bytes], arguments: Sequence[Any], replicas: int
-    ) -> Any:
         with client.pipeline(transaction=False) as pipe:
             for how in (("EVALSHA", self.sha), ("EVAL", self.text)):
                 pipe.execute_command(*how, len(keys), *keys, *arguments)  # type: ignore[no-untyped-call]
-                pipe.execute_command(*wait_for(replicas))  # type: ignore[no-untyped-call]
-                reply, reached = pipe.execute(raise_on_error=False)
+                if replicas:
+                    pipe.execute_command(*wait_for(replicas))  # type: ignore[no-untyped-call]
+                reply, *reached = pipe.execute(raise_on_error=False)
                 if not isinstance(reply, redis.exceptions.NoScriptError):
                     break
-        for each in (reply, reached):
+        for each in (reply, *reached):
             if isinstance(each, Exception):
                 raise each
-        if reached < replicas:
-            raise redis.exceptions.ConnectionError(unconfirmed(reached, replicas))
+        if replicas and reached[0] < replicas:
+            raise redis.exceptions.ConnectionError(unconfirmed(reached[0], replicas))
         return reply
 
 
@@ -109,8 +101,13 @@ def stand_in(part: str, text: str) -> Iterator[None]:
 
 def _in_place(name: str, part: str) -> str:
     text = _stand_ins.get(part) or _read(f"parts/{part}")
+    if _LAZY in text:
+        made = _RETURN.sub("made =", text)
+        text = f"local made\nfunction offered()\nif made then return made end\n{made}return made\nend"
+    else:
+        text = _RETURN.sub("offered =", text)
     # Through `offered`, because the part may have a local called `name`.
-    return f"local offered\ndo\n{_RETURN.sub('offered =', text).rstrip()}\nend\nlocal {name} = offered"
+    return f"local offered\ndo\n{text.rstrip()}\nend\nlocal {name} = offered"
 
 
 def _read(name: str) -> str:

@@ -14,7 +14,6 @@ from mailer.queue.number import number_or
 from mailer.queue.records import normalised
 from mailer.queue.scan import Progress, scan
 from mailer.queue.stored_message import StoredMessage
-from mailer.queue.take import lists_of
 
 PlaceName = Literal["waiting", "leased", "scheduled", "dead", "held"]
 
@@ -39,15 +38,12 @@ class Addressee:
 
     def has(self, message: StoredMessage) -> bool:
         """Whether the message is to this address or domain."""
-        if not self._may_have(message.envelope) or not message.to:
+        small = message.envelope.lower()
+        # Parsing a message takes as long as a dozen searches of its bytes.
+        if not any(text.encode() in small for text in self.texts) or not message.to:
             return False
         to = normalised(message.to)
         return to.endswith(self._wanted) if self._is_domain else to == self._wanted
-
-    def _may_have(self, envelope: bytes) -> bool:
-        # Parsing a message takes as long as a dozen searches of its bytes.
-        small = envelope.lower()
-        return any(text.encode() in small for text in self.texts)
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,6 +68,7 @@ class Found(StoredMessage):
         return super().id or self.name
 
 
+@dataclass(frozen=True, slots=True)
 class Whereabouts:
     """Searches one account's places. Changes nothing; raises redis-py's errors.
 
@@ -79,16 +76,15 @@ class Whereabouts:
     may be missed, or found in both.
     """
 
-    def __init__(self, client: redis.Redis, keys: Keys, lanes: Sequence[str], progress: Progress | None = None) -> None:
-        self._client = client
-        self._keys = keys
-        self._lanes = tuple(lanes)
-        self._progress = progress
+    client: redis.Redis
+    keys: Keys
+    lanes: Sequence[str]
+    progress: Progress | None = None
 
     def of(self, message_id: str) -> Found | None:
         """The message and its place; None if it is nowhere (any more)."""
         for shelf in _SHELVES:
-            stored = self._client.hget(self._keys.aside(shelf), message_id)
+            stored = self.client.hget(self.keys.aside(shelf), message_id)
             if isinstance(stored, bytes):
                 return self._on_shelf(shelf, message_id.encode(), stored)
         return next((found for found in self._everywhere([message_id]) if found.id == message_id), None)
@@ -104,20 +100,20 @@ class Whereabouts:
 
     def _everywhere(self, texts: Sequence[str]) -> Iterator[Found]:
         """Search the places in the direction in which messages move, so that a moving message is met again."""
-        keys = self._keys
-        for due, stored in scan(self._client, keys.schedule, "zset", texts, self._progress):
+        keys = self.keys
+        for due, stored in scan(self.client, keys.schedule, "zset", texts, self.progress):
             _, its_lane, envelope = layout.scheduled(stored)
             yield Found(envelope, "scheduled", its_lane, _seconds(due))
-        for lane in self._lanes:
-            for place in reversed(lists_of(keys, lane)):
-                for _, envelope in scan(self._client, place, "list", texts, self._progress):
+        for lane in self.lanes:
+            for place in reversed(keys.lists_of(lane)):
+                for _, envelope in scan(self.client, place, "list", texts, self.progress):
                     yield Found(envelope, "waiting", lane, None)
-        for tag, stored in scan(self._client, keys.leased, "hash", texts, self._progress):
+        for tag, stored in scan(self.client, keys.leased, "hash", texts, self.progress):
             its_lane, envelope = layout.leased(stored)
-            ends = self._client.zscore(keys.leases, tag)
+            ends = self.client.zscore(keys.leases, tag)
             yield Found(envelope, "leased", its_lane, _seconds(ends))
         for shelf in _SHELVES:
-            for name, stored in scan(self._client, keys.aside(shelf), "hash", texts, self._progress):
+            for name, stored in scan(self.client, keys.aside(shelf), "hash", texts, self.progress):
                 yield self._on_shelf(shelf, name, stored)
 
     @staticmethod

@@ -29,7 +29,7 @@ Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SentinelUrl:
     """The parts of one or more ``sentinel://`` URLs: the sentinels' addresses, the master's login and its database.
 
     If several URLs have a login, the first one counts. If several have a database, the last one counts.
@@ -41,7 +41,7 @@ class Place:
     database: int
 
     @classmethod
-    def of(cls, url: str) -> Place:
+    def of(cls, url: str) -> SentinelUrl:
         parts = [urlsplit(part) for part in url.split(";")]
         login = next((part for part in parts if part.password), None)
         last = next((part for part in reversed(parts) if part.path.strip("/")), None)
@@ -72,7 +72,12 @@ class Sentinels(Sentinel):
         self, sentinels: tuple[Address, ...], timeout: float | None, *, majority: bool = False, **options: Any
     ) -> None:
         seconds = min(timeout or _ASK_SECONDS, _ASK_SECONDS)
-        asking = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": Retry(NoBackoff(), 0)}
+        asking = {
+            "socket_timeout": seconds,
+            "socket_connect_timeout": seconds,
+            "retry": Retry(NoBackoff(), 0),
+            "decode_responses": True,
+        }
         super().__init__(list(sentinels), sentinel_kwargs=asking, **options)  # type: ignore[no-untyped-call]
         self._least = len(sentinels) // 2 + 1 if majority else 1
         self._rested: dict[int, float] = {}
@@ -114,6 +119,7 @@ class _View(NamedTuple):
     trouble: str
 
 
+@dataclass(eq=False)
 class Watch:
     """Asks the sentinels regularly, in a thread of its own.
 
@@ -121,19 +127,13 @@ class Watch:
     once, and ends. This is needed because a master that was replaced as planned accepts commands for ten seconds more.
     """
 
-    def __init__(
-        self,
-        sentinels: Sentinels,
-        name: str,
-        connected: Callable[[], Address | None],
-        moved: Callable[[], None],
-        looked: Callable[[], None],
-    ) -> None:
-        self._sentinels = sentinels
-        self._name = name
-        self._connected = connected
-        self._moved = moved
-        self._looked = looked
+    sentinels: Sentinels
+    name: str
+    connected: Callable[[], Address | None]
+    moved: Callable[[], None]
+    looked: Callable[[], None]
+
+    def __post_init__(self) -> None:
         self._stopped = threading.Event()
         threading.Thread(target=self._run, name="sentinels", daemon=True).start()
 
@@ -144,13 +144,13 @@ class Watch:
         while not self._stopped.wait(_WATCH_SECONDS):
             # An error here is no news: the connection itself shows whether the master works.
             with suppress(redis.exceptions.RedisError, OSError):
-                master = self._sentinels.discover_master(self._name)
-                connected = self._connected()
+                master = self.sentinels.discover_master(self.name)
+                connected = self.connected()
                 if connected == master:
-                    self._looked()
+                    self.looked()
                 elif connected is not None and not self._stopped.is_set():
                     logger.warning("The sentinels name %s:%s as the master now, no longer %s:%s", *master, *connected)
-                    self._moved()
+                    self.moved()
                     return
 
 
@@ -159,10 +159,8 @@ def _ask(sentinel: redis.Redis, name: str) -> _View:
         # During a failover the first command names the new master earlier than the second does.
         pipe.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)  # type: ignore[no-untyped-call]
         pipe.execute_command("SENTINEL", "MASTER", name)  # type: ignore[no-untyped-call]
-        named, state = pipe.execute()
-    host, port = map(_text, named)
-    pairs = state.items() if isinstance(state, dict) else zip(state[::2], state[1::2], strict=True)
-    known = {_text(field): _text(value) for field, value in pairs}
+        (host, port), state = pipe.execute()
+    known = state if isinstance(state, dict) else dict(zip(state[::2], state[1::2], strict=True))
     flags = known["flags"].split(",")
     trouble = ""
     # The flags belong to the server that the second answer names.
@@ -172,10 +170,6 @@ def _ask(sentinel: redis.Redis, name: str) -> _View:
         elif "s_down" in flags or "o_down" in flags:
             trouble = f"{_where(sentinel)} says that it is down"
     return _View(int(known["config-epoch"]), (host, int(port)), trouble)
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _where(sentinel: redis.Redis) -> str:

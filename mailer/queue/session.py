@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,9 +36,9 @@ class Session:
     None if no answer came, or if too few replicas confirmed the write.
     """
 
-    def __init__(self, client: redis.Redis, replicas: Replicas | None = None) -> None:
+    def __init__(self, client: redis.Redis, replicas: Replicas) -> None:
         self._pool = client.connection_pool
-        self._replicas = replicas or Replicas(self._pool, 0)
+        self._replicas = replicas
         self._connection: Any = None
         self._reached = 0
 
@@ -95,7 +95,9 @@ class Session:
             except redis.exceptions.NoScriptError:
                 reply = self._exchange(("EVAL", script.text, *rest), then=then)
         except ResponseError as error:
-            self._leave_a_master_without_replicas(error)
+            if str(error).startswith("NOREPLICAS"):
+                # They may follow another master. The next connection asks the sentinels, if there are any.
+                self._connection.disconnect()
             raise _refused(error) from error
         if then and not replicas.enough(self._connection, self._reached):
             # Another server may be the master by now: the next connection asks the sentinels.
@@ -104,61 +106,43 @@ class Session:
             raise QueueUnavailable(f"Redis has it, but {why}. {_REPEAT_UNCONFIRMED}", enqueued=None)
         return reply
 
-    def _confirmed(self, read: Callable[..., Any], waits: Mapping[str, float]) -> Any:
-        """Read the answers to a script and to the WAIT behind it; return the script's."""
-        refused: ResponseError | None = None
-        reply: Any = None
-        try:
-            reply = read(**waits)
-        except ResponseError as error:
-            refused = error
-        if self._connection.socket_timeout is not None:
-            waits = {"timeout": self._connection.socket_timeout + CONFIRM_SECONDS}
-        self._reached = read(**waits)
-        if refused is not None:
-            raise refused
-        return reply
-
-    def _leave_a_master_without_replicas(self, error: ResponseError) -> None:
-        """Disconnect if the server has too few replicas: they may follow another master.
-
-        The next connection asks the sentinels, if there are any.
-        """
-        if str(error).startswith("NOREPLICAS"):
-            self._connection.disconnect()
-
     def _exchange(self, command: Sequence[str | bytes], extra_seconds: float = 0.0, *, then: Sequence[str] = ()) -> Any:
-        """Send a command, with ``then`` in the same packet, and read the answer. Lets redis-py's ResponseError pass."""
+        """Send a command and read the answer. Lets redis-py's ResponseError pass.
+
+        ``then`` is a WAIT for the same packet. Its answer becomes the number of replicas reached.
+        """
         connection = self._connection
         try:
-            commands = [command, then] if then else [command]
-            connection.send_packed_command(connection.pack_commands(commands))
+            connection.send_packed_command(connection.pack_commands([command, then] if then else [command]))
         except (RedisError, OSError) as error:
             connection.disconnect()
             # Redis does not carry out a command that did not arrive whole.
             raise _unreachable(error) from error
-        waits: dict[str, float] = {}
-        if extra_seconds and connection.socket_timeout is not None:
-            waits["timeout"] = connection.socket_timeout + extra_seconds
         try:
-            if not then:
-                return connection.read_response(**waits)
-            return self._confirmed(connection.read_response, waits)
+            reply = self._read(extra_seconds)
+            if then:
+                self._reached = connection.read_response(timeout=connection.socket_timeout + CONFIRM_SECONDS)
         except ResponseError:
             raise
         except (Disconnected, TooSlow, OSError) as error:
             connection.disconnect()
-            if _is_redis_s_answer(error):
+            # redis-py makes a connection error from some answers of Redis: LOADING, NOAUTH; with Sentinel READONLY.
+            if getattr(error, "status_code", None) is not None or isinstance(error.__context__, ReadOnlyError):
                 raise _refused(error) from error
             raise QueueUnavailable(f"Redis did not answer ({error}). {_REPEAT} {_CHECK}", enqueued=None) from error
         except BaseException:
             connection.disconnect()
             raise
+        if isinstance(reply, ResponseError):
+            raise reply
+        return reply
 
-
-def _is_redis_s_answer(error: Exception) -> bool:
-    """Whether redis-py made a connection error from an answer of Redis (LOADING, NOAUTH; with Sentinel READONLY)."""
-    return getattr(error, "status_code", None) is not None or isinstance(error.__context__, ReadOnlyError)
+    def _read(self, extra_seconds: float) -> Any:
+        waits = {"timeout": self._connection.socket_timeout + extra_seconds} if extra_seconds else {}
+        try:
+            return self._connection.read_response(**waits)
+        except ResponseError as refused:
+            return refused
 
 
 def _unreachable(error: Exception) -> QueueUnavailable:

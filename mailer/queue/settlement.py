@@ -68,7 +68,7 @@ class Settlement(NamedTuple):
 
     @classmethod
     def forget(cls, note: str = "") -> Settlement:
-        """It was not sent and never will be."""
+        """It was not sent and never will be: its idempotency key is free again."""
         return cls("forget", note=note)
 
     @classmethod
@@ -78,20 +78,22 @@ class Settlement(NamedTuple):
 
     @classmethod
     def unfit(cls, worker: str, why: str, note: str = "") -> Settlement:
-        """This worker's host could not send it, but others may. Addresses in ``why`` must be masked."""
+        """This worker's host could not send it. `Keys.hosts` lists the worker. Addresses in ``why`` must be masked."""
         return cls("unfit", worker, why, note)
 
     @classmethod
     def throttled(cls, note: str = "") -> Settlement:
+        """Frequent refusals cut the rate that all workers share."""
         return cls("throttled", note=note)
 
     @classmethod
     def over_quota(cls, code: str, words: str, note: str = "") -> Settlement:
+        """The quota that we did not use counts as used by others. If no quota is known, it is the same as `stop`."""
         return cls("over_quota", code, words, note)
 
     @classmethod
     def stop(cls, code: str, words: str, note: str = "") -> Settlement:
-        """No host of the account may send."""
+        """No host of the account may send. Now and then one probe is handed out. ``words`` are SES's."""
         return cls("stop", code, words, note)
 
     @classmethod

@@ -11,7 +11,7 @@ import base64
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import IO, Any, Literal
@@ -158,7 +158,8 @@ class Shelf:
 
     def count(self, which: Filter | None = None) -> int:
         """The number of messages that match. Reads all messages if the filter has more than times."""
-        which = self._checked(which or Filter())
+        which = which or Filter()
+        self._check(which)
         if which.looks_inside:
             return sum(len(batch) for batch in self._batches(which))
         low = "-inf" if which.after is None else layout.microseconds(which.after)
@@ -250,15 +251,17 @@ class Shelf:
 
     # -- the parts
 
-    def _checked(self, which: Filter) -> Filter:
+    def _check(self, which: Filter) -> None:
         if self.name == "scheduled" and (which.code is not None or which.text is not None):
             raise InvalidRequest("code, text: a scheduled message has no reason to look for. Use lane, to or times")
-        return which
 
-    def _batches(self, which: Filter, *, latest_first: bool = False) -> Iterator[list[Shelved]]:
-        self._checked(which)
-        low = _BEGINNING if which.after is None else layout.microseconds(which.after)
-        high = _END if which.before is None else layout.microseconds(which.before)
+    def _batches(
+        self, which: Filter, *, latest_first: bool = False, begin: float = _BEGINNING, end: float = _END
+    ) -> Iterator[list[Shelved]]:
+        """The messages that match, in batches. Their times are from ``begin`` to before ``end``, epoch microseconds."""
+        self._check(which)
+        low = begin if which.after is None else max(begin, layout.microseconds(which.after))
+        high = end if which.before is None else min(end, layout.microseconds(which.before))
         keys = [self._index] if self.name == "scheduled" else [self._index, self._stored]
         last: tuple[Any, bytes] = (high, b"" if high < _END else _BEHIND_ALL) if latest_first else (low, b"")
         begins = True
@@ -321,14 +324,11 @@ class Shelf:
             begun = seconds * 1_000_000 + micros
             # Messages that are set aside from now on have later times than this. If the clock was put back, earlier
             # messages have later times too: later than any message that is set aside while this runs.
-            spans = [Filter(before=layout.moment(begun + 1))]
+            spans = [(_BEGINNING, begun + 1)]
             if latest and latest[0][1] > begun + _LONGEST_RUN_US:
-                end = latest[0][1] + 1
-                before = layout.moment(end) if end <= layout.LAST_US else None
-                spans.append(Filter(after=layout.moment(begun + _LONGEST_RUN_US), before=before))
-            for span in reversed(spans) if latest_first else spans:
-                within = _within(which, span)
-                yield from self._batches(within, latest_first=latest_first)
+                spans.append((begun + _LONGEST_RUN_US, math.nextafter(latest[0][1], _END)))
+            for begin, end in reversed(spans) if latest_first else spans:
+                yield from self._batches(which, latest_first=latest_first, begin=begin, end=end)
 
     def _named(self, names: Sequence[str]) -> dict[str, list[Shelved]]:
         """The messages with each name. The schedule may have several messages with the same id."""
@@ -376,9 +376,10 @@ class Shelf:
         return sum(self._move("head" if first else "tail", of_one, lane=into) for into, of_one in moves.items())
 
     def _one(self, message: Shelved, lane: str, envelope: bytes = b"") -> Move:
+        note = message.note(lane, message.readable_name)
         if self.name == "scheduled":
-            return Move(message.stored, "", message.note(lane), envelope)
-        return Move(_raw(message.name), message.digest, message.note(lane), envelope)
+            return Move(message.stored, "", note, envelope)
+        return Move(_raw(message.name), message.digest, note, envelope)
 
     def _move(self, verb: Verb, moves: list[Move], *, lane: str = "") -> int:
         """Carry out ``moves``; returns how many were done. ``lane`` is the lane that they are put into."""
@@ -387,13 +388,6 @@ class Shelf:
         if why:
             raise QueueUnavailable(f"Redis refused: {why}. {moved} of {len(moves)} were changed")
         return moved
-
-
-def _within(which: Filter, span: Filter) -> Filter:
-    """``which``, limited to the times of ``span`` too."""
-    after = max((each.after for each in (which, span) if each.after is not None), default=None)
-    before = min((each.before for each in (which, span) if each.before is not None), default=None)
-    return replace(which, after=after, before=before)
 
 
 def _raw(name: str) -> bytes:

@@ -130,16 +130,8 @@ class Shelved(StoredMessage):
         """The mail, rendered. ``fetch_content`` is `Queue.content`. Raises InvalidMessage."""
         if not self.is_whole:
             raise InvalidMessage("envelope", "cannot be read", "Export it to look at its bytes")
-        return payload.decode(
-            self.arguments,
-            fetch_content,
-            message_id=self.id,
-            content_hash=self.headers.get(CONTENT_HEADER),
-        )
-
-    def note(self, lane: str, name: str = "") -> str:
-        """The note for its record: a line without time and verb. Without an id it uses the name on the shelf."""
-        return super().note(lane, name or self.readable_name)
+        content_hash = self.headers.get(CONTENT_HEADER)
+        return payload.decode(self.arguments, fetch_content, message_id=self.id, content_hash=content_hash)
 
     def requeued(self, expires_at: datetime | None, now: datetime) -> bytes:
         """The envelope for a requeue: no attempts spent, due at once, and with its history.

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
 
 from mailer.queue.bounds import IN_FLIGHT_BYTES
 from mailer.queue.keys import Keys
-from mailer.queue.leases import Call, Leases
 from mailer.queue.script import script
+from mailer.queue.settlement import Settlement
 from mailer.rules import Rules
 
-PRIORITY_SEPARATOR = "\x06\x16"
-LOWER_PRIORITIES = (3, 6, 9)  # kombu's default steps. The most urgent, 0, is the lane itself.
-
 IDLE_SECONDS = 1.0
-
-
-def lists_of(keys: Keys, lane: str) -> list[str]:
-    """The keys of the lists in which a lane's messages wait.
-
-    In this order: suspects, the lane itself, large messages, and the three for lower priorities of stock Celery.
-    """
-    key = keys.lane(lane)
-    low = [f"{key}{PRIORITY_SEPARATOR}{step}" for step in LOWER_PRIORITIES]
-    return [keys.suspects(lane), key, keys.large(lane), *low]
+_LONGEST_WAY_US = 60_000_000
+"""A lost call is on its way for less than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +38,85 @@ class Answer:
     good_seconds: float
     redis_us: int
     stopped: str
-    refused: list[str]
+    refused: set[str]
     refusal: str
     lanes: list[str]
     envelopes: list[bytes]
     sizes: list[int]
 
+    @classmethod
+    def read(cls, reply: Sequence[Any]) -> Answer:
+        """The script's reply, parsed."""
+        wait, listen, refresh, good, now, stopped, unsettled = reply[:7]
+        refusal, *refused = (each.decode(errors="replace") for each in unsettled or [b""])
+        return cls(
+            wait_seconds=None if wait < 0 else wait / 1e6,
+            listen=listen & 1 == 1,
+            is_short=listen & 2 == 2,
+            refresh_limits=refresh == 1,
+            good_seconds=good / 1e6,
+            redis_us=now,
+            stopped=stopped.decode(errors="replace"),
+            refused=set(refused),
+            refusal=refusal,
+            lanes=[lane.decode() for lane in reply[7::3]],
+            envelopes=list(reply[8::3]),
+            sizes=list(reply[9::3]),
+        )
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of take, from when it is sent until its answer is read.
+
+    ``earliest_us`` and ``latest_us`` are on Redis's clock; None before that clock is known. The call is sent at
+    ``earliest_us`` or later. It is given messages only if it arrives by ``latest_us``. ``lost`` are earlier calls whose
+    answers were lost: they may have taken messages, and this call hands them back. ``again_at`` is when a lost call's
+    messages are to be handed back once more, on this machine's monotonic clock. ``large_bytes`` is the total of the
+    large messages that the process holds. ``may_ask``: it may ask SES for the limits.
+    """
+
+    owner: str
+    number: int
+    wanted: int
+    sent_at: float
+    earliest_us: int | None = None
+    latest_us: int | None = None
+    settlements: list[tuple[str, Settlement]] = field(default_factory=list)
+    lost: list[Call] = field(default_factory=list)
+    again_at: float = 0.0
+    holds_suspect: bool = False
+    large_bytes: int = 0
+    may_ask: bool = True
+
+    def tags(self, count: int) -> list[str]:
+        """The tags of the first ``count`` messages that it took."""
+        return [f"{self.owner}:{self.number}:{i}" for i in range(1, count + 1)]
+
+    @property
+    def verdicts(self) -> list[tuple[str, Settlement]]:
+        """All settlements of the call, in the order in which they are sent."""
+        # Some go to the head of their lane. Of these the last taken goes first, so the lane keeps the order of taking.
+        backs = [pair for pair in self.settlements if pair[1].to_head]
+        others = [pair for pair in self.settlements if not pair[1].to_head] if backs else self.settlements
+        backs.sort(key=_taken, reverse=True)
+        perhaps_taken = [tag for call in self.lost for tag in reversed(call.tags(call.wanted))]
+        return [*others, *backs, *((tag, Settlement.back()) for tag in perhaps_taken)]
+
+    def may_take_for(self, redis_us: int) -> float:
+        """For how many seconds more it may still take messages, below 0 if it no longer can.
+
+        A lost call may still arrive: a socket's buffer can hold it long after the next connection was opened.
+        ``redis_us`` is the time on Redis's clock. If it is far less than when the call was sent, the clock was put back
+        since. ``take.lua`` hands nothing to a call from the future, and no call is still on its way when that comes.
+        """
+        if self.earliest_us is None or self.latest_us is None or redis_us < self.earliest_us - _LONGEST_WAY_US:
+            return -1.0
+        return (self.latest_us - redis_us) / 1e6
+
 
 class Take:
-    """Builds the command for one account and reads its answer."""
+    """Builds the command for one account."""
 
     def __init__(self, keys: Keys, rules: Rules) -> None:
         self.rules = rules
@@ -70,19 +129,19 @@ class Take:
         ]
         self._prefixes = keys.prefix, keys.suspects(""), keys.large("")
         for lane in rules.lanes:
-            names += lists_of(keys, lane)
+            names += keys.lists_of(lane)
         self._keys = names
 
-    def arguments(self, leases: Leases, call: Call, served: Collection[str]) -> list[Any]:
+    def arguments(self, call: Call, served: Collection[str]) -> list[Any]:
         """The script's ARGV."""
         rules, (lane_prefix, suspects_prefix, large_prefix) = self.rules, self._prefixes
         arguments: list[Any] = [
-            *(leases.owner, call.number, call.wanted),
+            *(call.owner, call.number, call.wanted),
             *(int(rules.lease_seconds * 1e6), int(IDLE_SECONDS * 1e6)),
             *("" if call.latest_us is None else call.latest_us, len(rules.lanes)),
-            *(int(not leases.holds_suspect), int(rules.record_hours * 3.6e6), int(rules.record_megabytes * 1e6)),
+            *(int(not call.holds_suspect), int(rules.record_hours * 3.6e6), int(rules.record_megabytes * 1e6)),
             *(lane_prefix, "" if call.earliest_us is None else call.earliest_us, suspects_prefix),
-            *(int(leases.fitness.may_ask), max(0, IN_FLIGHT_BYTES - leases.large_bytes), int(not leases.large_bytes)),
+            *(int(call.may_ask), max(0, IN_FLIGHT_BYTES - call.large_bytes), int(not call.large_bytes)),
             large_prefix,
         ]
         for lane in rules.lanes:
@@ -97,33 +156,10 @@ class Take:
         how = ("EVAL", self._script.text) if by_text else ("EVALSHA", self._script.sha)
         return [*how, len(self._keys), *self._keys, *arguments]
 
-    def run(
-        self, client: redis.Redis, leases: Leases, wanted: int, served: Collection[str]
-    ) -> tuple[Answer, list[str]]:
-        """Call take and wait; returns the answer and the tags of its messages. Raises redis-py's errors."""
-        call = leases.call(wanted)
-        try:
-            reply = self._script.run(
-                client, self._keys, self.arguments(leases, call, served), replicas=self.rules.redis_replicas
-            )
-        except BaseException:
-            leases.abandon(call)
-            raise
-        answer = read(reply)
-        return answer, self.answered(leases, call, answer)
-
-    def settle_all(self, client: redis.Redis, leases: Leases) -> None:
-        """Send every settlement, and take nothing. Raises redis-py's errors."""
-        while leases.unsettled:
-            self.run(client, leases, 0, ())
-
-    def answered(self, leases: Leases, call: Call, answer: Answer) -> list[str]:
-        """Note the answer in ``leases``; returns the tags of its messages."""
-        return leases.answered(
-            *(call, answer.lanes, self.rules.lease_seconds, answer.redis_us, answer.refused),
-            sizes=answer.sizes,
-            is_short=answer.is_short,
-        )
+    def run(self, client: redis.Redis, call: Call, served: Collection[str]) -> Answer:
+        """Carry out ``call`` and wait for its answer. Raises redis-py's errors."""
+        replicas = self.rules.redis_replicas
+        return Answer.read(self._script.run(client, self._keys, self.arguments(call, served), replicas=replicas))
 
 
 def _encoded(argument: Any) -> Any:
@@ -131,21 +167,6 @@ def _encoded(argument: Any) -> Any:
     return argument.encode(errors="replace") if type(argument) is str else argument
 
 
-def read(reply: Sequence[Any]) -> Answer:
-    """The script's reply, parsed."""
-    wait, listen, refresh, good, now, stopped, unsettled = reply[:7]
-    refusal, *refused = (each.decode(errors="replace") for each in unsettled or [b""])
-    return Answer(
-        wait_seconds=None if wait < 0 else wait / 1e6,
-        listen=listen & 1 == 1,
-        is_short=listen & 2 == 2,
-        refresh_limits=refresh == 1,
-        good_seconds=good / 1e6,
-        redis_us=now,
-        stopped=stopped.decode(errors="replace"),
-        refused=refused,
-        refusal=refusal,
-        lanes=[lane.decode() for lane in reply[7::3]],
-        envelopes=list(reply[8::3]),
-        sizes=list(reply[9::3]),
-    )
+def _taken(pair: tuple[str, Settlement]) -> tuple[int, ...]:
+    """A sort key for the order in which messages were taken: the call, and the place in its answer."""
+    return tuple(map(int, pair[0].split(":")[1:]))

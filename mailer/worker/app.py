@@ -14,7 +14,7 @@ from mailer.queue.connection import redis_url
 from mailer.queue.headers import TASK
 from mailer.queue.keys import Keys
 from mailer.queue.leases import Leases
-from mailer.queue.sentinels import Place
+from mailer.queue.sentinels import SentinelUrl
 from mailer.settings import Settings
 from mailer.worker.door import Door
 from mailer.worker.lifecycle import Lifecycle
@@ -132,7 +132,7 @@ def broker(settings: Settings) -> tuple[str, str, dict[str, Any] | None]:
         return "gated+socket://" + url.removeprefix("unix://"), "gated", None
     if url.startswith("sentinel://"):
         # One URL for all sentinels. With several, kombu would try the next with the transport of that URL's scheme.
-        return Place.of(url).url, "gated-sentinel", None
+        return SentinelUrl.of(url).url, "gated-sentinel", None
     if url.startswith("rediss://") and "ssl_cert_reqs" not in url:
         return url, "gated", {"ssl_cert_reqs": "required"}
     return url, "gated", None
@@ -142,4 +142,7 @@ def _sentinels(settings: Settings) -> dict[str, Any]:
     url = redis_url(settings)
     if not url.startswith("sentinel://"):
         return {}
-    return {"master_name": settings.redis_sentinel_master, "sentinels": [list(at) for at in Place.of(url).sentinels]}
+    return {
+        "master_name": settings.redis_sentinel_master,
+        "sentinels": [list(at) for at in SentinelUrl.of(url).sentinels],
+    }

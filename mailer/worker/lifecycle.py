@@ -136,7 +136,7 @@ class LastFlush:
 
     def _flush(self) -> bool:
         try:
-            self._take.settle_all(self._client, self.leases)
+            self.leases.settle_all(self._client, self._take)
         except redis.exceptions.RedisError as error:
             if not self._failing:
                 logger.warning("Settlements wait for Redis: %s", error)

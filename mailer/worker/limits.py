@@ -14,8 +14,7 @@ from mailer.masking import mask_addresses
 from mailer.queue import limits
 from mailer.queue.connection import connect
 from mailer.queue.leases import Leases
-from mailer.queue.limits import SesLimits
-from mailer.queue.wish import new_process
+from mailer.queue.limits import SesLimits, new_process
 from mailer.ses.account import NO_RATE_REMEDY, read_account
 from mailer.ses.credentials import CredentialSource
 from mailer.settings import Settings

@@ -64,7 +64,7 @@ class Worker:
 
     def take_raw(self, wanted: int) -> list[str]:
         """Take messages that may be invalid JSON. Returns their tags."""
-        self.answer, tags = self._take.run(self._client, self.leases, wanted, self._served)
+        self.answer, tags = self.leases.ask(self._client, self._take, wanted, self._served)
         return tags
 
     @property

@@ -31,19 +31,16 @@ while low < high do
   local middle = math.floor((low + high) / 2)
   local found = redis.call('ZRANGE', KEYS[1], middle, middle, 'WITHSCORES')
   local at = tonumber(found[2])
-  local in_front
-  if at ~= score then
-    in_front = at < score
-  elseif latest_first then
+  local in_front = at < score
+  if at == score and latest_first then
     in_front = is_less(found[1], member)
-  else
+  elseif at == score then
     in_front = not begins and not is_less(member, found[1])
   end
   if in_front then low = middle + 1 else high = middle end
 end
 
 local reply, bytes = {}, 0
-local rank = latest_first and low - 1 or low
 
 -- The stored bytes to return, and their digest if they are cut.
 local function shown(stored)
@@ -53,27 +50,23 @@ local function shown(stored)
   return string.sub(stored, 1, first + HEAD_BYTES), digest_of(stored)
 end
 
+-- Counted from the end that is read first.
+local rank = latest_first and redis.call('ZCARD', KEYS[1]) - low or low
 while #reply < 4 * most and bytes < most_bytes do
-  local step = math.min(STEP, most - #reply / 4)
-  local first, last = rank, rank + step - 1
-  if latest_first then first, last = math.max(0, rank - step + 1), rank end
-  if last < 0 then break end
-  local found = redis.call('ZRANGE', KEYS[1], first, last, 'WITHSCORES')
+  local last = rank + math.min(STEP, most - #reply / 4) - 1
+  local found = redis.call(latest_first and 'ZREVRANGE' or 'ZRANGE', KEYS[1], rank, last, 'WITHSCORES')
   if #found == 0 then break end
-  local looked_at = 0
   for i = 1, #found, 2 do
-    local at = latest_first and #found - i or i
-    local member, stored, digest = found[at], '', ''
+    local member, stored, digest = found[i], '', ''
     if KEYS[2] then
       stored, digest = shown(redis.call('HGET', KEYS[2], member) or '')
     end
-    reply[#reply + 1] = found[at + 1]
+    reply[#reply + 1] = found[i + 1]
     reply[#reply + 1] = member
     reply[#reply + 1] = stored
     reply[#reply + 1] = digest
-    bytes, looked_at = bytes + #member + #stored, looked_at + 1
+    bytes, rank = bytes + #member + #stored, rank + 1
     if bytes >= most_bytes then break end
   end
-  rank = latest_first and rank - looked_at or rank + looked_at
 end
 return reply

@@ -21,7 +21,6 @@ local rate = part 'rate'
 local quota = part 'quota'
 local stop = part 'stop'
 local pause_of = part 'pause'
-local SERVED_STEP = part 'served'
 local wishes = part 'wishes'
 local hosts = part 'hosts'
 local envelope = part 'envelope'
@@ -66,7 +65,7 @@ for name in pairs(stored) do serves_any = serves_any or string.sub(name, 1, 7) =
 -- a lease. Else false.
 local function unserved_since(lane)
   local last = account.moment('served:' .. lane, 0)
-  return serves_any and now - last > lease / 2 + SERVED_STEP and last
+  return serves_any and now - last > lease / 2 + waiting.SERVED_STEP and last
 end
 
 -- Why the lane is paused (or the account, without `lane`), by whom, and until when.

@@ -23,21 +23,8 @@
 --      17 prefix of the key of a lane's large messages
 --       then per lane, most urgent first: name, 'resend' or 'hold' when a lease runs out, '1' if it may use the
 --       quota's reserve, '1' if this worker serves it
---       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record):
---         sent        id, worker           SES has it. `worker`: its name if it doubted that it can send, else ''
---         forget                           it was not sent and never will be: the permit is given back, and the
---                                          idempotency key is free again
---         back                             it was not sent: to the head of its lane, the permit is given back
---         unfit       worker, why          its host cannot send it: the same as back, and hosts lists the worker
---         throttled                        SES refused the rate: to the head. Frequent refusals cut the shared rate
---         over_quota  code, SES's words    SES refused for the quota: to the head. The quota that we did not use counts
---                                          as used by others. Where no quota is known, the same as stop
---         stop        code, SES's words    SES stopped the account: to the head. Now and then one probe is handed out
---         retry       delay (microseconds), envelope      not accepted: scheduled again, the quota is given back
---         resend      delay (microseconds), envelope      perhaps accepted: scheduled again, the quota stays spent
---         defer       due (epoch microseconds), envelope  not tried: scheduled, the permit is given back
---         dead        code, SES's words    set aside as a dead letter, the quota is given back
---         hold        code, words          set aside for a person or an event to settle, the quota stays spent
+--       then per settlement: verb, tag, two arguments of the verb, and the note for its record ('' = no record).
+--         settlement.py has the verbs, their effects and their arguments.
 --       A tag that is not leased (any more) is passed over. So a worker may repeat a settlement, and a worker that lost
 --       its lease can settle nothing. One exception: if the message is held because this very lease ran out, 'sent'
 --       takes it off the held shelf.
@@ -95,10 +82,8 @@ local quota = part 'quota'
 local others = part 'others'
 local stop = part 'stop'
 local pause_of = part 'pause'
-local SERVED_STEP = part 'served'
 local hosts = part 'hosts'
 local leases = part 'leases'
-local overdue = part 'overdue'
 local waiting = part 'lane'
 -- The stored content counts too. A large envelope moves from its lane to a list of its own. So messages behind it pass,
 -- and it is read only when there is room.
@@ -185,7 +170,7 @@ if not seen or quota.is_new or math.abs(now - seen) > SEEN_STEP then account.set
 
 for _, lane in ipairs(lanes) do
   local field = 'served:' .. lane.name
-  if lane.served and math.abs(now - number_or(0, stored[field])) > SERVED_STEP then account.set_time(field, now) end
+  if lane.served and math.abs(now - number_or(0, stored[field])) > waiting.SERVED_STEP then account.set_time(field, now) end
 end
 
 -- 3. Settle the messages that the worker finished, and reclaim those of lost workers. Nobody knows whether a lost
@@ -194,7 +179,7 @@ local unsettled = {}
 
 local function look_for_lost()
   if now <= patient then return {} end
-  local looked, over = attempt(overdue, RECLAIM_AT_ONCE)
+  local looked, over = attempt(redis.call, 'ZRANGEBYSCORE', leases_key, '-inf', now, 'LIMIT', 0, RECLAIM_AT_ONCE)
   if looked then return over end
   say('what lost workers held is not looked for: ' .. over)
   return {}
@@ -302,12 +287,11 @@ local function end_leases()
       reclaimed_bytes = reclaimed_bytes + #message
       copy(message)
       local verb, code, words = 'hold', 'LeaseExpired', 'Its worker was lost while it held the message.'
-      if lane_named[lane] and lane_named[lane].policy == 'resend' then
-        if envelope().is_suspect(message) then
-          code, words = 'WorkerLostTwice', 'Two workers were lost, one after the other, while they held the message.'
-        else
-          verb = 'lost'
-        end
+      local resends = lane_named[lane] and lane_named[lane].policy == 'resend'
+      if resends and envelope().is_suspect(message) then
+        code, words = 'WorkerLostTwice', 'Two workers were lost, one after the other, while they held the message.'
+      elseif resends then
+        verb = 'lost'
       end
       if verb == 'lost' then
         join(waiting.push_tail, lane, envelope().as_suspect(message))

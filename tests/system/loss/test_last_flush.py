@@ -28,7 +28,7 @@ def test_it_waits_for_the_flush_under_way_and_repeats_it(settings: Settings, val
     account.put("transactional")
     leases = Leases()
     take = Take(account.keys, settings)
-    _, (tag,) = take.run(account.client, leases, 1, settings.lanes)
+    _, (tag,) = leases.ask(account.client, take, 1, settings.lanes)
     leases.start(tag)
 
     first = threading.Event()
@@ -60,7 +60,7 @@ def test_a_worker_that_ends_is_named_no_more_as_one_that_cannot_send(settings: S
     account.put("transactional")
     leases = Leases()
     take = Take(account.keys, settings)
-    _, (tag,) = take.run(account.client, leases, 1, settings.lanes)
+    _, (tag,) = leases.ask(account.client, take, 1, settings.lanes)
     flush = LastFlush(settings, leases)
     flush.start()
     # Its last try ends while it stops.

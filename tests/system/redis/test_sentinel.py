@@ -11,7 +11,7 @@ from celery import Celery
 from mailer.broker.transport import Channel, SentinelChannel, Transport
 from mailer.errors import SettingsError
 from mailer.queue.connection import redis_url
-from mailer.queue.sentinels import Place
+from mailer.queue.sentinels import SentinelUrl
 from mailer.settings import load
 from mailer.worker.app import configuration, create_app
 
@@ -85,9 +85,9 @@ def test_more_than_one_redis_is_refused_by_name() -> None:
 
 
 def test_all_sentinels_are_asked_and_the_login_and_the_database_are_those_of_any_of_them() -> None:
-    place = Place.of(SENTINELS)
-    assert place.sentinels == (("one", 26379), ("two", 26380), ("three", 26379))
-    assert (place.username, place.password, place.database) == ("us@er", "pass/word", 3)
+    named = SentinelUrl.of(SENTINELS)
+    assert named.sentinels == (("one", 26379), ("two", 26380), ("three", 26379))
+    assert (named.username, named.password, named.database) == ("us@er", "pass/word", 3)
     app = application(SENTINELS)
     assert app.conf.broker_transport_options["sentinels"] == [["one", 26379], ["two", 26380], ["three", 26379]]
     connection = app.connection_for_read()

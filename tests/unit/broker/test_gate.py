@@ -63,7 +63,7 @@ def turn(channel: Any) -> None:
 
 def test_a_channel_that_closes_gives_back_what_its_last_call_brought(account: Account, channel: Any) -> None:
     turn(channel)
-    while not channel.leases.knows_the_time:
+    while channel.leases.redis_time() is None:
         channel.gate.read_take()
     ids = account.put("bulk", 3)
     turn(channel)

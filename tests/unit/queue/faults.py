@@ -19,7 +19,7 @@ import mailer.queue.script
 from mailer.errors import QueueUnavailable
 from mailer.operations.status import read_status
 from mailer.queue.bounds import LARGE_BYTES
-from mailer.queue.keys import Keys
+from mailer.queue.keys import LOWER_PRIORITIES, PRIORITY_SEPARATOR, Keys
 from mailer.queue.move import purge
 from mailer.queue.pause import resume
 from mailer.queue.queue import Entry
@@ -27,7 +27,6 @@ from mailer.queue.script import script
 from mailer.queue.search import Whereabouts
 from mailer.queue.settlement import Settlement
 from mailer.queue.shelf import Filter, Shelf
-from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from tests.support.account import LANES, Account, Worker, envelope
 from tests.support.clock import Still
 
@@ -69,14 +68,14 @@ def commands_of(user: str) -> list[str]:
 def keys_of(keys: Keys) -> dict[str, str]:
     """Every key that a script reads or writes, by a name for the test."""
     lanes = {lane: keys.lane(lane) for lane in LANES}
-    named = {name: getattr(keys, name) for name in dir(Keys) if isinstance(getattr(Keys, name), property)}
+    named = dict(vars(keys))
     shelves = {shelf: keys.aside(shelf) for shelf in ("dead", "held")}
     indexes = {f"{shelf}-index": keys.aside_index(shelf) for shelf in ("dead", "held")}
     low = {"low": f"{keys.lane('bulk')}{PRIORITY_SEPARATOR}{LOWER_PRIORITIES[0]}"}
     bells = {f"doorbell-{lane}": keys.doorbell(lane) for lane in LANES}
     suspects = {f"suspects-{lane}": keys.suspects(lane) for lane in LANES}
     large = {f"large-{lane}": keys.large(lane) for lane in LANES}
-    del named["pattern"], named["_control"], named["doorbells"]
+    del named["prefix"], named["pattern"], named["_control"], named["doorbells"]
     return named | bells | suspects | large | lanes | shelves | indexes | low
 
 

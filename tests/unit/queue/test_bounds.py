@@ -12,11 +12,11 @@ from celery import Celery
 from mailer.errors import InvalidMessage
 from mailer.operations.status import read_status
 from mailer.queue.bounds import IN_FLIGHT_BYTES
+from mailer.queue.keys import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from mailer.queue.move import purge
 from mailer.queue.records import Records
 from mailer.queue.search import Whereabouts
 from mailer.queue.shelf import Filter, Shelf
-from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from mailer.worker.app import configuration
 from tests.support.account import LANES, SENT, Account, Worker
 from tests.support.clock import Still
@@ -106,7 +106,7 @@ def test_a_worker_is_handed_no_more_bytes_than_it_may_hold(still: Still, account
         large |= take_tags(worker)
         still.advance(1)
     assert list(large.values()) == ["six-0", "six-1"]
-    assert worker.leases.large_bytes < IN_FLIGHT_BYTES
+    assert sum(worker.leases._large.values()) < IN_FLIGHT_BYTES
     assert worker.answer is not None
     assert (worker.answer.is_short, worker.answer.listen) == (True, True)
     push(account, envelope("urgent"), lane="transactional")

@@ -375,7 +375,7 @@ def test_no_call_in_doubt_is_kept_for_longer_than_usual(account: Account, still:
     worker.take(0)
     account.put("bulk", 3)
     adrift = worker.leases.call(2, within=10)
-    arguments = worker._take.arguments(worker.leases, adrift, LANES)
+    arguments = worker._take.arguments(adrift, LANES)
     worker.leases.abandon(adrift)
     still.step(step)
     worker.take(0)
@@ -384,7 +384,7 @@ def test_no_call_in_doubt_is_kept_for_longer_than_usual(account: Account, still:
     for _ in pass_by(still, worker, 90):
         pass
     assert account.client.zcard(account.keys.leases) == 0
-    assert worker.leases._doubts == []
+    assert worker.leases._lost == []
     assert len(other.take(3)) == 3
 
 

@@ -12,10 +12,10 @@ from mailer.cli.status import _shown
 from mailer.doctor import queue
 from mailer.operations.history import histories_to, history_of
 from mailer.operations.status import AccountStatus, read_status
+from mailer.queue.limits import settings_text
 from mailer.queue.records import Records
 from mailer.queue.search import Whereabouts
 from mailer.queue.shelf import Filter, Shelf
-from mailer.queue.wish import wish_of
 from tests.support.account import LANES, Account, Worker, envelope
 
 JUNK = [b"\xff no entry", b"", b"one line", b"5\n\xff", b'{\n"a":\n1}', b"9" * 5000, b"9" * 5000 + b"\nbulk\n{}"]
@@ -187,7 +187,7 @@ def test_a_minute_of_the_quota_that_is_none_is_not_counted(account: Account, num
 @pytest.mark.parametrize("said", [b"[", b"[" * 100_000, b"7", b"{}"])
 def test_what_a_host_says_may_be_garbage(account: Account, number: bytes, said: bytes) -> None:
     account.client.hset(account.keys.wishes, b"\xff:1", number + b" " + said)
-    account.client.hset(account.keys.wishes, "b:2", f"{account.now_us()} {wish_of(account.settings)}")
+    account.client.hset(account.keys.wishes, "b:2", f"{account.now_us()} {settings_text(account.settings)}")
     account.client.hset(account.keys.hosts, b"\xff@b", number + b" " + number + b" why")
     status = status_of(account)
     assert ([each.host for each in status.settings if each.host], status.hosts) == (["b"], ())

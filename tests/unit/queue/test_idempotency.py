@@ -10,9 +10,9 @@ import pytest
 
 from mailer.operations.history import histories_to, history_of
 from mailer.producer.producer import Producer
+from mailer.queue.keys import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from mailer.queue.move import purge
 from mailer.queue.shelf import Filter, Shelf, ShelfName
-from mailer.queue.take import LOWER_PRIORITIES, PRIORITY_SEPARATOR
 from tests.support.account import LANES, Account, Worker, envelope
 
 LETTER: dict[str, Any] = {"sender": "Shop <shop@example.com>", "subject": "Hello", "text": "Hello."}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 
 import pytest
 
 from mailer.queue.bounds import LARGE_BYTES
 from mailer.queue.leases import REPEAT_SECONDS, Leases
 from mailer.queue.settlement import Settlement
+from mailer.queue.take import Answer
 from tests.support.account import LANES, SENT, Account, Worker
 from tests.support.clock import Still
 
@@ -30,16 +32,23 @@ class Clock:
         return EPOCH_US + int(self.now * 1e6)
 
 
+def answer(clock: Clock, *sizes: int, refused: Iterable[str] = ()) -> Answer:
+    """An answer of take, with a message of each of these ``sizes``."""
+    messages = [part for size in sizes for part in (b"bulk", b"{}", size)]
+    unsettled = [b"full", *(tag.encode() for tag in refused)] if refused else []
+    return Answer.read([0, 0, 0, 0, clock.redis_us, b"", unsettled, *messages])
+
+
 def leases_with(clock: Clock) -> Leases:
     leases = Leases(clock)
-    leases.answered(leases.call(0), [], 60, clock.redis_us)
+    leases.answered(leases.call(0), answer(clock), 60)
     return leases
 
 
 def handed_back(leases: Leases, clock: Clock) -> int:
     """How many tags the next call hands back; it is answered."""
     call = leases.call(0)
-    leases.answered(call, [], 60, clock.redis_us)
+    leases.answered(call, answer(clock), 60)
     return [verdict for _, verdict in call.verdicts].count(Settlement.back())
 
 
@@ -65,14 +74,14 @@ def test_it_is_handed_back_at_once_and_again_when_the_lost_call_can_take_nothing
 def test_mail_that_redis_will_not_hear_is_sent_leaves_no_room_for_more() -> None:
     clock = Clock()
     leases = leases_with(clock)
-    tags = leases.answered(leases.call(3), ["bulk"] * 3, 60, clock.redis_us)
+    tags = leases.answered(leases.call(3), answer(clock, 1, 1, 1), 60)
     for tag, verb in zip(tags, ("sent", "sent", "dead"), strict=True):
         leases.settle(tag, Settlement(verb))
-    leases.answered(leases.call(0), [], 60, clock.redis_us, refused=tags)
+    leases.answered(leases.call(0), answer(clock, refused=tags), 60)
     # Where only the dead letters cannot be written, other mail goes on.
     assert leases.in_flight == 2
     clock.now += REPEAT_SECONDS
-    leases.answered(leases.call(0), [], 60, clock.redis_us)
+    leases.answered(leases.call(0), answer(clock), 60)
     assert leases.in_flight == 0
 
 
@@ -87,7 +96,7 @@ def test_a_hand_back_whose_own_answer_is_lost_is_repeated() -> None:
 def test_a_message_returned_by_a_stop_is_returned_again_until_that_is_answered() -> None:
     clock = Clock()
     leases = leases_with(clock)
-    (tag,) = leases.answered(leases.call(1), ["bulk"], 60, clock.redis_us)
+    (tag,) = leases.answered(leases.call(1), answer(clock, 1), 60)
     leases.hand_back_unstarted()
     leases.abandon(leases.call(0))
     clock.now += 600
@@ -99,7 +108,7 @@ def test_a_call_that_arrives_after_its_time_takes_nothing(account: Account, work
     worker.take(0)
     account.put("bulk", 3)
     call = worker.leases.call(2, within=-1)
-    arguments = worker._take.arguments(worker.leases, call, LANES)
+    arguments = worker._take.arguments(call, LANES)
     account.client.execute_command(*worker._take.command(arguments))
     assert account.client.zcard(account.keys.leases) == 0
     assert account.length("bulk") == 3
@@ -111,7 +120,7 @@ def test_a_lost_call_that_is_carried_out_late_keeps_nothing(account: Account, wo
     call = worker.leases.call(2, within=1.2)
     worker.leases.abandon(call)
     worker.take(0)
-    arguments = worker._take.arguments(worker.leases, call, LANES)
+    arguments = worker._take.arguments(call, LANES)
     account.client.execute_command(*worker._take.command(arguments))
     assert account.client.zcard(account.keys.leases) == 2
     still.advance(1.25)
@@ -123,7 +132,7 @@ def test_a_lost_call_that_is_carried_out_late_keeps_nothing(account: Account, wo
 def test_two_threads_may_make_calls_while_others_settle() -> None:
     clock = Clock()
     leases = leases_with(clock)
-    tags = leases.answered(leases.call(8000), ["bulk"] * 8000, 60, clock.redis_us)
+    tags = leases.answered(leases.call(8000), answer(clock, *[1] * 8000), 60)
     errors: list[BaseException] = []
     carried: list[str] = []
 
@@ -136,7 +145,7 @@ def test_two_threads_may_make_calls_while_others_settle() -> None:
             for turn in range(3000):
                 call = leases.call(turn % 2)
                 if turn % 3:
-                    leases.answered(call, [], 60, clock.redis_us)
+                    leases.answered(call, answer(clock), 60)
                     carried.extend(tag for tag, _ in call.settlements)
                 else:
                     leases.abandon(call)
@@ -163,7 +172,7 @@ def test_what_copies_a_large_message_goes_one_by_one_and_after_a_call_that_asks_
     def next_call(wanted: int, *sizes: int) -> tuple[list[str], list[str]]:
         """What it settles; the tags of what it brings."""
         call = leases.call(wanted)
-        tags = leases.answered(call, ["bulk"] * len(sizes), 60, clock.redis_us, sizes=sizes)
+        tags = leases.answered(call, answer(clock, *sizes), 60)
         return [settlement.verb for _, settlement in call.verdicts], tags
 
     _, (large, other, sent, small) = next_call(4, LARGE_BYTES + 1, LARGE_BYTES + 1, LARGE_BYTES + 1, 100)

@@ -24,13 +24,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from mailer.queue import limits
 from mailer.queue import pause as pausing
 from mailer.queue.keys import Keys
-from mailer.queue.leases import Call, Leases
+from mailer.queue.leases import Leases
 from mailer.queue.limits import SesLimits
 from mailer.queue.move import purge
 from mailer.queue.queue import Entry, Queue
 from mailer.queue.settlement import Settlement
 from mailer.queue.shelf import Filter, Shelf, ShelfName
-from mailer.queue.take import Take, read
+from mailer.queue.take import Answer, Call, Take
 from mailer.rules import Rules
 from mailer.settings import load
 from ops.soak.passage import pass_time
@@ -96,7 +96,7 @@ class AccountMachine(RuleBasedStateMachine):
         deadline = time.monotonic() + 30
         for worker in self.workers:
             # Where an answer took long, it may be as much longer until the worker is sure.
-            while worker.leases._doubts:
+            while worker.leases._lost:
                 assert time.monotonic() < deadline
                 time.sleep(WITHIN_SECONDS / 5)
                 self._call(worker, 0, LANES)
@@ -217,14 +217,14 @@ class AccountMachine(RuleBasedStateMachine):
     def the_answer_is_lost(self, who: int, wanted: int, served: tuple[str, ...]) -> None:
         worker = self._worker(who)
         call = self._begin(worker, wanted)
-        self._arrive(worker, call, self.take.arguments(worker.leases, call, served), served)
+        self._arrive(worker, call, self.take.arguments(call, served), served)
         worker.leases.abandon(call)
 
     @rule(who=some, wanted=st.integers(1, 8), served=st.sampled_from([LANES, LANES[:1]]))
     def the_request_is_lost_or_late(self, who: int, wanted: int, served: tuple[str, ...]) -> None:
         worker = self._worker(who)
         call = self._begin(worker, wanted)
-        worker.adrift.append((call, self.take.arguments(worker.leases, call, served), served))
+        worker.adrift.append((call, self.take.arguments(call, served), served))
         worker.leases.abandon(call)
 
     @rule(who=some, wait=st.booleans())
@@ -402,15 +402,15 @@ class AccountMachine(RuleBasedStateMachine):
         return next((worker for worker in [*self.workers[who % 2 :], *self.workers] if worker.held), None)
 
     def _begin(self, worker: Worker, wanted: int) -> Call:
-        if not worker.leases.knows_the_time:
+        if worker.leases.redis_time() is None:
             self._call(worker, 0, LANES)
         return worker.leases.call(wanted, WITHIN_SECONDS)
 
     def _call(self, worker: Worker, wanted: int, served: tuple[str, ...]) -> None:
-        call = worker.leases.call(0) if not worker.leases.knows_the_time else self._begin(worker, wanted)
-        arguments = self.take.arguments(worker.leases, call, served)
+        call = worker.leases.call(0) if worker.leases.redis_time() is None else self._begin(worker, wanted)
+        arguments = self.take.arguments(call, served)
         answer = self._arrive(worker, call, arguments, served)
-        tags = worker.leases.answered(call, answer.lanes, LEASE_SECONDS, answer.redis_us, answer.refused)
+        tags = worker.leases.answered(call, answer, LEASE_SECONDS)
         worker.held += tags
         for tag, lane, raw in zip(tags, answer.lanes, answer.envelopes, strict=True):
             mail_id, lost = _known(raw)
@@ -427,7 +427,7 @@ class AccountMachine(RuleBasedStateMachine):
             reply = self.client.execute_command(*self.take.command(arguments))
         except redis.exceptions.NoScriptError:
             reply = self.client.execute_command(*self.take.command(arguments, by_text=True))
-        answer = read(reply)
+        answer = Answer.read(reply)
         request = Request(
             tag=f"{worker.leases.owner}:{call.number}",
             wanted=call.wanted,

@@ -53,7 +53,7 @@ def test_it_ends_by_itself(account: Account, worker: Worker, lane: str | None) -
         assert worker.answer.redis_us < ends.timestamp() * 1e6
     assert worker.answer is not None
     assert worker.answer.redis_us >= ends.timestamp() * 1e6 - 1
-    assert [account.field(name) for name in pausing.fields_of(lane)] == [None] * 4
+    assert [account.field(name) for name in pausing.fields_of(lane).values()] == [None] * 4
 
 
 def test_a_pause_replaces_the_one_before_it(account: Account, worker: Worker) -> None:

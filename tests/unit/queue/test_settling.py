@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mailer.queue.leases import Call
 from mailer.queue.settlement import VERBS, Settlement
+from mailer.queue.take import Call
 from tests.support.account import SENT, Account, Worker, envelope
 from tests.support.clock import Still
 
@@ -188,7 +188,7 @@ class TestSettling:
         (tag,) = worker.take(1)
         for verb in ("back", "sent", "back"):
             arguments = worker._take.arguments(
-                worker.leases, Call(9, 0, 0.0, settlements=[(tag, Settlement(verb))]), ()
+                Call(worker.leases.owner, 9, 0, 0.0, settlements=[(tag, Settlement(verb))]), ()
             )
             account.client.execute_command(*worker._take.command(arguments, by_text=True))
         assert account.length("bulk") == 1
@@ -225,7 +225,7 @@ class TestLeases:
     def test_a_lost_answer_is_handed_back_by_the_next_call(self, account: Account, worker: Worker) -> None:
         ids = account.put("bulk", 3)
         call = worker.leases.call(2)
-        arguments = worker._take.arguments(worker.leases, call, ("bulk",))
+        arguments = worker._take.arguments(call, ("bulk",))
         account.client.execute_command(*worker._take.command(arguments, by_text=True))
         assert account.length("bulk") == 1
         worker.leases.abandon_all()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mailer.queue.foreign import foreign_keys
 from mailer.queue.queue import Entry
 from mailer.queue.records import Records, note
+from mailer.queue.status import foreign_keys
 from tests.support.account import LANES, Account, Worker, envelope
 
 

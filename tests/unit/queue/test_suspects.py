@@ -92,9 +92,7 @@ def test_bytes_that_are_no_json_stay_as_they_are(account: Account, worker: Worke
     account.client.lpush(lane, b"\xff\xfe")
     slow = Worker(account)
     call = slow.leases.call(1)
-    account.client.execute_command(
-        *slow._take.command(slow._take.arguments(slow.leases, call, ("transactional",)), by_text=True)
-    )
+    account.client.execute_command(*slow._take.command(slow._take.arguments(call, ("transactional",)), by_text=True))
     account.end_leases()
     worker.take(0)
     assert account.client.lrange(lane, 0, -1) == [b"\xff\xfe"]

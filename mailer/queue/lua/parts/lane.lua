@@ -50,4 +50,5 @@ local function length(key) return redis.call('LLEN', key) end
 return {
   push_tail = push_tail, push_head = push_head, head = head, can_leave = can_leave, leave = leave, move = move,
   length = length, step_after = step_after, LARGE_BYTES = LARGE_BYTES, READ_BYTES = READ_BYTES, READ_ENOUGH = READ_ENOUGH,
+  SERVED_STEP = 5e6, -- the interval, microseconds, at which take notes that a worker serves a lane
 }
