@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
@@ -75,7 +76,7 @@ def status(
 
 def _print(state: AccountStatus, as_json: bool) -> None:
     if as_json:
-        typer.echo(json_line(state.to_json()))
+        typer.echo(json_line(asdict(state)))
     else:
         PlainConsole().print(_shown(state))
 

@@ -49,10 +49,10 @@ def foresee(at: float, allowance: Allowance, *, urgent: int, other: int) -> Fore
     """
     # Without mail, compute when one message could be sent.
     run = _Run(at, allowance, urgent or (0 if other else 1), other)
-    run.until_done(_WINDOWS_AT_ONCE)
-    if run.left and run.sent_in_a_window:
+    run.until_done()
+    if run.left and run.spent:
         run.skip_windows()
-        run.until_done(_WINDOWS_AT_ONCE)
+        run.until_done()
     done_at = run.done_at if urgent + other else None
     return Forecast(urgent + other, run.resumes_at, run.leaving, done_at)
 
@@ -66,7 +66,8 @@ class _Run:
         self._now = at
         self._minute = int(at // 60)
         self._charged = dict(allowance.charged)
-        self._spent = sum(self._charged.values())
+        self.spent = sum(self._charged.values())
+        """The recipients of the last window."""
         self._permits = 1.0
         self._skipped = 0.0
         self.resumes_at: float | None = None
@@ -77,29 +78,24 @@ class _Run:
     def left(self) -> int:
         return self._urgent + self._other
 
-    @property
-    def sent_in_a_window(self) -> int:
-        """The recipients sent in the last window."""
-        return self._spent
-
-    def until_done(self, windows: int) -> None:
-        for _ in range(windows * (self._allowance.window_minutes + 1)):
+    def until_done(self) -> None:
+        for _ in range(_WINDOWS_AT_ONCE * (self._allowance.window_minutes + 1)):
             if not self.left:
                 return
             self._pass_minute()
 
     def skip_windows(self) -> None:
         """Skip whole windows that repeat the last one."""
-        windows = self.left // self._spent
+        windows = self.left // self.spent
         self._skipped += windows * (self._allowance.window_minutes + 1) * 60.0
-        sent = windows * self._spent
+        sent = windows * self.spent
         self._urgent, self._other = max(0, self._urgent - sent), self._other - max(0, sent - self._urgent)
         if not self.left:
             self.done_at = self._now + self._skipped
 
     def _pass_minute(self) -> None:
         leaving = self._charged.pop(self._minute - self._allowance.window_minutes - 1, 0)
-        self._spent -= leaving
+        self.spent -= leaving
         end = (self._minute + 1) * 60.0
         # Unused permits add up to one minute's at most.
         self._permits = min(
@@ -114,7 +110,7 @@ class _Run:
                 self.resumes_at, self.leaving = self._now, leaving
             self._urgent, self._other = self._urgent - urgent, self._other - other
             self._charged[self._minute] = self._charged.get(self._minute, 0) + sent
-            self._spent += sent
+            self.spent += sent
             self._permits -= sent
             if not self.left:
                 self.done_at = self._skipped + min(end, self._now + sent / self._allowance.per_second)
@@ -124,5 +120,5 @@ class _Run:
         may = min(wanted, int(self._permits) - already)
         if self._allowance.per_day is not None:
             kept = self._allowance.per_day * reserve
-            may = min(may, int(self._allowance.per_day - self._allowance.by_others - self._spent - already - kept))
+            may = min(may, int(self._allowance.per_day - self._allowance.by_others - self.spent - already - kept))
         return max(0, may)

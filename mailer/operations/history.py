@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis
@@ -31,7 +31,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One message. ``lines`` are its record, oldest first. ``found`` is its present place (None: in no place)."""
+    """One message: it has a record, a present place or both. ``lines`` are the record, oldest first. ``found`` is the
+    place (None: in no place)."""
 
     id: str
     lines: tuple[Line, ...]
@@ -45,15 +46,15 @@ class History:
         ``dropped`` (by a person) and ``unknown``. It is ``unknown`` if the message moved during the search, or if the
         end of its record is gone.
         """
-        if self.found is not None:
-            return self.found.place
-        return GONE.get(self.lines[-1].verb, "unknown") if self.lines else "unknown"
+        return self.found.place if self.found else GONE.get(self.lines[-1].verb, "unknown")
 
     @property
-    def lane(self) -> str | None:
-        if self.found is not None:
-            return self.found.lane
-        return self.lines[-1].lane if self.lines else None
+    def _latest(self) -> Found | Line:
+        return self.found or self.lines[-1]
+
+    @property
+    def lane(self) -> str:
+        return self._latest.lane
 
     @property
     def ses_id(self) -> str | None:
@@ -97,19 +98,10 @@ class History:
             "accepted_at": self.accepted,
             "last_at": self.last_at,
             "ses_id": self.ses_id,
-            "code": found.code if found else self.lines[-1].code if self.lines else "",
-            "words": found.words if found else self.lines[-1].words if self.lines else "",
+            "code": self._latest.code,
+            "words": self._latest.words,
             "until": found.at if found and found.place in ("leased", "scheduled") else None,
-            "events": [
-                {
-                    "at": event.at,
-                    "what": event.what,
-                    "attempt": event.attempt or None,
-                    "answer": event.answer,
-                    "words": event.words,
-                }
-                for event in self.events
-            ],
+            "events": [{**asdict(event), "attempt": event.attempt or None} for event in self.events],
         }
 
 

@@ -1,6 +1,6 @@
 """The state of an account in Redis: one snapshot, read in one round trip. Reading it changes nothing.
 
-``mailer status --json`` prints `AccountStatus.to_json`. The classes below document its fields. Later versions only add
+``mailer status --json`` prints an `AccountStatus`. The classes below document its fields. Later versions only add
 fields.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -178,32 +178,15 @@ class AccountStatus:
     def waiting(self) -> int:
         return sum(lane.waiting for lane in self.lanes)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return asdict(self)
-
 
 def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
     """Take the snapshot. Raises redis-py's errors, and QueueUnavailable with the name of a key of a wrong type."""
     found = status(client, Keys.of(settings), settings)
     at = float(found["now"]) / 1e6
-    rate, quota, stop, hosts = _rate(found), _quota(found["quota"]), _stop(found["stop"]), _hosts(found["hosts"])
-    lanes = tuple(map(_lane, found["lanes"]))
-    paused, paused_by, paused_until = found["paused"]
+    rate, quota, stop = _rate(found), _quota(found["quota"]), _stop(found["stop"])
+    lanes, hosts = tuple(map(_lane, found["lanes"])), _hosts(found["hosts"])
+    state, reason, until, forecast = _state(found, at, rate, quota, stop, hosts, lanes)
     settings_of_hosts = limits.read_settings(found["settings"])
-    forecast = None
-    if not paused and stop is None and rate.allowed_per_second is not None:
-        forecast = _forecast(at, rate.allowed_per_second, quota, found, lanes)
-    if paused:
-        state, reason, until = "paused", paused, _seconds(paused_until)
-    else:
-        state, reason, until = _state(found, at, stop, quota, forecast)
-    if state in ("sending", "parked") and (idle := _if_all_rest(found, hosts)) is not None:
-        state, reason, until, forecast = "resting", f"no host can send. {idle.host}: {idle.why}", None, None
-    waiting = [lane for lane in lanes if lane.waiting and lane.paused is None]
-    if state == "sending" and waiting and all(lane.unserved_since is not None for lane in waiting):
-        names = ", ".join(lane.name for lane in waiting)
-        state, reason, until, forecast = "unserved", f"no worker serves {names}", None, None
     return AccountStatus(
         account=settings.account,
         at=at,
@@ -213,13 +196,9 @@ def read_status(client: redis.Redis, settings: Settings) -> AccountStatus:
         rate=rate,
         quota=quota,
         lanes=lanes,
-        in_flight=found["in_flight"],
-        overdue=found["overdue"],
-        scheduled=found["scheduled"],
+        **{count: found[count] for count in ("in_flight", "overdue", "scheduled", "dead", "held")},
         next_due_at=_seconds(found["next_due"]),
-        dead=found["dead"],
-        held=found["held"],
-        paused_by=paused_by or None if paused else None,
+        paused_by=(found["paused"][1] or None) if state == "paused" else None,
         stop=stop,
         forecast=forecast,
         hosts=hosts,
@@ -242,16 +221,9 @@ def _whole(text: str) -> int:
 
 def _lane(found: Sequence[Any]) -> LaneStatus:
     name, waiting, suspects, unserved_since, accepted_ms, paused, by, until = found
-    return LaneStatus(
-        name,
-        int(waiting),
-        paused=paused or None,
-        paused_by=by or None,
-        paused_until=_seconds(until),
-        suspects=int(suspects),
-        unserved_since=_seconds(unserved_since),
-        oldest_at=float(accepted_ms) / 1000 if accepted_ms else None,
-    )
+    oldest_at = float(accepted_ms) / 1000 if accepted_ms else None
+    pause = paused or None, by or None, _seconds(until)
+    return LaneStatus(name, int(waiting), *pause, int(suspects), _seconds(unserved_since), oldest_at)
 
 
 def _stop(found: Sequence[str]) -> Stop | None:
@@ -267,6 +239,37 @@ def _hosts(found: Iterable[Sequence[str]]) -> tuple[RestingHost, ...]:
         RestingHost(worker, float(since) / 1e6, float(tried) / 1e6, why, remedy(why))
         for worker, since, tried, why, _ in sorted(map(tuple, found))
     )
+
+
+def _state(
+    found: Mapping[str, Any],
+    at: float,
+    rate: Rate,
+    quota: Quota,
+    stop: Stop | None,
+    hosts: tuple[RestingHost, ...],
+    lanes: tuple[LaneStatus, ...],
+) -> tuple[str, str | None, float | None, Forecast | None]:
+    """The state, its reason, its end and the forecast, as `AccountStatus` documents them."""
+    paused, _, until = found["paused"]
+    if paused:
+        return "paused", paused, _seconds(until), None
+    if stop is not None:
+        return "stopped", stop.reason, None, None
+    if rate.allowed_per_second is None:
+        if why := found["unanswered"]:
+            return "unknown", f"SES has told nobody the account's limits. {why}", None, None
+        return "unknown", "No worker has read the account's limits yet (start one, or see its log)", None, None
+    if (idle := _if_all_rest(found, hosts)) is not None:
+        return "resting", f"no host can send. {idle.host}: {idle.why}", None, None
+    forecast = _forecast(at, rate.allowed_per_second, quota, found, lanes)
+    if forecast.resumes_at is None or forecast.resumes_at > at:
+        refused = found["over_quota"] if quota.by_others and not quota.left else None
+        return "parked", refused or quota.used_up, forecast.resumes_at, forecast
+    waiting = [lane for lane in lanes if lane.waiting and lane.paused is None]
+    if waiting and all(lane.unserved_since is not None for lane in waiting):
+        return "unserved", f"no worker serves {', '.join(lane.name for lane in waiting)}", None, None
+    return "sending", None, None, forecast
 
 
 def _if_all_rest(found: Mapping[str, Any], hosts: tuple[RestingHost, ...]) -> RestingHost | None:
@@ -285,21 +288,6 @@ def _forecast(
     allowance = Allowance(per_second, quota.per_day, charged, quota.by_others, quota.reserve, window)
     waiting = [0 if lane.paused is not None or lane.unserved_since is not None else lane.waiting for lane in lanes]
     return foresee(at, allowance, urgent=waiting[0], other=sum(waiting[1:]))
-
-
-def _state(
-    found: Mapping[str, Any], at: float, stop: Stop | None, quota: Quota, forecast: Forecast | None
-) -> tuple[str, str | None, float | None]:
-    if stop is not None:
-        return "stopped", stop.reason, None
-    if forecast is None:
-        if why := found["unanswered"]:
-            return "unknown", f"SES has told nobody the account's limits. {why}", None
-        return "unknown", "No worker has read the account's limits yet (start one, or see its log)", None
-    if forecast.resumes_at is None or forecast.resumes_at > at:
-        reason = found["over_quota"] if quota.by_others and not quota.left else None
-        return "parked", reason or quota.used_up, forecast.resumes_at
-    return "sending", None, None
 
 
 def _rate(found: Mapping[str, Any]) -> Rate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -117,7 +118,7 @@ def status_of(account: Account) -> AccountStatus:
     """As it is printed: to a person, as JSON, and by the doctor."""
     status = read_status(account.client, account.settings)
     _shown(status)
-    json.dumps(status.to_json(), allow_nan=False)
+    json.dumps(asdict(status), allow_nan=False)
     assert [*queue.state(status), *queue.limits(status, account.settings)]
     return status
 
