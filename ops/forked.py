@@ -25,8 +25,8 @@ MODULES = (
     *("celery.bin.celery", "celery.app.control", "celery.app.log", "celery.apps.worker", "celery.events.state"),
     *("celery.worker.autoscale", "celery.worker.strategy", "kombu.pidbox"),
     *("celery.concurrency.prefork", "celery.concurrency.solo", "celery.concurrency.thread"),
-    *("mailer.worker.app", "mailer.worker.amqp", "mailer.worker.consumer", "mailer.worker.events"),
-    *("mailer.worker.pool", "mailer.worker.registry", "mailer.worker.request", "mailer.worker.threads"),
+    *("mailer.worker.app", "mailer.worker.amqp", "mailer.worker.consumer"),
+    *("mailer.worker.pool", "mailer.worker.request"),
 )
 # Nothing reads these at its import. All else must be for a fork as it is for the process that has imported everything.
 _FREE = ("MAILER_", "AWS_", "PYTEST_")

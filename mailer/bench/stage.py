@@ -158,7 +158,7 @@ class Stages:
         with self._log.open("wb") as log:
             return [
                 child.start(member.command, env=environment, stdout=log, stderr=log, cwd=Path.cwd())
-                for member in workers(processes, threads, [LANE], transport="ses", name="bench", loglevel="warning")
+                for member in workers(processes, threads, [LANE], name="bench", loglevel="warning")
             ]
 
     @property

@@ -62,8 +62,7 @@ def worker(
     wanted = set(map(settings.lanes.check, lane)) if lane else set(settings.lanes)
     lanes = [one for one in settings.lanes if one in wanted]
     _await_redis(settings)
-    contradictions = list(environment.contradictions(settings, os.environ))
-    if contradictions:
+    if contradictions := environment.contradictions(settings, os.environ):
         typer.echo(f"mailer worker: {environment.told(contradictions)}", err=True)
     with configured(settings) as transport:
         check_host(transport)
@@ -71,7 +70,6 @@ def worker(
         processes or os.cpu_count() or 1,
         threads,
         lanes,
-        transport=settings.transport,
         name=name,
         loglevel=loglevel,
         alive_dir=settings.alive_dir,

@@ -66,7 +66,7 @@ def contradictions(settings: Settings, environment: Mapping[str, str] = os.envir
 
 def _celery(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        names = list(celery.contradictions(settings, environment))
+        names = celery.contradictions(settings, environment)
     except SettingsError:  # the address of Redis is unknown: another check reports that
         return
     if names:

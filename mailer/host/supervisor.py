@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 
 from mailer.host import child
-from mailer.settings import TransportKind
 from mailer.worker import alive
 from mailer.worker.environment import without_celery
 
@@ -180,7 +179,6 @@ def workers(
     threads: int,
     lanes: Sequence[str],
     *,
-    transport: TransportKind,
     name: str | None,
     loglevel: str,
     alive_dir: Path | None = None,
@@ -192,9 +190,7 @@ def workers(
     ``name1@host`` and so on.
     """
     nodes = f"{name}{{}}" if name is not None else f"mailer{{}}-{os.urandom(2).hex()}"
-    # The event loop alone sends on many connections at once. The other transports block one thread per send.
-    pool = "mailer.worker.pool" if transport == "ses" else "mailer.worker.threads"
-    environment = {**without_celery(os.environ), "CELERY_CUSTOM_WORKER_POOL": f"{pool}:TaskPool"}
+    environment = {**without_celery(os.environ), "CELERY_CUSTOM_WORKER_POOL": "mailer.worker.pool:TaskPool"}
     return [
         Member(
             node,

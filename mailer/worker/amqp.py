@@ -1,18 +1,24 @@
-"""Celery's connections, shown with the scheme ``redis`` or ``sentinel`` in place of ``gated``."""
+"""Celery's connections, over the gated transport only, and its events, which do not block the event loop."""
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from functools import partial
 from typing import Any
 
 import kombu
-from celery.app import amqp as stock
+from celery.app import amqp, events
+from celery.events import dispatcher
 
 from mailer.broker.transport import Transport
 from mailer.errors import SettingsError
 from mailer.masking import mask_logins
 from mailer.queue.leases import Leases
+
+_REST_SECONDS = 10.0
+"""The time without any event after a failed one. Each try may block for the whole Redis timeout."""
 
 
 class Connection(kombu.Connection):
@@ -29,9 +35,8 @@ class Connection(kombu.Connection):
                 "name several sentinels"
             )
 
-    def clone(self, **kwargs: Any) -> Connection:
-        found: Connection = super().clone(leases=self.leases, **kwargs)
-        return found
+    def clone(self, **kwargs: Any) -> Any:
+        return super().clone(leases=self.leases, **kwargs)
 
     def get_transport_cls(self) -> Any:
         found = super().get_transport_cls()
@@ -56,9 +61,34 @@ class Connection(kombu.Connection):
         return re.sub(r"^gated(?=[+:])", scheme, uri.replace("gated-sentinel:", "sentinel:"))
 
 
-class AMQP(stock.AMQP):
+class AMQP(amqp.AMQP):
     """Celery's messaging over `Connection`."""
 
     @property
     def Connection(self) -> Any:  # noqa: N802 - Celery's name
         return partial(Connection, leases=self.app.leases)
+
+
+class Dispatcher(dispatcher.EventDispatcher):
+    """Tries each event once. Celery repeats a heartbeat until it succeeds. During that time its loop reads no answer
+    from SES and notices no signal to stop. A failed heartbeat is dropped, as the next one says the same and is newer.
+    """
+
+    _rests_until = -math.inf
+
+    def _publish(self, event: Any, producer: Any, routing_key: str, **options: Any) -> None:
+        if time.monotonic() >= self._rests_until:
+            waiting = len(self._outbound_buffer)
+            super()._publish(event, producer, routing_key, **{**options, "retry": False})
+            if len(self._outbound_buffer) == waiting:
+                return
+            self._outbound_buffer.pop()
+            self._rests_until = time.monotonic() + _REST_SECONDS
+        if not routing_key.startswith("worker."):
+            self._outbound_buffer.append((event, routing_key))
+
+
+class Events(events.Events):
+    """``app.events`` with `Dispatcher`."""
+
+    dispatcher_cls = Dispatcher

@@ -1,4 +1,4 @@
-"""The Celery application, configured for the gated transport."""
+"""The Celery application, configured for the gated transport, and with one task."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from celery import Celery
+from celery.app.registry import TaskRegistry
 from celery.loaders.app import AppLoader
 from kombu import Exchange, Queue
 
@@ -19,14 +20,21 @@ from mailer.settings import Settings
 from mailer.worker.door import Door
 from mailer.worker.lifecycle import Lifecycle
 
-DEFAULT_THREADS = 32
-
 
 class Loader(AppLoader):
     """Celery's loader. It has each forked child prepare to send."""
 
     def on_worker_process_init(self) -> None:
         self.app.tasks[TASK].prepare()
+
+
+class Registry(TaskRegistry):
+    """Keeps ``mailer.send`` and ignores every other task. Celery's own are ignored, as ``celery.map`` and its like run
+    any task that a producer names. So are the tasks that other libraries share with all applications."""
+
+    def __setitem__(self, name: str, task: Any) -> None:
+        if name == TASK:
+            super().__setitem__(name, task)
 
 
 class Application(Celery):
@@ -41,9 +49,9 @@ class Application(Celery):
     """
 
     amqp_cls = "mailer.worker.amqp:AMQP"
-    events_cls = "mailer.worker.events:Events"
+    events_cls = "mailer.worker.amqp:Events"
     log_cls = "mailer.worker.masking:Logging"
-    registry_cls = "mailer.worker.registry:Registry"
+    registry_cls = Registry
     # The queue's records are the results. Without this Celery would open CELERY_RESULT_BACKEND.
     backend_cls = "disabled"
 
@@ -87,7 +95,7 @@ def create_app(settings: Settings) -> Application:
 
 def configuration(settings: Settings) -> dict[str, Any]:
     """Celery's settings. They hold no secret in plain sight, as ``celery inspect`` prints them all."""
-    url, name, ssl = broker(settings)
+    url, name, ssl, sentinels = _broker(settings)
     return {
         "broker_url": url,
         "broker_transport": name,
@@ -104,7 +112,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 10,
             "client_name": "mailer-worker",
-            **_sentinels(settings),
+            **sentinels,
         },
         "task_queues": [Queue(lane, Exchange(lane), routing_key=lane) for lane in settings.lanes],
         "task_default_queue": settings.lanes.most_urgent,
@@ -112,7 +120,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         "task_acks_late": True,
         "task_ignore_result": True,
-        "worker_concurrency": DEFAULT_THREADS,
+        "worker_concurrency": 32,
         # As many as there are free threads. A message that waits in a worker wastes its permit.
         "worker_prefetch_multiplier": 1,
         "worker_disable_rate_limits": True,
@@ -125,24 +133,15 @@ def configuration(settings: Settings) -> dict[str, Any]:
     }
 
 
-def broker(settings: Settings) -> tuple[str, str, dict[str, Any] | None]:
-    """Celery's ``broker_url``, ``broker_transport`` and ``broker_use_ssl``."""
+def _broker(settings: Settings) -> tuple[str, str, dict[str, Any] | None, dict[str, Any]]:
+    """Celery's ``broker_url``, ``broker_transport`` and ``broker_use_ssl``, and the transport options for sentinels."""
     url = redis_url(settings)
     if url.startswith("unix://"):
-        return "gated+socket://" + url.removeprefix("unix://"), "gated", None
+        return "gated+socket://" + url.removeprefix("unix://"), "gated", None, {}
     if url.startswith("sentinel://"):
         # One URL for all sentinels. With several, kombu would try the next with the transport of that URL's scheme.
-        return SentinelUrl.of(url).url, "gated-sentinel", None
-    if url.startswith("rediss://") and "ssl_cert_reqs" not in url:
-        return url, "gated", {"ssl_cert_reqs": "required"}
-    return url, "gated", None
-
-
-def _sentinels(settings: Settings) -> dict[str, Any]:
-    url = redis_url(settings)
-    if not url.startswith("sentinel://"):
-        return {}
-    return {
-        "master_name": settings.redis_sentinel_master,
-        "sentinels": [list(at) for at in SentinelUrl.of(url).sentinels],
-    }
+        place = SentinelUrl.of(url)
+        options = {"master_name": settings.redis_sentinel_master, "sentinels": list(map(list, place.sentinels))}
+        return place.url, "gated-sentinel", None, options
+    ssl = {"ssl_cert_reqs": "required"} if url.startswith("rediss://") and "ssl_cert_reqs" not in url else None
+    return url, "gated", ssl, {}

@@ -19,13 +19,30 @@ from redis.exceptions import ResponseError
 from mailer.queue.admission import NOT_SUPPORTED, UNDECODABLE
 from mailer.queue.bounds import shortened
 from mailer.queue.settlement import Settlement
-from mailer.rules import Rules
 from mailer.worker import control
 from mailer.worker.lifecycle import Lifecycle
-from mailer.worker.refusals import OTHERWISE, remedy
 from mailer.worker.request import Followed
 
 logger = get_logger(__name__)
+
+_OTHERWISE = "`mailer doctor` tells what it misses of this server"
+_REPLICA = "It is a replica: have MAILER_REDIS_URL name the master, or the sentinels that know it"
+_REMEDIES = {
+    "READONLY": _REPLICA,
+    # Redis ends a wait for the doorbell with this code when the master becomes a replica.
+    "UNBLOCKED": _REPLICA,
+    "NOPERM": "Use a worker's user (README, Settings): a producer's may only enqueue. `mailer doctor` names what one "
+    "lacks",
+    "OOM": "Give it more memory, or drop what is not needed: `mailer dead`, `held`, `scheduled`",
+    "MOVED": "It is a node of a cluster: name a server that has all of the keys",
+    "NOREPLICAS": "Too few of its replicas are connected for its min-replicas-to-write: bring them back",
+    "MISCONF": "It cannot save to its disk: make room there, or see its log",
+    "MASTERDOWN": "It is a replica that has lost its master: have MAILER_REDIS_URL name the master",
+    "CLUSTERDOWN": "Its cluster is down: bring the missing nodes back",
+    "BUSY": "A script runs in it and does not end: SCRIPT KILL ends it",
+    "UNKILLABLE": "A script runs in it and does not end",
+}
+"""Remedies for people, by Redis's code of a refusal."""
 
 # Seconds between tries to connect. Celery's own grow to 30. Celery logs five connections within a second as critical.
 _FIRST, _STEP, _MOST = 0.3, 0.4, 3.0
@@ -96,14 +113,14 @@ class Consumer(stock.Consumer):
                 logger.warning(
                     "No mail goes out here, as Redis refuses this worker: %s. %s",
                     words.rstrip("."),
-                    what_to_do or OTHERWISE,
+                    what_to_do or _OTHERWISE,
                 )
 
     @property
     def _longest_pause(self) -> float:
         """The most seconds between two tries to connect."""
-        rules: Rules = self.app.settings
-        return min(_MOST, max(_FIRST, _MOST_OF_A_LEASE * rules.lease_seconds))
+        lease_seconds: float = self.app.settings.lease_seconds
+        return min(_MOST, max(_FIRST, _MOST_OF_A_LEASE * lease_seconds))
 
     def _pause(self) -> None:
         """Wait after a short connection. A Redis that refuses every write still accepts connections, so connecting
@@ -130,3 +147,9 @@ class Consumer(stock.Consumer):
         logger.error("A message is set aside as a dead letter (%s). %s", code, words)
         message.channel.leases.decide(str(message.delivery_tag), Settlement.dead(code, words))
         message.reject_log_error(logger, self.connection_errors)
+
+
+def remedy(refused: ResponseError) -> str | None:
+    """The remedy for a person, if there is one."""
+    # redis-py takes the codes that it knows off the words.
+    return _REMEDIES.get(refused.status_code or str(refused).partition(" ")[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery.utils.functional import maybe_list
@@ -25,26 +26,18 @@ _REFUSED = {
 }
 
 
-def _refusing(name: str, why: str) -> Callable[..., dict[str, str]]:
-    def refuse(state: Any, **_: Any) -> dict[str, str]:  # noqa: ARG001 - Celery's signature
-        return refused(name, why)
-
-    return refuse
-
-
-def refused(name: str, why: str) -> dict[str, str]:
-    """The answer to a refused command."""
+def _refuse(name: str, why: str, /, *_: Any, **__: Any) -> dict[str, str]:
     logger.warning("`celery control %s` does nothing here. %s", name, why)
     return {"error": f"{name} does nothing here. {why}"}
 
 
-def revoke(state: Any, task_id: Any, terminate: bool = False, signal: Any = None, **_: Any) -> dict[str, str]:
-    """Revoke messages by their ids, in each worker that receives the command."""
+def revoke(state: Any, task_id: Any, terminate: bool = False, signal: Any = None, **_: Any) -> Any:
+    """Revoke messages by their ids, in each worker that receives the command. ``terminate`` ends the process that sends
+    one of them, where the pool has processes."""
     ids = [each for each in maybe_list(task_id) or [] if isinstance(each, str)]
     # Only the pool of forked children uses a semaphore, and only it has a process to end.
     if terminate and state.consumer.pool.uses_semaphore:
-        answer: dict[str, str] = stock.revoke(state, ids, terminate=True, signal=signal)
-        return answer
+        return stock.revoke(state, ids, terminate=True, signal=signal)
     worker_state.revoked.update(ids)
     being_sent = [each.id for each in worker_state.active_requests if each.id in set(ids)]
     said = f"until this worker ends it drops {', '.join(ids)} unsent where it takes it"
@@ -54,21 +47,16 @@ def revoke(state: Any, task_id: Any, terminate: bool = False, signal: Any = None
     return {"ok": said}
 
 
-def terminate(state: Any, signal: Any, task_id: Any, **_: Any) -> dict[str, str]:
-    """Revoke messages. Where the pool has processes, end the process that sends one of them."""
-    return revoke(state, task_id, terminate=True, signal=signal)
-
-
-def add_consumer(state: Any, queue: Any, **options: Any) -> dict[str, str]:
+def add_consumer(state: Any, queue: Any, **options: Any) -> Any:
     """Serve a lane again. Other queues are refused: their mail would be sent past the account's rate."""
     lanes = state.app.settings.lanes
     if queue not in lanes:
-        return refused("add_consumer", f"{queue!r:.80} is no lane of MAILER_LANES={','.join(lanes)}")
-    answer: dict[str, str] = stock.add_consumer(state, queue, **options)
-    return answer
+        return _refuse("add_consumer", f"{queue!r:.80} is no lane of MAILER_LANES={','.join(lanes)}")
+    return stock.add_consumer(state, queue, **options)
 
 
 def commands() -> dict[str, Callable[..., Any]]:
     """All commands that a mailer worker answers, by name."""
-    ours = {name: _refusing(name, why) for name, why in _REFUSED.items()}
+    terminate = partial(revoke, terminate=True)
+    ours = {name: partial(_refuse, name, why) for name, why in _REFUSED.items()}
     return {**stock.Panel.data, **ours, "revoke": revoke, "terminate": terminate, "add_consumer": add_consumer}

@@ -12,7 +12,7 @@ from celery import Task
 from celery.utils.log import get_logger
 
 from mailer.delivery.outcome import Kind, Outcome, deliver, outcome_of
-from mailer.errors import InvalidMessage, QueueUnavailable, SendError
+from mailer.errors import QueueUnavailable, SendError
 from mailer.mail.message import Message
 from mailer.mail.template.bounds import Heavy
 from mailer.queue import payload
@@ -50,8 +50,13 @@ class Door(Task):
         self.settings = settings
         self.transport = configured(settings)
         self._stood_still_at = self._stood_still_until = -math.inf
-        self._prompt: Preparation | None = None
-        self._patient: Preparation | None = None
+
+    def attach(self, sender: CurlLoop) -> None:
+        """Have `begin` send by this sender from now on."""
+        self._sender = sender
+        self._prompt = Preparation(sender, self._prepared)
+        # For heavy messages, so that no light message waits behind one.
+        self._patient = Preparation(sender, self._patiently)
 
     def prepare(self) -> None:
         """Prepare for the first message. A slow first send would use its permit late, together with the next permit,
@@ -71,84 +76,58 @@ class Door(Task):
         """The queue, for reading stored contents. A task's attribute ``queue`` has another meaning in Celery."""
         return Queue.of(self.settings)
 
-    def run(self, *args: Any, **kwargs: Any) -> Report:
+    def run(self, *_: Any, **__: Any) -> Report:
         """Send and wait for the answer. Celery's pools call this."""
         request = vars(self.request)
-        found = self._too_late(request) or self._message(request, args, kwargs, self.contents.content)
+        found = self._too_late(request) or self._message(request, self.contents.content)
         if isinstance(found, Message):
             found = self._lease_ending(request) or deliver(found, self.transport)
         return Report(found)
 
-    def begin(self, request: Mapping[str, Any], sender: CurlLoop, finished: Ended) -> None:
-        """Begin to send, and call ``finished`` when the answer arrives. `TaskPool` calls this.
-
-        ``request`` is Celery's request dict. It includes the decoded arguments.
-        """
+    def begin(self, request: Mapping[str, Any], finished: Ended) -> None:
+        """Begin to send, and call ``finished`` when the answer arrives. ``request`` is Celery's request dict with the
+        decoded arguments. `TaskPool` calls this."""
         job = Job(request, finished)
-        late = self._too_late(request)
-        if late is not None:
+        if (late := self._too_late(request)) is not None:
             finished(late)
-            return
-        if self._is_light(job):
-            self._begin(job, sender, self.contents.content)
-            return
-        if self._prompt is None:
-            self._prompt = Preparation(sender, partial(self._prepared, sender))
-        self._prompt.add(job)
-
-    @staticmethod
-    def _is_light(job: Job) -> bool:
-        request = job.request
-        return payload.is_light(request["kwargs"], request.get(CONTENT_HEADER), request.get(SIZE, 0))
-
-    def _begin(self, job: Job, sender: CurlLoop, fetch: Callable[[str], bytes | None]) -> None:
-        try:
-            made = self._made(job, fetch, patient=False)
-        except Heavy:
-            self._postpone(job, sender)
+        elif _is_light(request):
+            self._begin(job, self.contents.content)
         else:
-            self._send_in_time(made, job, sender)
+            self._prompt.add(job)
 
-    def _postpone(self, job: Job, sender: CurlLoop) -> None:
-        """Leave the message to the helper for heavy ones, so that no light message waits behind it."""
-        if self._patient is None:
-            self._patient = Preparation(sender, partial(self._patiently, sender))
-        self._patient.add(job)
+    def _begin(self, job: Job, fetch: Callable[[str], bytes | None]) -> None:
+        try:
+            made = self._message(job.request, fetch, patient=False)
+        except Heavy:
+            self._patient.add(job)
+        else:
+            self._send(made, job)
 
-    def _made(self, job: Job, fetch: Callable[[str], bytes | None], *, patient: bool) -> Message | Outcome:
-        request = job.request
-        return self._message(request, request["args"], request["kwargs"], fetch, patient=patient)
-
-    def _send_in_time(self, made: Message | bytes | Outcome, job: Job, sender: CurlLoop) -> None:
-        """Send the message unless its permit has run out."""
+    def _send(self, made: Message | bytes | Outcome, job: Job, *, after_permit: bool = False) -> None:
+        """Send the message, but not after its lease, and after its permit only if ``after_permit``."""
         if not isinstance(made, Outcome):
-            made = self._too_late(job.request) or made
-        self._send(made, job, sender)
-
-    def _send(self, made: Message | bytes | Outcome, job: Job, sender: CurlLoop) -> None:
-        if not isinstance(made, Outcome):
-            made = self._lease_ending(job.request) or made
+            made = (self._lease_ending if after_permit else self._too_late)(job.request) or made
         if isinstance(made, Outcome):
             job.finished(made)
             return
         latest = job.request.get(LEASE_ENDS, math.inf) - self.settings.read_timeout_seconds
-        sender.begin(made, lambda result: job.finished(outcome_of(result)), latest)
+        self._sender.begin(made, lambda result: job.finished(outcome_of(result)), latest)
 
-    def _prepared(self, sender: CurlLoop, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
+    def _prepared(self, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
         """Yield each job's next step for the loop's thread. Runs in a helper's thread."""
         fetch = self._fetched([job.request.get(CONTENT_HEADER) for job in jobs])
         for job in jobs:
-            if self._is_light(job):
-                yield partial(self._begin, job, sender, fetch)
+            if _is_light(job.request):
+                yield partial(self._begin, job, fetch)
                 continue
             try:
-                made = self._made(job, fetch, patient=False)
+                made = self._request(job, fetch, patient=False)
             except Heavy:
-                yield partial(self._postpone, job, sender)
+                yield partial(self._patient.add, job)
             else:
-                yield partial(self._send_in_time, self._request(made, sender), job, sender)
+                yield partial(self._send, made, job)
 
-    def _patiently(self, sender: CurlLoop, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
+    def _patiently(self, jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
         """The same for heavy messages.
 
         A message that took long itself, or waited for no other, is sent even after its permit has run out: it would be
@@ -157,52 +136,39 @@ class Door(Task):
         """
         for job in jobs:
             began = time.monotonic()
-            request = self._request(self._made(job, self.contents.content, patient=True), sender)
+            made = self._request(job, self.contents.content, patient=True)
             is_its_own = job is jobs[0] or time.monotonic() - began > _LONG_SECONDS
-            yield partial(self._send if is_its_own else self._send_in_time, request, job, sender)
-
-    @staticmethod
-    def _request(made: Message | Outcome, sender: CurlLoop) -> bytes | Outcome:
-        if isinstance(made, Outcome):
-            return made
-        try:
-            return sender.request_for(made)
-        except Exception as error:  # noqa: BLE001 - as `deliver` does for the other pools
-            return outcome_of(error)
+            yield partial(self._send, made, job, after_permit=is_its_own)
 
     def _fetched(self, hashes: Iterable[object]) -> Callable[[str], bytes | None]:
         """A function that returns contents by their hash. One round trip has fetched these ``hashes``."""
         missing = list(dict.fromkeys(each for each in hashes if payload.is_missing(each)))
         try:
             stored = self.contents.contents(missing)
-        except QueueUnavailable as unavailable:
-            error = unavailable
-
-            def refuse(_: str) -> bytes | None:
-                raise error
-
-            return refuse
+        except QueueUnavailable as error:
+            return partial(_refuse, error)
         return lambda digest: stored[digest] if digest in stored else self.contents.content(digest)
 
+    def _request(self, job: Job, fetch: Callable[[str], bytes | None], *, patient: bool) -> bytes | Outcome:
+        """The request to SES for a `_message`."""
+        made = self._message(job.request, fetch, patient=patient)
+        try:
+            return made if isinstance(made, Outcome) else self._sender.request_for(made)
+        except Exception as error:  # noqa: BLE001 - as `deliver` does for the other pools
+            return outcome_of(error)
+
+    @staticmethod
     def _message(
-        self,
-        request: Mapping[str, Any],
-        args: Any,
-        kwargs: Mapping[str, Any],
-        fetch: Callable[[str], bytes | None],
-        *,
-        patient: bool = True,
+        request: Mapping[str, Any], fetch: Callable[[str], bytes | None], *, patient: bool = True
     ) -> Message | Outcome:
         """The requested message, or the outcome where it cannot be made. Raises Heavy unless ``patient``."""
-        if args:
+        if request["args"]:
             return Outcome(Kind.REJECTED, code="InvalidMessage", detail="args: are positional. Pass everything by name")
-        content_hash = request.get(CONTENT_HEADER)
+        kwargs, message_id, digest = request["kwargs"], request["id"], request.get(CONTENT_HEADER)
         try:
-            return payload.decode(kwargs, fetch, message_id=request["id"], content_hash=content_hash, patient=patient)
+            return payload.decode(kwargs, fetch, message_id=message_id, content_hash=digest, patient=patient)
         except Heavy:
             raise
-        except InvalidMessage as error:
-            return Outcome(Kind.REJECTED, code=type(error).__name__, detail=str(error))
         except QueueUnavailable as error:
             return Outcome(Kind.UNFIT, code="QueueUnavailable", detail=str(error))
         except Exception as error:  # noqa: BLE001 - nothing was sent, and the message must not be lost
@@ -215,8 +181,7 @@ class Door(Task):
         return None
 
     def _too_late(self, request: Mapping[str, Any]) -> Outcome | None:
-        ending = self._lease_ending(request)
-        if ending is not None:
+        if (ending := self._lease_ending(request)) is not None:
             return ending
         now = time.monotonic()
         if now > request.get(PERMIT_ENDS, math.inf):
@@ -226,3 +191,11 @@ class Door(Task):
             if now < self._stood_still_until:
                 return Outcome(Kind.LATE, code="PermitEnded", detail="its permit had run out")
         return None
+
+
+def _is_light(request: Mapping[str, Any]) -> bool:
+    return payload.is_light(request["kwargs"], request.get(CONTENT_HEADER), request.get(SIZE, 0))
+
+
+def _refuse(error: QueueUnavailable, _: str) -> bytes | None:
+    raise error

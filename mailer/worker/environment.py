@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from mailer.queue.connection import redis_url
@@ -20,13 +20,11 @@ def without_celery(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(_PREFIX) and name not in _COMMAND}
 
 
-def contradictions(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+def contradictions(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     """The variables that name another Redis than the settings do. Raises SettingsError as `redis_url` does."""
     place = _place(redis_url(settings))
-    for name in _BROKERS:
-        # Never show the URL: it may hold a password in an unexpected part.
-        if environment.get(name) and _place(environment[name]) != place:
-            yield name
+    # Never show the URL: it may hold a password in an unexpected part.
+    return [name for name in _BROKERS if environment.get(name) and _place(environment[name]) != place]
 
 
 def told(names: list[str]) -> str:
@@ -51,10 +49,6 @@ def _part(url: str) -> tuple[str, str, int, str]:
     if transport in ("unix", "socket"):
         return "unix", parts.path, 0, ""
     transport = "redis" if transport == "rediss" else transport
-    host = parts.hostname or "localhost"
-    return (
-        transport,
-        "localhost" if host == "127.0.0.1" else host,
-        parts.port or _DEFAULT_PORTS.get(transport, 0),
-        parts.path.strip("/") or "0",
-    )
+    host = "localhost" if parts.hostname in (None, "127.0.0.1") else parts.hostname
+    port = parts.port or _DEFAULT_PORTS.get(transport, 0)
+    return transport, host, port, parts.path.strip("/") or "0"

@@ -103,31 +103,29 @@ class LastFlush:
         self._take = Take(keys, settings)
         self.leases = leases
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._until_stopped, name="last-flush", daemon=True)
         self._failing = False
 
     def start(self) -> None:
         # A reply of Redis that is still on its way must not begin another send.
         self.leases.fitness.rest(_LONGER_THAN_A_STOP_SECONDS)
-        self._thread = threading.Thread(target=self._until_stopped, name="last-flush", daemon=True)
         self._thread.start()
 
-    def stop(self, hostname: str) -> None:
-        """``hostname`` is the worker's name."""
+    def stop(self, worker: str) -> None:
         self._stopped.set()
         self.leases.hand_back_unstarted()
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        if self._thread is not None:
-            # While the thread's call runs, its settlements count as sent. They return only when the call fails.
+        if self._thread.is_alive():
+            # While its call runs, its settlements count as sent. They return only when the call fails.
             self._thread.join(_PATIENCE_SECONDS)
         while not self._flush() and time.monotonic() < deadline:
             time.sleep(_EVERY_SECONDS)
-        if not self._is_done or (self._thread is not None and self._thread.is_alive()):
+        if not self._is_done or self._thread.is_alive():
             logger.error("Stopped with settlements unsent: those leases run out by themselves")
         elif self.leases.fitness.is_doubted:
             # No worker of this name will send again and clear the host's entry.
             with suppress(redis.exceptions.RedisError):
-                self._client.hdel(self._hosts_key, hostname)
+                self._client.hdel(self._hosts_key, worker)
         self._client.close()
 
     def _until_stopped(self) -> None:

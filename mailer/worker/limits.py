@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 
 import redis
 from celery.utils.log import get_logger
@@ -24,18 +24,24 @@ logger = get_logger(__name__)
 SAY_SECONDS = 60.0
 """The interval at which a worker reports its settings. After five silent intervals Redis forgets them."""
 _PATIENCE_SECONDS = 1.0
+_FAILURES = MailerError, redis.exceptions.RedisError, OSError
 
 
-def refresh(settings: Settings, process: str, credentials: CredentialSource, *, ask: bool) -> None:
+def refresh(
+    settings: Settings, process: str, credentials: CredentialSource, *, ask: bool, unanswered: str | None = None
+) -> None:
     """Write the settings' limits of the account into Redis. If ``ask``, write those of SES GetAccount as well.
 
     SES is asked where a host's settings leave a limit open, and after SES has refused. Settings cannot tell whether SES
-    still refuses, nor how much of the quota others have used. Raises a `MailerError` or redis-py's errors. Then the
-    earlier answer of SES stays.
+    still refuses, nor how much of the quota others have used. ``unanswered`` says why SES has not answered this
+    process; another process asks then. Raises a `MailerError` or redis-py's errors. Then the earlier answer of SES
+    stays.
     """
     with closing(connect(settings)) as client:
         if not ask:
             limits.write(client, settings, process)
+            if unanswered is not None:
+                limits.unanswered(client, settings, process, unanswered)
             return
         account = read_account(credentials=credentials)
         quota = account.max_24_hour_send
@@ -64,7 +70,7 @@ class Keeper:
         self._process = ""
         self._woken = threading.Event()
         self._asks = self._ends = False
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._until_the_end, name="limits", daemon=True)
 
     def begin(self, worker: str) -> None:
         """Report the settings now and every minute. A changed setting holds once the first worker starts with it.
@@ -72,7 +78,6 @@ class Keeper:
         The host's name comes from the worker's name, as in the reports about hosts that cannot send.
         """
         self._process = new_process(nodesplit(worker)[1])
-        self._thread = threading.Thread(target=self._until_the_end, name="limits", daemon=True)
         self._thread.start()
 
     def ask(self) -> None:
@@ -84,7 +89,7 @@ class Keeper:
         """Withdraw the reported settings. The settings of a stopped host must not limit the others."""
         self._ends = True
         self._woken.set()
-        if self._thread is not None:
+        if self._thread.is_alive():
             self._thread.join(_PATIENCE_SECONDS)
 
     def _until_the_end(self) -> None:
@@ -94,15 +99,13 @@ class Keeper:
             self._woken.wait(SAY_SECONDS)
             # Clear first, then read the flags: so no call of `ask` or `end` between the two is missed.
             self._woken.clear()
-        try:
-            with closing(connect(self._settings)) as client:
-                limits.forget(client, self._settings, self._process)
-        except (MailerError, redis.exceptions.RedisError, OSError):
-            pass  # Redis may have ended first. It forgets by itself.
+        # Redis may have ended first. It forgets by itself.
+        with suppress(*_FAILURES), closing(connect(self._settings)) as client:
+            limits.forget(client, self._settings, self._process)
 
-    def _say(self, *, ask: bool) -> None:
+    def _say(self, *, ask: bool, unanswered: str | None = None) -> None:
         try:
-            refresh(self._settings, self._process, self._credentials, ask=ask)
+            refresh(self._settings, self._process, self._credentials, ask=ask, unanswered=unanswered)
             if ask:
                 self._fitness.asked(answered=True)
         except SendError as error:
@@ -113,17 +116,9 @@ class Keeper:
                 "sent. Allow ses:GetAccount, or set MAILER_RATE_PER_SECOND and MAILER_QUOTA_PER_DAY on every host",
                 str(error).rstrip("."),
             )
-            self._say(ask=False)
-            self._give_up_the_turn(mask_addresses(str(error)))
-        except (MailerError, redis.exceptions.RedisError, OSError) as error:
+            self._say(ask=False, unanswered=mask_addresses(str(error)))
+        except _FAILURES as error:
             # The next minute's report does as well.
             logger.warning("The account's limits could not be refreshed: %s", error)
         except Exception:
             logger.exception("The account's limits could not be refreshed")
-
-    def _give_up_the_turn(self, why: str) -> None:
-        try:
-            with closing(connect(self._settings)) as client:
-                limits.unanswered(client, self._settings, self._process, why)
-        except (MailerError, redis.exceptions.RedisError, OSError) as error:
-            logger.warning("That SES did not answer could not be told: %s", error)

@@ -48,23 +48,19 @@ class Preparation:
         if not self._is_busy:
             self._next()
 
-    def _done(self, jobs: Sequence[Job], failure: Exception | None) -> None:
-        if failure is not None:  # no helper took the jobs
-            for job in jobs:
-                job.finished(failure)
-        self._next()
-
     def _next(self) -> None:
         jobs, self._jobs = self._jobs[:_BATCH], self._jobs[_BATCH:]
         self._is_busy = bool(jobs)
         if jobs:
-            self._sender.help(partial(self._work, jobs), partial(self._done, jobs))
+            left = deque(jobs)
+            self._sender.help(partial(self._work, jobs, left), partial(self._done, left))
 
-    def _work(self, jobs: Sequence[Job]) -> None:
-        left = deque(jobs)
-        try:
-            for step in self._prepare(jobs):
-                self._sender.call_soon(partial(left.popleft().go_on, step))
-        except Exception as error:  # noqa: BLE001 - `finished` reports it
+    def _work(self, jobs: Sequence[Job], left: deque[Job]) -> None:
+        for step in self._prepare(jobs):
+            self._sender.call_soon(partial(left.popleft().go_on, step))
+
+    def _done(self, left: Iterable[Job], failure: Exception | None) -> None:
+        if failure is not None:  # no helper took the jobs, or it broke off before these
             for job in left:
-                self._sender.call_soon(partial(job.finished, error))
+                self._sender.call_soon(partial(job.finished, failure))
+        self._next()

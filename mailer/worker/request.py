@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import wraps
@@ -23,7 +23,6 @@ from mailer.queue.fitness import MOST_DENIED_SECONDS, MOST_SECONDS
 from mailer.queue.headers import CONTENT_HEADER, LOCAL_HEADERS
 from mailer.queue.leases import Lease, Leases
 from mailer.queue.settlement import Settlement
-from mailer.rules import Rules
 from mailer.ses.remedies import remedy
 from mailer.worker import report
 
@@ -55,17 +54,12 @@ class Followed(InvalidTaskError):
     """The message names tasks to run after it. Nothing would run them: `mailer.send` ends when the message is settled,
     perhaps days and several workers later."""
 
-    def __init__(self, embed: Mapping[str, Any]) -> None:
-        named = " and ".join(_FOLLOWERS.get(name, f"{name:.80}") for name in embed if _follows(embed, name))
+    def __init__(self, names: Iterable[str]) -> None:
+        named = " and ".join(_FOLLOWERS.get(name, f"{name:.80}") for name in names)
         super().__init__(
             f"{named}: nothing is run after mailer.send, and it has no result. It was not sent. Send it without; "
             "mailer.operations.history and `mailer show` tell what became of a message"
         )
-
-
-def _follows(embed: Mapping[str, Any], name: str) -> bool:
-    """Whether Celery's pools would act on this entry. They treat an unknown name as a header."""
-    return bool(embed[name]) or name not in _FOLLOWERS
 
 
 class Request(stock.Request):
@@ -79,8 +73,9 @@ class Request(stock.Request):
         embed = self._payload[2]
         if embed and not isinstance(embed, dict):
             raise InvalidTaskError("the third part of its body is no object")
-        if any(_follows(embed, name) for name in embed or ()):
-            raise Followed(embed)
+        # Celery's pools would act on these. They treat an unknown name as a header.
+        if followers := [name for name in embed or () if embed[name] or name not in _FOLLOWERS]:
+            raise Followed(followers)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Celery derives a class for each task. Its on_success does not call its base's, so ours wraps it.
@@ -107,15 +102,13 @@ class Request(stock.Request):
     def kwargsrepr(self) -> str:
         """The named arguments for Flower and the log: the lane and the masked recipient."""
         lease = self.leases.lease(self.tag)
-        to = self._kwargs.get("to") if isinstance(self._kwargs, dict) else None
-        masked = mask(to) if isinstance(to, str) and len(to) <= _LONGEST_SHOWN else "***"
+        masked = mask(self._to) if isinstance(self._to, str) and len(self._to) <= _LONGEST_SHOWN else "***"
         return f"{lease.lane if lease else ''} {masked}"
 
     def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
         """For ``celery inspect`` and Flower's pages of a worker. Both ask for the unmasked arguments, and get them
         masked."""
-        found: dict[str, Any] = super().info(safe=True)
-        return {**found, "args": self.argsrepr, "kwargs": self.kwargsrepr}
+        return {**super().info(safe=True), "args": self.argsrepr, "kwargs": self.kwargsrepr}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.humaninfo()} {self.argsrepr} {self.kwargsrepr}>"
@@ -130,9 +123,11 @@ class Request(stock.Request):
         return leases
 
     @property
-    def rules(self) -> Rules:
-        rules: Rules = self._task.settings
-        return rules
+    def _to(self) -> Any:
+        return self._kwargs.get("to") if isinstance(self._kwargs, dict) else None
+
+    def _taken(self, lease: Lease) -> Taken:
+        return Taken(self.id, lease.lane, self._to, self._message._raw, lease.taken_us, self.hostname or "")
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         self.leases.start(self.tag)
@@ -140,18 +135,11 @@ class Request(stock.Request):
 
     def settle_as(self, outcome: Outcome) -> None:
         """Store the settlement that the acknowledgement carries out."""
-        lease = self.leases.lease(self.tag)
-        if lease is not None:
+        if (lease := self.leases.lease(self.tag)) is not None:
             now = self.leases.redis_time() or time.time()
             outcome, ends_doubt = self._of_this_host(outcome, lease)
-            self._decide(settle(outcome, self._taken(lease), self.rules, now=now, ends_doubt=ends_doubt))
-
-    def _decide(self, settlement: Settlement) -> None:
-        self.leases.decide(self.tag, settlement)
-
-    def _taken(self, lease: Lease) -> Taken:
-        to = self._kwargs.get("to") if isinstance(self._kwargs, dict) else None
-        return Taken(self.id, lease.lane, to, self._message._raw, lease.taken_us, self.hostname or "")
+            settlement = settle(outcome, self._taken(lease), self._task.settings, now=now, ends_doubt=ends_doubt)
+            self.leases.decide(self.tag, settlement)
 
     def _of_this_host(self, outcome: Outcome, lease: Lease) -> tuple[Outcome, bool]:
         """Report the outcome to this host's fitness. Returns the outcome, and whether it ends the doubt that this host
@@ -212,15 +200,12 @@ class Request(stock.Request):
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> Any:
         if terminated:
             self._lost("Terminated", "its process was ended by a person while it held the message")
-        else:
-            code = "Expired" if expired else "Revoked"
-            lease = self.leases.lease(self.tag)
-            if lease is not None:
-                self._decide(Settlement.forget(self._taken(lease).note(self.rules, code)))
+        elif (lease := self.leases.lease(self.tag)) is not None:
+            note = self._taken(lease).note(self._task.settings, "Expired" if expired else "Revoked")
+            self.leases.decide(self.tag, Settlement.forget(note))
         return super()._announce_revoked(reason, terminated, signum, expired)
 
     def _lost(self, code: str, words: str) -> None:
         """Settle a message whose process has ended."""
-        lease = self.leases.lease(self.tag)
-        if lease is not None:
-            self._decide(settle_lost(code, words, self._taken(lease), self.rules))
+        if (lease := self.leases.lease(self.tag)) is not None:
+            self.leases.decide(self.tag, settle_lost(code, words, self._taken(lease), self._task.settings))

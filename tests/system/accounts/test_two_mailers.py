@@ -25,24 +25,24 @@ from tests.support.valkey import Valkey
 LETTER = {"sender": "Shop <shop@example.com>", "subject": "Hello", "text": "Hello."}
 REGIONS = ("us-east-1", "eu-west-1")
 RATES = (300.0, 200.0)
-POOLS = ("mailer.worker.pool:TaskPool", "mailer.worker.threads:TaskPool")
+TRANSPORTS = ("ses", "boto3")
+"""The one sends on the loop, the other in threads."""
 
 
 class Mailer:
     """One account of this process, with a worker in a thread of its own."""
 
-    def __init__(self, settings: Settings, simulator: Simulator, pool: str) -> None:
+    def __init__(self, settings: Settings, simulator: Simulator) -> None:
         self.settings, self.simulator = settings, simulator
         self.client, self.keys = connect(settings), Keys.of(settings)
         self.producer = Producer.of(settings)
         self.app = create_app(settings)
-        self._pool = pool
         self.start()
 
     def start(self) -> None:
         self.worker = self.app.WorkController(
             hostname=f"{self.settings.account}@host",
-            pool_cls=self._pool,
+            pool_cls="mailer.worker.pool:TaskPool",
             concurrency=4,
             without_gossip=True,
             without_mingle=True,
@@ -71,7 +71,7 @@ class Mailer:
         self.app.close()
 
 
-@pytest.fixture(params=POOLS, ids=["loop", "threads"])
+@pytest.fixture(params=TRANSPORTS, ids=["loop", "threads"])
 def pair(
     request: pytest.FixtureRequest, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Mailer, Mailer]]:
@@ -93,7 +93,7 @@ def pair(
             simulator.set_secrets({f"AKIAEXAMPLE{number}": f"secret-{number}"})
             account = f"{request.node.name}-{name}".replace("[", "-").replace("]", "")[-60:]
             given = {"redis_url": valkey.url, "account": account, "aws_profile": name, "aws_region": region}
-            mailer_of_it = Mailer(load(**given, **PATIENT), simulator, request.param)
+            mailer_of_it = Mailer(load(**given, transport=request.param, **PATIENT), simulator)
             stack.callback(mailer_of_it.close)
             opened.append(mailer_of_it)
         first, second = opened

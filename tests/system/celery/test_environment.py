@@ -76,7 +76,7 @@ def test_the_celery_command_works_on_mailer_s_redis_and_says_so(client: redis.Re
 )
 def test_the_same_redis_written_otherwise_is_no_contradiction(ours: str, theirs: str, is_another: bool) -> None:
     settings = load(redis_url=ours, redis_sentinel_master="mailer")
-    found = list(contradictions(settings, {"CELERY_BROKER_URL": theirs, "CELERY_BROKER_READ_URL": ""}))
+    found = contradictions(settings, {"CELERY_BROKER_URL": theirs, "CELERY_BROKER_READ_URL": ""})
     assert found == (["CELERY_BROKER_URL"] if is_another else [])
 
 

@@ -48,8 +48,7 @@ def test_a_wrong_clock_neither_stops_the_account_nor_costs_mail(
     post.settings = post.settings.model_copy(
         update={"transport": transport, "retry_hours": 0, "rate_per_second": rate, "quota_per_day": rate and -1}
     )
-    pool = "mailer.worker.pool" if transport == "ses" else "mailer.worker.threads"
-    post.worker(wait=False, CELERY_CUSTOM_WORKER_POOL=f"{pool}:TaskPool")
+    post.worker(wait=False)
     for i in range(20):
         post.send(f"{i}@example.com")
     all_is_sent(post, 20)

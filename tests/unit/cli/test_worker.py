@@ -135,7 +135,7 @@ def test_workers_send_and_stop_when_told_to(
 
 def test_no_two_calls_on_a_host_share_a_name_and_a_name_that_is_given_is_kept() -> None:
     def names(name: str | None) -> list[str]:
-        members = workers(2, 4, ["bulk"], transport="ses", name=name, loglevel="info")
+        members = workers(2, 4, ["bulk"], name=name, loglevel="info")
         return [member.command[member.command.index("-n") + 1] for member in members]
 
     once, again = names(None), names(None)

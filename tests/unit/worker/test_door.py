@@ -60,14 +60,19 @@ class Desk:
     def __init__(self, settings: Settings) -> None:
         self.door = Door(settings)
         self.door.transport.prepare()
-        self.sender, self.hub = CurlLoop(self.door.transport), Hub()  # type: ignore[arg-type]
-        self.sender.attach(self.hub)
+        self.hub = Hub()
         self.outcomes: list[tuple[str, Outcome]] = []
+        self.start()
+
+    def start(self) -> None:
+        self.sender = CurlLoop(self.door.transport)  # type: ignore[arg-type]
+        self.sender.attach(self.hub)
+        self.door.attach(self.sender)
 
     def begin(self, name: str, kwargs: dict[str, Any], digest: object = None, permit_ends: float = math.inf) -> None:
         request = {"id": name, "args": [], "kwargs": kwargs, CONTENT_HEADER: digest}
         request |= {SIZE: len(json.dumps(kwargs)), PERMIT_ENDS: permit_ends}
-        self.door.begin(request, self.sender, lambda outcome: self.outcomes.append((name, outcome)))
+        self.door.begin(request, lambda outcome: self.outcomes.append((name, outcome)))
 
     def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
@@ -149,6 +154,18 @@ def test_what_waits_for_its_content_when_the_loop_stops_is_sent(
         desk.begin(f"m{number}", BY_REFERENCE, digest)
     desk.sender.drain(60)
     assert sorted(name for name, _ in desk.outcomes) == ["m0", "m1", "m2"]
+    assert {outcome.kind for _, outcome in desk.outcomes} == {Kind.SENT}
+
+
+def test_the_next_worker_of_this_process_has_its_own_helpers(
+    open_desk: Callable[[Settings], Desk], settings: Settings, client: redis.Redis
+) -> None:
+    desk = open_desk(settings)
+    desk.begin("first", BY_REFERENCE, store(client, settings, text="Hello."))
+    desk.sender.drain(60)
+    desk.start()
+    desk.begin("second", BY_REFERENCE, store(client, settings, text="Hello."))
+    desk.until_ended(2)
     assert {outcome.kind for _, outcome in desk.outcomes} == {Kind.SENT}
 
 

@@ -1,4 +1,4 @@
-"""The pool of threads, told to stop by SIGQUIT's handler while the loop hands it a message."""
+"""The pool with a transport that blocks, told to stop by SIGQUIT's handler while the loop hands it a message."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from celery.worker import state
 
 from mailer.settings import Settings
 from mailer.worker.app import create_app
-from mailer.worker.threads import TaskPool
+from mailer.worker.pool import TaskPool
 
 
 @pytest.fixture
 def pool(settings: Settings) -> Iterator[TaskPool]:
-    found = TaskPool(app=create_app(settings), limit=2)
+    found = TaskPool(app=create_app(settings.model_copy(update={"transport": "boto3"})), limit=2)
     found.start()
     yield found
     state.should_terminate = None

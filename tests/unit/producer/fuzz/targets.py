@@ -80,8 +80,7 @@ class Doors:
         request: dict[str, Any] = {"id": MESSAGE_ID, "args": [], "kwargs": good.INLINE, "mailer_content": None}
         changed = {name: each for name, each in spoilt_arguments(random, request).items() if name != "id"}
         headers = {name: as_json(each) for name, each in changed.items()}
-        arguments = headers.get("args"), headers.get("kwargs", {})
-        found = self._door._message(request | headers, *arguments, self._door.contents.content)
+        found = self._door._message(request | {"args": None, "kwargs": {}} | headers, self._door.contents.content)
         if isinstance(found, Message):
             inspect(found)
             return "accepted"
