@@ -26,7 +26,8 @@ class DefectiveRequest(Request):
 
     def send_event(self, kind: str, **fields: Any) -> None:
         # Celery calls this: after the send from its on_success.
-        if self._kwargs["subject"] == OVERHEARD and kind == "task-succeeded":
+        is_sent = kind == "task-succeeded" and fields["result"].startswith("sent ")
+        if self._kwargs["subject"] == OVERHEARD and is_sent:
             raise KeyError("a defect")
         super().send_event(kind, **fields)
 
