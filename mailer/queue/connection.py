@@ -104,10 +104,8 @@ def _through_sentinels(url: str, settings: Settings, options: dict[str, Any]) ->
     if named.password is not None:
         options = {**options, "username": named.username, "password": named.password}
     majority = settings.redis_replicas > 0
-    sentinels = Sentinels(
-        named.sentinels, settings.redis_timeout_seconds, majority=majority, db=named.database, **options
-    )
-    client: redis.Redis = sentinels.master_for(  # type: ignore[no-untyped-call]
+    timeout = settings.redis_timeout_seconds
+    sentinels = Sentinels(named.sentinels, timeout, majority=majority, db=named.database, **options)
+    return sentinels.master_for(  # type: ignore[no-any-return,no-untyped-call]
         settings.redis_sentinel_master, connection_pool_class=SentinelPool
     )
-    return client

@@ -97,7 +97,6 @@ class Records:
             yield from (line for line in self._lines(shard, digest, progress) if line.recipient == digest)
 
     def __len__(self) -> int:
-        """How many lines there are."""
         with self.client.pipeline(transaction=False) as pipe:
             for segment in self._segments():
                 for shard in _SHARDS:
@@ -120,9 +119,9 @@ class Records:
                 except ValueError:  # not a line of ours; the others are still good
                     continue
                 # A settlement whose answer was lost is repeated. For `sent` the script cannot detect the repetition.
-                told = (line.verb, line.id, line.taken, line.answer, line.at if line.verb != "sent" else 0)
-                if told not in seen:
-                    seen.add(told)
+                event = (line.verb, line.id, line.taken, line.answer, line.at if line.verb != "sent" else 0)
+                if event not in seen:
+                    seen.add(event)
                     yield line
 
 

@@ -32,6 +32,7 @@ class Replicas:
     def __init__(self, pool: Any, least: int) -> None:
         self.least = least
         self._pool = pool
+        self._is_watched = isinstance(pool, SentinelConnectionPool)
         self.expected = least
         """The number of replicas that must have a write."""
         self._server: tuple[str, int] | None = None
@@ -73,10 +74,6 @@ class Replicas:
             return bool(self._pool.sentinel_manager.discover_master(self._pool.service_name) == _address(connection))
         except (redis.exceptions.RedisError, OSError):
             return False
-
-    @property
-    def _is_watched(self) -> bool:
-        return isinstance(self._pool, SentinelConnectionPool)
 
 
 def _address(connection: Any) -> tuple[str, int]:

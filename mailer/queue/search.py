@@ -37,7 +37,6 @@ class Addressee:
         self.texts = [known, '"base64"', "\\u00"] if is_plain else [""]
 
     def has(self, message: StoredMessage) -> bool:
-        """Whether the message is to this address or domain."""
         small = message.envelope.lower()
         # Parsing a message takes as long as a dozen searches of its bytes.
         if not any(text.encode() in small for text in self.texts) or not message.to:

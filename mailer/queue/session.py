@@ -17,15 +17,9 @@ from mailer.queue.replicas import Replicas, online
 from mailer.queue.script import CONFIRM_SECONDS, Script, unconfirmed, wait_for
 
 _CHECK = "Check MAILER_REDIS_URL and the server."
-_REPEAT = (
-    "Whether the write was carried out is not known. To repeat it safely, pass an idempotency_key: under the same key "
-    "nothing is enqueued twice."
-)
-
-_REPEAT_UNCONFIRMED = (
-    "It will be sent, unless a failover loses it. To repeat the call safely, pass an idempotency_key: under the same "
-    "key nothing is enqueued twice."
-)
+_NOT_KNOWN = "Whether the write was carried out is not known."
+_MAY_BE_LOST = "It will be sent, unless a failover loses it."
+_REPEAT = "To repeat it safely, pass an idempotency_key: under the same key nothing is enqueued twice."
 
 
 class Session:
@@ -103,7 +97,7 @@ class Session:
             # Another server may be the master by now: the next connection asks the sentinels.
             self._connection.disconnect()
             why = unconfirmed(self._reached, replicas.expected)
-            raise QueueUnavailable(f"Redis has it, but {why}. {_REPEAT_UNCONFIRMED}", enqueued=None)
+            raise QueueUnavailable(f"Redis has it, but {why}. {_MAY_BE_LOST} {_REPEAT}", enqueued=None)
         return reply
 
     def _exchange(self, command: Sequence[str | bytes], extra_seconds: float = 0.0, *, then: Sequence[str] = ()) -> Any:
@@ -129,7 +123,8 @@ class Session:
             # redis-py makes a connection error from some answers of Redis: LOADING, NOAUTH; with Sentinel READONLY.
             if getattr(error, "status_code", None) is not None or isinstance(error.__context__, ReadOnlyError):
                 raise _refused(error) from error
-            raise QueueUnavailable(f"Redis did not answer ({error}). {_REPEAT} {_CHECK}", enqueued=None) from error
+            words = f"Redis did not answer ({error}). {_NOT_KNOWN} {_REPEAT} {_CHECK}"
+            raise QueueUnavailable(words, enqueued=None) from error
         except BaseException:
             connection.disconnect()
             raise

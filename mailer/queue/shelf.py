@@ -141,7 +141,6 @@ class Shelf:
     # -- looking
 
     def __len__(self) -> int:
-        """The number of messages in this place."""
         with translated("read"):
             return int(self._client.zcard(self._index))
 
@@ -159,7 +158,6 @@ class Shelf:
     def count(self, which: Filter | None = None) -> int:
         """The number of messages that match. Reads all messages if the filter has more than times."""
         which = which or Filter()
-        self._check(which)
         if which.looks_inside:
             return sum(len(batch) for batch in self._batches(which))
         low = "-inf" if which.after is None else layout.microseconds(which.after)
@@ -251,15 +249,12 @@ class Shelf:
 
     # -- the parts
 
-    def _check(self, which: Filter) -> None:
-        if self.name == "scheduled" and (which.code is not None or which.text is not None):
-            raise InvalidRequest("code, text: a scheduled message has no reason to look for. Use lane, to or times")
-
     def _batches(
         self, which: Filter, *, latest_first: bool = False, begin: float = _BEGINNING, end: float = _END
     ) -> Iterator[list[Shelved]]:
         """The messages that match, in batches. Their times are from ``begin`` to before ``end``, epoch microseconds."""
-        self._check(which)
+        if self.name == "scheduled" and (which.code is not None or which.text is not None):
+            raise InvalidRequest("code, text: a scheduled message has no reason to look for. Use lane, to or times")
         low = begin if which.after is None else max(begin, layout.microseconds(which.after))
         high = end if which.before is None else min(end, layout.microseconds(which.before))
         keys = [self._index] if self.name == "scheduled" else [self._index, self._stored]
@@ -271,9 +266,7 @@ class Shelf:
                 found = script("page").run(self._client, keys, arguments)
             page = list(zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True))
             within = [each for each in page if low <= float(each[0]) < high or high == _END]
-            messages = [self._message(*each) for each in within]
-            fitting = [message for message in messages if which.fits(message)]
-            if fitting:
+            if fitting := [message for each in within if which.fits(message := self._message(*each))]:
                 yield fitting
             if len(within) < len(page) or not page:
                 return
@@ -317,8 +310,7 @@ class Shelf:
             # If the number was overwritten, schedule.lua goes on with the clock's milliseconds.
             last = number_or(seconds * 1000, number or "0")
             for batch in self._batches(which, latest_first=latest_first):
-                present = [message for message in batch if number_or(0, layout.scheduled(message.stored)[0]) <= last]
-                if present:
+                if present := [each for each in batch if number_or(0, layout.scheduled(each.stored)[0]) <= last]:
                     yield present
         else:
             begun = seconds * 1_000_000 + micros

@@ -96,7 +96,6 @@ class Shelved(StoredMessage):
 
     @property
     def attempts(self) -> int:
-        """How often the message has been tried."""
         tried = self.headers.get("retries")
         earlier = tried if isinstance(tried, int) and tried > 0 else 0
         return earlier if self.shelf == "scheduled" or not self.is_whole else earlier + 1
@@ -114,17 +113,13 @@ class Shelved(StoredMessage):
     def history(self) -> list[Reason]:
         """The reasons for which it was set aside before earlier requeues: the last `MAX_HISTORY`, oldest first."""
         written = self.headers.get(HISTORY_HEADER)
-        return [
-            Reason(
-                shelf=text_of(each.get("shelf")),
-                at=why.at,
-                code=why.code,
-                detail=why.detail,
-                attempts=tried if isinstance(tried := each.get("attempts"), int) else 0,
-            )
-            for each in (written if isinstance(written, list) else [])
-            if isinstance(each, dict) and (why := layout.Why.read(each))
-        ]
+        found = []
+        for each in written if isinstance(written, list) else []:
+            if isinstance(each, dict):
+                why, tried = layout.Why.read(each), each.get("attempts")
+                attempts = tried if isinstance(tried, int) else 0
+                found.append(Reason(text_of(each.get("shelf")), why.at, why.code, why.detail, attempts))
+        return found
 
     def message(self, fetch_content: Callable[[str], bytes | None]) -> Message:
         """The mail, rendered. ``fetch_content`` is `Queue.content`. Raises InvalidMessage."""
@@ -156,13 +151,8 @@ class Shelved(StoredMessage):
             headers.pop(KEY_HEADER, None)
         if self.shelf != "scheduled":
             earlier = headers.get(HISTORY_HEADER)
-            reason = {
-                "shelf": self.shelf,
-                "at_us": layout.microseconds(self.at),
-                "code": self.code,
-                "detail": self.detail,
-                "attempts": self.attempts,
-            }
+            why = {"at_us": layout.microseconds(self.at), "code": self.code, "detail": self.detail}
+            reason = {"shelf": self.shelf, **why, "attempts": self.attempts}
             headers[HISTORY_HEADER] = [*(earlier if isinstance(earlier, list) else []), reason][-MAX_HISTORY:]
         whole = {**self.parsed, "headers": headers, "properties": properties}
         try:

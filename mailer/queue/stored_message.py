@@ -35,12 +35,10 @@ class StoredMessage:
 
     @property
     def headers(self) -> dict[str, Any]:
-        """The envelope's headers."""
         return _dict(self.parsed.get("headers"))
 
     @property
     def id(self) -> str:
-        """The message's id."""
         return text_of(self.headers.get("id"))
 
     @property

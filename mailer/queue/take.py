@@ -97,9 +97,10 @@ class Call:
     def verdicts(self) -> list[tuple[str, Settlement]]:
         """All settlements of the call, in the order in which they are sent."""
         # Some go to the head of their lane. Of these the last taken goes first, so the lane keeps the order of taking.
+        # A tag ends in the number of the call that took the message, and the message's place in the answer.
         backs = [pair for pair in self.settlements if pair[1].to_head]
         others = [pair for pair in self.settlements if not pair[1].to_head] if backs else self.settlements
-        backs.sort(key=_taken, reverse=True)
+        backs.sort(key=lambda pair: [int(part) for part in pair[0].split(":")[1:]], reverse=True)
         perhaps_taken = [tag for call in self.lost for tag in reversed(call.tags(call.wanted))]
         return [*others, *backs, *((tag, Settlement.back()) for tag in perhaps_taken)]
 
@@ -165,8 +166,3 @@ class Take:
 def _encoded(argument: Any) -> Any:
     """Text as bytes that redis-py can send: JSON may contain an escape for half of a surrogate pair."""
     return argument.encode(errors="replace") if type(argument) is str else argument
-
-
-def _taken(pair: tuple[str, Settlement]) -> tuple[int, ...]:
-    """A sort key for the order in which messages were taken: the call, and the place in its answer."""
-    return tuple(map(int, pair[0].split(":")[1:]))

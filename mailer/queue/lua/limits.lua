@@ -66,7 +66,7 @@ local verbs = {
     elseif has_stopped then
       stop.over()
     end
-    stop.told(allows)
+    stop.answered(allows)
     account.forget('refreshing', 'unanswered')
   end },
   unanswered = { 2, function(process, why)

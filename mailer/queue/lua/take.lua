@@ -102,7 +102,7 @@ local stored = account.stored
 local is_ahead = moment.put_back(tonumber(ARGV[12]) or 0) > 0
 wanted = (now > latest or is_ahead) and 0 or math.min(wanted, MOST_AT_ONCE)
 
-local lanes, lane_named, seldom = {}, {}, {} -- seldom: lists that seldom exist
+local lanes, lane_named, extra_lists = {}, {}, {} -- most extra lists do not exist
 for i = 1, tonumber(ARGV[7]) do
   local lane = {
     name = ARGV[next_arg], suspects = KEYS[next_key], key = KEYS[next_key + 1], policy = ARGV[next_arg + 1],
@@ -111,7 +111,7 @@ for i = 1, tonumber(ARGV[7]) do
   }
   lanes[i], lane_named[lane.name] = lane, lane
   for key = next_key, next_key + 5 do
-    if key ~= next_key + 1 then seldom[#seldom + 1] = KEYS[key] end
+    if key ~= next_key + 1 then extra_lists[#extra_lists + 1] = KEYS[key] end
   end
   next_key, next_arg = next_key + 6, next_arg + 4
 end
@@ -335,8 +335,8 @@ if looked and #has_come_due > 0 then
 end
 if not looked then say('scheduled messages do not come due: ' .. has_come_due) end
 
-local are_others = redis.call('EXISTS', unpack(seldom)) > 0 -- suspects, large messages, or messages of a lower priority
-if are_others then
+local has_extra = redis.call('EXISTS', unpack(extra_lists)) > 0 -- suspects, large messages, or messages of a lower priority
+if has_extra then
   -- Move messages from the list `low` into the lane; whether more are left there.
   local function take_low(lane, low)
     local first_out = waiting.head(low, MOST_AT_ONCE)
@@ -420,7 +420,7 @@ local function hand_out_all()
   local function clear(lane, list, why, message)
     if why == LARGE then
       waiting.move(list, lane.large)
-      are_others = true
+      has_extra = true
     else
       waiting.can_leave(list)
       refuse(lane.name, message, why)
@@ -458,7 +458,7 @@ local function hand_out_all()
         return {}
       end
       waiting.move(lane.key, lane.suspects)
-      are_others = true
+      has_extra = true
     end
     unsorted = true
     return {}
@@ -467,7 +467,7 @@ local function hand_out_all()
   -- Choose up to `want` small messages of a lane, at most one of them a suspect. If there is only one place, the lane
   -- and the suspects take turns: the lane first.
   local function choose_small(lane, want)
-    local suspect = are_others and suspects > 0 and waiting.head(lane.suspects, 1) or {}
+    local suspect = has_extra and suspects > 0 and waiting.head(lane.suspects, 1) or {}
     if suspect[1] and not fits(suspect[1]) then suspect = {} end
     if #suspect == 0 then return suspect, lane.suspects, choose(lane, want) end
     local chosen = choose(lane, math.max(1, want - 1))
@@ -489,7 +489,7 @@ local function hand_out_all()
   -- Choose up to `want` large messages of a lane.
   local function choose_large(lane, want)
     local field, bytes = 'large:' .. lane.name, 0
-    if not are_others or not has_room(known_weight(lane)) then return {}, lane.large, {} end
+    if not has_extra or not has_room(known_weight(lane)) then return {}, lane.large, {} end
     local chosen, why, message = waiting.head(lane.large, want, function(message)
       if bytes > 0 and bytes + #message > COPIED_AT_ONCE then return LARGE end
       bytes = bytes + #message
@@ -507,7 +507,7 @@ local function hand_out_all()
 
   -- Whether a large message waits, and this worker has room for it.
   local function large_waits(lane)
-    if not are_others then return false end
+    if not has_extra then return false end
     local read, length = attempt(waiting.length, lane.large)
     return read and length > (picked[lane.large] or 0) and has_room(known_weight(lane))
   end
@@ -542,7 +542,7 @@ local function hand_out_all()
     end
     if (granted == wanted or granted >= permits) and room > granted then
       local waits = waiting.length(lane.key) > left[lane.key] or (is_large_s_turn and large_waits(lane))
-      local suspect_waits = are_others and not waits and waiting.length(lane.suspects) > left[lane.suspects]
+      local suspect_waits = has_extra and not waits and waiting.length(lane.suspects) > left[lane.suspects]
       if waits or suspect_waits then backlog[#backlog + 1] = lane.name end
       starved = starved or (granted < wanted and (waits or (suspect_waits and suspects > 0)))
     end
@@ -626,8 +626,8 @@ local function hand_out_all()
   local at = read and first_due[2]
   if not at or tonumber(at) >= now + idle then return end
   -- Only one idle worker wakes at that moment; more would only compete with it.
-  local told, by = string.match(stored.wake or '', '^(%S+) (%S+)$')
-  if told ~= at or by == owner then
+  local woken_at, woken = string.match(stored.wake or '', '^(%S+) (%S+)$')
+  if woken_at ~= at or woken == owner then
     account.set('wake', at .. ' ' .. owner)
     reply[1] = math.max(1, math.min(reply[1], math.ceil(tonumber(at) - now)))
   end

@@ -11,28 +11,25 @@ local KEPT_BYTES, HEAD_BYTES = 16777216, 4096
 local SENDABLE_BYTES = 67108864
 local contents, weights = {}, {} -- bytes, by hash and by envelope
 
-local function content_bytes(hash)
-  if not hash then return 0 end
-  if not contents[hash] then
-    local found = redis.pcall('HSTRLEN', content_key, hash)
-    contents[hash] = type(found) == 'number' and found or 0
-  end
-  return contents[hash]
-end
-
 -- The bytes that a worker needs for an envelope and its stored content.
-local function weight(envelope)
-  weights[envelope] = weights[envelope] or #envelope + content_bytes(content().hash(envelope))
+function offers.weight(envelope)
+  if not weights[envelope] then
+    local hash = content().hash(envelope)
+    if hash and not contents[hash] then
+      local found = redis.pcall('HSTRLEN', content_key, hash)
+      contents[hash] = type(found) == 'number' and found or 0
+    end
+    weights[envelope] = #envelope + (hash and contents[hash] or 0)
+  end
   return weights[envelope]
 end
-offers.weight = weight
 
 -- Why no worker may be given the envelope, in words for its dead letter; nil if a worker may.
 function offers.words(envelope)
   if #envelope > ENVELOPE_BYTES then
     return string.format('It has %.1f MB, and a message may have 10 MiB. Enqueue it with mailer, which stores what is '
       .. 'large beside the queue.%s', #envelope / 1e6, #envelope > KEPT_BYTES and ' Only its beginning is kept.' or '')
-  elseif weight(envelope) - #envelope > SENDABLE_BYTES then
+  elseif offers.weight(envelope) - #envelope > SENDABLE_BYTES then
     return 'Its stored content is larger than all that SES takes.'
   end
 end

@@ -14,7 +14,7 @@ local large, ends -- the large envelope that was searched last, and its ends
 
 -- Apply `form`, a pattern with one capture, to the next `most` characters after each '"name":'. Returns the first
 -- capture; nil without one. No text contains '"name":', because JSON escapes quotes in texts.
-local function member(envelope, name, form, most)
+function offers.member(envelope, name, form, most)
   if #envelope > WHOLE_BYTES then
     if large ~= envelope then
       large, ends = envelope, string.sub(envelope, 1, END_BYTES) .. '\n' .. string.sub(envelope, -END_BYTES)
@@ -32,12 +32,11 @@ local function member(envelope, name, form, most)
     from = at + 1
   end
 end
-offers.member = member
 
 -- The id; nil unless it has 1 to 128 characters of printable ASCII without a space. A backslash would be an escape of
 -- another character, so an id with one does not count.
 function offers.id(envelope)
-  local id = member(envelope, 'id', '^ ?"([^%c%s"\\\128-\255]+)"', 131)
+  local id = offers.member(envelope, 'id', '^ ?"([^%c%s"\\\128-\255]+)"', 131)
   return id and #id <= 128 and id or nil
 end
 
@@ -49,7 +48,7 @@ end
 -- The note for its record, if no worker that read the message wrote one.
 function offers.note(lane, envelope, code, words)
   local fields = { offers.name(envelope), string.sub(lane, 1, 128),
-    member(envelope, 'mailer_accepted', '^ ?(%d+)', 20) or '', '', '', '', code, string.sub(words, 1, 300) }
+    offers.member(envelope, 'mailer_accepted', '^ ?(%d+)', 20) or '', '', '', '', code, string.sub(words, 1, 300) }
   for i = 1, #fields do fields[i] = string.gsub(fields[i], '%c', ' ') end
   return table.concat(fields, '\t')
 end

@@ -72,7 +72,7 @@ local function probe_with(tag)
 end
 
 -- GetAccount's answer, whether the account may send: '1', '0', or '' if it was not asked.
-local function told(allows)
+local function answered(allows)
   account.set('ses_allows', allows)
   -- No probe is sent while GetAccount says no. Afterwards one is due at once.
   if allows == '0' and offers.words then probe_again_at(now) end
@@ -80,7 +80,7 @@ end
 offers = {
   words = stored.stopped, -- why, in SES's words; nil if there is no stop
   is_new = false, -- whether this call began the stop: GetAccount may know more
-  refused = refused, over = over, sent = sent, not_tried = not_tried, told = told,
+  refused = refused, over = over, sent = sent, not_tried = not_tried, answered = answered,
   is_probe_due = is_probe_due, probe_with = probe_with, next_check = next_check, LIMITS_FRESH = LIMITS_FRESH,
 }
 return offers
