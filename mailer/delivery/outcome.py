@@ -6,20 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal
 
-from mailer.errors import (
-    AccountStopped,
-    Denied,
-    HostUnfit,
-    Misdated,
-    OutcomeUnknown,
-    QuotaExceeded,
-    RateExceeded,
-    Rejected,
-    SendError,
-    TooLate,
-    Unavailable,
-    Unreachable,
-)
+from mailer import errors
 from mailer.masking import mask_addresses
 
 if TYPE_CHECKING:
@@ -38,7 +25,7 @@ class Row:
     permit and its share of the quota are returned. ``when`` and ``then`` are for people and appear in the README.
     """
 
-    error: type[SendError] | None
+    error: type[errors.SendError] | None
     fault: Fault
     verb: str
     then: str
@@ -51,21 +38,21 @@ class Kind(Enum):
 
     SENT = Row(error=None, fault="nobody", verb="sent", then="settled")
     THROTTLED = Row(
-        error=RateExceeded,
+        error=errors.RateExceeded,
         fault="another sender",
         verb="throttled",
         when="SES says rate exceeded, or answers 429 in words that name no quota",
         then="head of its lane, no attempt spent; the shared rate is cut to what others leave, and recovers",
     )
     OVER_QUOTA = Row(
-        error=QuotaExceeded,
+        error=errors.QuotaExceeded,
         fault="the account",
         verb="over_quota",
         then="head of its lane; what fills the quota and is not ours was sent by others: the account is parked until "
         "some of it leaves the window",
     )
     STOPPED = Row(
-        error=AccountStopped,
+        error=errors.AccountStopped,
         fault="the account",
         verb="stop",
         when="sending disabled, account suspended, MAIL FROM not verified",
@@ -73,7 +60,7 @@ class Kind(Enum):
         "`mailer resume`",
     )
     UNFIT = Row(
-        error=HostUnfit,
+        error=errors.HostUnfit,
         fault="this host",
         verb="unfit",
         when="this host has no Region or credentials, or AWS refuses them (unknown key, wrong secret, expired token, "
@@ -81,21 +68,21 @@ class Kind(Enum):
         then="head of its lane, permit back, no attempt spent; that worker rests and is named, others go on sending",
     )
     UNREACHABLE = Row(
-        error=Unreachable,
+        error=errors.Unreachable,
         fault="this host",
         verb="unfit",
         when="this host does not reach SES (name, route, TLS, proxy), or a proxy answers in its place",
         then="the same",
     )
     MISDATED = Row(
-        error=Misdated,
+        error=errors.Misdated,
         fault="this host",
         verb="unfit",
         when="AWS refused the signature's date",
         then="the same; this host's clock is corrected",
     )
     DENIED = Row(
-        error=Denied,
+        error=errors.Denied,
         fault="the message",
         verb="defer",
         when="AccessDenied, or any other 403",
@@ -104,14 +91,14 @@ class Kind(Enum):
         "as long each time up to a quarter of an hour, no attempt spent, and other mail goes on",
     )
     LATE = Row(
-        error=TooLate,
+        error=errors.TooLate,
         fault="this host",
         verb="back",
         when="its permit had run out, or its lease would before SES's answer",
         then="head of its lane, permit back, no attempt spent",
     )
     FAILED = Row(
-        error=Unavailable,
+        error=errors.Unavailable,
         fault="the message",
         verb="retry",
         spends_attempt=True,
@@ -119,9 +106,9 @@ class Kind(Enum):
         then="scheduled again with exponential backoff and jitter, until it has waited for `MAILER_RETRY_HOURS` "
         "between its attempts; then a dead letter",
     )
-    REJECTED = Row(error=Rejected, fault="the message", verb="dead", then="dead letter")
+    REJECTED = Row(error=errors.Rejected, fault="the message", verb="dead", then="dead letter")
     UNKNOWN = Row(
-        error=OutcomeUnknown,
+        error=errors.OutcomeUnknown,
         fault="not known",
         verb="resend",
         spends_attempt=True,
@@ -171,6 +158,6 @@ def outcome_of(result: str | Exception) -> Outcome:
     """
     if isinstance(result, str):
         return Outcome(Kind.SENT, result)
-    if isinstance(result, SendError):
+    if isinstance(result, errors.SendError):
         return Outcome(_BY_ERROR.get(type(result), Kind.UNKNOWN), None, result.code, result.detail)
     return Outcome(Kind.UNKNOWN, None, type(result).__name__, str(result))
