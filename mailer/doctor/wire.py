@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 from mailer.doctor.finding import Finding, note, ok, problem
+from mailer.guard import is_loopback
 from mailer.masking import without_login
 from mailer.queue.connection import redis_url
-from mailer.ses.smtp_connection import is_loopback
 from mailer.settings import Settings
 
 _AWS_KEY = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,124}")

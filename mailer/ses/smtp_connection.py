@@ -9,7 +9,6 @@ import socket
 import time
 from base64 import b64encode
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +22,7 @@ from mailer.errors import (
     Unavailable,
     Unreachable,
 )
+from mailer.guard import is_loopback
 from mailer.ses.errors import smtp_error
 from mailer.ses.signer import derive_key
 
@@ -226,11 +226,3 @@ def _refusal(code: int, text: bytes | str) -> SendError:
     """The error for a reply before the content. Nothing can have been accepted, even if the reply is unknown."""
     error = smtp_error(code, text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
     return Unavailable(error.code, error.detail) if isinstance(error, OutcomeUnknown) else error
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this host: a loopback IP address, or ``localhost``."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -70,8 +70,7 @@ class Exchange:
             return
         if answer is not None:
             self.reusable = answer.reusable
-            self.state = "done"
-            self.result = answer
+            self.end(answer)
         elif not data:
             detail = f"the server closed after {len(self._received)} bytes of its answer"
             self.end(OutcomeUnknown("ConnectionClosed", detail))
@@ -96,7 +95,6 @@ class Exchange:
             error = OutcomeUnknown("ReadTimeout", f"no whole answer within {self._read_timeout:g} s")
         self.end(error)
 
-    def end(self, error: Exception) -> None:
-        """End the exchange with ``error``."""
+    def end(self, result: Answer | Exception) -> None:
         self.state = "done"
-        self.result = error
+        self.result = result
