@@ -82,7 +82,7 @@ class Template:
         try:
             meter.chars += len(self.source)
             meter.step(self._weight)
-            return self._run(Frame(variables, meter, autoescape=self.field == "html"))
+            return self._run(Frame(variables, {}, meter, autoescape=self.field == "html"))
         except Refused as error:
             if isinstance(error, Lacking) and not error.is_ours:
                 raise InvalidMessage(

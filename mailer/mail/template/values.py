@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
@@ -25,9 +25,9 @@ class Frame:
     """The state of one rendering. ``local`` has the names that the template itself sets; they hide variables."""
 
     variables: dict[str, Any]
+    local: dict[str, Any]
     meter: Meter
     autoescape: bool
-    local: dict[str, Any] = field(default_factory=dict)
     captured: str = ""
 
     def made(self, text: str) -> str:
@@ -68,10 +68,12 @@ class Loop:
     index0: int = -1
 
     def get(self, name: str, otherwise: object) -> Any:
-        if name in ("previtem", "nextitem"):
-            at = self.index0 + (1 if name == "nextitem" else -1)
-            return self.items[at] if 0 <= at < len(self.items) else otherwise
-        return _OF_LOOP[name](self.index0, len(self.items)) if name in _OF_LOOP else otherwise
+        if made := _OF_LOOP.get(name):
+            return made(self.index0, len(self.items))
+        if name not in ("previtem", "nextitem"):
+            return otherwise
+        at = self.index0 + (1 if name == "nextitem" else -1)
+        return self.items[at] if 0 <= at < len(self.items) else otherwise
 
 
 class Namespace(dict[str, Any]):
