@@ -20,8 +20,8 @@ from mailer.rules import Rules
 
 _DENIED_FIRST_SECONDS, _DENIED_MOST_SECONDS = 60.0, 900.0
 """The first and the longest wait after SES denied a message. The wait doubles each time."""
-
-
+_SAID = {"over_quota": Settlement.over_quota, "stop": Settlement.stop, "dead": Settlement.dead}
+"""The verbs whose settlement has SES's code and words, and nothing else."""
 MOST_PERHAPS_SENT = 12
 """The most attempts of one message with an unknown outcome. The recipient may have received each of them."""
 
@@ -89,12 +89,8 @@ def settle(
             return Settlement.unfit(taken.worker, mask_addresses(f"{code}: {words}"), note)
         case "throttled":
             return Settlement.throttled(note)
-        case "over_quota":
-            return Settlement.over_quota(code, words, note)
-        case "stop":
-            return Settlement.stop(code, words, note)
-        case "dead":
-            return Settlement.dead(code, words, note)
+        case verb if verb in _SAID:
+            return _SAID[verb](code, words, note)
         case "defer":
             denied = taken.count(DENIED_HEADER)
             seconds = min(_DENIED_MOST_SECONDS, _DENIED_FIRST_SECONDS * 2.0 ** min(denied, 10)) * (3 + random()) / 4
