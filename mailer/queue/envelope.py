@@ -50,26 +50,19 @@ class Envelope:
     ) -> None:
         self._lane = lane
         self._reference = "" if not content_hash else ',"vars":'
+        times = f'"eta":{_encode(eta and eta.isoformat())},"expires":{_encode(expires and expires.isoformat())}'
         self._id_to_repr = (
-            '","shadow":null,"eta":'
-            + _encode(eta and eta.isoformat())
-            + ',"expires":'
-            + _encode(expires and expires.isoformat())
-            + ',"group":null,"group_index":null,"retries":0,"timelimit":[null,null],"root_id":"'
+            f'","shadow":null,{times},"group":null,"group_index":null,"retries":0,"timelimit":[null,null],"root_id":"'
         )
+        content = f',"{CONTENT_HEADER}":{_encode(content_hash)}' if content_hash else ""
         self._repr_to_accepted = (
-            ',"origin":'
-            + _encode(_origin(os.getpid()))
-            + ',"ignore_result":null,"replaced_task_nesting":0,"stamped_headers":null,"stamps":{}'
-            + (f',"{CONTENT_HEADER}":{_encode(content_hash)}' if content_hash else "")
-            + f',"{ACCEPTED_HEADER}":'
+            f',"origin":{_encode(_origin(os.getpid()))},"ignore_result":null,"replaced_task_nesting":0,'
+            f'"stamped_headers":null,"stamps":{{}}{content},"{ACCEPTED_HEADER}":'
         )
+        expiration = f'"expiration":"{_milliseconds_until(expires)}",' if expires else ""
         self._after_id = (
-            '","reply_to":"","delivery_mode":2,'
-            + (f'"expiration":"{_milliseconds_until(expires)}",' if expires else "")
-            + '"delivery_info":{"exchange":"","routing_key":'
-            + _encode(lane)
-            + '},"priority":0,"body_encoding":null,"delivery_tag":""}}'
+            f'","reply_to":"","delivery_mode":2,{expiration}"delivery_info":{{"exchange":"","routing_key":{_encode(lane)}}},'
+            '"priority":0,"body_encoding":null,"delivery_tag":""}}'
         )
 
     def by_reference(self, message_id: str, to: str, masked: str, variables: str, key: str = "") -> bytes:
