@@ -103,6 +103,29 @@ def test_a_message_returned_by_a_stop_is_returned_again_until_that_is_answered()
     assert leases.call(0).verdicts == [(tag, Settlement.back())]
 
 
+def test_messages_go_back_in_the_order_of_taking() -> None:
+    clock = Clock()
+    leases = leases_with(clock)
+    tags = leases.answered(leases.call(3), answer(clock, 1, 1, 1), 60)
+    for tag in tags:
+        leases.settle(tag, Settlement.back())
+    # Each goes to the head of its lane.
+    assert [tag for tag, _ in leases.call(0).verdicts] == tags[::-1]
+
+
+def test_what_has_begun_is_not_handed_back_and_the_first_decision_on_it_stands() -> None:
+    clock = Clock()
+    leases = leases_with(clock)
+    begun, waiting = leases.answered(leases.call(2), answer(clock, 1, 1), 60)
+    leases.start(begun)
+    leases.hand_back_unstarted()
+    assert (leases.holds(begun), leases.holds(waiting)) == (True, False)
+    leases.decide(begun, SENT)
+    leases.decide(begun, Settlement.back())
+    leases.settle(begun, Settlement.forget())
+    assert dict(leases.call(0).verdicts) == {begun: SENT, waiting: Settlement.back()}
+
+
 @pytest.mark.usefixtures("still")
 def test_a_call_that_arrives_after_its_time_takes_nothing(account: Account, worker: Worker) -> None:
     worker.take(0)
