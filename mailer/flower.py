@@ -54,7 +54,14 @@ def run(arguments: Sequence[str]) -> None:
     guarded = GuardedFlower(capp=app, options=options, **command.settings)
     atexit.register(guarded.stop)
     signal.signal(signal.SIGTERM, command.sigterm_handler)
-    port = guarded.start_http_server()
+    try:
+        port = guarded.start_http_server()
+    except OSError as error:
+        place = options.unix_socket or f"{options.address}:{options.port}"
+        raise SettingsError(
+            f"Flower cannot listen on {place} ({error.strerror or error}). Name another port with --port=N or "
+            "FLOWER_PORT, or stop what listens there"
+        ) from None
     command.print_banner(app, "ssl_options" in command.settings, port)
     with suppress(KeyboardInterrupt, SystemExit):
         guarded.start()

@@ -7,9 +7,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from mailer.bench.ladder import climb
 from mailer.bench.place import Place
@@ -33,7 +33,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of a run. Times are seconds."""
+    """The result of a run. Times are seconds, rates are per second."""
 
     place: str
     redis: str
@@ -46,10 +46,6 @@ class Result:
     @property
     def best(self) -> Measured:
         return max(self.stages, key=lambda stage: stage.per_second)
-
-    def to_json(self) -> dict[str, Any]:
-        """The whole result, with rates per second and times in seconds."""
-        return {**asdict(self), "stages": [{**asdict(stage), "worker_ms": stage.worker_ms} for stage in self.stages]}
 
 
 class Watcher(Protocol):

@@ -76,10 +76,11 @@ class Measured:
     failures: dict[str, int]
     """The number of sends that SES did not accept, by the name of the error."""
 
-    @property
-    def worker_ms(self) -> float:
-        """Milliseconds of a worker's processor time per mail."""
-        return 1000 * self.worker_cpu / self.per_second
+    worker_ms: float = 0.0
+    """Milliseconds of a worker's processor time per mail. Always computed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "worker_ms", 1000 * self.worker_cpu / self.per_second)
 
     @property
     def throttled(self) -> int:

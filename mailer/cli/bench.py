@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from contextlib import closing
@@ -12,17 +11,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer import Option
 
 from mailer.bench import plot, regions
 from mailer.bench.place import DOLLARS_PER_THOUSAND, RECIPIENT, Place, Ses, Simulated
 from mailer.bench.regions import Distance
-from mailer.bench.run import Plan, run
+from mailer.bench.run import Plan, Result, run
 from mailer.bench.screen import Screen, report
 from mailer.bench.stage import cores
-from mailer.cli.application import new_app
+from mailer.cli.application import prints
+from mailer.cli.options import Json, Yes
+from mailer.cli.printed import echo, show_json
 from mailer.errors import SettingsError
-
-app = new_app()
 
 _NOTHING_REACHED = 1
 # 1, 4, 16, 64 and 256 threads, then 2, 4 and 8 processes: a ladder has no more stages.
@@ -30,54 +30,48 @@ _STAGES_AT_MOST = 9
 _WARM_UP_SECONDS = 2.0
 
 
-@app.command("bench")
+@prints(Result)
+@prints(list[Distance], variant="--regions")
 def bench(
-    rate: Annotated[
+    want: Annotated[
         float | None,
-        typer.Option(
-            min=0.1,
-            help="Mails per second that you want to send. (default: what the account allows; 1,000 simulated)",
-            show_default=False,
+        Option(
+            min=0.1, help="Mails per second that you want to send.", show_default="the account's rate; simulated: 1,000"
         ),
     ] = None,
     latency: Annotated[
-        str, typer.Option(help="How long the simulator takes to answer: 80ms, lognormal:80ms/0.3.")
+        str, Option(help="How long the simulator takes to answer: 80ms, lognormal:80ms/0.3.", metavar="TIME")
     ] = "lognormal:80ms/0.3",
     account_rate: Annotated[
         float | None,
-        typer.Option(
-            min=0.1, help="What the simulated account allows; of the real one, what to use.", show_default=False
-        ),
+        Option(min=0.1, help="The simulated account's rate; with --ses: how much of the account's rate to use."),
     ] = None,
-    ses: Annotated[bool, typer.Option("--ses", help="Measure SES itself: real mail to its mailbox simulator.")] = False,
-    sender: Annotated[
-        str | None, typer.Option(help="With --ses: a verified address to send from.", show_default=False)
-    ] = None,
-    to: Annotated[str, typer.Option(help="With --ses: may carry a label, success+label@...")] = RECIPIENT,
-    yes: Annotated[bool, typer.Option("--yes", help="With --ses: do not ask before sending.")] = False,
-    seconds: Annotated[float, typer.Option(min=0.5, help="For each stage.")] = 3.0,
-    most_threads: Annotated[int, typer.Option(min=1, help="Where to stop raising threads.")] = 256,
+    ses: Annotated[bool, Option("--ses", help="Measure SES itself: real mail to its mailbox simulator.")] = False,
+    sender: Annotated[str | None, Option("--from", help="With --ses: a verified sender.", metavar="ADDRESS")] = None,
+    to: Annotated[
+        str, Option(help="With --ses: the recipient; may have a label: success+label@...", metavar="ADDRESS")
+    ] = RECIPIENT,
+    yes: Yes = False,
+    seconds: Annotated[float, Option(min=0.5, help="How long each stage takes.", metavar="SECONDS")] = 3.0,
+    most_threads: Annotated[int, Option(min=1, help="Try no more threads than this.")] = 256,
     most_processes: Annotated[
-        int | None,
-        typer.Option(min=1, help="Where to stop raising processes. (default: one for each core)", show_default=False),
+        int | None, Option(min=1, help="Try no more processes than this.", show_default="one for each processor core")
     ] = None,
     compare_regions: Annotated[
-        bool, typer.Option("--regions", help="Instead: compare how far SES's Regions are from this host.")
+        bool, Option("--regions", help="Compare instead how far SES's Regions are from this host.")
     ] = False,
     endpoint: Annotated[
-        list[str] | None,
-        typer.Option(help="With --regions: only this one. May be repeated.", metavar="URL", show_default=False),
+        list[str] | None, Option(help="With --regions: only this one. May be repeated.", metavar="URL")
     ] = None,
-    plot_file: Annotated[
-        Path | None, typer.Option("--plot", help="Also draw it into this .svg or .png file.", show_default=False)
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON; progress goes to stderr.")] = False,
+    plot_file: Annotated[Path | None, Option("--plot", help="Also draw it into this .svg or .png file.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Find out how fast this host can send, what limits it, and how many processes and threads a rate takes.
+    """Measure how fast this host can send, and what limits it.
 
-    Runs real workers over a backlog: more and more threads in one process until more bring no more, then processes.
-    It sends to a simulator that it starts itself, or with --ses to SES's mailbox simulator and to nobody else. Redis is
-    that of MAILER_REDIS_URL, under keys of its own that are deleted afterwards, or one of its own where that is unset.
+    It also says how many processes and threads a rate takes. It runs real workers over a backlog: more and more threads
+    in one process until more bring no more, then processes. They send to a simulator that it starts itself, or with
+    --ses to SES's mailbox simulator and to nobody else. Redis is that of MAILER_REDIS_URL, under keys of its own that
+    are deleted afterwards, or one of its own where that is unset.
 
     Round trips are from making a request to its answer, as a worker sees them; CPU ms are a worker's for one mail;
     workers, Redis and machine say how busy processors are (workers and Redis: 100% is one processor).
@@ -90,19 +84,19 @@ def bench(
     place: Place = Simulated(latency, account_rate)
     if ses:
         if sender is None:
-            raise SettingsError("--ses needs --sender: an address of yours that SES has verified")
+            raise SettingsError("--ses needs --from: an address of yours that SES has verified")
         place = Ses(sender, to, account_rate)
         _confirm(place, seconds, yes=yes)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # By default Python ends at once and leaves workers behind. An exception stops them first.
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
-    plan = Plan(seconds, most_threads, most_processes or cores(), rate)
+    plan = Plan(seconds, most_threads, most_processes or cores(), want)
     with closing(Screen(console)) as screen:
         result = run(place, plan, screen)
     if plot_file is not None:
         plot.draw(plot_file, result)
     if as_json:
-        typer.echo(json.dumps(result.to_json(), ensure_ascii=False))
+        show_json(result)
     else:
         console.print(report(result), soft_wrap=True)
         if plot_file is not None:
@@ -111,7 +105,7 @@ def bench(
 
 def _confirm(place: Ses, seconds: float, *, yes: bool) -> None:
     most = round((place.allowed or 0) * (seconds + _WARM_UP_SECONDS) * _STAGES_AT_MOST)
-    typer.echo(
+    echo(
         f"This sends real mail through {place.name}, to {place.recipient}: at most {most:,} mails, "
         f"for about ${most / 1000 * DOLLARS_PER_THOUSAND:.2f}. They do not count against the 24-hour quota, "
         "but against the send rate: whatever else this account sends meanwhile may be throttled.",
@@ -127,8 +121,7 @@ def _compare(urls: list[str] | None, console: Console, *, as_json: bool) -> int:
         found = regions.compare(wanted)
     reached = [each for each in found if each.error is None]
     if as_json:
-        fields = ("region", "url", "connect", "secure", "first_byte", "error")
-        typer.echo(json.dumps([{field: getattr(each, field) for field in fields} for each in found]))
+        show_json(found, list[Distance])
     elif reached:
         console.print(_table(reached))
         for each in found[len(reached) :]:

@@ -10,6 +10,8 @@ from rich.segment import Segment
 
 from mailer.cli.printed import plain
 
+_WIDE_ENOUGH = 400
+
 
 class PlainConsole(Console):
     """Prints brackets as they are. Terminal control sequences in the text have no effect; our own colours do."""
@@ -20,3 +22,9 @@ class PlainConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
+
+def fitting_console() -> PlainConsole:
+    """A console for tables. A file or a pipe has no width: nothing is cut off for it."""
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=max(console.width, _WIDE_ENOUGH))

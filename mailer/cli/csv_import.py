@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import DownloadColumn, TextColumn
+from typer import Argument, Option
 
-from mailer.cli import options
-from mailer.cli.application import new_app
-from mailer.cli.printed import echo
+from mailer.cli.application import prints
+from mailer.cli.mail import Mail, checked
+from mailer.cli.options import Json
+from mailer.cli.printed import echo, tell
+from mailer.cli.progress import progress_bar
 from mailer.errors import InvalidMessage
 from mailer.mail.recipient import Recipient
 from mailer.producer.csv_file import CsvRecipients, import_csv
@@ -20,40 +23,37 @@ from mailer.producer.producer import Producer
 from mailer.producer.send_many import SendManyResult
 from mailer.settings import current
 
-app = new_app()
+_ROWS = "rows"
+_INTERRUPTED = 130
 
 
-@app.command("import")
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """``accepted`` messages are in the queue, ``duplicates`` had a key that was used within 24 hours, and ``bad`` rows
+    were skipped. ``report`` is the file with the bad rows, None without any.
+    """
+
+    accepted: int
+    bad: int
+    duplicates: int
+    report: str | None
+
+    def __str__(self) -> str:
+        return f"{self.accepted:,} accepted, {self.bad:,} bad, {self.duplicates:,} with a key used before"
+
+
+@prints(Imported)
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV with a header row.", exists=True, dir_okay=False)],
-    sender: options.Sender,
-    subject: Annotated[str, typer.Option(help="The subject line, a template in Jinja2's syntax.")],
-    html: Annotated[
-        Path | None,
-        typer.Option(help="File with the HTML, a template as well.", exists=True, dir_okay=False, show_default=False),
-    ] = None,
-    text: Annotated[
-        Path | None,
-        typer.Option(
-            help="File with the plain text, a template as well.", exists=True, dir_okay=False, show_default=False
-        ),
-    ] = None,
-    lane: options.Lane = None,
-    send_at: options.SendAt = None,
-    expires_at: options.ExpiresAt = None,
-    bad_rows: Annotated[
-        Path | None, typer.Option(help="Where to report bad rows. (default: FILE.bad.csv)", show_default=False)
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Enqueue nothing at all if any row is bad.")] = False,
-    attach: options.Attach = None,
-    reply_to: options.ReplyTo = None,
-    tag: options.Tag = None,
-    header: options.Header = None,
-    configuration_set: options.ConfigurationSet = None,
-    list_unsubscribe: options.ListUnsubscribe = None,
-    durable: options.Durable = False,
+    file: Annotated[Path, Argument(help="CSV with a header row.", metavar="FILE", exists=True, dir_okay=False)],
+    mail: Mail,
+    bad_rows: Annotated[Path | None, Option(help="The report of bad rows.", show_default="FILE.bad.csv")] = None,
+    strict: Annotated[bool, Option("--strict", help="Enqueue nothing at all if any row is bad.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Send a message to each recipient in a CSV file of any length.
+
+    Needs --from, --subject and a body. Subject, bodies, headers and --list-unsubscribe are templates in the syntax of
+    Jinja2.
 
     The first row names the columns: `to` (or `email`) is the address, `idempotency_key` (if there) keeps a second
     import within 24 hours from sending twice, and the others are the templates' variables: `{{ City }}`, and with _ for
@@ -62,35 +62,10 @@ def import_(
     Bad rows are skipped and reported, with their line numbers, in a CSV file beside it. If there are no
     others, the exit code is 1. Without --lane it takes the least urgent one. Memory does not grow with the file.
     """
-    marked_up, plain = options.read_text("html", html), options.read_text("text", text)
-    if not marked_up and not plain:
-        missing = html is None and text is None
-        raise InvalidMessage(
-            "text", f"is {'missing' if missing else 'empty'}, and html too", "Give --text, --html or both, each a file"
-        )
+    fields = checked(mail.content(files_may_be_bodies=True)) | mail.delivery()
     report = bad_rows or file.with_name(f"{file.name}.bad.csv")
-    fields: dict[str, Any] = {
-        "sender": sender,
-        "subject": subject,
-        "html": marked_up,
-        "text": plain,
-        "lane": lane,
-        "send_at": options.moment("--send-at", send_at),
-        "expires_at": options.moment("--expires-at", expires_at),
-        "reply_to": reply_to or (),
-        "headers": options.pairs("header", header),
-        "attachments": options.attachments(attach),
-        "configuration_set": configuration_set,
-        "tags": options.pairs("tag", tag),
-        "list_unsubscribe": list_unsubscribe,
-        "durable": durable,
-    }
-    console = Console(stderr=True)
-    with (
-        Producer.of(current()) as producer,
-        CsvRecipients(file, report) as rows,
-        _bar(console) as bar,
-    ):
+    bar = progress_bar(DownloadColumn(), TextColumn("{task.fields[messages]:,} messages"), transient=False)
+    with Producer.of(current()) as producer, CsvRecipients(file, report) as rows, bar:
         task = bar.add_task("import", total=rows.size, messages=0)
         enqueued = 0
 
@@ -107,16 +82,16 @@ def import_(
                 sent, bad = result.sent, result.bad_rows
         except KeyboardInterrupt:
             bar.stop()
-            typer.echo(
+            echo(
                 f"mailer: stopped with at least {enqueued:,} messages enqueued. Importing again sends them again, "
                 "unless the file has a column idempotency_key",
                 err=True,
             )
             raise typer.Exit(_INTERRUPTED) from None
         bar.update(task, completed=rows.size)
-    typer.echo(f"{sent.accepted:,} accepted, {bad:,} bad, {sent.duplicates:,} with a key used before")
+    tell(Imported(sent.accepted, bad, sent.duplicates, str(report) if bad else None), as_json=as_json)
     if bad:
-        typer.echo(f"mailer: {bad:,} {'row was' if bad == 1 else 'rows were'} bad and skipped: see {report}", err=True)
+        echo(f"mailer: {bad:,} {'row was' if bad == 1 else 'rows were'} bad and skipped: see {report}", err=True)
     if bad and not sent.accepted and not sent.duplicates:
         echo(f"mailer: no row could be sent.{_first(rows)}", err=True)
         raise typer.Exit(1)
@@ -130,10 +105,6 @@ def _first(rows: CsvRecipients) -> str:
     why = f"{error.field}: {error.problem}. {error.remedy}"
     named = ", ".join(rows.variables) or "none"
     return f" Line {line}: {why}. The variables that templates may use here: {named}"
-
-
-_ROWS = "rows"
-_INTERRUPTED = 130
 
 
 def _all_or_none(producer: Producer, rows: CsvRecipients, report: Path, **options: Any) -> SendManyResult:
@@ -154,15 +125,3 @@ def _all_good(rows: CsvRecipients) -> Iterator[Recipient]:
     yield from rows
     if rows.bad_rows:
         raise InvalidMessage(_ROWS, f"{rows.bad_rows} cannot be read", "See the report")
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TextColumn("{task.fields[messages]:,} messages"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )

@@ -3,52 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer import Option
 
-from mailer.cli.application import new_app
+from mailer.cli.application import prints
 from mailer.cli.console import PlainConsole
-from mailer.cli.printed import json_line
+from mailer.cli.options import Json
+from mailer.cli.printed import show_json
 from mailer.doctor.examination import Wanted, examine
 from mailer.doctor.finding import Finding, Level
 from mailer.settings import current
 
-app = new_app()
-
 _STYLES = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "bold red"}
 
 
-@app.command("doctor")
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """``ok`` is true without a problem."""
+
+    ok: bool
+    findings: list[Finding]
+
+
+@prints(Examined)
 def doctor(
     sender: Annotated[
-        str | None, typer.Option("--from", help="An address to send from: is it verified?", show_default=False)
+        str | None, Option("--from", help="Also look whether SES has verified this sender.", metavar="ADDRESS")
     ] = None,
     configuration_set: Annotated[
-        str | None, typer.Option(help="An SES configuration set: is it there?", show_default=False)
+        str | None, Option(help="Also look whether SES has this configuration set.", metavar="NAME")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="As given to `mailer worker`.")] = 32,
-    ses: Annotated[bool, typer.Option("--ses/--no-ses", help="Whether to ask SES.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+    threads: Annotated[int, Option(min=1, help="As given to `mailer worker`.")] = 32,
+    ses: Annotated[bool, Option("--ses/--no-ses", help="Whether to ask SES.")] = True,
+    as_json: Json = False,
 ) -> None:
     """Check the set-up, and say what to mend.
 
     It looks at this host, Redis, the workers and the SES account; each problem comes with its remedy. It sends no mail
     and changes nothing. The exit code is 1 if there is a problem.
-
-    The JSON has the fields ok (true without a problem) and findings [{about, level (ok, note, problem), text, remedy}].
     """
     settings = current()
     wanted = Wanted(threads, sender, configuration_set, ses)
     if as_json:
         found = list(examine(settings, wanted))
-        fields = [
-            {"about": each.about, "level": each.level, "text": each.text, "remedy": each.remedy} for each in found
-        ]
-        typer.echo(json_line({"ok": not _problems(found), "findings": fields}))
+        show_json(Examined(not _problems(found), found))
     else:
         console = PlainConsole()
         with console.status("") as status:

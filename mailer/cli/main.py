@@ -1,85 +1,38 @@
-"""The entry point: the list of commands, and the form of errors."""
+"""The entry point: the command itself, its exit codes, and the form of errors."""
 
 from __future__ import annotations
 
 import sys
-from importlib import import_module
+from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer import Option
 
 from mailer.cli.application import new_app
+from mailer.cli.commands import Commands
 from mailer.cli.printed import echo
 from mailer.errors import InvalidMessage, InvalidRequest, MailerError, SettingsError
 
-COMMANDS = {
-    "up": "Run everything on this host: Redis, simulator, workers and Flower, as far as they are needed.",
-    "worker": "Run the worker processes of this host.",
-    "send": "Send one message to each of a few recipients.",
-    "import": "Send a message to each recipient in a CSV file of any length.",
-    "status": "Show what the account may send, and what waits.",
-    "show": "Show what became of one message: each attempt, SES's answers, and where it is now.",
-    "find": "Find the messages to an address: those in the queue, and those that there is a record of.",
-    "dead": "Look into the dead letters, requeue, drop and export them.",
-    "held": "Look into and settle mail that SES may have accepted or not.",
-    "scheduled": "Look into mail that waits for its time, requeue and drop it.",
-    "doctor": "Check the set-up, and say what to mend.",
-    "pause": "Stop sending: the whole account, or one lane.",
-    "resume": "Send again what was paused, and try again what SES has stopped.",
-    "rate": "Show the account's rate, or set it for all hosts at run time.",
-    "simulate": "Run the SES simulator alone.",
-    "flower": "Run Flower alone, kept from other web pages and from other users of this host.",
-    "valkey": "Run the embedded Valkey alone.",
-    "bench": "Find out how fast this host can send, what limits it, and how many processes and threads a rate takes.",
-    "demo": "Watch a few thousand messages flow through all of it in half a minute.",
+DONE, NOT_DONE, NOT_RIGHT, INTERRUPTED = 0, 1, 2, 130
+EXIT_CODES = {
+    DONE: "done, also a search that finds nothing",
+    NOT_DONE: "not done: something failed, or what you named is not there",
+    NOT_RIGHT: "the command line, a setting or the input is not right; nothing was done",
+    INTERRUPTED: "interrupted by Ctrl-C",
 }
-"""Each command has a module of its name here, imported at its call: ``mailer --help`` does not wait for redis-py."""
 
-_MODULES = {"import": "csv_import"}
-_EXTRAS = {
-    "up": "local,simulator,flower",
-    "simulate": "simulator",
-    "flower": "flower",
-    "bench": "local,simulator",
-    "demo": "local,simulator,flower,plot",
-}
 _OF_A_PRODUCER = (
     "A producer's user may only enqueue, in its lanes: use the operator's user for the rest (README, Settings)"
 )
-_OURS_TO_FIX = 1
-_YOURS_TO_FIX = 2
 
-
-class Deferred(TyperCommand):
-    """A command whose module is imported only when it is called."""
-
-    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        return self.load().make_context(info_name, args, parent=parent, **extra)
-
-    def load(self) -> Any:
-        name = str(self.name)
-        try:
-            module = import_module(f"mailer.cli.{_MODULES.get(name, name)}")
-        except ModuleNotFoundError as error:
-            if name not in _EXTRAS:
-                raise
-            raise SettingsError(
-                f"mailer {name} needs what is not installed here ({error.name}): install mailer[{_EXTRAS[name]}]"
-            ) from error
-        return typer.main.get_command(module.app)
-
-
-class Group(TyperGroup):
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        return Deferred(cmd_name, callback=None, help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
-
-
-app = new_app(cls=Group, no_args_is_help=True)
+app = new_app(
+    cls=Commands,
+    add_completion=True,
+    no_args_is_help=True,
+    epilog=f"Exit codes: {'; '.join(f'**{code}** {meaning}' for code, meaning in EXIT_CODES.items())}.",
+)
 
 
 def _show_version(wanted: bool) -> None:
@@ -91,7 +44,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _mailer(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool, Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Send mail through Amazon SES from many machines, at exactly the rate the account allows.
@@ -108,43 +61,53 @@ def main() -> None:
         sys.exit(app(standalone_mode=False))
     except typer.TyperException as error:
         _say_usage(error)
-        sys.exit(_YOURS_TO_FIX)
+        sys.exit(NOT_RIGHT)
     except typer.Abort:
         _say("Nothing was done")
-        sys.exit(_OURS_TO_FIX)
+        sys.exit(NOT_DONE)
     except MailerError as error:
+        if isinstance(error, InvalidMessage) and error.field == "sender":
+            error = InvalidMessage("--from", error.problem, error.remedy, row=error.row)
         _say(error)
-        if _lacks_rights(error.__cause__):
-            _say(_OF_A_PRODUCER)
-            sys.exit(_YOURS_TO_FIX)
-        sys.exit(_YOURS_TO_FIX if isinstance(error, SettingsError | InvalidMessage | InvalidRequest) else _OURS_TO_FIX)
+        yours = isinstance(error, SettingsError | InvalidMessage | InvalidRequest)
+        sys.exit(NOT_RIGHT if yours else _code_of(error.__cause__))
     except OSError as error:
         _say(error)
-        sys.exit(_OURS_TO_FIX)
+        sys.exit(NOT_DONE)
     except Exception as error:
         # Do not import redis-py here: that takes a while. If it is not loaded, the error is not from it.
         redis = sys.modules.get("redis")
         if redis is None or not isinstance(error, redis.exceptions.RedisError):
             raise
-        if _lacks_rights(error):
-            _say(f"Redis refused: {str(error).rstrip('.')}. {_OF_A_PRODUCER}")
-            sys.exit(_YOURS_TO_FIX)
-        _say(f"Redis did not answer as it should ({str(error).rstrip('.')}). Check MAILER_REDIS_URL and the server")
-        sys.exit(_OURS_TO_FIX)
+        from mailer.queue.failure import words_of  # noqa: PLC0415
+
+        _say(words_of(error))
+        sys.exit(_code_of(error))
 
 
-def _lacks_rights(error: BaseException | None) -> bool:
+def _code_of(cause: BaseException | None) -> int:
+    """The exit code for an error of redis-py, and a hint where it is the wrong user."""
     # Do not import redis-py here: that takes a while. If it is not loaded, the error is not from it.
     redis = sys.modules.get("redis")
-    return redis is not None and isinstance(error, redis.exceptions.NoPermissionError)
+    if redis is not None and isinstance(cause, redis.exceptions.NoPermissionError):
+        _say(_OF_A_PRODUCER)
+        return NOT_RIGHT
+    return NOT_RIGHT if redis is not None and isinstance(cause, redis.exceptions.AuthenticationError) else NOT_DONE
 
 
 def _say_usage(error: Any) -> None:
     """Show a usage error. Its text is empty if the command line had no command: then the help is already shown."""
-    said = error.format_message().rstrip(".")
-    context = getattr(error, "ctx", None)
+    context: Any = getattr(error, "ctx", None)
+    said = error.format_message()
+    if getattr(error, "option_name", None) and hasattr(error, "possibilities"):
+        spelled = [
+            opt for each in context.command.params if not each.hidden for opt in (*each.opts, *each.secondary_opts)
+        ]
+        close = " or ".join(get_close_matches(error.option_name, spelled, n=2))
+        said = f"{error.message}. Did you mean {close}?" if close else error.message
     if said:
-        _say(f"{said}. {context.command_path if context else 'mailer'} -h shows what there is")
+        end = "" if said.endswith("?") else "."
+        _say(f"{said.rstrip('.')}{end} {context.command_path if context else 'mailer'} -h shows what there is")
 
 
 def _say(error: object) -> None:

@@ -1,4 +1,4 @@
-"""The progress of a long search."""
+"""The progress of what takes long. It is shown in a terminal only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 _PATIENCE_SECONDS = 1.0
+
+
+def progress_bar(*columns: ProgressColumn, transient: bool = True) -> Progress:
+    """A bar with ``columns`` between it and the time that remains."""
+    console = Console(stderr=True)
+    parts = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
+    return Progress(*parts, console=console, disable=not console.is_terminal, transient=transient)
 
 
 @contextmanager

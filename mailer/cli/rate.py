@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from mailer.cli import moments
 from mailer.cli.account import open_redis, who
-from mailer.cli.application import new_app
-from mailer.cli.printed import echo
+from mailer.cli.application import prints
+from mailer.cli.options import WHEN, Json
+from mailer.cli.printed import echo, tell
 from mailer.cli.status import rate_line
+from mailer.document import Moment
 from mailer.errors import InvalidRequest
-from mailer.operations.status import read_status
+from mailer.operations.status import Rate, read_status
 from mailer.queue import limits
 from mailer.queue.keys import Keys
+from mailer.queue.limits import Difference
 
-app = new_app()
+
+@dataclass(frozen=True, slots=True)
+class RateNow:
+    """The rate after the command. ``differences`` are the settings that differ between hosts."""
+
+    account: str
+    at: Moment
+    rate: Rate
+    differences: tuple[Difference, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([rate_line(self.rate, self.at), *map(str, self.differences)])
 
 
-@app.command("rate")
+@prints(RateNow)
 def rate(
     per_second: Annotated[
-        float | None, typer.Argument(help="Recipients per second, of all hosts together.", show_default=False)
+        float | None, Argument(help="Recipients per second, of all hosts together.", metavar="RATE")
     ] = None,
     until: Annotated[
-        str | None,
-        typer.Option(
-            help="When it ends by itself: 30m, 2h, 18:30, or 2030-01-31T09:00+01:00. (default: never)",
-            show_default=False,
-        ),
+        str | None, Option(help="The end: 30m, 2h, 18:30 or 2030-01-31T09:00+01:00. Without it: --reset.", **WHEN)
     ] = None,
-    reason: Annotated[str, typer.Option(help="Why: `mailer status` shows it.", show_default=False)] = "",
-    reset: Annotated[bool, typer.Option("--reset", help="Go by the settings and by SES again.")] = False,
+    reason: Annotated[str, Option(help="Why: `mailer status` shows it.")] = "",
+    reset: Annotated[bool, Option("--reset", help="Go by the settings and by SES again.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show the account's rate, or set it for all hosts at run time.
 
-    It stands in place of MAILER_RATE_PER_SECOND of every host, from the next take of every worker and over restarts,
-    until `mailer rate --reset` or the given time. It never exceeds what SES allows, where SES is asked.
+    It replaces MAILER_RATE_PER_SECOND of every host, from the next take of every worker and over restarts, until
+    `mailer rate --reset` or the given time. It never exceeds what SES allows, where SES is asked.
     """
     if reset and per_second is not None:
         raise InvalidRequest("--reset: takes no rate. Give one of the two")
@@ -46,11 +58,9 @@ def rate(
     with open_redis() as (client, settings):
         keys = Keys.of(settings)
         if reset and not limits.reset_rate(client, keys):
-            typer.echo("No rate was set.")
+            echo("No rate was set.", err=True)
         if per_second is not None:
             end = None if until is None else moments.ahead("--until", until)
             limits.set_rate(client, keys, per_second, until=end, reason=reason, by=who())
         state = read_status(client, settings)
-        echo(rate_line(state.rate, state.at))
-        for difference in state.differences:
-            echo(difference)
+    tell(RateNow(state.account, state.at, state.rate, state.differences), as_json=as_json)

@@ -2,116 +2,69 @@
 
 from __future__ import annotations
 
-import os
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
+from typer import Option
 
-from mailer.cli import options
-from mailer.cli.application import new_app
+from mailer.cli.application import prints
+from mailer.cli.mail import Mail, checked, read
+from mailer.cli.options import Json
+from mailer.cli.printed import tell
 from mailer.errors import InvalidMessage
 from mailer.producer.producer import Producer
 from mailer.settings import current
 
-app = new_app()
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message in the queue. ``to`` is the recipient, as it was written."""
+
+    id: str
+    to: str
+
+    def __str__(self) -> str:
+        return self.id
 
 
-@app.command("send")
+@prints(Sent, each="message")
 def send(
-    to: Annotated[list[str], typer.Option(help="To whom. May be repeated: each gets a message of their own.")],
-    sender: Annotated[
-        str | None,
-        typer.Option(help="From whom: user@example.com or `'Name <user@example.com>'`.", show_default=False),
-    ] = None,
-    subject: Annotated[str | None, typer.Option(help="The subject line.", show_default=False)] = None,
-    text: Annotated[str | None, typer.Option(help="The plain text.", show_default=False)] = None,
-    html: Annotated[str | None, typer.Option(help="The HTML.", show_default=False)] = None,
-    text_file: Annotated[
-        Path | None, typer.Option(help="A file with the plain text.", exists=True, dir_okay=False, show_default=False)
-    ] = None,
-    html_file: Annotated[
-        Path | None, typer.Option(help="A file with the HTML.", exists=True, dir_okay=False, show_default=False)
-    ] = None,
+    to: Annotated[
+        list[str], Option(help="A recipient. May be repeated: each gets a separate message.", metavar="ADDRESS")
+    ],
+    mail: Mail,
     raw: Annotated[
         Path | None,
-        typer.Option(
-            help="A file with the whole mail in MIME, which is sent as it is.",
+        Option(
+            help="A file with a whole mail in MIME, sent as it is. It has the sender, the subject and the bodies.",
             exists=True,
             dir_okay=False,
-            show_default=False,
         ),
     ] = None,
-    attach: options.Attach = None,
-    lane: options.Lane = None,
-    send_at: options.SendAt = None,
-    expires_at: options.ExpiresAt = None,
     idempotency_key: Annotated[
         str | None,
-        typer.Option(help="Whoever had a message under this key within 24 hours gets none.", show_default=False),
+        Option(help="A recipient who had a message under this key within 24 hours gets no second one.", metavar="KEY"),
     ] = None,
-    reply_to: options.ReplyTo = None,
-    tag: options.Tag = None,
-    header: options.Header = None,
-    configuration_set: options.ConfigurationSet = None,
-    list_unsubscribe: options.ListUnsubscribe = None,
-    durable: options.Durable = False,
+    as_json: Json = False,
 ) -> None:
     """Send one message to each of a few recipients.
 
-    Prints their ids. A message is in the queue when this returns, and goes out as soon as the account allows. Without
-    --lane it takes the most urgent one.
+    Needs --from, --subject and a body, or --raw. Prints the messages' ids. A message is in the queue when this returns,
+    and goes out as soon as the account allows. Without --lane it takes the most urgent one.
     """
-    common: dict[str, Any] = {
-        "lane": lane,
-        "send_at": options.moment("--send-at", send_at),
-        "expires_at": options.moment("--expires-at", expires_at),
-        "idempotency_key": idempotency_key,
-        "configuration_set": configuration_set,
-        "durable": durable,
-    }
-    fields = {
-        "subject": subject,
-        "text": _one_of("text", text, text_file),
-        "html": _one_of("html", html, html_file),
-        "reply_to": reply_to,
-        "headers": options.pairs("header", header),
-        "attachments": options.attachments(attach),
-        "list_unsubscribe": list_unsubscribe,
-    }
-    given = {name: value for name, value in fields.items() if value}
-    tags = options.pairs("tag", tag)
+    content, delivery = mail.content(), {**mail.delivery(), "idempotency_key": idempotency_key}
     if raw is None:
-        _check_complete(given | {"sender": sender, "subject": subject})
-        call = partial(Producer.send, to=to, sender=sender, **({"subject": subject} | given), tags=tags, **common)
-    elif given:
-        raise InvalidMessage(next(iter(given)), "is given beside --raw", "It is in the file: leave one of them out")
+        checked(content)
+        with Producer.of(current()) as producer:
+            ids = producer.send(to=to, **content, **delivery)
     else:
-        mail = options.read("raw", raw)
-        call = partial(Producer.send_raw, raw=mail, recipients=to, sender=sender, tags=tags or None, **common)
-    with Producer.of(current()) as producer:
-        ids = call(producer)
-    for message_id in ids:
-        typer.echo(message_id)
-
-
-def _check_complete(given: dict[str, Any]) -> None:
-    for name in ("sender", "subject"):
-        if given[name] is None:
-            raise InvalidMessage(name, "is missing", f"Give --{name}")
-    if "text" not in given and "html" not in given:
-        raise InvalidMessage("text", "is missing, and html too", "Give --text, --html or both, or files of them")
-
-
-_LONGEST_NAME = 255  # bytes; a check for a longer file name is an error
-
-
-def _one_of(option: str, given: str | None, path: Path | None) -> str | None:
-    if given is not None and path is not None:
-        raise InvalidMessage(option, f"is given twice, with --{option}-file", "Give one of them")
-    if given and len(os.fsencode(given)) <= _LONGEST_NAME and "<" not in given and Path(given).is_file():
-        raise InvalidMessage(
-            option, f"is the name of a file and would be sent as it is: {given}", f"Use --{option}-file"
-        )
-    return given if path is None else options.read_text(option, path)
+        sender = content.pop("sender", None)
+        if content:
+            name = next(iter(content))
+            raise InvalidMessage(name, "is given beside --raw", "It is in the file: leave one of them out")
+        delivery["tags"] = delivery["tags"] or None
+        with Producer.of(current()) as producer:
+            ids = producer.send_raw(read("--raw", raw), recipients=to, sender=sender, **delivery)
+    for message_id, recipient in zip(ids, to, strict=True):
+        tell(Sent(message_id, recipient), as_json=as_json)

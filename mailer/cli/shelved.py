@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass, replace
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from mailer.cli.moments import shown
 from mailer.cli.printed import plain
+from mailer.document import When
 from mailer.errors import InvalidMessage
 from mailer.mail.message import Content
 from mailer.mail.raw import Raw
@@ -26,24 +27,81 @@ NOUNS = {
 
 _WIDE = 130  # characters
 
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A dead letter, or a held or scheduled message. Addresses are masked without ``--reveal``.
+
+    ``shelf`` is ``dead``, ``held`` or ``scheduled``. ``name`` is None, unless another message with the same ``id`` is
+    there: then the commands know it by ``name``. ``at`` is when it was set aside, or when it is due. ``code`` and
+    ``detail`` say why, in SES's words; both are empty for a scheduled message. ``bytes`` is its size in the queue.
+    ``message`` are the mail's headers and the sizes of its parts, or ``error`` says why it cannot be rendered; ``list``
+    does not look for them.
+    """
+
+    shelf: str
+    id: str
+    name: str | None
+    lane: str
+    at: When
+    code: str
+    detail: str
+    to: str
+    attempts: int
+    expires_at: When | None
+    bytes: int
+    history: list[Reason]
+    message: dict[str, str] | None = None
+    error: str | None = None
+
+
 FetchContent = Callable[[str], bytes | None]
 
 
-def table(messages: Iterable[Shelved], *, scheduled: bool, reveal: bool, width: int) -> Table:
+def document(message: Shelved, *, reveal: bool, fetch_content: FetchContent | None = None) -> SetAside:
+    """The message as `table` shows it; with ``fetch_content`` as `details` does."""
+
+    def masked(text: str) -> str:
+        return text if reveal else mask_addresses(text)
+
+    message_id = message.id or message.readable_name
+    found = SetAside(
+        shelf=message.shelf,
+        id=message_id,
+        name=message.readable_name if message.readable_name != message_id else None,
+        lane=message.lane,
+        at=message.at,
+        code=masked(message.code),
+        detail=masked(message.detail),
+        to=message.to if reveal else message.masked,
+        attempts=message.attempts,
+        expires_at=message.expires_at,
+        bytes=len(message.envelope),
+        history=[replace(each, detail=masked(each.detail)) for each in message.history],
+    )
+    if fetch_content is None:
+        return found
+    try:
+        facts = _facts_of(message.message(fetch_content).content)
+    except InvalidMessage as error:
+        return replace(found, error=masked(str(error)))
+    return replace(found, message={name: masked(value) for name, value in facts.items()})
+
+
+def table(messages: Iterable[SetAside], shelf: str, *, width: int) -> Table:
     """A row for each message, of two lines if the terminal is too narrow for one, so that ids stay whole. Keeps no
     message.
     """
     rows = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    scheduled, wide = shelf == "scheduled", width >= _WIDE
     names = ("id", "due" if scheduled else "since", "lane", "to", "attempts" if scheduled else "why")
-    wide = width >= _WIDE
     for position, name in enumerate(
         names if wide else (f"{names[0]}, {names[3]}", f"{', '.join(names[1:3])}, {names[4]}")
     ):
         rows.add_column(name, no_wrap=position < (4 if wide else 1), overflow="fold")
-    for message in messages:
-        why = str(message.attempts or "") if scheduled else _words(message, reveal=reveal)
-        cells = (message.name, shown(message.at), message.lane, _to(message, reveal=reveal), why)
-        own, at, lane, to, words = map(_text, cells)
+    for each in messages:
+        why = str(each.attempts or "") if scheduled else _words(each)
+        own, at, lane, to, words = map(_text, (each.name or each.id, shown(each.at), each.lane, each.to, why))
         if wide:
             rows.add_row(own, at, lane, to, words)
         else:
@@ -51,72 +109,33 @@ def table(messages: Iterable[Shelved], *, scheduled: bool, reveal: bool, width: 
     return rows
 
 
-def details(message: Shelved, fetch_content: FetchContent, *, reveal: bool) -> RenderableType:
+def details(found: SetAside) -> RenderableType:
     """Everything about one message except its bodies."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
-
-    def row(name: str, value: str) -> None:
+    named = {
+        "id": found.name or found.id,
+        "lane": found.lane,
+        "due" if found.shelf == "scheduled" else f"{found.shelf} since": shown(found.at),
+        "why": _words(found),
+        "attempts": str(found.attempts),
+        "expires": shown(found.expires_at) if found.expires_at else "",
+        "to": found.to,
+        "message": f"cannot be rendered: {found.error}" if found.error else "",
+        **(found.message or {}),
+        "queued as": f"{found.bytes:,} bytes",
+    }
+    for name, value in named.items():
         if value:
             facts.add_row(name, _text(value))
-
-    row("id", message.name)
-    row("lane", message.lane)
-    row("due" if message.shelf == "scheduled" else f"{message.shelf} since", shown(message.at))
-    row("why", _words(message, reveal=reveal))
-    row("attempts", str(message.attempts))
-    row("expires", shown(message.expires_at) if message.expires_at else "")
-    row("to", _to(message, reveal=reveal))
-    try:
-        mail = message.message(fetch_content)
-    except InvalidMessage as error:
-        row("message", f"cannot be rendered: {_masked(str(error), reveal=reveal)}")
-    else:
-        for name, value in _facts_of(mail.content).items():
-            row(name, _masked(value, reveal=reveal))
-    row("queued as", f"{len(message.envelope):,} bytes")
     history = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title="before it was requeued")
     for column in ("was", "since", "attempts", "why"):
         history.add_column(column, overflow="fold")
-    for reason in message.history:
-        cells = (reason.shelf, shown(reason.at), str(reason.attempts), _words(reason, reveal=reveal))
-        history.add_row(*(_text(cell) for cell in cells))
+    for reason in found.history:
+        history.add_row(*map(_text, (reason.shelf, shown(reason.at), str(reason.attempts), _words(reason))))
     history.title_justify = "left"
-    return Group(facts, Text(), history) if message.history else facts
-
-
-def as_json(message: Shelved, *, reveal: bool, fetch_content: FetchContent | None = None) -> dict[str, Any]:
-    """The facts that `table` shows; with ``fetch_content`` those of `details`."""
-    found: dict[str, Any] = {
-        "shelf": message.shelf,
-        "name": message.readable_name,
-        "id": message.id,
-        "lane": message.lane,
-        "at": message.at.isoformat(),
-        "code": message.code,
-        "detail": _masked(message.detail, reveal=reveal),
-        "to": _to(message, reveal=reveal),
-        "attempts": message.attempts,
-        "expires_at": message.expires_at.isoformat() if message.expires_at else None,
-        "history": [
-            {
-                "shelf": reason.shelf,
-                "at": reason.at.isoformat(),
-                "code": reason.code,
-                "detail": _masked(reason.detail, reveal=reveal),
-                "attempts": reason.attempts,
-            }
-            for reason in message.history
-        ],
-    }
-    if fetch_content is not None:
-        try:
-            facts: dict[str, str] | None = _facts_of(message.message(fetch_content).content)
-        except InvalidMessage:
-            facts = None
-        found["message"] = facts and {name: _masked(value, reveal=reveal) for name, value in facts.items()}
-    return found
+    return Group(facts, Text(), history) if found.history else facts
 
 
 def _facts_of(mail: Content) -> dict[str, str]:
@@ -145,16 +164,8 @@ def _bytes(body: str) -> str:
     return f"{size:,} {'byte' if size == 1 else 'bytes'}"
 
 
-def _words(reason: Shelved | Reason, *, reveal: bool) -> str:
-    return _masked(f"{reason.code}: {reason.detail}" if reason.detail else reason.code, reveal=reveal)
-
-
-def _to(message: Shelved, *, reveal: bool) -> str:
-    return message.to if reveal else message.masked
-
-
-def _masked(text: str, *, reveal: bool) -> str:
-    return text if reveal else mask_addresses(text)
+def _words(why: SetAside | Reason) -> str:
+    return f"{why.code}: {why.detail}" if why.detail else why.code
 
 
 def _text(value: str) -> Text:

@@ -8,33 +8,30 @@ import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+from typer import Argument
 
 from mailer.cli.account import open_redis
-from mailer.cli.application import new_app
+from mailer.cli.application import prints
 from mailer.cli.console import PlainConsole
 from mailer.cli.moments import shown
-from mailer.cli.printed import echo, json_line
+from mailer.cli.options import Json
+from mailer.cli.printed import echo, show_json
 from mailer.cli.progress import counting
-from mailer.operations.history import Event, History, history_of
+from mailer.operations.history import Event, History, MessageHistory, history_of
 from mailer.queue.settlement import VERBS
-
-app = new_app()
 
 STATE_STYLES = {"sent": "green", "dead": "bold red", "held": "yellow", "unknown": "yellow"}
 
 
-@app.command("show")
+@prints(MessageHistory)
 def show(
-    message_id: Annotated[
-        str, typer.Argument(metavar="ID", help="What `mailer send` printed, or mailer.send returned.")
-    ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One line of JSON; mailer.operations.history says what is in it.")
-    ] = False,
+    message_id: Annotated[str, Argument(metavar="ID", help="As `mailer send` printed it, or mailer.send returned it.")],
+    as_json: Json = False,
 ) -> None:
-    """Show what became of one message: each attempt, SES's answers, and where it is now.
+    """Show what became of one message, and where it is.
 
-    It reads Redis and changes nothing. Records are kept for MAILER_RECORD_HOURS, in at most MAILER_RECORD_MEGABYTES.
+    It shows each attempt with SES's answer. It reads Redis and changes nothing. Records are kept for
+    MAILER_RECORD_HOURS, in at most MAILER_RECORD_MEGABYTES.
     """
     with open_redis() as (client, settings), counting("Searching the queue") as progress:
         found = history_of(client, settings, message_id, progress)
@@ -47,9 +44,9 @@ def show(
         )
         raise typer.Exit(1)
     if as_json:
-        typer.echo(json_line(found.to_json()))
+        show_json(found.told)
     else:
-        PlainConsole().print(_shown(found))
+        PlainConsole().print(screen(found))
 
 
 def _state_in_words(history: History) -> Text:
@@ -57,9 +54,7 @@ def _state_in_words(history: History) -> Text:
     text = Text(history.state, style=STATE_STYLES.get(history.state, ""))
     found = history.found
     more = ""
-    if history.state == "sent" and history.ses_id:
-        more = f" as {history.ses_id}"
-    elif history.state == "unknown":
+    if history.state == "unknown":
         more = ": it moved while it was looked for, or the end of its record is gone. Ask again"
     elif found is None:
         more = f" ({history.lines[-1].code})" if history.lines[-1].code else ""
@@ -72,7 +67,8 @@ def _state_in_words(history: History) -> Text:
     return text.append(more, style="default")
 
 
-def _shown(history: History) -> RenderableType:
+def screen(history: History) -> RenderableType:
+    """The history for a person."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -81,8 +77,11 @@ def _shown(history: History) -> RenderableType:
         facts.add_row("to", history.found.masked)
     facts.add_row("lane", history.lane or "not known")
     facts.add_row("now", _state_in_words(history))
-    if history.found and history.found.words:
-        facts.add_row("", history.found.words)
+    if history.found and history.words:
+        facts.add_row("", history.words)
+    # An id has a line of its own, so that 80 columns hold it whole.
+    for ses_id in dict.fromkeys(line.ses_id for line in history.lines if line.ses_id):
+        facts.add_row("SES id", ses_id)
 
     events = Table.grid(padding=(0, 2))
     events.add_column(style="dim", no_wrap=True)
@@ -99,7 +98,7 @@ def _told(event: Event) -> Text:
     words = VERBS[event.what].words if event.what in VERBS else event.what
     text = Text(f"{attempt}{words}")
     if event.what == "sent":
-        text.append(f" as {event.answer}" if event.answer else ", as a person says")
+        text.append("" if event.answer else ", as a person says")
     elif event.answer:
         text.append(f" ({event.answer}" + (f": {event.words})" if event.words else ")"), style="dim")
     return text

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
-import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from typer import Option
 
 from mailer.cli.account import open_redis
-from mailer.cli.application import new_app
+from mailer.cli.application import prints
 from mailer.cli.console import PlainConsole
 from mailer.cli.moments import shown
-from mailer.cli.printed import json_line
+from mailer.cli.options import Json
+from mailer.cli.printed import show_json
 from mailer.operations.status import AccountStatus, LaneStatus, Quota, Rate, RestingHost, read_status
-
-app = new_app()
 
 _STATE_STYLES = {
     "sending": "green",
@@ -36,25 +34,15 @@ _FAR_OFF_DAYS = 180
 _CENTURY_SECONDS = 100 * 365.25 * 86_400
 
 
-@app.command("status")
+@prints(AccountStatus)
 def status(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One line of JSON; mailer.operations.status says what is in it.")
-    ] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on, until Ctrl-C.")] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks, with --watch.")] = 1.0,
+    watch: Annotated[bool, Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
+    every: Annotated[float, Option(min=0.1, help="Seconds between two looks, with --watch.", metavar="SECONDS")] = 1.0,
+    as_json: Json = False,
 ) -> None:
     """Show what the account may send, and what waits.
 
-    It reads Redis and changes nothing. The JSON has the fields account, at, state (sending, paused, stopped, parked,
-    resting, unserved, unknown), reason, until, rate {per_second, headroom, cut, allowed_per_second, source, read_at,
-    source_host, ses_per_second, person {per_second, by, reason, at, until}}, quota {per_day, used, by_mailer,
-    by_others, left, reserve}, lanes [{name, waiting, paused, paused_by, paused_until, suspects, unserved_since,
-    oldest_at}], in_flight, overdue, scheduled, next_due_at, dead, held, paused_by, stop {reason, since,
-    next_check_at}, forecast {backlog, resumes_at, leaving, done_at}, hosts [{worker, since, tried_at, why, remedy}],
-    settings [{host, at, says}] and differences [{variable, values, holds}]; times are epoch seconds, rates recipients
-    per second.
-    Fields are only ever added.
+    It reads Redis and changes nothing.
     """
     with open_redis() as (client, settings):
         if not watch:
@@ -65,23 +53,24 @@ def status(
                 while True:
                     _print(read_status(client, settings), as_json)
                     time.sleep(every)
-            first = _shown(read_status(client, settings))
+            first = screen(read_status(client, settings))
             with Live(first, console=PlainConsole(), auto_refresh=False, transient=False) as live:
                 while True:
                     time.sleep(every)
-                    live.update(_shown(read_status(client, settings)), refresh=True)
+                    live.update(screen(read_status(client, settings)), refresh=True)
         except KeyboardInterrupt:
             return
 
 
 def _print(state: AccountStatus, as_json: bool) -> None:
     if as_json:
-        typer.echo(json_line(asdict(state)))
+        show_json(state)
     else:
-        PlainConsole().print(_shown(state))
+        PlainConsole().print(screen(state))
 
 
-def _shown(state: AccountStatus) -> RenderableType:
+def screen(state: AccountStatus) -> RenderableType:
+    """The state for a person."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")

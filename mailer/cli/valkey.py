@@ -8,20 +8,18 @@ import threading
 from typing import Annotated
 
 import typer
+from typer import Option
 
-from mailer.cli.application import new_app
+from mailer.cli.options import PORT
 from mailer.host.valkey import EmbeddedValkey
 from mailer.settings import current
-
-app = new_app()
 
 # honcho stops all of a Procfile at once, and kills after five seconds.
 _OUTLAST_SECONDS = 4.0
 
 
-@app.command("valkey")
 def valkey(
-    port: Annotated[int, typer.Option(help="0: the port it had the last time, or any that is free.")] = 0,
+    port: Annotated[int, Option(help="0: the port it had the last time, or any that is free.", **PORT)] = 0,
 ) -> None:
     """Run the embedded Valkey alone.
 

@@ -7,8 +7,9 @@ import time
 from typing import Annotated, Literal
 
 import typer
+from typer import Option
 
-from mailer.cli.application import new_app
+from mailer.cli.options import LANE, Processes, Threads
 from mailer.errors import NotOurs, SettingsError
 from mailer.host.supervisor import Supervisor, workers
 from mailer.queue.connection import redis_url
@@ -16,40 +17,31 @@ from mailer.ses.transports import check_host, configured
 from mailer.settings import Settings, current
 from mailer.worker import alive, environment
 
-app = new_app()
-
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _EMBEDDED_STARTS_SECONDS = 15.0
 _SETTLING_SECONDS = 7.0
 
-Processes = Annotated[
-    int | None, typer.Option(min=1, help="Worker processes. (default: one for each core)", show_default=False)
-]
-Threads = Annotated[int, typer.Option(min=1, help="Sends at the same time in each process.")]
 
-
-@app.command("worker")
 def worker(
     processes: Processes = None,
     threads: Threads = 32,
-    lane: Annotated[
-        list[str] | None, typer.Option(help="Serve only this lane. May be repeated.", show_default=False)
-    ] = None,
+    lane: Annotated[list[str] | None, Option(help="Serve only this lane. May be repeated.", **LANE)] = None,
     name: Annotated[
         str | None,
-        typer.Option(
-            help="In front of the processes' numbers, as in name1@host. (default: mailer1-7f3a@host, with other digits "
-            "for each call)",
-            show_default=False,
+        Option(
+            help="The workers are NAME1@host, NAME2@host and so on.",
+            metavar="NAME",
+            show_default="mailer1-7f3a@host, ...",
         ),
     ] = None,
-    loglevel: Annotated[LogLevel, typer.Option(help="The least that is logged.", case_sensitive=False)] = "info",
+    log_level: Annotated[
+        LogLevel,
+        Option(help="Log this and worse: debug, info, warning or error.", metavar="LEVEL", case_sensitive=False),
+    ] = "info",
     stop_seconds: Annotated[
         float | None,
-        typer.Option(
-            min=0, help="How long a stop may take. (default: as long as a send may, and 7 s)", show_default=False
-        ),
+        Option(min=0, help="How long a stop may take.", metavar="SECONDS", show_default="as long as a send, and 7"),
     ] = None,
 ) -> None:
     """Run the worker processes of this host.
@@ -71,7 +63,7 @@ def worker(
         threads,
         lanes,
         name=name,
-        loglevel=loglevel,
+        loglevel=log_level,
         alive_dir=settings.alive_dir,
     )
     if settings.alive_dir is not None:

@@ -28,6 +28,7 @@ from mailer.user import uid_of
 
 FLOWER_PORT = 5555
 SIMULATOR_PORT = 9025
+LAST_PORT = 65_535
 
 _WORKER_READY = re.compile(rb"@\S+ ready\.$")
 
@@ -101,7 +102,7 @@ def everything(
     if simulator is None:
         simulator = not has_aws_credentials(settings) and "AWS_ENDPOINT_URL_SESV2" not in os.environ
     if simulator:
-        port = _port(ports.simulator, SIMULATOR_PORT, "--simulator-port")
+        port = _port(ports.simulator, _port_in("SIMULATOR_PORT", SIMULATOR_PORT), "--simulator-port")
         url = f"http://{LOOPBACK}:{port}"
         environment = simulated_aws(url, environment)
         environment |= {"SIMULATOR_PORT": str(port), "SIMULATOR_RATE": f"{simulator_rate:g}"}
@@ -127,7 +128,7 @@ def everything(
         places["Flower"] = "not installed: install mailer[flower]"
     elif flower:
         _check_flower()
-        port = _port(ports.flower, int(os.environ.get("FLOWER_PORT") or FLOWER_PORT), "--flower-port")
+        port = _port(ports.flower, _port_in("FLOWER_PORT", FLOWER_PORT), "--flower-port")
         environment["FLOWER_PORT"] = str(port)
         prefix = os.environ.get("FLOWER_URL_PREFIX", "").strip("/")
         places["Flower"] = f"http://{_flower_address()}:{port}/{f'{prefix}/' if prefix else ''}"
@@ -184,6 +185,13 @@ def _port(wanted: int | None, usual: int, option: str) -> int:
     if answers(wanted):
         raise SettingsError(f"{option} {wanted}: something listens there already. Name another port, or 0 for any")
     return wanted
+
+
+def _port_in(variable: str, usual: int) -> int:
+    text = os.environ.get(variable) or str(usual)
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        raise SettingsError(f"{variable}: {text!r} is no port. Use a number up to {LAST_PORT}")
+    return int(text)
 
 
 def _version(file: Path) -> tuple[int, int] | None:

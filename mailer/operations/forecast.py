@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mailer.document import Moment
+
 _WINDOWS_AT_ONCE = 3
 """The number of windows that are computed minute by minute. For a longer backlog the last window repeats."""
 
@@ -28,7 +30,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Times are epoch seconds. ``backlog`` counts the messages in lanes that are not paused, without scheduled mail.
+    """``backlog`` counts the messages in lanes that are not paused, without scheduled mail.
 
     ``resumes_at`` is the time of the next send: now, unless the quota is used up. ``leaving`` counts the recipients
     that leave the 24-hour window at that time. ``done_at`` is the time at which the backlog is sent, at the present
@@ -37,9 +39,9 @@ class Forecast:
     """
 
     backlog: int
-    resumes_at: float | None
+    resumes_at: Moment | None
     leaving: int
-    done_at: float | None
+    done_at: Moment | None
 
 
 def foresee(at: float, allowance: Allowance, *, urgent: int, other: int) -> Forecast:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import redis
 
+from mailer.document import Moment
+from mailer.masking import mask_addresses
 from mailer.queue.keys import Keys
 from mailer.queue.records import Line, Records
 from mailer.queue.scan import Progress
@@ -20,13 +21,42 @@ GONE = {name: verb.state for name, verb in VERBS.items() if verb.state}
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a message. ``at`` is epoch seconds. ``attempt`` is 0 for an event outside any attempt."""
+    """One event of a message. ``what`` is ``accepted``, ``taken``, or a verb of the table in docs/design.md.
 
-    at: float
+    ``attempt`` is None for an event outside any attempt. ``answer`` is SES's MessageId if the message was sent, else a
+    code; ``words`` explain it.
+    """
+
+    at: Moment
     what: str
-    attempt: int = 0
+    attempt: int | None = None
     answer: str = ""
     words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageHistory:
+    """One message: ``mailer show --json`` and ``mailer find --json`` print it. Later versions only add fields.
+
+    ``state`` is its present place or final state: one of ``waiting``, ``leased``, ``scheduled``, ``dead``, ``held``,
+    ``sent``, ``discarded`` (expired or revoked), ``dropped`` (by a person) and ``unknown``. It is ``unknown`` if the
+    message moved during the search, or if the end of its record is gone. ``to`` is the masked recipient, None if the
+    message is in no place any more. ``accepted_at`` is when its producer wrote it, ``last_at`` the time of the latest
+    known event. ``ses_id`` is SES's MessageId of the last send. ``code`` and ``words`` say why it was set aside, or why
+    it was not sent. ``until`` is when its lease ends, or when it is due.
+    """
+
+    id: str
+    state: str
+    lane: str | None
+    to: str | None
+    accepted_at: Moment | None
+    last_at: Moment
+    ses_id: str | None
+    code: str
+    words: str
+    until: Moment | None
+    events: tuple[Event, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +70,7 @@ class History:
 
     @property
     def state(self) -> str:
-        """The message's present place or final state.
-
-        One of ``waiting``, ``leased``, ``scheduled``, ``dead``, ``held``, ``sent``, ``discarded`` (expired or revoked),
-        ``dropped`` (by a person) and ``unknown``. It is ``unknown`` if the message moved during the search, or if the
-        end of its record is gone.
-        """
+        """As `MessageHistory` says."""
         return self.found.place if self.found else GONE.get(self.lines[-1].verb, "unknown")
 
     @property
@@ -60,6 +85,11 @@ class History:
     def ses_id(self) -> str | None:
         """SES's MessageId of the last send."""
         return next((line.ses_id for line in reversed(self.lines) if line.ses_id), None)
+
+    @property
+    def words(self) -> str:
+        """Why it was set aside, or why it was not sent. Addresses are masked, as records have them."""
+        return mask_addresses(self._latest.words)
 
     @property
     def accepted(self) -> float | None:
@@ -80,29 +110,30 @@ class History:
         events = []
         for line in self.lines:
             if line.taken is not None:
-                events.append(Event(line.taken, "taken", line.attempt))
-            events.append(Event(line.at, line.verb, line.attempt, line.answer, line.words))
+                events.append(Event(line.taken, "taken", line.attempt or None))
+            events.append(Event(line.at, line.verb, line.attempt or None, line.answer, line.words))
         if self.accepted is not None:
             # Always first, as the producer's clock may differ from Redis's.
             events.insert(0, Event(self.accepted, "accepted"))
         return events
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values. Times are epoch seconds. Addresses are masked. Later versions only add fields."""
+    @property
+    def told(self) -> MessageHistory:
+        """The document of it for programs."""
         found = self.found
-        return {
-            "id": self.id,
-            "state": self.state,
-            "lane": self.lane,
-            "to": (found.masked or None) if found else None,
-            "accepted_at": self.accepted,
-            "last_at": self.last_at,
-            "ses_id": self.ses_id,
-            "code": self._latest.code,
-            "words": self._latest.words,
-            "until": found.at if found and found.place in ("leased", "scheduled") else None,
-            "events": [{**asdict(event), "attempt": event.attempt or None} for event in self.events],
-        }
+        return MessageHistory(
+            id=self.id,
+            state=self.state,
+            lane=self.lane,
+            to=(found.masked or None) if found else None,
+            accepted_at=self.accepted,
+            last_at=self.last_at,
+            ses_id=self.ses_id,
+            code=self._latest.code,
+            words=self.words,
+            until=found.at if found and found.place in ("leased", "scheduled") else None,
+            events=tuple(self.events),
+        )
 
 
 def history_of(

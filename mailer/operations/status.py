@@ -1,7 +1,7 @@
 """The state of an account in Redis: one snapshot, read in one round trip. Reading it changes nothing.
 
 ``mailer status --json`` prints an `AccountStatus`. The classes below document its fields. Later versions only add
-fields.
+fields. A `Moment` is epoch seconds on Redis's clock here, and ISO 8601 in JSON.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import redis
 
+from mailer.document import Moment
 from mailer.operations.forecast import Allowance, Forecast, foresee
 from mailer.queue import limits
 from mailer.queue.keys import Keys
@@ -31,8 +32,8 @@ class PersonsRate:
     per_second: float
     by: str | None
     reason: str | None
-    at: float
-    until: float | None
+    at: Moment
+    until: Moment | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Rate:
     cut: float
     allowed_per_second: float | None
     source: str | None
-    read_at: float | None
+    read_at: Moment | None
     source_host: str | None
     ses_per_second: float | None
     person: PersonsRate | None
@@ -85,18 +86,18 @@ class LaneStatus:
 
     ``suspects`` counts the waiting messages that a lost worker held. Each worker gets one suspect at a time, and other
     messages overtake suspects. ``unserved_since`` is set where no worker has served the lane for too long: the time of
-    the last sign of such a worker, 0 for never. ``oldest_at`` is the time at which a producer wrote the next message of
-    the lane, if the message has that time.
+    the last sign of such a worker, the epoch for never. ``oldest_at`` is when a producer wrote the next
+    message of the lane, if the message has that time.
     """
 
     name: str
     waiting: int
     paused: str | None
     paused_by: str | None
-    paused_until: float | None
+    paused_until: Moment | None
     suspects: int = 0
-    unserved_since: float | None = None
-    oldest_at: float | None = None
+    unserved_since: Moment | None = None
+    oldest_at: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,8 @@ class Stop:
     """
 
     reason: str
-    since: float
-    next_check_at: float
+    since: Moment
+    next_check_at: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,8 @@ class RestingHost:
     """
 
     worker: str
-    since: float
-    tried_at: float
+    since: Moment
+    tried_at: Moment
     why: str
     remedy: str
 
@@ -130,9 +131,7 @@ class RestingHost:
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """All times are epoch seconds on Redis's clock.
-
-    ``state`` is one of the following, and ``reason`` gives its cause:
+    """``state`` is one of the following, and ``reason`` gives its cause:
 
     - ``sending``
     - ``paused``: by the person ``paused_by``, until it is resumed or until ``until``
@@ -154,17 +153,17 @@ class AccountStatus:
     """
 
     account: str
-    at: float
+    at: Moment
     state: str
     reason: str | None
-    until: float | None
+    until: Moment | None
     rate: Rate
     quota: Quota
     lanes: tuple[LaneStatus, ...]
     in_flight: int
     overdue: int
     scheduled: int
-    next_due_at: float | None
+    next_due_at: Moment | None
     dead: int
     held: int
     paused_by: str | None

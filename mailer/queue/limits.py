@@ -14,6 +14,7 @@ from typing import Any
 
 import redis
 
+from mailer.document import Moment
 from mailer.errors import InvalidRequest
 from mailer.queue.keys import Keys
 from mailer.queue.layout import microseconds
@@ -112,12 +113,12 @@ def _run(client: redis.Redis, keys: Keys, arguments: list[object]) -> None:
 class HostSettings:
     """The settings of one worker process, or of several processes of one host with equal settings.
 
-    ``at`` is when one of them last wrote its settings, epoch seconds on Redis's clock. ``says`` are the settings that
+    ``at`` is when one of them last wrote its settings, on Redis's clock. ``says`` are the settings that
     concern the account, by their names; None means not set.
     """
 
     host: str
-    at: float
+    at: Moment
     says: Mapping[str, Any]
 
 

@@ -12,6 +12,7 @@ import redis
 
 from mailer.errors import NotOnDisk, QueueUnavailable
 from mailer.queue.connection import connect
+from mailer.queue.failure import lacks_login, words_of
 from mailer.queue.keys import Keys
 from mailer.queue.replicas import Replicas
 from mailer.queue.script import Script, script
@@ -197,11 +198,8 @@ def translated(verb: str, done: str = "enqueued") -> Iterator[None]:
     except redis.exceptions.MaxConnectionsError as error:
         raise all_in_use(error) from error
     except (redis.exceptions.TimeoutError, redis.exceptions.ConnectionError) as error:
-        doubtful = verb == "write"
-        doubt = "Whether the write was carried out is not known." if doubtful else "Nothing was changed."
-        raise QueueUnavailable(
-            f"Redis did not answer ({error}). {doubt} Check MAILER_REDIS_URL and the server.",
-            enqueued=None if doubtful else False,
-        ) from error
+        doubtful = verb == "write" and not lacks_login(error)
+        doubt = "Whether the write was carried out is not known" if doubtful else ""
+        raise QueueUnavailable(words_of(error, doubt), enqueued=None if doubtful else False) from error
     except redis.exceptions.RedisError as error:
-        raise QueueUnavailable(f"Redis refused: {error}. Nothing was {done}.") from error
+        raise QueueUnavailable(words_of(error, f"Nothing was {done}")) from error

@@ -13,10 +13,10 @@ from redis.exceptions import MaxConnectionsError, ReadOnlyError, RedisError, Res
 from redis.exceptions import TimeoutError as TooSlow
 
 from mailer.errors import MailerError, QueueUnavailable
+from mailer.queue.failure import words_of
 from mailer.queue.replicas import Replicas, online
 from mailer.queue.script import CONFIRM_SECONDS, Script, unconfirmed, wait_for
 
-_CHECK = "Check MAILER_REDIS_URL and the server."
 _NOT_KNOWN = "Whether the write was carried out is not known."
 _MAY_BE_LOST = "It will be sent, unless a failover loses it."
 _REPEAT = "To repeat it safely, pass an idempotency_key: under the same key nothing is enqueued twice."
@@ -123,8 +123,7 @@ class Session:
             # redis-py makes a connection error from some answers of Redis: LOADING, NOAUTH; with Sentinel READONLY.
             if getattr(error, "status_code", None) is not None or isinstance(error.__context__, ReadOnlyError):
                 raise _refused(error) from error
-            words = f"Redis did not answer ({error}). {_NOT_KNOWN} {_REPEAT} {_CHECK}"
-            raise QueueUnavailable(words, enqueued=None) from error
+            raise QueueUnavailable(words_of(error, f"{_NOT_KNOWN} {_REPEAT}"), enqueued=None) from error
         except BaseException:
             connection.disconnect()
             raise
@@ -141,8 +140,7 @@ class Session:
 
 
 def _unreachable(error: Exception) -> QueueUnavailable:
-    why = str(error).rstrip(".")
-    return QueueUnavailable(f"Redis cannot be reached ({why}). Nothing was enqueued. {_CHECK}", enqueued=False)
+    return QueueUnavailable(words_of(error, "Nothing was enqueued"), enqueued=False)
 
 
 def all_in_use(error: MaxConnectionsError) -> QueueUnavailable:
@@ -155,4 +153,4 @@ def all_in_use(error: MaxConnectionsError) -> QueueUnavailable:
 
 
 def _refused(error: Exception) -> QueueUnavailable:
-    return QueueUnavailable(f"Redis refused: {error}. Nothing was enqueued.", enqueued=False)
+    return QueueUnavailable(words_of(error, "Nothing was enqueued", is_answer=True), enqueued=False)

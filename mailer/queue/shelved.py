@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from mailer.document import When
 from mailer.errors import InvalidMessage
 from mailer.mail.message import Message
 from mailer.masking import mask_addresses
@@ -31,7 +32,7 @@ class Reason:
     """
 
     shelf: str
-    at: datetime
+    at: When
     code: str
     detail: str
     attempts: int

@@ -216,10 +216,10 @@ def test_the_services_send_mail_and_flower_shows_lanes_and_masked_recipients_onl
     (folder / "body.html").write_text(HTML)
     (folder / "people.csv").write_text("email,name\ncleo@example.net,Vera\n")
     (folder / "letter.txt").write_text(f"Dear {{{{ name }}}}, {TEXT}")
-    sender = ("--sender", "me@example.com", "--subject", SUBJECT)
+    sender = ("--from", "me@example.com", "--subject", SUBJECT)
     for arguments in (
         ("send", *sender, "--to", RECIPIENTS[0], "--to", RECIPIENTS[1], "--text", TEXT, "--html-file", "body.html"),
-        ("import", "people.csv", *sender, "--text", "letter.txt"),
+        ("import", "people.csv", *sender, "--text-file", "letter.txt"),
         ("send", *sender, "--to", "unverified@example.com", "--text", TEXT),
     ):
         subprocess.run(command(*arguments), env=env, cwd=folder, check=True, capture_output=True)

@@ -176,7 +176,7 @@ def test_flower_answers_its_own_page_its_names_and_programs(up: Up) -> None:
 
 
 def test_no_other_page_reads_flower_or_stops_a_worker(up: Up, page: Page) -> None:
-    up.mailer("send", "--to", "ann@example.com", "--sender", "me@example.com", "--subject", "Hi", "--text", "Hi")
+    up.mailer("send", "--to", "ann@example.com", "--from", "me@example.com", "--subject", "Hi", "--text", "Hi")
     worker = up.worker
     requests = [
         ("POST", f"/api/worker/shutdown/{worker}", ""),
@@ -218,7 +218,7 @@ def test_nothing_that_ses_or_a_message_says_is_markup_in_flower(up: Up, page: Pa
     connection.request("POST", "/_sim/faults", json.dumps(fault))
     assert connection.getresponse().status == 200
     connection.close()
-    up.mailer("send", "--to", "bob@example.com", "--sender", "me@example.com", "--subject", HOSTILE, "--text", HOSTILE)
+    up.mailer("send", "--to", "bob@example.com", "--from", "me@example.com", "--subject", HOSTILE, "--text", HOSTILE)
 
     def told() -> bool:
         return "onerror" in up.ask("GET", "/api/tasks")[2]

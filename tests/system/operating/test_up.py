@@ -49,7 +49,7 @@ def test_two_hosts_in_one_send_their_own_mail_and_leave_nothing_but_what_is_queu
         processes = first.children(5) | second.children(4)
 
         assert b"Flower" in read(flower)
-        send = ["send", "--to", "a@example.com", "--sender", "me@example.com", "--subject", "Hi", "--text", "Hi"]
+        send = ["send", "--to", "a@example.com", "--from", "me@example.com", "--subject", "Hi", "--text", "Hi"]
         message_id = run(send, env, here).strip()
         eventually(lambda: ids_at(simulator) == [message_id])
 

@@ -26,7 +26,7 @@ def test_nothing_in_the_current_folder_is_run(tmp_path: Path) -> None:
     with running([MAILER, "up", "--processes", "1", "--simulator-rate", "50"], env, folder) as up:
         up.wait_for("Stop: +Ctrl-C")
         up.wait_for("Flower +http")
-        send = ["send", "--to", "a@example.com", "--sender", "me@example.com", "--subject", "Hi", "--text", "Hi"]
+        send = ["send", "--to", "a@example.com", "--from", "me@example.com", "--subject", "Hi", "--text", "Hi"]
         subprocess.run([MAILER, *send], env=env, cwd=folder, check=True, capture_output=True)
 
         def sent() -> bool:

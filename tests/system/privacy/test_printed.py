@@ -87,7 +87,7 @@ def test_what_stands_in_redis_does_not_act_in_show_find_and_errors(
 def test_what_ses_said_of_a_message_does_not_act() -> None:
     line = Line(1e9, "dead", "id[/red]\x1b[2J", HOSTILE, None, None, 1, "digest", HOSTILE, HOSTILE)
     output = io.StringIO()
-    PlainConsole(file=output, width=300).print(show._shown(History(line.id, (line,), None)))
+    PlainConsole(file=output, width=300).print(show.screen(History(line.id, (line,), None)))
     assert harmless(output.getvalue())
     assert "id[/red]�[2J" in output.getvalue()
 

@@ -37,7 +37,7 @@ def run(environment: dict[str, str], folder: Path, *arguments: str) -> subproces
     "arguments",
     [
         ("status",),
-        ("find", "--to", "a@example.com"),
+        ("find", "a@example.com"),
         ("pause", "--reason", "x"),
         ("dead", "list"),
         ("held", "list"),

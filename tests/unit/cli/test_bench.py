@@ -36,7 +36,7 @@ def a_stage(processes: int = 1, threads: int = 1, per_second: float = 10.0, **ch
 @pytest.mark.timing
 def test_it_measures_workers_on_a_redis_of_its_own_and_draws_and_advises(tmp_path: Path) -> None:
     done = subprocess.run(
-        command("bench", *SHORT, "--latency", "10ms", "--rate", "50", "--plot", "bench.svg"),
+        command("bench", *SHORT, "--latency", "10ms", "--want", "50", "--plot", "bench.svg"),
         env=environment(MAILER_LANES="only", MAILER_ACCOUNT="mine"),
         cwd=tmp_path,
         capture_output=True,
@@ -63,7 +63,7 @@ def test_an_account_that_allows_little_is_what_limits_it_and_redis_is_left_as_it
         for _ in range(5):
             done = mailer(
                 *("bench", *SHORT, "--json"),
-                *("--ses", "--yes", "--sender", "me@example.com"),
+                *("--ses", "--yes", "--from", "me@example.com"),
                 AWS_ENDPOINT_URL_SESV2=ses.url,
                 **SES_KEY,
             )
@@ -81,14 +81,14 @@ def test_an_account_that_allows_little_is_what_limits_it_and_redis_is_left_as_it
 
 
 def test_it_sends_to_nobody_but_the_mailbox_simulator(mailer: Mailer) -> None:
-    done = mailer("bench", "--ses", "--yes", "--sender", "me@example.com", "--to", "jane@example.com")
+    done = mailer("bench", "--ses", "--yes", "--from", "me@example.com", "--to", "jane@example.com")
     assert done.returncode == 2
     assert done.stderr.startswith("mailer: --to jane@example.com: a benchmark sends to SES's mailbox simulator only.")
 
 
 def test_it_sends_no_real_mail_unasked(mailer: Mailer) -> None:
     with Simulator(rate=20, quota=-1, control_rate=0, smtp=False) as ses:
-        done = mailer("bench", "--ses", "--sender", "me@example.com", AWS_ENDPOINT_URL_SESV2=ses.url, **SES_KEY)
+        done = mailer("bench", "--ses", "--from", "me@example.com", AWS_ENDPOINT_URL_SESV2=ses.url, **SES_KEY)
         assert done.returncode == 1
         assert "Send them?" in done.stderr
         assert ses.stats()["regions"]["us-east-1"]["recipients"] == 0
@@ -101,7 +101,7 @@ def test_a_simulator_that_cannot_start_says_what_to_write(mailer: Mailer) -> Non
 
 
 def test_real_mail_needs_a_sender_and_a_plot_a_suffix(mailer: Mailer) -> None:
-    assert mailer("bench", "--ses").stderr.startswith("mailer: --ses needs --sender")
+    assert mailer("bench", "--ses").stderr.startswith("mailer: --ses needs --from")
     assert "name a file that ends in .svg or .png" in mailer("bench", "--plot", "here.txt").stderr
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mailer.cli.shelved import table
+from mailer.cli.shelved import document, table
 from mailer.producer.producer import Producer
 from mailer.queue.shelf import Shelf
 from mailer.settings import Settings
@@ -75,7 +75,7 @@ def test_list_masks_addresses_unless_told_otherwise(mailer: Mailer, jane: str) -
     assert "jane" not in shown.stdout + mailer("dead", "list", "--json").stdout + mailer("dead", "show", jane).stdout
     assert "jane.doe@example.com" in mailer("dead", "list", "--reveal").stdout
     (line,) = lines(mailer("dead", "list", "--json", "--reveal").stdout)
-    assert (line["name"], line["lane"], line["to"]) == (jane, "transactional", "Jane Doe <jane.doe@example.com>")
+    assert (line["id"], line["lane"], line["to"]) == (jane, "transactional", "Jane Doe <jane.doe@example.com>")
 
 
 def test_raw_mail_is_shown_by_its_headers(mailer: Mailer, producer: Producer, worker: Worker) -> None:
@@ -93,7 +93,8 @@ def test_raw_mail_is_shown_by_its_headers(mailer: Mailer, producer: Producer, wo
 @pytest.mark.parametrize("width", [80, 160])
 def test_ids_and_reasons_are_whole_however_narrow_the_terminal(account: Account, jane: str, width: int) -> None:
     console = Console(width=width, file=io.StringIO())
-    console.print(table(Shelf(account.queue, "dead", LANES), scheduled=False, reveal=True, width=width))
+    messages = (document(each, reveal=True) for each in Shelf(account.queue, "dead", LANES))
+    console.print(table(messages, "dead", width=width))
     assert isinstance(console.file, io.StringIO)
     words = console.file.getvalue().split()
     assert {jane, "<jane.doe@example.com>", "verified:", "transactional"} <= set(words)
@@ -109,7 +110,7 @@ def test_list_shows_the_latest_and_says_that_there_is_more(mailer: Mailer, produ
     assert shown.stderr == "3 of 4 dead letters. --limit shows more.\n"
     assert early not in shown.stdout
     assert len(lines(mailer("dead", "list", "--json", "--limit", "0").stdout)) == 4
-    assert [line["name"] for line in lines(mailer("dead", "list", "--json", "--to", "a@example.com").stdout)] == [early]
+    assert [line["id"] for line in lines(mailer("dead", "list", "--json", "--to", "a@example.com").stdout)] == [early]
     assert mailer("dead", "list", "--before", "1h").stderr == "No dead letters fit.\n"
     assert mailer("held", "list").stderr == "No held messages.\n"
 
@@ -200,7 +201,7 @@ def test_expired_mail_is_refused_unless_given_a_new_expiry(
 def test_the_persons_verdicts_on_held_mail(mailer: Mailer, account: Account, producer: Producer) -> None:
     ids = producer.send(to=["a@example.com", "b@example.com"], **MAIL)
     set_aside(Worker(account), "hold", ("ReadTimeout", "No answer"))
-    assert mailer("held", "sent", ids[0]).stdout == "1 taken as sent, and let go of.\n"
+    assert mailer("held", "sent", ids[0]).stdout == "1 taken as delivered, and deleted.\n"
     assert mailer("held", "requeue", ids[1], "--first").stdout == "1 requeued.\n"
     assert account.length("transactional") == 1
     assert mailer("dead", "sent", ids[0]).returncode == 2
@@ -211,8 +212,8 @@ def test_scheduled_mail_is_listed_requeued_and_dropped(mailer: Mailer, account: 
         return producer.send(to="a@example.com", send_at=datetime.now(UTC) + timedelta(hours=hours), **MAIL)
 
     last, first = send(5), send(1)
-    assert [line["name"] for line in lines(mailer("scheduled", "list", "--json").stdout)] == [first, last]
-    assert [line["name"] for line in lines(mailer("scheduled", "list", "--json", "--before", "2h").stdout)] == [first]
+    assert [line["id"] for line in lines(mailer("scheduled", "list", "--json").stdout)] == [first, last]
+    assert [line["id"] for line in lines(mailer("scheduled", "list", "--json", "--before", "2h").stdout)] == [first]
     assert mailer("scheduled", "requeue", last).stdout == "1 requeued.\n"
     assert account.length("transactional") == 1
     assert mailer("scheduled", "drop", "--after", "30m", "--yes").stdout == "1 dropped.\n"
@@ -221,7 +222,7 @@ def test_scheduled_mail_is_listed_requeued_and_dropped(mailer: Mailer, account: 
 
 def test_an_export_is_a_new_file_for_its_owner(mailer: Mailer, jane: str, tmp_path: Path) -> None:
     file = tmp_path / "dead.jsonl"
-    done = mailer("dead", "export", str(file))
+    done = mailer("dead", "export", str(file), "--all")
     assert (done.returncode, done.stderr) == (0, "1 dead letter written, with addresses and bodies in the clear.\n")
     assert file.stat().st_mode & 0o777 == 0o600
     (line,) = lines(file.read_text())
@@ -229,7 +230,7 @@ def test_an_export_is_a_new_file_for_its_owner(mailer: Mailer, jane: str, tmp_pa
     assert lines(mailer("dead", "export", "-", jane).stdout) == [line]
     assert lines(mailer("dead", "export", "-", "--all").stdout) == [line]
     assert "one of the three" in mailer("dead", "export", "-", jane, "--all").stderr
-    assert "is there already" in mailer("dead", "export", str(file)).stderr
+    assert "is there already" in mailer("dead", "export", str(file), "--all").stderr
 
 
 def test_an_export_that_finds_no_room_leaves_nothing_that_looks_whole(
@@ -241,7 +242,7 @@ def test_an_export_that_finds_no_room_leaves_nothing_that_looks_whole(
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
     try:
-        done = mailer("dead", "export", str(file))
+        done = mailer("dead", "export", str(file), "--all")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert done.returncode == 1

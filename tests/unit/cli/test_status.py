@@ -14,7 +14,7 @@ import pytest
 import redis
 from rich.console import Console
 
-from mailer.cli.status import _shown
+from mailer.cli.status import screen
 from mailer.operations.status import read_status
 from mailer.queue import limits
 from mailer.queue.keys import Keys
@@ -58,13 +58,13 @@ def test_a_rate_of_a_few_a_day_is_no_rate_of_none(client: redis.Redis, settings:
     assert state.forecast.done_at is None or state.forecast.done_at > state.at + 50_000
 
 
-def test_a_backlog_for_ten_thousand_years_is_shown(client: redis.Redis, settings: Settings, keys: Keys) -> None:
+def test_a_backlog_for_ten_thousand_years_isscreen(client: redis.Redis, settings: Settings, keys: Keys) -> None:
     allow(client, settings, rate=1e-9, quota=-1)
     client.lpush(keys.lane("bulk"), *map(str, range(1000)))
     state = read_status(client, settings)
     assert state.forecast is not None
     console = Console(width=200, file=io.StringIO())
-    console.print(_shown(dataclasses.replace(state, forecast=dataclasses.replace(state.forecast, done_at=1e12))))
+    console.print(screen(dataclasses.replace(state, forecast=dataclasses.replace(state.forecast, done_at=1e12))))
 
 
 def test_minutes_older_than_a_day_have_left_the_quota_even_if_nobody_took_since(
@@ -207,23 +207,6 @@ def test_a_host_that_is_gone_does_not_pass_for_one_that_is_there(
     assert (state.state, [host.worker for host in state.hosts]) == ("sending", ["w1@web-3"])
 
 
-def test_the_json_has_exactly_the_documented_fields(mailer: Mailer) -> None:
-    shown = json.loads(mailer("status", "--json").stdout)
-    assert list(shown) == [
-        *("account", "at", "state", "reason", "until", "rate", "quota", "lanes", "in_flight", "overdue", "scheduled"),
-        *("next_due_at", "dead", "held", "paused_by", "stop", "forecast", "hosts"),
-        *("settings", "differences"),
-    ]
-    assert list(shown["rate"]) == [
-        *("per_second", "headroom", "cut", "allowed_per_second", "source", "read_at", "source_host", "ses_per_second"),
-        "person",
-    ]
-    assert list(shown["quota"]) == ["per_day", "used", "by_mailer", "by_others", "left", "reserve"]
-    nothing = {"waiting": 0, "suspects": 0}
-    nothing |= dict.fromkeys(("paused", "paused_by", "paused_until", "unserved_since", "oldest_at"))
-    assert shown["lanes"] == [{"name": name, **nothing} for name in ("transactional", "bulk")]
-
-
 def test_hosts_that_differ_are_named_and_so_is_the_one_that_holds(
     mailer: Mailer, client: redis.Redis, settings: Settings
 ) -> None:
@@ -236,7 +219,7 @@ def test_hosts_that_differ_are_named_and_so_is_the_one_that_holds(
     assert f"hosts differ {differs}" in told
     shown = json.loads(mailer("status", "--json").stdout)
     assert [(each["host"], each["says"]["rate_per_second"]) for each in shown["settings"]] == [
-        *(("host-a", 20.0), ("host-b", 14.0), ("host-c", None)),
+        *(("host-a", 20.0), ("host-b", 14.0), ("host-c", None))
     ]
     assert [each["variable"] for each in shown["differences"]] == ["MAILER_RATE_PER_SECOND"]
 
@@ -261,7 +244,7 @@ def test_a_rate_is_set_for_all_at_run_time(mailer: Mailer, client: redis.Redis, 
     assert re.fullmatch(r"20 per second allowed now, set to 20 by \S+ at .+ until .+, the spring sale\n", said)
     assert said.strip() in " ".join(mailer("status").stdout.split())
     assert mailer("rate", "--reset").stdout.startswith("14 per second allowed now, from MAILER_RATE_PER_SECOND")
-    assert mailer("rate", "--reset").stdout.startswith("No rate was set.\n")
+    assert mailer("rate", "--reset").stderr == "No rate was set.\n"
 
 
 @pytest.mark.parametrize("wrong", [("0",), ("20", "--reset"), ("--until", "2h"), ("20", "--until", "yesterday")])
@@ -301,7 +284,7 @@ def test_an_end_that_is_none_is_refused(mailer: Mailer, client: redis.Redis, set
     assert client.hget(Keys.of(settings).account, "paused") is None
 
 
-def test_a_pause_that_has_ended_is_not_shown(client: redis.Redis, settings: Settings, keys: Keys) -> None:
+def test_a_pause_that_has_ended_is_notscreen(client: redis.Redis, settings: Settings, keys: Keys) -> None:
     allow(client, settings, rate=10, quota=1000)
     client.hset(keys.account, mapping={"paused": "a moment", "paused_until": "1", "paused:bulk": "a moment"})
     client.hset(keys.account, "paused_until:bulk", "1")

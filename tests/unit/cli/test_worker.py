@@ -166,7 +166,7 @@ def test_celery_s_own_variables_lead_its_workers_nowhere_else(
 
 
 def test_a_log_level_that_is_none_is_refused_before_anything_starts(mailer: Mailer) -> None:
-    done = mailer("worker", "--loglevel", "loud")
+    done = mailer("worker", "--log-level", "loud")
     assert (done.returncode, "debug" in done.stderr) == (2, True)
 
 

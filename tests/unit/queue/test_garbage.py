@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict
 
 import pytest
 
 from mailer.cli.moments import shown
-from mailer.cli.status import _shown
+from mailer.cli.status import screen
 from mailer.doctor import queue
+from mailer.document import to_json
 from mailer.operations.history import histories_to, history_of
 from mailer.operations.status import AccountStatus, read_status
 from mailer.queue.limits import settings_text
@@ -117,8 +117,8 @@ def test_a_segment_of_the_records_that_is_no_number_hides_no_message(
 def status_of(account: Account) -> AccountStatus:
     """As it is printed: to a person, as JSON, and by the doctor."""
     status = read_status(account.client, account.settings)
-    _shown(status)
-    json.dumps(asdict(status), allow_nan=False)
+    screen(status)
+    json.dumps(to_json(status), allow_nan=False)
     assert [*queue.state(status), *queue.limits(status, account.settings)]
     return status
 
