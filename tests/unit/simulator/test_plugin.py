@@ -16,7 +16,7 @@ EXAMPLES = REPOSITORY / "examples" / "testing"
 
 pytestmark = pytest.mark.skipif(
     "ses_simulator" not in {each.name for each in entry_points(group="pytest11")},
-    reason="the plugin's entry point is not installed: run make install",
+    reason="the plugin's entry point is not installed: run make develop",
 )
 
 Run = Callable[..., tuple[int, str]]
