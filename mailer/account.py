@@ -15,19 +15,25 @@ class Account(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     key_prefix: str = "mailer:"
-    """The prefix of every key in Redis, so that several installations can share a server."""
+    """The prefix of every key in Redis, so that several installations can share a server. All keys of an account start
+    with ``mailer:{default}``. Lanes continue with ``:`` and all else with ``@``: no queue's name spells another key."""
     account: str = "default"
-    """The name of the SES account (one account in one Region). All workers with this name share its limits."""
+    """The name of the SES account (one account in one Region). All workers with this name share its limits. Several
+    accounts can share one Redis under different names."""
     aws_region: str | None = None
     """The account's Region. Unset: the Region of the AWS environment or profile."""
     aws_profile: str | None = None
-    """The profile in AWS's files with the account's credentials, and perhaps its Region and endpoint. Unset: whatever
-    AWS's tools would use."""
+    """The profile in AWS's files with the account's credentials. It may also name its ``region`` and ``endpoint_url``.
+    Unset: whatever AWS's tools would use."""
 
     rate_per_second: float | None = Field(default=None, gt=0)
-    """The account's send rate in recipients per second. Unset: SES GetAccount gives it each minute."""
+    """The account's send rate in recipients per second. Unset: SES GetAccount gives it each minute. Where hosts differ,
+    or SES allows less, the lowest holds for all hosts at once, and ``mailer status`` names the hosts. The setting of a
+    worker that has ended counts no more (if it was killed: after five minutes). ``mailer rate`` replaces it at run
+    time."""
     quota_per_day: int | None = Field(default=None, ge=-1)
-    """The account's quota in recipients per rolling 24 hours, -1 for no quota. Unset: SES GetAccount gives it."""
+    """The account's quota in recipients per rolling 24 hours, -1 for no quota. Unset: SES GetAccount gives it
+    each minute. The lowest holds, as for the rate."""
     rate_headroom: float = Field(default=0.0, ge=0, lt=1)
     """The fraction of the account's rate that is left to others."""
     burst: float | None = Field(default=None, ge=1)

@@ -69,10 +69,11 @@ class Rules(BaseModel):
     the most urgent lane resends and the others hold."""
     lease_seconds: float = Field(default=60.0, gt=0)
     """The time for which a taken message belongs to its worker. It must exceed both the connect and read timeouts
-    together, and twice the timeout of Redis, by at least a second."""
+    together, and twice the timeout of Redis, by at least a second. Elsewhere it is called the visibility timeout."""
     retry_hours: float = Field(default=24.0, ge=0)
     """The longest total wait between the attempts of a message that fails for a passing reason. After it the message
-    becomes a dead letter. The time in its lane does not count. 0: one attempt."""
+    becomes a dead letter. The time in its lane does not count. The first wait is up to 2 seconds, and each further one
+    up to twice as long, up to 15 minutes. 0: one attempt."""
     record_hours: float = Field(default=72.0, ge=0)
     """The shortest time for which the record of each message is kept. 0: nothing is recorded."""
     record_megabytes: float = Field(default=64.0, gt=0)
@@ -80,9 +81,11 @@ class Rules(BaseModel):
     attempt takes about 170 bytes."""
     redis_replicas: int = Field(default=0, ge=0)
     """The number of replicas that must have a message before ``send`` returns, and a take before its worker sends the
-    messages. Then a failover to one of these replicas loses nothing and sends nothing twice."""
+    messages. Then a failover to one of these replicas loses nothing and sends nothing twice. With sentinels all
+    replicas that follow must have them, and at least this number."""
     redis_timeout_seconds: float = Field(default=5.0, gt=0)
-    """The longest wait for a connection to Redis, and for its answer to a single command."""
+    """The longest wait for a connection to Redis, and for its answer to a single command. Also the longest wait of a
+    ``send`` for one of the 100 connections of its process, when more threads or greenlets send at once."""
 
     @model_validator(mode="after")
     def _check_on_unknown(self) -> Self:

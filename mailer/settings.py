@@ -33,23 +33,28 @@ class Settings(Account, Rules, BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MAILER_", frozen=True, extra="forbid", allow_inf_nan=False)
 
     redis_url: SecretStr | None = None
-    """``redis://``, ``rediss://``, ``unix://`` or ``sentinel://host:26379;sentinel://host2:26379/0``. Unset: the
-    server that ``mailer up`` embeds in ``data_dir``."""
+    """``redis://user:password@host:6379/0``, ``rediss://`` (TLS, and the certificate is checked), ``unix://`` or
+    ``sentinel://host:26379;sentinel://host2:26379/0``. After a ``?`` only options that begin with ``ssl_`` are allowed.
+    Unset: the server that ``mailer up`` embeds in ``data_dir``."""
     redis_sentinel_master: str | None = None
     """The name of the master that the sentinels watch. Required with ``sentinel://``."""
 
     transport: TransportKind = "ses"
+    """``ses`` (our own signer on libcurl's connections, the fastest), ``boto3`` or ``smtp``."""
     connect_timeout_seconds: float = Field(default=3.0, gt=0)
+    """The longest wait for a connection to SES."""
     read_timeout_seconds: float = Field(default=30.0, gt=0)
+    """The longest wait for SES's answer. After it nobody knows whether SES accepted the message."""
     smtp_url: SecretStr | None = None
     """``smtp://user:password@host:587`` (STARTTLS) or ``smtps://...:465``. Unset: SES's endpoint of the Region, with a
     password that is derived from the AWS credentials."""
 
     data_dir: Path = Path(".mailer")
-    """The folder in which ``mailer up`` keeps the embedded server's data."""
+    """The folder in which ``mailer up`` keeps the embedded server's data, and where programs look for its address. It
+    belongs to one user, and lies in no folder that others may write (except /tmp and the like)."""
     alive_dir: Path | None = None
     """A folder for health checks, a separate one for each ``mailer worker``. Each process touches a file there every
-    two seconds while its event loop turns."""
+    two seconds while its event loop turns. ``docker-compose.yml`` looks at the age of these files."""
 
     @model_validator(mode="before")
     @classmethod

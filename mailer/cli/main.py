@@ -24,7 +24,7 @@ EXIT_CODES = {
 }
 
 _OF_A_PRODUCER = (
-    "A producer's user may only enqueue, in its lanes: use the operator's user for the rest (README, Settings)"
+    "A producer's user may only enqueue, in its lanes: use the operator's user for the rest (docs/operate/deploy.md)"
 )
 
 app = new_app(

@@ -22,7 +22,8 @@ class Row:
     """One row of the table: an error, the party at fault, and the consequence.
 
     ``verb`` is the settlement's verb. `mailer.queue.settlement.VERBS` says where the message goes, and whether its
-    permit and its share of the quota are returned. ``when`` and ``then`` are for people and appear in the README.
+    permit and its share of the quota are returned. ``when`` and ``then`` are for people and appear in
+    docs/reference/outcomes.md.
     """
 
     error: type[errors.SendError] | None
@@ -118,7 +119,7 @@ class Kind(Enum):
 
     @property
     def word(self) -> str:
-        """Its name in logs, in Flower and in the README."""
+        """Its name in logs, in Flower and in the docs."""
         return self.name.lower()
 
 

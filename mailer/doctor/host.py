@@ -23,7 +23,7 @@ def names(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
         yield note(
             "settings",
             f"{', '.join(found)}: not a setting, so nothing reads it",
-            "Correct the name (README, Settings), or remove it",
+            "Correct the name (docs/reference/settings.md), or remove it",
         )
     else:
         yield ok("settings", f"{len(given)} from the environment, the rest are defaults")

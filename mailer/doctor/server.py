@@ -262,7 +262,7 @@ def enqueuing() -> Finding:
     return note(
         "rights",
         "this user may only enqueue, as a producer's should: the account, the queue and the workers are not looked at",
-        "Look at those with the operator's user (README, Settings), and give this one no more rights",
+        "Look at those with the operator's user (docs/operate/deploy.md), and give this one no more rights",
     )
 
 
@@ -270,7 +270,7 @@ def rights(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
     """Whether this user may run the commands of workers and producers. The server answers without running them."""
     keys = Keys.of(settings)
     wanted = f"~{settings.key_prefix}* &* +@all -@admin -@dangerous +info"
-    remedy = f"Give the user of workers and operators `{wanted}`; a producer's needs less (README, Settings)"
+    remedy = f"Give the user of workers and operators `{wanted}`; a producer's needs less (docs/operate/deploy.md)"
     try:
         refused = client.eval(_ASK_RIGHTS, 1, keys.account, *COMMANDS)
     except redis.exceptions.NoPermissionError as error:

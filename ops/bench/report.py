@@ -21,9 +21,9 @@ _PARTS = {"Celery": "celery", "kombu": "kombu", "redis-py": "redis", "boto3": "b
 _HEAD = """# Figures
 
 Written by `make bench` on {machine}.
-What each figure is and how it is taken: [ops/bench](../ops/bench/README.md). What follows from them:
-[performance.md](performance.md). Read the ratios: they are between things measured in the same run, in turn; absolute
-numbers say more about the machine.
+[ops/bench](../ops/bench/README.md) says what each figure is and how it is taken. [Performance](performance.md) says
+what follows from them. Read the ratios: they are between things measured in the same run, in turn. Absolute numbers say
+more about the machine.
 """
 
 
@@ -57,13 +57,19 @@ class Report:
             "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
             "seconds": round(seconds),
             "quick": quick,
+            "machine": machine(),
             "plot": figure.plot is not None,
             **figure.to_json(),
         }
         found = {name: found[name] for name in self._order if name in found}
         self._file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        parts = [_HEAD.format(machine=machine()), *(_section(name, each) for name, each in found.items())]
-        (self._folder / "bench.md").write_text("\n".join(parts), encoding="utf-8")
+        (self._folder / "bench.md").write_text(page(found), encoding="utf-8")
+
+
+def page(found: dict[str, dict[str, Any]]) -> str:
+    """``bench.md``. Its head names the machine of the latest run."""
+    latest = max(found.values(), key=lambda each: str(each["measured"]))
+    return "\n".join([_HEAD.format(machine=latest["machine"]), *(_section(name, each) for name, each in found.items())])
 
 
 def _section(name: str, found: dict[str, Any]) -> str:

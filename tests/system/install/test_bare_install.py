@@ -87,3 +87,14 @@ def test_the_image_is_built_from_files_that_its_context_has() -> None:
     needed = {*built["packages"], *built["force-include"], PROJECT["project"]["readme"], "pyproject.toml"}
     assert needed <= copied
     assert all(any(fnmatch.fnmatch(one, pattern) for pattern in let_in) for one in copied)
+
+
+def test_an_install_for_users_brings_no_test_tools_and_one_for_developers_does() -> None:
+    lines = {
+        target: subprocess.run(
+            ["make", "-Bn", target], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ).stdout
+        for target in ("install", "develop")
+    }
+    assert "uv sync" in lines["develop"]
+    assert ["--no-dev" in lines[target] for target in ("install", "develop")] == [True, False]

@@ -1,0 +1,1 @@
+"""What the docs take from the code and from the figures, and the hooks of the site."""
