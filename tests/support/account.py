@@ -90,9 +90,9 @@ class Worker:
 
 
 def producers_rights(keys: Keys) -> list[str]:
-    """The rights of a producer's user in the README."""
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    rights = readme.split("ACL SETUSER producer on >secret ")[1].split("\n\n")[0].replace("\\\n", " ").replace('"', "")
+    """The rights of a producer's user in docs/operate/deploy.md."""
+    page = (REPOSITORY / "docs" / "operate" / "deploy.md").read_text(encoding="utf-8")
+    rights = page.split("ACL SETUSER producer on >secret ")[1].split("```")[0].replace("\\\n", " ").replace('"', "")
     return re.findall(r"\([^)]*\)|\S+", rights.replace("mailer:{default}", keys.prefix[:-1]))
 
 

@@ -11,9 +11,7 @@ from mailer.mail.address import parse
 from mailer.mail.content import Structured
 from mailer.mail.message import Message
 from mailer.ses.transport import Transport
-from tests.support import REPOSITORY
 
-README = REPOSITORY / "README.md"
 MESSAGE = Message("m-1", parse("b@example.com"), Structured(sender="a@example.com", subject="s", text="t"))
 
 
@@ -83,11 +81,3 @@ def test_a_surprise_in_the_middle_of_a_send_is_unknown_and_never_raised(error: E
 def test_the_end_of_the_process_is_not_an_outcome() -> None:
     with pytest.raises(KeyboardInterrupt):
         deliver(MESSAGE, OneAnswer(KeyboardInterrupt()))
-
-
-def test_the_readme_s_table_is_made_of_these_rows() -> None:
-    rows = [
-        f"| {kind.word.replace('_', ' ')}{': ' if kind.value.when else ''}{kind.value.when} | {kind.value.then} |"
-        for kind in Kind
-    ]
-    assert "| outcome | what happens to the message |\n|---|---|\n" + "\n".join(rows) + "\n\n" in README.read_text()

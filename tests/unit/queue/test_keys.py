@@ -96,7 +96,7 @@ def test_a_binding_that_redis_refuses_stops_no_consumer(account: Account, refusa
 
 @pytest.fixture
 def producer(account: Account) -> Iterator[Account]:
-    """Through a user with no more rights than the README gives to producers."""
+    """Through a user with no more rights than docs/operate/deploy.md gives to producers."""
     user = f"producer-{account.settings.account}"
     rights = producers_rights(account.keys)
     account.client.execute_command("ACL", "SETUSER", user, "reset", "on", ">secret", *rights)
