@@ -49,16 +49,16 @@ class Kind(Enum):
         error=errors.QuotaExceeded,
         fault="the account",
         verb="over_quota",
-        then="head of its lane; what fills the quota and is not ours was sent by others: the account is parked until "
-        "some of it leaves the window",
+        then="head of its lane; the account is parked until some of the quota is free again. The refusal also tells "
+        "how much others have sent",
     )
     STOPPED = Row(
         error=errors.AccountStopped,
         fault="the account",
         verb="stop",
         when="sending disabled, account suspended, MAIL FROM not verified",
-        then="head of its lane; the account stops until SES takes a message that is tried now and then, or "
-        "`mailer resume`",
+        then="head of its lane; the account stops. A single message is tried now and then; all go on once SES takes "
+        "it, or at `mailer resume`",
     )
     UNFIT = Row(
         error=errors.HostUnfit,
@@ -87,9 +87,9 @@ class Kind(Enum):
         fault="the message",
         verb="defer",
         when="AccessDenied, or any other 403",
-        then="the host's fault, as above, unless this worker has sent other mail since it was first denied in these "
-        "words, or this very message was denied here before. Then the sender's: tried again after a minute, and twice "
-        "as long each time up to a quarter of an hour, no attempt spent, and other mail goes on",
+        then="the host's fault at first, as above. It is the sender's if this worker has sent other mail since it was "
+        "first denied in these words, or if this message was denied here before. Then it is tried again after a "
+        "minute, and after twice as long each time, up to a quarter of an hour; no attempt spent, and other mail goes on",
     )
     LATE = Row(
         error=errors.TooLate,
@@ -113,8 +113,8 @@ class Kind(Enum):
         fault="not known",
         verb="resend",
         spends_attempt=True,
-        then="`resend` or `hold`, by lane; held in the end where every attempt ends so, after twelve at most. A `sent` "
-        "that comes when the lease is over takes the message off the held shelf",
+        then="sent again or held, by the policy of its lane; held after twelve such attempts at most. A worker that "
+        "comes back late and knows that it was sent takes it off the held shelf",
     )
 
     @property

@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from mailer.rules import ON_UNKNOWN
 from mailer.settings import Settings
-from ops.docs.text import attributes, line, table
+from ops.docs.text import attributes, markdown
 
 _HEAD = """# Settings
 
@@ -48,8 +48,8 @@ def page() -> str:
     for title, prefixes in _GROUPS.items():
         begun = [name for each in prefixes for name in Settings.model_fields if name.startswith(each)]
         names = list(dict.fromkeys(begun))
-        rows = [[_variable(name), _default(name), _unit(name), line(docstrings.get(name))] for name in names]
-        parts += [f"## {title}\n", table(["variable", "default", "unit", ""], rows), ""]
+        parts.append(f"## {title}\n")
+        parts += [f"### {_variable(name)}\n\n{_facts(name)}\n\n{markdown(docstrings.get(name))}\n" for name in names]
         listed |= set(names)
     if missing := Settings.model_fields.keys() - listed:
         raise ValueError(f"settings without a group in ops/docs/settings.py: {', '.join(sorted(missing))}")
@@ -67,5 +67,7 @@ def _default(name: str) -> str:
     return f"`{','.join(value) if isinstance(value, tuple) else f'{value:g}' if isinstance(value, float) else value}`"
 
 
-def _unit(name: str) -> str:
-    return next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), "")
+def _facts(name: str) -> str:
+    unit = next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), "")
+    default = _default(name)
+    return f"*{f'{unit}, ' if unit else ''}{f'by default* {default}' if default else 'unset by default*'}"

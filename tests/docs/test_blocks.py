@@ -126,9 +126,9 @@ def run_in_a_fork(texts: list[tuple[str, str]], post: Post, path: Path) -> str:
     return said.read_text()
 
 
-@pytest.mark.parametrize("block", TESTS, ids=str)
-def test_a_test_in_the_docs_passes(block: Block, tmp_path: Path) -> None:
-    (tmp_path / "test_example.py").write_text(APPLICATION + block.text)
+def test_the_tests_in_the_docs_pass(tmp_path: Path) -> None:
+    for number, block in enumerate(TESTS):
+        (tmp_path / f"test_{number}.py").write_text(f"# {block}\n{APPLICATION}{block.text}")
     command = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), str(tmp_path)]
     ended = subprocess.run(command, cwd=tmp_path, env=clean(), capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
