@@ -89,7 +89,7 @@ class Kind(Enum):
         when="AccessDenied, or any other 403",
         then="the host's fault at first, as above. It is the sender's if this worker has sent other mail since it was "
         "first denied in these words, or if this message was denied here before. Then it is tried again after a "
-        "minute, and after twice as long each time, up to a quarter of an hour; no attempt spent, and other mail goes on",
+        "minute, and after twice as long each time, up to a quarter of an hour; no attempt spent, other mail goes on",
     )
     LATE = Row(
         error=errors.TooLate,

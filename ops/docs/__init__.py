@@ -1,1 +1,1 @@
-"""What the docs take from the code and from the figures, and the hooks of the site."""
+"""Everything that the docs take from the code and from the figures, and the hooks of the site."""
