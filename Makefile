@@ -50,7 +50,7 @@ check: develop ## Check style, types, import layers, Lua, prose and docs.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m ops.lint_lua mailer/queue/lua/*.lua ops/soak/*.lua
-	$(BIN)/python -m ops.lint_prose mailer ops
+	$(BIN)/python -m ops.lint_prose mailer ops docs README.md CONTRIBUTING.md
 	$(BIN)/python -m ops.docs --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 

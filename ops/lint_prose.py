@@ -1,7 +1,7 @@
-"""Checks docstrings and comments for sentences that a reader whose first language is not English reads twice.
+"""Checks docstrings, comments and pages for sentences that a reader whose first language is not English reads twice.
 
-`_REFUSED` lists them. ``python -m ops.lint_prose PATH...`` takes files and folders of Python and Lua. It prints each
-place, and exits with 1 if there is one.
+`_REFUSED` lists them. ``python -m ops.lint_prose PATH...`` takes files and folders of Python, Lua and Markdown. It
+prints each place, and exits with 1 if there is one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _REFUSED = (
     (re.compile(r"\b((?:is|are|was|were) none)\b(?! of)"), "say what it is not"),
     (re.compile(r"\b(for who)\b"), 'write "for whoever" or name them'),
 )
+_NO_PROSE = re.compile(r"^```.*?^```$|^[#|][^\n]*$|`+[^`]+`+", re.MULTILINE | re.DOTALL)
+"""Code, headings and tables of Markdown."""
 _LUA_COMMENT = re.compile(r"^[ \t]*--[ \t]?(.*)$", re.MULTILINE)
 
 
@@ -53,6 +55,11 @@ def prose_of_lua(source: str) -> Iterator[tuple[int, str]]:
     )
 
 
+def prose_of_markdown(source: str) -> Iterator[tuple[int, str]]:
+    """The text of a page in one piece."""
+    yield 1, _NO_PROSE.sub(lambda match: "\n" * match.group(0).count("\n"), source)
+
+
 def _blocks(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     """Comments on lines that follow each other are one text."""
     begin, last, texts = 0, -1, list[str]()
@@ -68,10 +75,13 @@ def _blocks(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
         yield begin, "\n".join(texts)
 
 
+_PROSE_OF = {".py": prose_of_python, ".lua": prose_of_lua, ".md": prose_of_markdown}
+
+
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(each for each in path.rglob("*") if each.suffix in {".py", ".lua"})
+            yield from sorted(each for each in path.rglob("*") if each.suffix in _PROSE_OF)
         else:
             yield path
 
@@ -81,8 +91,7 @@ def main(paths: list[str]) -> int:
     for path in _files(map(Path, paths)):
         files += 1
         source = path.read_text(encoding="utf-8")
-        prose = prose_of_lua(source) if path.suffix == ".lua" else prose_of_python(source)
-        for line, text in prose:
+        for line, text in _PROSE_OF[path.suffix](source):
             for offset, words, why in found_in(text):
                 wrong += 1
                 print(f"{path}:{line + text.count(chr(10), 0, offset)}: {words!r}: {why}")

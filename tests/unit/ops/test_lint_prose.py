@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops.lint_prose import found_in, prose_of_lua, prose_of_python
+from ops.lint_prose import found_in, prose_of_lua, prose_of_markdown, prose_of_python
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,11 @@ def test_sentences_that_are_read_twice_are_found(text: str, words: list[str]) ->
 def test_docstrings_of_attributes_and_blocks_of_comments_are_prose() -> None:
     source = '"""A."""\nx = 1\n"""B."""\n# C\n# d.\n\n# E.\ny = "not prose"\n'
     assert sorted(prose_of_python(source)) == [(1, "A."), (3, "B."), (4, "C\nd."), (7, "E.")]
+
+
+def test_the_text_of_a_page_is_prose_and_its_code_tables_and_headings_are_not() -> None:
+    page = "# What it is\n\nA `What` b.\n\n```sh\nWhat\n```\n\n| What |\n"
+    assert [(line, text.split()) for line, text in prose_of_markdown(page)] == [(1, ["A", "b."])]
 
 
 def test_comments_of_lua_are_prose() -> None:
