@@ -10,7 +10,7 @@ from typing import Any
 import mailer
 from mailer.errors import MailerError
 from mailer.producer.producer import Extras, Options
-from ops.docs.text import attributes, line, markdown, table
+from ops.docs.text import attributes, cell, line, markdown, table
 
 _HEAD = """# Python
 
@@ -18,6 +18,7 @@ _HEAD = """# Python
 
 `import mailer` brings these names. All of them are typed.
 """
+_WIDTH = 80
 _GROUPS = {
     "Sending": ("send", "send_many", "send_raw", "Recipient", "Attachment", "SendManyResult"),
     "Operating": ("pause", "resume", "rate", "dead", "held", "scheduled", "Shelf", "Filter"),
@@ -38,7 +39,8 @@ def page() -> str:
         for name in names:
             parts += _of(name, public[name])
         if title == "Sending":
-            parts += [_options("Options", Options), _options("Extras", Extras)]
+            parts.append(_options("Options", Options, "Further arguments of `mailer.send` and `mailer.send_raw`."))
+            parts.append(_options("Extras", Extras, "Further arguments of `mailer.send` and `mailer.send_many`."))
     return "\n".join(parts)
 
 
@@ -60,26 +62,47 @@ def _of(name: str, member: Any) -> Iterator[str]:
             yield f"`{name}.{each}`: {line(method.__doc__)}\n"
         elif inspect.isfunction(function) and function.__doc__:
             yield f"#### `{name}.{each}`\n"
+            if each in mailer.__all__:
+                yield f"As `mailer.{each}`, for this account.\n"
+                continue
             yield _signature(f"{name}.{each}", function)
             yield f"{markdown(function.__doc__)}\n"
 
 
+class _Annotation:
+    """An annotation that is shown as it is written, without quotes."""
+
+    def __init__(self, written: Any) -> None:
+        self._written = written
+
+    def __repr__(self) -> str:
+        return self._written if isinstance(self._written, str) else inspect.formatannotation(self._written)
+
+
 def _signature(name: str, member: Any) -> str:
-    """The signature, one argument a line where it is long."""
+    """The signature, with an argument on each line where it is long."""
     signature = inspect.signature(member)
-    arguments = [str(each) for each in signature.parameters.values() if each.name not in ("self", "cls")]
-    kinds = [each.kind for each in signature.parameters.values() if each.name not in ("self", "cls")]
+    parameters = [each for each in signature.parameters.values() if each.name not in ("self", "cls")]
+    arguments = [
+        str(each if each.annotation is each.empty else each.replace(annotation=_Annotation(each.annotation)))
+        for each in parameters
+    ]
+    kinds = [each.kind for each in parameters]
     if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
         arguments.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
     returned = signature.return_annotation
-    end = ")" if returned is signature.empty else f") -> {returned}"
+    end = ")" if returned is signature.empty else f") -> {_Annotation(returned)!r}"
     whole = f"{name}({', '.join(arguments)}{end}"
-    if len(whole) > 88:
+    if len(whole) > _WIDTH:
         whole = f"{name}(\n" + "".join(f"    {each},\n" for each in arguments) + end
-    return f"```text\n{re.sub(r'<factory>', '...', whole)}\n```\n"
+    return f"```pyi\n{re.sub(r'<factory>', '...', whole)}\n```\n"
 
 
-def _options(name: str, typed: Any) -> str:
+def _options(name: str, typed: Any, head: str) -> str:
     """The arguments that several functions share."""
-    rows = table(["argument", ""], [[f"`{each}`", line(text)] for each, text in attributes(typed).items()])
-    return f"### `{name}`\n\nArguments of the functions above that take `**options` or `**extras`.\n\n{rows}\n"
+    documented = attributes(typed)
+    rows = [
+        [f"`{each}`", f"`{cell(getattr(kind, '__forward_arg__', kind))}`", line(documented.get(each))]
+        for each, kind in typed.__annotations__.items()
+    ]
+    return f"### `{name}`\n\n{head} {line(typed.__doc__)}\n\n{table(['argument', 'type', ''], rows)}\n"

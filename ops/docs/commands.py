@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from ops.docs.text import table
+from ops.docs.text import cell, table
 
 _HEAD = """# Commands
 
@@ -44,8 +44,4 @@ def _of(command: Any, name: str, parent: Any, level: int) -> Iterator[str]:
 def _record(parameter: Any, context: Any) -> list[str] | None:
     """A parameter's row. None for ``--help``, and for a parameter without a text."""
     found = None if "--help" in parameter.opts else parameter.get_help_record(context)
-    return [f"`{found[0]}`", _cell(found[1])] if found and found[1] else None
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return [f"`{found[0]}`", cell(found[1])] if found and found[1] else None

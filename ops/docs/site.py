@@ -52,6 +52,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return _LINK.sub(link, unquoted(markdown))
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """A bar in code in a table, which Markdown wants escaped and Python-Markdown shows as it was escaped."""
+    return re.sub(r"<code>[^<]*</code>", lambda match: match.group(0).replace("\\|", "|"), html)
+
+
 def _sources(markdown: str, here: str) -> Iterator[str]:
     for match in _LINK.finditer(markdown):
         path = _in_repository(here, match.group(2))

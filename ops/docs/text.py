@@ -16,7 +16,12 @@ def markdown(docstring: str | None) -> str:
 
 def line(docstring: str | None) -> str:
     """A docstring as one cell of a table."""
-    return " ".join(markdown(docstring).split()).replace("|", "\\|")
+    return cell(markdown(docstring))
+
+
+def cell(text: str) -> str:
+    """A text as a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
