@@ -31,7 +31,7 @@ _REMEDIES = {
     "READONLY": _REPLICA,
     # Redis ends a wait for the doorbell with this code when the master becomes a replica.
     "UNBLOCKED": _REPLICA,
-    "NOPERM": "Use a worker's user (docs/operate/deploy.md): a producer's only enqueues. `mailer doctor` names what one "
+    "NOPERM": "Use a worker's user (docs/operate/deploy.md): a producer's only enqueues. `mailer doctor` says what it "
     "lacks",
     "OOM": "Give it more memory, or drop what is not needed: `mailer dead`, `held`, `scheduled`",
     "MOVED": "It is a node of a cluster: name a server that has all of the keys",
