@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ops import json_reference
 from ops.docs import api, commands, outcomes, settings
 from ops.docs.figures import Figures
 
@@ -18,6 +20,8 @@ def current() -> Iterator[tuple[Path, str]]:
     """Each file with its text as the code and the figures have it today."""
     for name, page in PAGES.items():
         yield DOCS / "reference" / name, page()
+    yield DOCS / "json.md", json_reference.page()
+    yield DOCS / "json.schema.json", json.dumps(json_reference.schema(), indent=1) + "\n"
     figures = Figures.of(DOCS / "bench.json")
     yield DOCS / "bench.md", figures.page()
     for file in with_figures():
@@ -26,7 +30,7 @@ def current() -> Iterator[tuple[Path, str]]:
 
 def with_figures() -> list[Path]:
     """The files that people write, with figures between markers."""
-    generated = {*(DOCS / "reference" / name for name in PAGES), DOCS / "bench.md"}
+    generated = {*(DOCS / "reference" / name for name in PAGES), DOCS / "bench.md", DOCS / "json.md"}
     return [REPOSITORY / "README.md", *sorted(set(DOCS.rglob("*.md")) - generated)]
 
 

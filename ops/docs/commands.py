@@ -14,7 +14,8 @@ _HEAD = """# Commands
 
 <!-- written by `python -m ops.docs` -->
 
-`mailer COMMAND --help` shows the same in the terminal.
+`mailer COMMAND --help` shows the same in the terminal. [JSON for programs](../json.md) has what `--json` prints, and
+the exit codes.
 """
 
 

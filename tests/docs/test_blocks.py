@@ -22,6 +22,7 @@ import typer
 from celery.bin.celery import celery
 
 import mailer
+from mailer.cli.commands import COMMANDS
 from mailer.settings import current, strangers
 from ops.bench.__main__ import FIGURES, GROUPS
 from ops.soak.faults import FAULTS
@@ -187,7 +188,9 @@ def parse(words: list[str]) -> None:
         command = command.get_command(context, name)
         assert command is not None, f"{name} is no command"
         command = command.load() if hasattr(command, "load") else command
-    command.make_context(name, words, parent=context)
+    context = command.make_context(name, words, parent=context)
+    shown = {each for option in command.get_params(context) if not option.hidden for each in option.opts}
+    assert set(options(words)) <= {*shown, *(each for option in command.params for each in option.secondary_opts)}
 
 
 def options(words: list[str]) -> list[str]:
@@ -197,8 +200,7 @@ def options(words: list[str]) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_commands_in_the_text_of_a_page_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    known = import_module("mailer.cli.main").COMMANDS
-    assert set(re.findall(r"`mailer ([a-z]+)[ `]", text)) <= set(known)
+    assert set(re.findall(r"`mailer ([a-z]+)[ `]", text)) <= set(COMMANDS)
     assert set(re.findall(r"python -m ops\.soak ([a-z][\w-]*)", text)) <= set(FAULTS)
     assert set(re.findall(r"python -m ops\.bench ([a-z][\w-]*)", text)) <= {*FIGURES, *GROUPS}
     assert set(re.findall(r"`make ([a-z]+)`", text)) <= set(re.findall(r"^([a-z]+):", makefile(), re.MULTILINE))
