@@ -7,8 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ops import json_reference
-from ops.docs import api, commands, outcomes, settings
+from ops.docs import api, commands, documents, outcomes, settings
 from ops.docs.figures import Figures
 
 REPOSITORY = Path(__file__).parents[2]
@@ -20,8 +19,8 @@ def current() -> Iterator[tuple[Path, str]]:
     """Each file with its text as the code and the figures have it today."""
     for name, page in PAGES.items():
         yield DOCS / "reference" / name, page()
-    yield DOCS / "json.md", json_reference.page()
-    yield DOCS / "json.schema.json", json.dumps(json_reference.schema(), indent=1) + "\n"
+    yield DOCS / "json.md", documents.page()
+    yield DOCS / "json.schema.json", json.dumps(documents.schema(), indent=1) + "\n"
     figures = Figures.of(DOCS / "bench.json")
     yield DOCS / "bench.md", figures.page()
     for file in with_figures():

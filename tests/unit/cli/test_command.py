@@ -14,7 +14,7 @@ import pytest
 from mailer.cli.commands import COMMANDS, PLUMBING, Deferred
 from mailer.cli.main import EXIT_CODES
 from mailer.cli.spelling import OLD_SPELLINGS
-from ops.json_reference import without_json
+from ops.docs.documents import without_json
 from tests.support.command import Mailer, command, environment
 
 PASSED_ON = {"simulate", "flower"}

@@ -14,11 +14,12 @@ from jsonschema import Draft202012Validator
 from mailer.queue import limits
 from mailer.queue.limits import SesLimits
 from mailer.settings import Settings
-from ops.json_reference import DOCS, printed
+from ops.docs.documents import printed
+from tests.support import REPOSITORY
 from tests.support.account import Account, Worker
 from tests.support.command import Mailer
 
-SCHEMA = json.loads((DOCS / "json.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((REPOSITORY / "docs" / "json.schema.json").read_text(encoding="utf-8"))
 PRINTED = dict(printed())
 SEND = ("send", "--to", "a@example.com", "--from", "me@example.com", "--subject", "Hi", "--text", "Hi")
 

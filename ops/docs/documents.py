@@ -1,14 +1,10 @@
-"""``python -m ops.json_reference``: writes docs/json.md and docs/json.schema.json, from the code.
-
-They tell what the commands print with ``--json``.
-"""
+"""The page and the JSON Schema of the documents that the commands print with ``--json``."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import TypeAdapter
@@ -17,10 +13,9 @@ from mailer.cli.application import Printed
 from mailer.cli.commands import COMMANDS, Deferred
 from mailer.cli.main import EXIT_CODES
 
-DOCS = Path(__file__).parents[1] / "docs"
 _HEAD = """# JSON for programs
 
-`python -m ops.json_reference` writes this page from the code.
+<!-- written by `python -m ops.docs` -->
 
 With `--json` a command prints one document in a line, or a line for each message. Times are ISO 8601 in UTC; later ones
 than it can write are `9999-12-31T23:59:59+00:00`. A message is named by its `id`. Later versions only add fields.
@@ -103,8 +98,3 @@ def _bare(found: Any) -> Any:
     if isinstance(words := kept.get("description"), str):
         kept["description"] = re.sub(r"``([^`]*)``", r"`\1`", words).replace("None", "null")
     return kept
-
-
-if __name__ == "__main__":
-    (DOCS / "json.md").write_text(page(), encoding="utf-8")
-    (DOCS / "json.schema.json").write_text(json.dumps(schema(), indent=1) + "\n", encoding="utf-8")
