@@ -66,6 +66,7 @@ def test_what_cannot_be_leased_stays_in_its_lane(users: dict[str, User]) -> None
     with users["worker"].without("hset"):
         assert taken(worker, 5) == {}
     assert sorted(account.whereabouts()) == sorted(ids)
+    assert account.client.zcard(account.keys.leases) == 0, "a lease without a message"
     assert list(worker.take(5).values()) == ids
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.account import Account, Worker
+from tests.support.clock import Still
 
 pytestmark = pytest.mark.usefixtures("still")
 
@@ -61,6 +62,25 @@ class TestQuota:
         (tag,) = worker.take(1)
         worker.settle(tag, verb, 0, "{}")
         assert account.field("spent") == "1"
+
+    def test_what_was_charged_a_day_ago_is_not_given_back_to_today(
+        self, account: Account, worker: Worker, still: Still
+    ) -> None:
+        account.allow(rate=1000, quota=5, burst=100, quota_reserve=0)
+        account.put("bulk", 10)
+        (tag,) = worker.take(1)
+        still.advance(1442 * 60)
+        worker.settle(tag, "back")
+        assert len(worker.take(10)) == 5
+
+    def test_it_is_given_back_to_the_minute_in_which_it_was_charged(
+        self, account: Account, worker: Worker, still: Still
+    ) -> None:
+        account.put("bulk", 1)
+        (tag,) = worker.take(1)
+        still.advance(120)
+        worker.settle(tag, "back")
+        assert {int(count) for count in account.client.hvals(account.keys.quota)} == {0}
 
 
 class TestOthers:

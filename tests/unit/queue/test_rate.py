@@ -160,6 +160,20 @@ def test_a_clock_that_was_put_back_neither_stops_the_rate_nor_leaks_the_quota(
     assert account.field("spent") == "0"
 
 
+def test_after_a_refusal_the_next_permit_comes_two_intervals_later(
+    account: Account, worker: Worker, still: Still
+) -> None:
+    account.allow(rate=2, burst=1)
+    account.put("bulk", 3)
+    (tag,) = worker.take(1)
+    still.advance(0.4)
+    worker.settle(tag, "throttled")
+    still.advance(0.5)
+    assert worker.take(1) == {}
+    still.advance(0.55)
+    assert len(worker.take(1)) == 1
+
+
 class TestCut:
     """SES refuses the rate: somebody else uses the account too."""
 
@@ -183,6 +197,35 @@ class TestCut:
     def test_few_and_stray_refusals_are_borne(self, account: Account, worker: Worker) -> None:
         self.refuse(account, worker, 5)
         assert account.field("cut") is None
+
+    def test_refusals_of_calls_from_before_a_cut_do_not_count_towards_the_next(
+        self, account: Account, worker: Worker, still: Still
+    ) -> None:
+        account.allow(rate=2, burst=199)
+        account.put("bulk", 100)
+        *most, last, after = worker.take(100)
+        for number, tag in enumerate(most[:49]):
+            worker.settle_later(tag, "throttled" if number < 12 else "sent")
+        worker.flush()
+        account.client.hincrby(account.keys.account, "round", -25_000_000)
+        worker.settle(last, "throttled")
+        cut_at = account.field("cut_at")
+        assert cut_at is not None
+        for tag in most[49:80]:
+            worker.settle_later(tag, "throttled")
+        worker.flush()
+        still.advance(30)
+        worker.settle(after, "throttled")
+        assert account.field("cut_at") == cut_at
+
+    @pytest.mark.parametrize(("seconds", "is_cut"), [(45, True), (75, False)])
+    def test_within_a_minute_of_a_cut_fewer_refusals_cut_again(
+        self, account: Account, worker: Worker, seconds: int, is_cut: bool
+    ) -> None:
+        before = str(account.now_us() - seconds * 1_000_000)
+        account.client.hset(account.keys.account, mapping={"cut": "0.9", "cut_at": before})
+        self.refuse(account, worker, 7)
+        assert (account.field("cut_at") != before) is is_cut
 
     def test_the_rate_comes_back_slowly_first_and_is_whole_after_half_a_minute(
         self, account: Account, worker: Worker

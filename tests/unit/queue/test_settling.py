@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mailer.queue.settlement import VERBS, Settlement
-from mailer.queue.take import Call
+from mailer.queue.take import Call, Take
+from mailer.rules import Rules
 from tests.support.account import SENT, Account, Worker, envelope
 from tests.support.clock import Still
 
@@ -72,6 +73,16 @@ class TestSettling:
         worker.settle(tag, "sent")
         assert account.whereabouts() == []
         assert account.client.zcard(account.keys.leases) == 0
+
+    def test_a_message_that_is_settled_twice_in_one_call_is_settled_once(
+        self, account: Account, worker: Worker
+    ) -> None:
+        """A lost call hands back what it may have taken, beside a settlement of the same message."""
+        account.put("bulk", 1)
+        (tag,) = worker.take(1)
+        call = Call("somebody", 1, 0, 0.0, settlements=[(tag, SENT), (tag, Settlement("hold", "code", "words"))])
+        Take(account.keys, Rules()).run(account.client, call, ())
+        assert account.whereabouts() == []
 
     def test_text_that_no_utf_8_stands_for_settles_too(self, account: Account, worker: Worker) -> None:
         """JSON's escapes can write half of a surrogate pair, so an id or a reason may have one."""

@@ -94,6 +94,18 @@ class TestStop:
         account.allow(rate=1000, burst=100, sent=0, allows=True)
         assert len(worker.take(8)) == 1
 
+    def test_when_getaccount_allows_again_the_next_probe_waits_for_no_earlier_refusal(
+        self, account: Account, worker: Worker, stopped: list[str]
+    ) -> None:
+        for minutes in (1, 2, 4, 8):
+            account.wait(minutes)
+            (probe,) = worker.take(8)
+            worker.settle(probe, "stop", "AccountSuspendedException", "Ask AWS.")
+        account.allow(rate=1000, burst=100, sent=0, allows=False)
+        account.wait(1)
+        account.allow(rate=1000, burst=100, sent=0, allows=True)
+        assert len(worker.take(8)) == 1
+
     def test_what_getaccount_said_once_is_not_believed_for_ever(
         self, account: Account, worker: Worker, stopped: list[str]
     ) -> None:

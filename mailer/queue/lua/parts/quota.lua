@@ -36,21 +36,20 @@ end
 
 local behind = moment.put_back(seen)
 if behind > 0 and not looks then
-  -- If the clock was put back so far that charged minutes lie ahead, move all charges back: they keep their age.
+  -- If the clock was put back so far that charged minutes lie ahead, move all charges back: they keep their age. They
+  -- are summed anew below, as the minute is another.
   attempt(function()
     local minutes = math.ceil(behind / 60e6)
-    local counts, moved, earliest, latest = charges(), {}, math.huge, 0
+    local counts, moved, latest = charges(), {}, 0
     for at, count in pairs(counts) do
       moved[at - minutes] = count
-      earliest, latest = math.min(earliest, at - minutes), math.max(latest, at)
+      latest = math.max(latest, at)
     end
     if latest <= minute then return end
     for at, count in pairs(moved) do redis.call('HSET', quota_key, at, count) end
     for at in pairs(counts) do
       if not moved[at] then redis.call('HDEL', quota_key, at) end
     end
-    oldest = earliest
-    account.set('oldest', oldest)
   end)
 end
 
