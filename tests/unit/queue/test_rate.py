@@ -214,7 +214,7 @@ class TestCut:
         for tag in most[49:80]:
             worker.settle_later(tag, "throttled")
         worker.flush()
-        still.advance(30)
+        still.advance(25)
         worker.settle(after, "throttled")
         assert account.field("cut_at") == cut_at
 
