@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from botocore import xform_name
@@ -20,7 +22,7 @@ from mailer.ses.access import FOR_QUESTIONS, Access, ClientConfig, find_access, 
 from mailer.ses.account import NO_RATE_REMEDY, AccountLimits, read_account
 from mailer.ses.credentials import look_up
 from mailer.ses.curl.connection import CurlConnection, tls_sessions
-from mailer.ses.errors import boto_error, credentials_error
+from mailer.ses.errors import boto_error, credentials_error, raised_as
 from mailer.ses.signer import Credentials
 from mailer.ses.transports import configured
 from mailer.settings import Settings
@@ -45,10 +47,8 @@ def credentials(settings: Settings) -> tuple[Access | None, list[Finding]]:
 
 
 def _credentials(account: Account) -> Credentials:
-    try:
+    with raised_as(credentials_error):
         return look_up(account).credentials
-    except Exception as error:
-        raise credentials_error(error) from error
 
 
 def endpoint(access: Access, settings: Settings) -> Iterator[Finding]:
@@ -222,15 +222,9 @@ def _asked(settings: Settings, operation: str, **call: str) -> dict[str, Any]:
 
 
 def _ask(settings: Settings, operation: str, call: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        client = open_client(_way(settings))
-        try:
-            answer: dict[str, Any] = getattr(client, xform_name(operation))(**call)
-            return answer
-        finally:
-            client.close()
-    except Exception as error:
-        raise boto_error(error, operation=operation) from error
+    with raised_as(partial(boto_error, operation=operation)), closing(open_client(_way(settings))) as client:
+        answer: dict[str, Any] = getattr(client, xform_name(operation))(**call)
+        return answer
 
 
 def _way(settings: Settings) -> ClientConfig:

@@ -76,10 +76,12 @@ def now_and_end(client: redis.Redis, until: datetime | timedelta | None) -> tupl
     now = redis_now(client)
     if until is None:
         return now, None
-    if isinstance(until, timedelta):
-        until = now + until
-    elif until.tzinfo is None:
+    if isinstance(until, datetime) and until.tzinfo is None:
         raise InvalidRequest("until: has no time zone. Pass an aware datetime")
-    if until <= now:
+    try:
+        end = now + until if isinstance(until, timedelta) else until.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest("until: is not within the years 1 to 9999. Pass a nearer time") from None
+    if end <= now:
         raise InvalidRequest("until: has passed. Pass a time to come")
-    return now, until.astimezone(UTC)
+    return now, end

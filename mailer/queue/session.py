@@ -114,10 +114,7 @@ class Session:
             raise _unreachable(error) from error
         try:
             reply = self._read(extra_seconds)
-            if then:
-                self._reached = connection.read_response(timeout=connection.socket_timeout + CONFIRM_SECONDS)
-        except ResponseError:
-            raise
+            reached = self._read(CONFIRM_SECONDS) if then else 0
         except (Disconnected, TooSlow, OSError) as error:
             connection.disconnect()
             # redis-py makes a connection error from some answers of Redis: LOADING, NOAUTH; with Sentinel READONLY.
@@ -129,6 +126,10 @@ class Session:
             raise
         if isinstance(reply, ResponseError):
             raise reply
+        if isinstance(reached, ResponseError):
+            words = f"Redis has it, but does not say how many replicas have it ({reached}). {_MAY_BE_LOST} {_REPEAT}"
+            raise QueueUnavailable(words, enqueued=None) from reached
+        self._reached = reached
         return reply
 
     def _read(self, extra_seconds: float) -> Any:

@@ -26,7 +26,7 @@ from mailer.errors import HostUnfit
 from mailer.masking import mask_logins, without_login
 from mailer.ses.clock import AWS
 from mailer.ses.credentials import CredentialSource, open_session
-from mailer.ses.errors import boto_error, credentials_error
+from mailer.ses.errors import boto_error, credentials_error, raised_as
 
 if TYPE_CHECKING:
     from mailer.errors import SendError
@@ -140,7 +140,7 @@ def find_access(config: ClientConfig = USUAL) -> Access:
 
     Raises `HostUnfit` if there is no Region, or if a configured file does not exist.
     """
-    try:
+    with raised_as(credentials_error):
         # Nothing asks this source for credentials.
         session = CredentialSource(config.account).session()
         with closing(open_client(config, session)) as client:
@@ -151,8 +151,6 @@ def find_access(config: ClientConfig = USUAL) -> Access:
                 proxy=find_proxy(url),
                 ca_bundle=find_ca_bundle(session, config),
             )
-    except Exception as error:
-        raise credentials_error(error) from error
 
 
 def refusal(error: Exception, operation: str) -> SendError:

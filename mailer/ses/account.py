@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mailer.errors import Misdated, SendError
 from mailer.ses.access import FOR_QUESTIONS, ClientConfig, open_client, refusal
 from mailer.ses.clock import moment_of
-from mailer.ses.errors import credentials_error
+from mailer.ses.errors import credentials_error, raised_as
 
 if TYPE_CHECKING:
     from mailer.ses.credentials import CredentialSource
@@ -54,10 +55,8 @@ def read_account(config: ClientConfig = FOR_QUESTIONS, credentials: CredentialSo
     SES answers about one such call per second and account: share the result. Without ``credentials`` they are looked
     up. Raises a `SendError`. `OutcomeUnknown` only means that no answer came: asking again is harmless.
     """
-    try:
+    with raised_as(credentials_error):
         client = open_client(config, credentials.session() if credentials else None)
-    except Exception as error:
-        raise credentials_error(error) from error
     with closing(client):
         try:
             try:
@@ -71,10 +70,8 @@ def read_account(config: ClientConfig = FOR_QUESTIONS, credentials: CredentialSo
 
 
 def _ask(client: Any) -> AccountLimits:
-    try:
+    with raised_as(partial(refusal, operation="GetAccount")):
         return _limits(client.get_account(), time.time())
-    except Exception as error:
-        raise refusal(error, "GetAccount") from error
 
 
 def _limits(answer: dict[str, Any], now: float) -> AccountLimits:

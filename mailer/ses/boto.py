@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mailer.errors import OutcomeUnknown
 from mailer.ses.access import open_client, refusal
 from mailer.ses.credentials import PATIENCE_SECONDS
+from mailer.ses.errors import raised_as
 from mailer.ses.request import send_email_input
 from mailer.ses.transport import Transport
 
@@ -32,10 +34,8 @@ class BotoTransport(Transport):
         # Raises if there are no credentials, before anything is sent. Below, an unknown error may come from the send
         # itself.
         self.credentials.current(PATIENCE_SECONDS)
-        try:
+        with raised_as(partial(refusal, operation="SendEmail")):
             answer = client.send_email(**send_email_input(message))
-        except Exception as error:
-            raise refusal(error, "SendEmail") from error
         ses_id = answer.get("MessageId")
         if not ses_id:
             raise OutcomeUnknown("HTTP 200", "SES answered without a MessageId")

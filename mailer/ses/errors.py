@@ -20,6 +20,7 @@ SES's own words stay in ``detail``. They may quote addresses: mask them in logs.
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions as aws
@@ -40,7 +41,7 @@ from mailer.errors import (
 from mailer.ses.remedies import REFUSED, is_misdated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 # AWS's documents and SDKs use all these names for a throttle. Only the text distinguishes the rate from the quota.
 _THROTTLES = {"LimitExceeded", "RequestLimitExceeded", "Throttled", "Throttling", "TooManyRequests"}
@@ -175,6 +176,19 @@ def credentials_error(error: Exception) -> SendError:
     if refused or isinstance(error, (*_NEEDS_A_PERSON, *_UNREADABLE)):
         return HostUnfit(name, str(error))
     return Unreachable(name, str(error))
+
+
+@contextmanager
+def raised_as(translate: Callable[[Exception], SendError]) -> Iterator[None]:
+    """Raise the `SendError` that ``translate`` makes of an exception. A `SendError` passes as it is: it must not become
+    its own cause.
+    """
+    try:
+        yield
+    except SendError:
+        raise
+    except Exception as error:
+        raise translate(error) from error
 
 
 def _client_error(error: Any) -> SendError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mailer.errors import SendError
 from mailer.ses.access import USUAL, ClientConfig
 from mailer.ses.credentials import CredentialSource
-from mailer.ses.errors import credentials_error
+from mailer.ses.errors import credentials_error, raised_as
 
 if TYPE_CHECKING:
     from mailer.mail.message import Message
@@ -77,10 +77,8 @@ class Transport(ABC):
         if self._made is None:
             with self._lock:
                 if self._made is None:
-                    try:
+                    with raised_as(credentials_error):
                         self._made = self._set_up()
-                    except Exception as error:
-                        raise credentials_error(error) from error
         return self._made
 
     def _leave_parent_behind(self) -> None:

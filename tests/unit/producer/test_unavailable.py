@@ -87,6 +87,18 @@ def test_what_redis_refuses_was_not_enqueued(
     assert words in str(error)
 
 
+def test_a_message_that_redis_has_is_not_denied_because_its_replicas_are_not_counted(server: Valkey) -> None:
+    with connect(load(redis_url=server.url)) as person:
+        person.acl_setuser("shop", enabled=True, passwords=["+x"], keys=["*"], categories=["+@all"], commands=["-wait"])
+        settings = load(redis_url=server.url.replace("//", "//shop:x@"), redis_replicas=1)
+        with Producer.of(settings) as producer:
+            error = refused(producer)
+            assert error.enqueued is None
+            assert "'wait'" in str(error)
+            assert "Nothing was enqueued" not in str(error)
+            assert person.llen(Keys.of(settings).lane("transactional")) == 1
+
+
 def test_a_lost_answer_is_not_known_and_is_asked_for_once(producer: Producer, account: Account, server: Valkey) -> None:
     producer.send(to="warm@example.com", **LETTER)
     assert server.process is not None

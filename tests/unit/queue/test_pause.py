@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -75,7 +75,13 @@ def test_what_stops_the_account_has_no_end(account: Account, worker: Worker) -> 
     assert worker.take(1) == {}
 
 
-@pytest.mark.parametrize("until", [timedelta(0), datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1)])  # noqa: DTZ001
+IN_NO_CALENDAR = datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))
+
+
+@pytest.mark.parametrize(
+    "until",
+    [timedelta(0), timedelta.max, IN_NO_CALENDAR, datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1)],  # noqa: DTZ001
+)
 def test_an_end_that_is_none_is_refused(account: Account, until: datetime | timedelta) -> None:
     with pytest.raises(InvalidRequest, match="until"):
         pause(account.client, account.keys, reason="a moment", until=until)

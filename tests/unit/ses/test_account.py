@@ -7,6 +7,8 @@ import pytest
 from mailer.errors import HostUnfit, OutcomeUnknown, RateExceeded, Unreachable
 from mailer.ses.access import ClientConfig
 from mailer.ses.account import AccountLimits, read_account
+from mailer.ses.boto import BotoTransport
+from mailer.ses.credentials import CredentialSource
 from mailer.ses.transports import open_transport
 from mailer.simulator.client import Simulator
 from tests.support.servers import free_port
@@ -58,3 +60,18 @@ def test_its_failures_are_those_of_sending(ses: Simulator, monkeypatch: pytest.M
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(HostUnfit):
         read_account(ClientConfig(endpoint_url=ses.url, ca_bundle=ses.ca_file))
+
+
+def test_no_error_is_its_own_cause(ses: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ClientConfig(endpoint_url=ses.url, ca_bundle=ses.ca_file)
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(HostUnfit) as without_credentials:
+        read_account(config, CredentialSource())
+    monkeypatch.setenv("HTTPS_PROXY", "http://[")
+    with pytest.raises(HostUnfit) as without_way:
+        read_account(config)
+    with pytest.raises(HostUnfit) as unprepared:
+        BotoTransport(config).prepare()
+    for each in (without_credentials, without_way, unprepared):
+        assert each.value.__cause__ is not each.value
