@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -92,7 +91,6 @@ def _options(given: argparse.Namespace) -> Options:
         allow_webhook=tuple(given.allow_webhook),
         connections=given.connections,
         http_idle_seconds=given.http_idle_seconds,
-        save=_writable(given.save),
     )
 
 
@@ -101,13 +99,6 @@ def _secret(text: str) -> tuple[str, str]:
     if not (key and colon and secret):
         raise ValueError("--secret is ACCESS_KEY_ID:SECRET_ACCESS_KEY")
     return key, secret
-
-
-def _writable(path: Path | None) -> Path | None:
-    """Refuse a bad path at the start. Later, saving would fail again and again, and the mail to keep would be lost."""
-    if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
-        raise ValueError(f"--save {path}: no file can be written there. Name one in a folder that is there")
-    return path
 
 
 def _port(text: str) -> int:
@@ -220,7 +211,6 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
     memory = parser.add_argument_group("memory").add_argument
     memory("--keep", type=int, default=10_000, help="whole messages, and four times as many events")
-    memory("--save", type=Path, metavar="FILE", help="keep messages and accounts there, and start from it")
     memory("--keep-bytes", type=int, default=256 * 1024 * 1024, help="bytes of whole messages")
     memory("--keep-rows", type=int, default=1_000_000, help="short rows, about 150 bytes each")
     memory("--row-tag", default="message-id", help="the message tag whose value a row keeps")

@@ -73,15 +73,6 @@ class Account:
         self._window.clear()
         self._window.add(self._clock.now(), recipients)
 
-    def sent(self) -> list[tuple[float, int]]:
-        """The sends of the last 24 hours: the time of each and its number of recipients."""
-        return self._window.entries(self._clock.now())
-
-    def restore_sent(self, sent: Sequence[tuple[float, int]]) -> None:
-        self._window.clear()
-        for at, recipients in sent:
-            self._window.add(at, recipients)
-
     def refill(self) -> None:
         """A full bucket and an empty window, as if nothing was ever sent."""
         now = self._clock.now()

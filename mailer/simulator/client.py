@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _START_SECONDS = 60.0
-_STOP_SECONDS = 20.0  # --save may have much to write
+_STOP_SECONDS = 20.0
 
 
 class SimulatorError(Exception):

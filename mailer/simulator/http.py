@@ -201,8 +201,6 @@ class HttpProtocol(asyncio.Protocol):
         if refused is not None:
             self._answer(refused, keep=False)
             return
-        if request.method != "GET":
-            self._service.changes += 1
         if self._is_controls:
             self._task = self._loop.create_task(self._answer_control(request, keep))
             return

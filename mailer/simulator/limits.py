@@ -96,14 +96,6 @@ class RollingWindow:
         self._head = head
         return self._total
 
-    def entries(self, now: float) -> list[tuple[float, int]]:
-        """Arguments for ``add`` that rebuild this window. Sends within one second are merged."""
-        self.total(now)
-        seconds: dict[int, tuple[float, int]] = {}
-        for at, count in zip(self._times[self._head :], self._counts[self._head :], strict=True):
-            seconds[int(at)] = (at, seconds.get(int(at), (at, 0))[1] + count)
-        return list(seconds.values())
-
     def _merge_neighbours(self) -> None:
         times, counts = self._times[self._head :], self._counts[self._head :]
         if len(times) % 2:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 QUARTER_SECONDS = 15 * 60
 _KEPT_SECONDS = 14 * 24 * 60 * 60
@@ -42,13 +38,6 @@ class SendStatistics:
         """The points of the last two weeks, oldest first."""
         self._forget(now)
         return list(self._points)
-
-    def to_json(self) -> list[dict[str, int]]:
-        """All points, for ``restore`` after a restart."""
-        return [asdict(point) for point in self._points]
-
-    def restore(self, saved: Iterable[Mapping[str, int]]) -> None:
-        self._points = deque(Point(**point) for point in saved)
 
     def _forget(self, now: float) -> None:
         while self._points and self._points[0].start <= now - _KEPT_SECONDS:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from mailer.guard import checked_name, is_loopback
-from mailer.simulator import log, snapshot
+from mailer.simulator import log
 from mailer.simulator.api import Api
 from mailer.simulator.control import Control
 from mailer.simulator.credentials import SmtpLogins
@@ -104,8 +104,6 @@ class Options:
     """How many connections may be open over HTTP, and as many over SMTP."""
     http_idle_seconds: float = 60.0
     """How long an HTTP client may keep a connection waiting."""
-    save: Path | None = None
-    """The file that keeps the state. The simulator loads it at the start."""
 
     def __post_init__(self) -> None:
         if self.keep < 0 or self.keep_bytes < 0 or self.keep_rows < 0:
@@ -153,12 +151,8 @@ async def _serve(options: Options) -> None:
         region=options.region,
     )
     async with AsyncExitStack() as stack:
-        if options.save is not None:
-            _restore(service, options.save)
         crowd = Crowd(_room(options.connections))
         ready, listeners = await _listen(options, service, crowd, stack)
-        if options.save is not None:
-            stack.callback(snapshot.save, service, options.save)
         _announce(ready, options.ready_file)
         # If a background task fails, the process ends. Otherwise the simulator would run on without the task.
         async with asyncio.TaskGroup() as tasks:
@@ -166,18 +160,9 @@ async def _serve(options: Options) -> None:
                 tasks.create_task(keep_outages(listeners, service.faults)),
                 tasks.create_task(crowd.keep_moving()),
             ]
-            if options.save is not None:
-                kept.append(tasks.create_task(snapshot.keep_saving(service, options.save)))
             await stop.wait()
             for task in kept:
                 task.cancel()
-
-
-def _restore(service: Service, path: Path) -> None:
-    try:
-        snapshot.load(service, path)
-    except ValueError as error:
-        sys.exit(str(error))
 
 
 async def _listen(

@@ -96,8 +96,6 @@ class Service:
         self._initial_faults = tuple(faults)
         self._initial_latency = latency
         self.started_at = time.time()
-        self.changes = 0
-        """Counts the requests that may have changed something, also through the control API. Never reset."""
         self.connections_open: Counter[str] = Counter()
         self.slow_readers: set[SlowReader] = set()
         """Connections on which a request is being read slowly."""

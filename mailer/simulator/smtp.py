@@ -142,7 +142,6 @@ class SmtpDoor:
         server.taken()
         service = self._service
         service.requests["SMTP"] += 1
-        service.changes += 1
         pause = service.pause()
         fault: Fault | None = None
         strike = Strike()

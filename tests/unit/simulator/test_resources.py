@@ -12,10 +12,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from mailer.simulator.client import Simulator
-from mailer.simulator.resources import Resources
-from mailer.simulator.resources.configuration_set import ConfigurationSet
-from mailer.simulator.resources.identity import Identity
-from mailer.simulator.resources.template import EmailTemplate
 from tests.unit.simulator.conftest import Ses, mail
 
 Refusal = Callable[..., tuple[int, str, str]]
@@ -240,24 +236,3 @@ def test_faults_of_the_account_strike_every_control_call(ses: Ses, simulator: Si
         with pytest.raises(ses.exceptions.ClientError, match="Service Unavailable"):
             call()
     ses.list_configuration_sets()
-
-
-def test_what_an_account_has_made_outlives_it_as_json() -> None:
-    made = Resources()
-    made.identities.add(Identity("example.com", [{"Key": "k", "Value": "v"}]))
-    made.configuration_sets.create(ConfigurationSet("main", sending_enabled=False))
-    made.templates.create(EmailTemplate("welcome", "Hello", None, "<p>", 12.5))
-    made.suppression.put("ann@Example.com", "COMPLAINT", 3.5)
-    made.suppression.reasons = ("COMPLAINT",)
-
-    again = Resources()
-    again.restore(json.loads(json.dumps(made.to_json())))
-
-    assert again.to_json() == made.to_json()
-    assert again.suppression.reason("ann@EXAMPLE.com") == "COMPLAINT"
-    assert "example.com" in again.identities
-
-    from_the_start = Resources()
-    from_the_start.configuration_sets.create(ConfigurationSet("main"))
-    from_the_start.restore(made.to_json())
-    assert [each.sending_enabled for each in from_the_start.configuration_sets] == [True]

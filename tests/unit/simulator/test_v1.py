@@ -14,7 +14,6 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
 from mailer.simulator.client import Simulator
-from mailer.simulator.send_statistics import Point, SendStatistics
 from tests.unit.simulator.conftest import SECRET, Ses
 from tests.unit.simulator.conftest import mail as v2_mail
 
@@ -251,16 +250,6 @@ def test_statistics_come_by_the_quarter_of_an_hour(v1: Ses, simulator: Simulator
     )
     simulator.advance_clock(14 * 24 * 3600)
     assert v1.get_send_statistics()["SendDataPoints"] == []
-
-
-def test_statistics_outlive_the_process_as_json() -> None:
-    statistics, again = SendStatistics(), SendStatistics()
-    statistics.at(1000.0).attempts += 3
-    statistics.at(2000.0).bounces += 1
-
-    again.restore(statistics.to_json())
-
-    assert again.points(2000.0) == statistics.points(2000.0) == [Point(900, attempts=3), Point(1800, bounces=1)]
 
 
 def test_identities_are_verified_and_listed(v1: Ses, simulator: Simulator) -> None:
