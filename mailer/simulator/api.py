@@ -39,10 +39,10 @@ class Api:
             region = scope_region(request.headers.get(b"authorization", b"")) or self._default_region
             reply = answer(request, service.accounts.in_region(region))
         except Refused as refused:
-            reply = door.refusal(refused.error)
+            reply = door.error(service.refuse(refused.error))
         invocation_id = request.invocation_id
         if invocation_id is not None:
-            service.attempts.record(invocation_id, service.clock.now(), name, reply)
+            service.resends.record(invocation_id, service.clock.now(), name, reply)
         pause = service.pause()
         return replace(reply, delay=reply.delay + pause) if pause else reply
 

@@ -8,44 +8,30 @@ template or a paused account.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailer.simulator import members, outbound
 from mailer.simulator.address import mailbox
+from mailer.simulator.attempt import Attempt
 from mailer.simulator.errors import BAD_REQUEST, Refused, SesError
-from mailer.simulator.faults import Fault, Strike
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mailer.simulator.account import Account
-    from mailer.simulator.inbox import Submission
+    from mailer.simulator.exchange import Reply
     from mailer.simulator.service import Service
 
 _MOST_ENTRIES = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The result of one entry. ``ses_id`` is None where there is an ``error``."""
 
     status: str
     error: str
     ses_id: str | None
-
-
-@dataclass(slots=True)
-class Sent:
-    """The results of a call. ``strike`` is the effect of faults on the whole answer."""
-
-    results: list[Result] = field(default_factory=list)
-    delay: float = 0.0
-    fault: Fault | None = None
-
-    @property
-    def strike(self) -> Strike:
-        return Strike(self.delay, after=self.fault)
 
 
 def read(call: Mapping[str, Any], account: Account) -> list[dict[str, Any]]:
@@ -69,42 +55,37 @@ def read(call: Mapping[str, Any], account: Account) -> list[dict[str, Any]]:
     return [_call(call, template, entry) for entry in entries]
 
 
-def send(service: Service, account: Account, calls: list[dict[str, Any]], invocation_id: str | None) -> Sent:
+def send(
+    service: Service,
+    account: Account,
+    calls: list[dict[str, Any]],
+    invocation_id: str | None,
+    write: Callable[[list[Result]], Reply],
+) -> Attempt[Reply]:
     """Send the calls in order, each under its own faults. A fault of the wire spoils the answer to all of them."""
-    sent = Sent()
+    results: list[Result] = []
+    delay, spoilt = 0.0, None
     for call in calls:
         try:
             submission = outbound.submission(call, account, invocation_id)
         except Refused as refused:
-            sent.results.append(_refused(service, refused.error))
+            results.append(_result(service.refuse(refused.error)))
             continue
-        strike = service.faults.strike("send", "http", submission.recipients)
-        sent.delay += strike.delay
-        if strike.before is not None and strike.before.kind != "error":
-            sent.fault = strike.before
+        entry = service.attempt(
+            "send", "http", account.region, partial(service.submit, submission), recipients=submission.recipients
+        )
+        delay += entry.delay
+        spoilt = entry.fault or spoilt
+        if entry.error is not None:
+            results.append(_result(entry.error))
+        elif entry.taken is not None:
+            results.append(Result("SUCCESS", "", entry.taken))
+        else:
             break
-        result = _entry(service, submission, strike)
-        sent.results.append(result)
-        if result.ses_id is not None and strike.after is not None:
-            sent.fault = strike.after
-    return sent
+    return Attempt(write(results), fault=spoilt, delay=delay)
 
 
-def _entry(service: Service, submission: Submission, strike: Strike) -> Result:
-    if strike.before is not None:
-        return _refused(service, strike.before.answer)
-    try:
-        ses_id = service.submit(submission)
-    except Refused as refused:
-        service.faults.take_back(strike)
-        return _refused(service, refused.error)
-    if strike.after is not None and strike.after.kind == "error":
-        return _refused(service, strike.after.answer)
-    return Result("SUCCESS", "", ses_id)
-
-
-def _refused(service: Service, error: SesError) -> Result:
-    service.refused[error.kind] += 1
+def _result(error: SesError) -> Result:
     return Result(error.bulk, error.text, None)
 
 

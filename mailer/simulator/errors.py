@@ -6,7 +6,11 @@ text follows the API model's documentation, and the row says so. U in a row mean
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
+
+SKEW_SECONDS = 5 * 60
+"""By how much a signature's time may differ from SES's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,4 +266,30 @@ BY_NAME: dict[str, SesError] = {
     "internal": INTERNAL,
     "unavailable": UNAVAILABLE,
 }
-"""The errors that a fault can name (``--fault error,error=throttle``). Clock skew gets its text later."""
+"""The errors that a fault can name (``--fault error,error=throttle``). ``named`` gives them their Region and time."""
+
+
+def named(name: str, region: str, wall: float) -> SesError:
+    """The error of that name, in the words of SES in ``region`` at the time of day ``wall``."""
+    if name == "clock-skew":
+        return skewed(wall - 3 * SKEW_SECONDS, wall)
+    error = BY_NAME[name]
+
+    def here(text: str) -> str:
+        return text.replace("us-east-1", region).replace("US-EAST-1", region.upper())
+
+    return replace(error, text=here(error.text), smtp=here(error.smtp))
+
+
+def skewed(signed_at: float, now: float) -> SesError:
+    """AWS's error for a signature whose time differs too much from its own."""
+    server, limit = _stamp(now), _stamp(now - SKEW_SECONDS if signed_at < now else now + SKEW_SECONDS)
+    if signed_at < now:
+        text = f"Signature expired: {_stamp(signed_at)} is now earlier than {limit} ({server} - 5 min.)"
+    else:
+        text = f"Signature not yet current: {_stamp(signed_at)} is still later than {limit} ({server} + 5 min.)"
+    return BAD_SIGNATURE.saying(text)
+
+
+def _stamp(at: float) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -77,17 +77,3 @@ class Reply:
         # A layer in front of SES refuses by IAM and signature. It capitalises the field, as most AWS services do.
         field = "Message" if error.status == 403 else "message"
         return cls(error.status, json.dumps({field: error.text}).encode(), error.code)
-
-    def ending_as(self, kind: str, bytes_per_second: float) -> Reply:
-        """This reply under a fault of the wire. ``kind`` is the fault's kind."""
-        return replace(self, ending=_ENDINGS[kind], bytes_per_second=bytes_per_second)
-
-
-_ENDINGS = {
-    "reset": Ending.RESET,
-    "close": Ending.CLOSE,
-    "close-idle": Ending.ANSWER_AND_CLOSE,
-    "silence": Ending.SILENCE,
-    "malformed": Ending.GARBAGE,
-    "slow-answer": Ending.TRICKLE,
-}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mailer.simulator import errors
 from mailer.simulator.latency import Latency
-from mailer.simulator.sigv4 import skewed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -159,13 +158,9 @@ class Fault:
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    @property
-    def answer(self) -> errors.SesError:
-        """The answer of an ``error`` fault."""
-        error = errors.BY_NAME[self.error]
-        if self.error == "clock-skew":
-            now = time.time()
-            error = skewed(now - _SKEWED_SECONDS, now)
+    def answer(self, region: str, wall: float) -> errors.SesError:
+        """The answer of an ``error`` fault. ``wall`` is SES's time of day."""
+        error = errors.named(self.error, region, wall)
         return replace(
             error,
             status=self.status or error.status,
@@ -178,7 +173,6 @@ class Fault:
 
 
 _BEFORE_READING = frozenset({"slow-read", "refuse"})
-_SKEWED_SECONDS = 15 * 60
 _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "kind": (str,),
     "when": (str, type(None)),
@@ -253,15 +247,10 @@ class Faults:
         self._clock = clock
         self.struck: Counter[str] = Counter()
         """How often each kind struck. The keys look like ``reset-after`` or ``latency``."""
-        self.on_refusal: Callable[[int], None] | None = None
-        """Called when an injected error refuses a send, with its number of recipients."""
-        self.on_change: Callable[[], None] | None = None
-        """Called when a request changes the faults in force. Not called when a fault runs out.
-
-        The callee sets ``settled`` when it has applied the change.
-        """
+        self.changed = asyncio.Event()
+        """Set when a request changes the faults in force, and not when a fault runs out. Whoever keeps the outages
+        clears it, applies the change, and sets ``settled``."""
         self.settled = asyncio.Event()
-        self.settled.set()
         self.replace(faults)
 
     def __iter__(self) -> Iterator[Fault]:
@@ -275,9 +264,8 @@ class Faults:
     def add(self, faults: Iterable[Fault]) -> None:
         now = self._clock()
         self._armed += [_Armed(fault, now) for fault in faults]
-        if self.on_change is not None:
-            self.settled.clear()
-            self.on_change()
+        self.settled.clear()
+        self.changed.set()
 
     def strike(
         self, operation: Operation, transport: Transport, recipients: Sequence[str] = (), access_key: str = ""
@@ -302,8 +290,6 @@ class Faults:
             else:
                 self.struck[f"{fault.kind}-{fault.when}"] += 1
                 chosen, source = fault, armed
-                if fault.kind == "error" and operation == "send" and self.on_refusal is not None:
-                    self.on_refusal(len(recipients))
         if chosen is not None and chosen.when == "before":
             return Strike(delay, before=chosen)
         return Strike(delay, after=chosen, armed=source)
@@ -318,23 +304,16 @@ class Faults:
         if strike.armed.left is not None:
             strike.armed.left += 1
 
-    def slow_read(
-        self, operation: Operation | None, transport: Transport, is_refused: Callable[[], bool] = lambda: False
-    ) -> float | None:
-        """The pace, in bytes per second, of reading the request that begins to arrive. None: full speed.
+    @property
+    def are_any(self) -> bool:
+        return bool(self._armed)
 
-        A request that ``is_refused`` anyway uses up no fault.
-        """
-        if not self._armed:
-            return None
+    def slow_read(self, operation: Operation, transport: Transport) -> float | None:
+        """The pace, in bytes per second, of reading the request that begins to arrive. None: full speed."""
         now = self._clock()
         for armed in list(self._armed):
             fault = armed.fault
-            if fault.kind != "slow-read" or not _matches(fault, operation, transport, ()):
-                continue
-            if is_refused():
-                return None
-            if self._strikes(armed, now):
+            if fault.kind == "slow-read" and _matches(fault, operation, transport, ()) and self._strikes(armed, now):
                 self.struck["slow-read"] += 1
                 return fault.bytes_per_second
         return None
@@ -366,7 +345,7 @@ class Faults:
 
 
 def _matches(
-    fault: Fault, operation: Operation | None, transport: Transport, recipients: Sequence[str], access_key: str = ""
+    fault: Fault, operation: Operation, transport: Transport, recipients: Sequence[str], access_key: str = ""
 ) -> bool:
     return (
         fault.operation in {None, operation}

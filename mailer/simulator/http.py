@@ -17,9 +17,9 @@ from urllib.parse import unquote
 
 from mailer.simulator import answers
 from mailer.simulator.asgi import AsgiResponse
-from mailer.simulator.control_paths import begins_for_control, is_control
 from mailer.simulator.errors import INTERNAL
 from mailer.simulator.exchange import Ending, Reply
+from mailer.simulator.paths import is_control, operation_of
 from mailer.simulator.reading import RequestReader, head_of
 from mailer.simulator.trickle import Trickle
 
@@ -101,7 +101,7 @@ class HttpProtocol(asyncio.Protocol):
         in_request = self._reader.in_request
         if not in_request:
             self._began_at = self._heard_at
-        if self._slow_read is None and not (in_request or self._stranger or begins_for_control(data)):
+        if self._slow_read is None and not (in_request or self._stranger):
             self._slow_read = self._reads_slowly(data)
         if self._slow_read is not None:
             self._transport.pause_reading()
@@ -144,13 +144,16 @@ class HttpProtocol(asyncio.Protocol):
         self._transport.abort()
 
     def _reads_slowly(self, data: bytes) -> Trickle | None:
-        """The slow reader for a request that begins with ``data``, if a fault asks for one."""
+        """The slow reader for a request that begins with ``data``, if a fault asks for one.
 
-        def is_refused() -> bool:
-            head = head_of(data)
-            return head is not None and self._refusal(head) is not None
-
-        pace = self._service.faults.slow_read("send" if data.startswith(b"POST ") else None, "http", is_refused)
+        A request that is refused anyway uses up no fault.
+        """
+        if not self._service.faults.are_any:
+            return None
+        head = head_of(data)
+        if head is None or is_control(head) or self._refusal(head) is not None:
+            return None
+        pace = self._service.faults.slow_read(operation_of(head), "http")
         if pace is None:
             return None
         self._service.slow_readers.add(self)

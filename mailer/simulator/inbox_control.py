@@ -84,9 +84,9 @@ class InboxControl:
 
     async def resends(self, request: Request) -> Response:
         """``?limit=``: calls that an SDK repeated without its caller's knowledge, newest first."""
-        attempts = self._service.attempts
+        resends = self._service.resends
         limit = page_limit(request.query_params.get("limit", "100"))
-        return Json({"hidden": attempts.hidden, "calls": attempts.resent(limit)})
+        return Json({"hidden": resends.hidden, "calls": resends.resent(limit)})
 
     async def html(self, request: Request) -> Response:
         page = preview.html(self._message(request).submission)

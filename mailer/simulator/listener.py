@@ -107,10 +107,8 @@ class Listener:
 
 async def keep_outages(listeners: list[Listener], faults: Faults) -> None:
     """Close and open ``listeners`` by the ``refuse`` faults, for ever."""
-    changed = asyncio.Event()
-    faults.on_change = changed.set
     while True:
-        changed.clear()
+        faults.changed.clear()
         planned = began = False
         for listener in listeners:
             refused = faults.refused(listener.transport)
@@ -125,8 +123,8 @@ async def keep_outages(listeners: list[Listener], faults: Faults) -> None:
                     await listener.open()
         if began:
             faults.struck["refuse"] += 1
-        if not changed.is_set():
+        if not faults.changed.is_set():
             faults.settled.set()
         planned = planned or not all(listener.is_open for listener in listeners)
         with suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), _LOOK_AGAIN_SECONDS if planned else None)
+            await asyncio.wait_for(faults.changed.wait(), _LOOK_AGAIN_SECONDS if planned else None)

@@ -174,10 +174,10 @@ class RequestReader:
 
 
 def head_of(data: bytes) -> Request | None:
-    """The request at the beginning of ``data``, as far as it has arrived. None if its head is not complete."""
+    """The request at the beginning of ``data``, as far as it has arrived. None if its first line is not complete."""
     found: list[Request] = []
     reader = RequestReader(Budget(), lambda request, _: found.append(request), lambda: None)
     reader.feed(data)
-    if not found and reader.in_request and not reader.in_head and reader.refusal is None:
+    if not found and reader.in_request and b"\n" in data and reader.refusal is None:
         found.append(reader.request)
     return found[0] if found else None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mailer.simulator.account import Accounts
-from mailer.simulator.attempts import Attempts
+from mailer.simulator.attempt import Attempt
 from mailer.simulator.clock import Clock
+from mailer.simulator.errors import Refused, SesError
 from mailer.simulator.events.outcomes import Outcomes
 from mailer.simulator.events.publisher import Publisher
 from mailer.simulator.events.sqs import Sqs
@@ -18,14 +19,18 @@ from mailer.simulator.faults import Fault, Faults
 from mailer.simulator.inbox import Inbox, Submission
 from mailer.simulator.latency import Latency
 from mailer.simulator.reputation import Reputation
+from mailer.simulator.resends import Resends
 from mailer.simulator.terms import Terms
 from mailer.simulator.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from random import Random
 
     from mailer.simulator.events.destination import Destination
+    from mailer.simulator.faults import Operation, Transport
+
+T = TypeVar("T")
 
 MAX_RECIPIENTS = 50
 MAX_MESSAGE_BYTES = 40 * 1024 * 1024
@@ -72,10 +77,16 @@ class Service:
         self.latency = latency
         self.random = random
         events_kept = _EVENTS_PER_MESSAGE * max(1, keep)
-        self.events = Publisher(self.clock, self.inbox, random, outcomes or Outcomes(), events_kept)
         reputation = Reputation(self.accounts)
-        self.events.fates.suppressed = reputation.suppressed
-        self.events.listeners.append(reputation.learn)
+        self.events = Publisher(
+            self.clock,
+            self.inbox,
+            random,
+            outcomes or Outcomes(),
+            events_kept,
+            suppressed=reputation.suppressed,
+            learn=reputation.learn,
+        )
         self.sqs = Sqs(self.clock, random, events_kept)
         self.subscriptions = Subscriptions(
             destinations,
@@ -87,11 +98,10 @@ class Service:
             keep=events_kept,
             allowed=allow_webhook,
         )
-        self.attempts = Attempts(keep)
+        self.resends = Resends(keep)
         self.faults = Faults(faults, random)
         self.injected = Traffic()
         """Sends that an injected error refused. They count for no account."""
-        self.faults.on_refusal = lambda recipients: self.injected.refuse(self.clock.now(), "injected", recipients)
         self._initial_secrets = dict(self.secrets)
         self._initial_faults = tuple(faults)
         self._initial_latency = latency
@@ -108,7 +118,7 @@ class Service:
         """Counts SES errors in answers by kind, over all doors and Regions. Includes injected errors."""
         self.connections_opened: Counter[str] = Counter()
         self.faults.struck.clear()
-        self.attempts.clear()
+        self.resends.clear()
         self.injected.clear()
         for account in self.accounts:
             account.traffic.clear()
@@ -134,6 +144,42 @@ class Service:
         self.latency = self._initial_latency
         self.set_secrets(self._initial_secrets)
         self.clear_counts()
+
+    def attempt(
+        self,
+        operation: Operation,
+        transport: Transport,
+        region: str,
+        accept: Callable[[], T],
+        *,
+        recipients: Sequence[str] = (),
+        access_key: str = "",
+    ) -> Attempt[T]:
+        """Do the work of one call by ``accept``, which may raise ``Refused``, under the faults in force.
+
+        A fault may strike before the work, which then is not done, or after it. If SES itself refuses the call, a fault
+        that would have come after the work is saved for the next one.
+        """
+        strike = self.faults.strike(operation, transport, recipients, access_key)
+        fault, taken, error = strike.before, None, None
+        if fault is None:
+            try:
+                taken = accept()
+            except Refused as refused:
+                self.faults.take_back(strike)
+                error = self.refuse(refused.error)
+            else:
+                fault = strike.after
+        if fault is not None and fault.kind == "error":
+            error, fault = self.refuse(fault.answer(region, self.clock.wall())), None
+            if operation == "send":
+                self.injected.refuse(self.clock.now(), "injected", len(recipients))
+        return Attempt(taken, error, fault, strike.delay)
+
+    def refuse(self, error: SesError) -> SesError:
+        """Count an error that goes out in an answer."""
+        self.refused[error.kind] += 1
+        return error
 
     def submit(self, submission: Submission) -> str:
         """Charge, record and name the message. Raises ``Refused`` if the account may not send it."""

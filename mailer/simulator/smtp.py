@@ -16,8 +16,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from mailer.simulator import mime
 from mailer.simulator.address import mailbox
+from mailer.simulator.attempt import Attempt
 from mailer.simulator.errors import BAD_REQUEST, Refused
-from mailer.simulator.faults import Strike
 from mailer.simulator.inbox import Submission
 from mailer.simulator.service import MAX_MESSAGE_BYTES, MAX_RECIPIENTS
 from mailer.simulator.smtp_connection import SmtpProtocol
@@ -143,25 +143,23 @@ class SmtpDoor:
         service = self._service
         service.requests["SMTP"] += 1
         pause = service.pause()
-        fault: Fault | None = None
-        strike = Strike()
         # The decision comes on arrival, the answer later: the mail of a client that stops waiting is still sent.
         try:
             submission = self._submission(session, envelope)
-            strike = service.faults.strike("send", "smtp", submission.recipients)
-            pause += strike.delay
-            fault = strike.before
-            reply = _OK
-            if fault is None:
-                reply = f"{_OK} {service.submit(submission)}"
-                fault = strike.after
         except Refused as refused:
-            service.faults.take_back(strike)
-            service.refused[refused.error.kind] += 1
-            reply = refused.error.smtp
-        if pause > 0:
-            await asyncio.sleep(pause)
-        return reply if fault is None else await self._struck(server, fault, reply)
+            attempt = Attempt[str](error=service.refuse(refused.error))
+        else:
+            attempt = service.attempt(
+                "send",
+                "smtp",
+                submission.region,
+                lambda: service.submit(submission),
+                recipients=submission.recipients,
+            )
+        if pause + attempt.delay > 0:
+            await asyncio.sleep(pause + attempt.delay)
+        reply = f"{_OK} {attempt.taken or ''}".rstrip() if attempt.error is None else attempt.error.smtp
+        return reply if attempt.fault is None else await self._spoilt(server, attempt.fault, reply)
 
     async def handle_exception(self, error: Exception) -> str:
         # readline() raises ValueError for a line of more than a thousand bytes during AUTH.
@@ -190,11 +188,8 @@ class SmtpDoor:
             configuration_set=message.configuration_set,
         )
 
-    async def _struck(self, server: SmtpProtocol, fault: Fault, reply: str) -> str:
+    async def _spoilt(self, server: SmtpProtocol, fault: Fault, reply: str) -> str:
         """The reply under ``fault``. Never returns if the fault allows no reply."""
-        if fault.kind == "error":
-            self._service.refused[fault.answer.kind] += 1
-            return fault.answer.smtp
         if fault.kind == "malformed":
             return "Ok, more or less"
         if fault.kind == "slow-answer":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mailer.simulator.account import Account
+    from mailer.simulator.bulk import Result
     from mailer.simulator.door import Answering
     from mailer.simulator.exchange import Reply, Request
 
@@ -54,25 +55,23 @@ class V1(Door):
 
     def _send(self, action: str, call: Mapping[str, Any], request: Request, account: Account) -> Reply:
         submission = outbound.submission(call, account, request.invocation_id, most_bytes=MAX_MESSAGE_BYTES)
-        strike = self.service.faults.strike("send", "http", submission.recipients, request.access_key)
-        return self.under(strike, lambda: self._reply(action, {"MessageId": self.service.submit(submission)}))
+        return self.send(request, submission, lambda ses_id: self._reply(action, {"MessageId": ses_id}))
 
     def _send_bulk(self, call: Mapping[str, Any], request: Request, account: Account) -> Reply:
-        sent = bulk.send(self.service, account, bulk.read(_bulk(call), account), request.invocation_id)
-        results = [
-            {"Status": _camel(each.status), "Error": each.error or None, "MessageId": each.ses_id}
-            for each in sent.results
-        ]
-        return self.under(sent.strike, lambda: self._reply("SendBulkTemplatedEmail", {"Status": results}))
+        def write(results: list[Result]) -> Reply:
+            shown = [
+                {"Status": _camel(each.status), "Error": each.error or None, "MessageId": each.ses_id}
+                for each in results
+            ]
+            return self._reply("SendBulkTemplatedEmail", {"Status": shown})
+
+        calls = bulk.read(_bulk(call), account)
+        return self.reply(bulk.send(self.service, account, calls, request.invocation_id, write))
 
     def _control(
         self, action: str, operation: Operation, call: Mapping[str, Any], request: Request, account: Account
     ) -> Reply:
-        def answer() -> Reply:
-            account.admit_control_call(action)
-            return self._reply(action, operation(account, call))
-
-        return self.under(self.service.faults.strike("account", "http", (), request.access_key), answer)
+        return self.control(action, request, account, lambda: self._reply(action, operation(account, call)))
 
     def _reply(self, action: str, result: Mapping[str, Any] | None) -> Reply:
         return query.reply(action, result, self.service.new_request_id())

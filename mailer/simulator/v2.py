@@ -10,12 +10,14 @@ from urllib.parse import parse_qs
 from mailer.simulator import bulk, errors, members, outbound, resources
 from mailer.simulator.door import Door
 from mailer.simulator.exchange import Reply
+from mailer.simulator.paths import SEND, SEND_BULK
 from mailer.simulator.resources.route import Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mailer.simulator.account import Account
+    from mailer.simulator.bulk import Result
     from mailer.simulator.door import Answering
     from mailer.simulator.exchange import Request
 
@@ -29,9 +31,9 @@ class V2(Door):
     """The door for everything under ``/v2/email/``."""
 
     def operation(self, request: Request) -> tuple[str, Answering]:
-        if request.path == "/v2/email/outbound-emails" and request.method == "POST":
+        if request.path == SEND and request.method == "POST":
             return "SendEmail", self._send_email
-        if request.path == "/v2/email/outbound-bulk-emails" and request.method == "POST":
+        if request.path == SEND_BULK and request.method == "POST":
             return "SendBulkEmail", self._send_bulk_email
         path = request.path.removeprefix(_PREFIX)
         for route in _ROUTES:
@@ -45,28 +47,23 @@ class V2(Door):
 
     def _send_email(self, request: Request, account: Account) -> Reply:
         submission = outbound.read(request.body, account, request.invocation_id)
-        strike = self.service.faults.strike("send", "http", submission.recipients, request.access_key)
-
-        def accept() -> Reply:
-            return Reply(200, b'{"MessageId":"%s"}' % self.service.submit(submission).encode())
-
-        return self.under(strike, accept)
+        return self.send(request, submission, lambda ses_id: Reply(200, b'{"MessageId":"%s"}' % ses_id.encode()))
 
     def _send_bulk_email(self, request: Request, account: Account) -> Reply:
-        wanted = bulk.read(members.call_in(request.body), account)
-        sent = bulk.send(self.service, account, wanted, request.invocation_id)
-        results = [
-            {"Status": each.status, **({"Error": each.error} if each.ses_id is None else {"MessageId": each.ses_id})}
-            for each in sent.results
-        ]
-        return self.under(sent.strike, lambda: _json({"BulkEmailEntryResults": results}))
+        def write(results: list[Result]) -> Reply:
+            shown = [
+                {"Status": status, **({"Error": error} if ses_id is None else {"MessageId": ses_id})}
+                for status, error, ses_id in results
+            ]
+            return _json({"BulkEmailEntryResults": shown})
+
+        calls = bulk.read(members.call_in(request.body), account)
+        return self.reply(bulk.send(self.service, account, calls, request.invocation_id, write))
 
     def _control(self, route: Route, given: dict[str, str], request: Request, account: Account) -> Reply:
-        def answer() -> Reply:
-            account.admit_control_call(route.name)
-            return _json(route.operation(account, _call(request) | given))
-
-        return self.under(self.service.faults.strike("account", "http", (), request.access_key), answer)
+        return self.control(
+            route.name, request, account, lambda: _json(route.operation(account, _call(request) | given))
+        )
 
 
 def _call(request: Request) -> dict[str, Any]:

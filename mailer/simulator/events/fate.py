@@ -7,7 +7,7 @@ published examples (facts sheet, section 4).
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from mailer.simulator import content
 from mailer.simulator.address import is_mailbox_simulator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mailer.simulator.events.event import Kind
     from mailer.simulator.inbox import Submission
 
-Suppressed = Literal["BOUNCE", "COMPLAINT"]
-"""Why an address is on the account's suppression list."""
+Suppressed: TypeAlias = "Callable[[str, str], Literal['BOUNCE', 'COMPLAINT'] | None]"
+"""Looks up, by Region and address, why the account's suppression list has the address."""
 
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 _EICAR_NAME = b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE"
@@ -71,10 +71,9 @@ _NOTHING: Mapping[str, Any] = {}
 class Fates:
     """Decides events by the outcomes in force, the recipients, and the suppression list."""
 
-    def __init__(self, outcomes: Outcomes, random: Random) -> None:
+    def __init__(self, outcomes: Outcomes, random: Random, suppressed: Suppressed) -> None:
         self._random = random
-        self.suppressed: Callable[[str, str], Suppressed | None] | None = None
-        """A lookup in the suppression list by (Region, address). The owner of the list sets it."""
+        self._suppressed = suppressed
         self.outcomes = outcomes
 
     @property
@@ -146,14 +145,10 @@ class Fates:
         return Happening(after, "DeliveryDelay", happening.recipients, _DELAYED, (happening,))
 
     def _is_ordinary(self, region: str, recipient: str) -> bool:
-        return not is_mailbox_simulator(recipient) and (
-            self.suppressed is None or self.suppressed(region, recipient) is None
-        )
+        return not is_mailbox_simulator(recipient) and self._suppressed(region, recipient) is None
 
-    def _reason(self, region: str, recipient: str) -> Suppressed | None:
-        if self.suppressed is None or is_mailbox_simulator(recipient):
-            return None
-        return self.suppressed(region, recipient)
+    def _reason(self, region: str, recipient: str) -> str | None:
+        return None if is_mailbox_simulator(recipient) else self._suppressed(region, recipient)
 
     def _happens(self, probability: float) -> bool:
         return probability > 0.0 and self._random.random() < probability

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from mailer.simulator.clock import Clock
     from mailer.simulator.events.event import Event, Kind, Sending
+    from mailer.simulator.events.fate import Suppressed
     from mailer.simulator.inbox import Inbox, Message
+
+    Listener = Callable[[Event], None]
 
 _TURN = 500
 """How many overdue events to publish before the loop gets a turn. One jump of the clock may make a day of them due."""
@@ -36,17 +39,27 @@ class AutoReply(NamedTuple):
 class Publisher:
     """Keeps the newest ``keep`` events, and as many future ones. Events beyond that are published early.
 
-    It passes each event to the ``listeners`` when it publishes the event. They must not block.
+    It passes each event to the ``listeners`` when it publishes the event, first to ``learn``. They must not block.
     """
 
-    def __init__(self, clock: Clock, inbox: Inbox, random: Random, outcomes: Outcomes, keep: int) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        inbox: Inbox,
+        random: Random,
+        outcomes: Outcomes,
+        keep: int,
+        *,
+        suppressed: Suppressed,
+        learn: Listener,
+    ) -> None:
         self._clock = clock
         self._inbox = inbox
         self._random = random
         self._keep = keep
         self._initial_outcomes = outcomes
-        self.fates = Fates(outcomes, random)
-        self.listeners: list[Callable[[Event], None]] = []
+        self.fates = Fates(outcomes, random, suppressed)
+        self.listeners: list[Listener] = [learn]
         self._timer: asyncio.TimerHandle | None = None
         self._order = count()
         self._numbers = count(1)

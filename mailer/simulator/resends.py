@@ -25,7 +25,7 @@ class Attempt(NamedTuple):
     taken: bool
 
 
-class Attempts:
+class Resends:
     """Keeps the newest ``keep`` calls, and as many calls with resends."""
 
     def __init__(self, keep: int) -> None:
