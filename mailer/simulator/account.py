@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailer.simulator import errors
@@ -15,7 +14,7 @@ from mailer.simulator.send_statistics import SendStatistics
 from mailer.simulator.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mailer.simulator.clock import Clock
     from mailer.simulator.terms import Terms
@@ -58,7 +57,7 @@ class Account:
 
     def set_sending(self, *, enabled: bool) -> None:
         """Switch sending, as the account's owner may. An account that AWS has shut down stays shut down."""
-        self._terms = replace(self._terms, sending_enabled=enabled)
+        self._terms = self._terms.changed({"sending_enabled": enabled})
 
     def refusal_of_sending(self, configuration_set: str | None) -> errors.SesError | None:
         """Why the account sends nothing at all, or nothing with this configuration set. None if it may send."""
@@ -163,7 +162,7 @@ def _control_rate(operation: str, terms: Terms) -> float:
 class Accounts:
     """Every Region's account. ``in_region`` makes it at first use, with the initial terms and configuration sets."""
 
-    def __init__(self, terms: Terms, clock: Clock, configuration_sets: Sequence[str] = ()) -> None:
+    def __init__(self, terms: Terms, clock: Clock, configuration_sets: Iterable[str] = ()) -> None:
         self._terms = terms
         self._clock = clock
         self._configuration_sets = configuration_sets
@@ -177,7 +176,7 @@ class Accounts:
         if account is None:
             if not _REGION.fullmatch(region) or len(self._by_region) >= _MOST_REGIONS:
                 raise errors.Refused(errors.BAD_REQUEST.saying(f"{region[:100]!a} is no Region, or one too many"))
-            account = self._by_region[region] = Account(region, replace(self._terms), self._clock)
+            account = self._by_region[region] = Account(region, self._terms, self._clock)
             for name in self._configuration_sets:
                 account.resources.configuration_sets.create(ConfigurationSet(name))
         return account

@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
 
 class Api:
-    """Turns a request into its reply. If the service has no secrets, unsigned requests belong to
-    ``default_region``."""
+    """Turns a request into its reply. Unsigned requests belong to the simulator's own Region."""
 
-    def __init__(self, service: Service, default_region: str) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._default_region = default_region
         self._signatures = Signatures(service.secrets, service.clock.wall)
         self._v1 = V1(service)
         self._v2 = V2(service)
@@ -36,7 +34,7 @@ class Api:
             name, answer = door.operation(request)
             service.requests[name] += 1
             self._signatures.check(request)
-            region = scope_region(request.headers.get(b"authorization", b"")) or self._default_region
+            region = scope_region(request.headers.get(b"authorization", b"")) or service.options.region
             reply = answer(request, service.accounts.in_region(region))
         except Refused as refused:
             reply = door.error(service.refuse(refused.error))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from mailer.simulator.errors import SesError
-    from mailer.simulator.faults import Fault
+    from mailer.simulator.fault import Fault
 
 T = TypeVar("T")
 

@@ -7,7 +7,6 @@ query parameter ``region`` names it. Without it, the simulator's default Region 
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict, fields, replace
 from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -31,10 +30,10 @@ from mailer.simulator.control_json import (
 from mailer.simulator.errors import Refused
 from mailer.simulator.events.sqs import SqsRoute
 from mailer.simulator.events_control import EventsControl
-from mailer.simulator.faults import Fault
+from mailer.simulator.fault import Fault
 from mailer.simulator.inbox_control import InboxControl
 from mailer.simulator.latency import Latency
-from mailer.simulator.terms import Terms
+from mailer.simulator.terms import Terms, TermsAndUse
 from mailer.simulator.web import pages
 
 if TYPE_CHECKING:
@@ -51,9 +50,8 @@ if TYPE_CHECKING:
 class Control:
     """The routes of the control API, over one service."""
 
-    def __init__(self, service: Service, default_region: str) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._default_region = default_region
 
     def application(self) -> ASGIApp:
         return Starlette(
@@ -188,20 +186,17 @@ class Control:
         return Json(_described(self._account(request)))
 
     async def change_account(self, request: Request) -> Response:
-        """Set any of ``rate, quota, bucket, control_rate, sending_enabled, enforcement, sandbox, verified, used``."""
-        changes = await json_object(request)
+        """Set any fields of ``TermsAndUse``. The others stay."""
         account = self._account(request)
-        used = changes.pop("used", None)
-        terms = _terms(account.terms, changes)
-        if used is not None and (not isinstance(used, int) or isinstance(used, bool) or used < 0):
-            raise WrongRequest("used must be a whole number of recipients >= 0")
-        account.change(terms)
-        if used is not None:
-            account.set_used(used)
+        changes = {**dict(account.terms), **await json_object(request)}
+        wanted = TermsAndUse.from_json(changes)
+        account.change(Terms.part_of(wanted))
+        if wanted.used is not None:
+            account.set_used(wanted.used)
         return Json(_described(account))
 
     def _account(self, request: Request) -> Account:
-        return self._service.accounts.in_region(request.query_params.get("region", self._default_region))
+        return self._service.accounts.in_region(request.query_params.get("region", self._service.options.region))
 
     # Failures and time
 
@@ -340,36 +335,11 @@ def _traffic(account: Account, slots_since: float | None) -> dict[str, Any]:
 
 
 def _described(account: Account) -> dict[str, Any]:
-    terms = asdict(account.terms)
-    terms["verified"] = None if account.terms.verified is None else sorted(account.terms.verified)
+    """``bucket`` is null if it follows the rate; ``capacity`` is what it is now."""
     return {
         "region": account.region,
-        **terms,
-        "bucket": account.terms.capacity,
+        **account.terms.to_json(),
+        "capacity": account.terms.capacity,
         "tokens": account.tokens(),
         "used": account.sent_last_24_hours(),
     }
-
-
-_TERM_TYPES: dict[str, type | tuple[type, ...]] = {
-    "rate": (int, float),
-    "quota": (int, float),
-    "bucket": (int, float, type(None)),
-    "control_rate": (int, float),
-    "sending_enabled": bool,
-    "enforcement": str,
-    "sandbox": bool,
-    "verified": (list, type(None)),
-}
-
-
-def _terms(terms: Terms, changes: dict[str, Any]) -> Terms:
-    unknown = set(changes) - {field.name for field in fields(Terms)}
-    if unknown:
-        raise WrongRequest(f"an account has no {', '.join(sorted(unknown))}")
-    for name, value in changes.items():
-        if not isinstance(value, _TERM_TYPES[name]) or (isinstance(value, bool) and _TERM_TYPES[name] is not bool):
-            raise WrongRequest(f"{name} cannot be {value!r}")
-    if changes.get("verified") is not None:
-        changes = {**changes, "verified": frozenset(map(str, changes["verified"]))}
-    return replace(terms, **changes)

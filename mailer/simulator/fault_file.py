@@ -10,7 +10,7 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from mailer.simulator.faults import Fault
+from mailer.simulator.fault import Fault
 
 if TYPE_CHECKING:
     from pathlib import Path

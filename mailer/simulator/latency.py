@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 if TYPE_CHECKING:
     from random import Random
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 _WIDEST = 10.0
 _LONGEST_SECONDS = 10 * 365 * 24 * 3600.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(us|ms|s|min|h)?")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, None: 1.0}
 
 
@@ -38,10 +41,16 @@ class Latency:
     shape: Literal["fixed", "uniform", "lognormal"] = "fixed"
     low: float = 0.0
     high: float = 0.0
+    text: str = field(default="0s", compare=False)
+    """As it was written."""
 
     @classmethod
     def parse(cls, text: str) -> Latency:
         """Parse ``20ms`` · ``uniform:10ms-50ms`` · ``lognormal:20ms/0.5``."""
+        return replace(cls._parsed(text), text=text)
+
+    @classmethod
+    def _parsed(cls, text: str) -> Latency:
         shape, colon, rest = text.partition(":")
         if not colon:
             return cls("fixed", seconds(text))
@@ -52,7 +61,7 @@ class Latency:
             latency = cls("uniform", seconds(low), seconds(high)) if dash else None
         elif shape == "lognormal":
             median, slash, sigma = rest.partition("/")
-            latency = cls("lognormal", seconds(median), float(sigma)) if slash else None
+            latency = cls("lognormal", seconds(median), float(sigma)) if slash and _NUMBER.fullmatch(sigma) else None
         else:
             latency = None
         if (
@@ -66,11 +75,7 @@ class Latency:
         return latency
 
     def __str__(self) -> str:
-        if self.shape == "uniform":
-            return f"uniform:{self.low:g}s-{self.high:g}s"
-        if self.shape == "lognormal":
-            return f"lognormal:{self.low:g}s/{self.high:g}"
-        return f"{self.low:g}s"
+        return self.text
 
     def sample(self, random: Random) -> float:
         """One random duration, in seconds."""
@@ -79,3 +84,20 @@ class Latency:
         if self.shape == "uniform":
             return random.uniform(self.low, self.high)
         return self.low * math.exp(random.gauss(0.0, self.high))
+
+
+def _latency(given: object) -> Latency:
+    if isinstance(given, Latency):
+        return given
+    if not isinstance(given, str):
+        raise ValueError(f"must be a text as 20ms, uniform:10ms-50ms or lognormal:20ms/0.5, not {given!r}")  # noqa: TRY004 - pydantic's rule
+    return Latency.parse(given)
+
+
+Duration = Annotated[
+    Latency, PlainValidator(_latency), PlainSerializer(str), WithJsonSchema({"type": "string", "format": "latency"})
+]
+"""A latency as a field of a noun: text outside, parsed inside."""
+
+AT_ONCE: Any = "0s"
+"""The usual default. It is a text, as a schema must show it."""

@@ -8,7 +8,7 @@ from mailer.simulator.events.sqs import TARGET
 
 if TYPE_CHECKING:
     from mailer.simulator.exchange import Request
-    from mailer.simulator.faults import Operation
+    from mailer.simulator.fault import Operation
 
 SEND = "/v2/email/outbound-emails"
 SEND_BULK = "/v2/email/outbound-bulk-emails"

@@ -10,121 +10,39 @@ import signal
 import sys
 import tempfile
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING
 
-import uvloop
-
-from mailer.guard import checked_name, is_loopback
 from mailer.simulator import log
 from mailer.simulator.api import Api
 from mailer.simulator.control import Control
-from mailer.simulator.credentials import SmtpLogins
 from mailer.simulator.crowd import Crowd
 from mailer.simulator.doors import Doors
-from mailer.simulator.events.outcomes import Outcomes
 from mailer.simulator.guard import SimulatorGuard
 from mailer.simulator.http import HttpProtocol
-from mailer.simulator.latency import Latency
 from mailer.simulator.listener import Listener, keep_outages
 from mailer.simulator.reading import Budget
 from mailer.simulator.service import Service
 from mailer.simulator.smtp import SmtpDoor
 from mailer.simulator.strangers import Strangers
-from mailer.simulator.terms import Terms
 from mailer.simulator.whole_file import writing
-from mailer.user import uid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mailer.simulator.certificate import Certificate
-    from mailer.simulator.events.destination import Destination
-    from mailer.simulator.faults import Fault
-
+    from mailer.simulator.options import Options
 
 _OTHER_DESCRIPTORS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Options of the simulator. Port 0 takes a free port; None leaves that listener out.
-
-    Every Region's account starts with ``terms``. ``secrets`` maps access key ids to secrets. If there are any, the
-    simulator checks signatures and SMTP passwords. ``allow_remote`` permits a ``host`` that is not loopback: anyone who
-    reaches the port, also every user of this host, may then read all mail and change the account.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 9025
-    smtp_port: int | None = None
-    """Port for STARTTLS, as SES on 587."""
-    smtps_port: int | None = None
-    """Port for implicit TLS, as SES on 465."""
-    smtp_idle_seconds: float = 10.0
-    """How long an SMTP connection may be idle. SES closes it after about ten seconds."""
-    smtp_insecure: bool = False
-    """Accept SMTP without TLS and AUTH. SES never does."""
-    tls: bool = False
-    """HTTPS instead of HTTP."""
-    terms: Terms = field(default_factory=Terms)
-    region: str = "us-east-1"
-    """Region of unsigned requests, of SMTP without a secret, and of control API requests that name none."""
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    latency: Latency = field(default_factory=Latency)
-    faults: tuple[Fault, ...] = ()
-    outcomes: Outcomes = field(default_factory=Outcomes)
-    destinations: tuple[Destination, ...] = ()
-    """Webhooks and queues that get events."""
-    keep: int = 10_000
-    """How many whole messages to keep. Events: four times as many."""
-    keep_bytes: int = 256 * 1024 * 1024
-    """How many bytes of whole messages to keep, in their clients' form."""
-    keep_rows: int = 1_000_000
-    """How many short rows to keep, for verification."""
-    configuration_sets: tuple[str, ...] = ()
-    """Names of the configuration sets that every Region's account has from the start."""
-    row_tag: str = "message-id"
-    """The message tag whose value a row keeps: the sender's own id of the message."""
-    seed: int | None = None
-    """Seed for probabilities, latencies and message ids. None: different in every run."""
-    ready_file: Path | None = None
-    stop_with_stdin: bool = False
-    """End when standard input ends: a simulator that a test starts must not outlive it, however the test dies."""
-    allow_remote: bool = False
-    allow_host: tuple[str, ...] = ()
-    """Host names that clients may use, besides loopback's and the listening address."""
-    allow_user: tuple[str, ...] = ()
-    """Users of this host, by name or number, with the same rights as the simulator's own user."""
-    allow_webhook: tuple[str, ...] = ()
-    """Hosts that webhooks may lead to, besides loopback and the hosts of ``destinations``."""
-    connections: int = 2000
-    """How many connections may be open over HTTP, and as many over SMTP."""
-    http_idle_seconds: float = 60.0
-    """How long an HTTP client may keep a connection waiting."""
-
-    def __post_init__(self) -> None:
-        if self.keep < 0 or self.keep_bytes < 0 or self.keep_rows < 0:
-            raise ValueError("keep, keep-bytes and keep-rows must not be negative")
-        if self.connections < 1 or not self.http_idle_seconds > 0:
-            raise ValueError("connections must be at least 1, and http-idle-seconds above 0")
-        for name in self.allow_host:
-            checked_name(name)
-        for user in self.allow_user:
-            uid_of(user)
-        if not self.allow_remote and not is_loopback(self.host):
-            raise ValueError(
-                f"{self.host} is not a loopback address: anyone there could read the mail. "
-                "Pass --allow-remote if that is meant."
-            )
 
 
 def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT. Prints one JSON line (``{"http": "http://127.0.0.1:9025", ...}``) when ready."""
     log.begin()
-    uvloop.run(_serve(options))
+    try:
+        from uvloop import run as run_loop  # noqa: PLC0415 - it is not there on every system
+    except ModuleNotFoundError:
+        asyncio.run(_serve(options))
+    else:
+        run_loop(_serve(options))
 
 
 async def _serve(options: Options) -> None:
@@ -134,22 +52,7 @@ async def _serve(options: Options) -> None:
         loop.add_signal_handler(number, stop.set)
     if options.stop_with_stdin:
         loop.add_reader(sys.stdin, _read_until_end, stop)
-    service = Service(
-        options.terms,
-        Random(options.seed),
-        secrets=options.secrets,
-        latency=options.latency,
-        faults=options.faults,
-        keep=options.keep,
-        keep_bytes=options.keep_bytes,
-        keep_rows=options.keep_rows,
-        row_tag=options.row_tag,
-        configuration_sets=options.configuration_sets,
-        outcomes=options.outcomes,
-        destinations=options.destinations,
-        allow_webhook=options.allow_webhook,
-        region=options.region,
-    )
+    service = Service(options)
     async with AsyncExitStack() as stack:
         crowd = Crowd(_room(options.connections))
         ready, listeners = await _listen(options, service, crowd, stack)
@@ -174,14 +77,14 @@ async def _listen(
     if certificate is not None:
         ready["ca_file"] = str(certificate.ca_file)
 
-    api = Api(service, options.region)
+    api = Api(service)
     budget = Budget()
     strangers = Strangers(options.allow_user, everybody=options.allow_remote)
     doors = Doors(
         service,
         guard=SimulatorGuard(api.refuse, options.allow_host),
         api=api.handle,
-        control=Control(service, options.region).application(),
+        control=Control(service).application(),
         strangers=strangers,
         crowd=crowd,
         budget=budget,
@@ -198,14 +101,10 @@ async def _listen(
     if certificate is not None:
         door = SmtpDoor(
             service,
-            SmtpLogins(service.secrets, options.region),
-            options.region,
             certificate.context(),
             strangers,
             Crowd(crowd.most),
             budget,
-            insecure=options.smtp_insecure,
-            idle_seconds=options.smtp_idle_seconds,
         )
         for name, port, factory, context in (
             ("smtp", options.smtp_port, door.starttls, None),

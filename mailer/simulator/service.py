@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
+from random import Random
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mailer.simulator.account import Accounts
 from mailer.simulator.attempt import Attempt
 from mailer.simulator.clock import Clock
 from mailer.simulator.errors import Refused, SesError
-from mailer.simulator.events.outcomes import Outcomes
 from mailer.simulator.events.publisher import Publisher
 from mailer.simulator.events.sqs import Sqs
 from mailer.simulator.events.subscriptions import Subscriptions
-from mailer.simulator.faults import Fault, Faults
+from mailer.simulator.faults import Faults
 from mailer.simulator.inbox import Inbox, Submission
-from mailer.simulator.latency import Latency
 from mailer.simulator.reputation import Reputation
 from mailer.simulator.resends import Resends
 from mailer.simulator.terms import Terms
@@ -25,10 +24,9 @@ from mailer.simulator.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from random import Random
 
-    from mailer.simulator.events.destination import Destination
-    from mailer.simulator.faults import Operation, Transport
+    from mailer.simulator.fault import Operation, Transport
+    from mailer.simulator.options import Options
 
 T = TypeVar("T")
 
@@ -50,61 +48,41 @@ class SlowReader(Protocol):
 class Service:
     """State that the HTTP API, SMTP and the control API share. One event loop, so no locks."""
 
-    def __init__(
-        self,
-        terms: Terms,
-        random: Random,
-        *,
-        secrets: Mapping[str, str] | None = None,
-        latency: Latency,
-        faults: Sequence[Fault] = (),
-        keep: int = 10_000,
-        keep_bytes: int = 256 * 1024 * 1024,
-        keep_rows: int = 1_000_000,
-        row_tag: str = "message-id",
-        configuration_sets: Sequence[str] = (),
-        outcomes: Outcomes | None = None,
-        destinations: Sequence[Destination] = (),
-        allow_webhook: Sequence[str] = (),
-        region: str = "us-east-1",
-        clock: Clock | None = None,
-    ) -> None:
-        self.clock = Clock() if clock is None else clock
-        self.accounts = Accounts(terms, self.clock, configuration_sets)
-        self.inbox = Inbox(keep, keep_bytes, keep_rows, row_tag)
-        self.secrets = dict(secrets or {})
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.clock = Clock()
+        self.random = Random(options.seed)
+        self.accounts = Accounts(Terms.part_of(options), self.clock, dict.fromkeys(options.configuration_set))
+        self.inbox = Inbox(options.keep, options.keep_bytes, options.keep_rows, options.row_tag)
+        self.secrets = dict(options.secret)
         """Access key ids and their secrets. If there are any, only they open the account."""
-        self.latency = latency
-        self.random = random
-        events_kept = _EVENTS_PER_MESSAGE * max(1, keep)
+        self.latency = options.latency
         reputation = Reputation(self.accounts)
+        events_kept = _EVENTS_PER_MESSAGE * max(1, options.keep)
         self.events = Publisher(
             self.clock,
             self.inbox,
-            random,
-            outcomes or Outcomes(),
+            self.random,
+            options.outcomes,
             events_kept,
             suppressed=reputation.suppressed,
             learn=reputation.learn,
         )
-        self.sqs = Sqs(self.clock, random, events_kept)
+        self.sqs = Sqs(self.clock, self.random, events_kept)
         self.subscriptions = Subscriptions(
-            destinations,
+            (*options.webhook, *options.queue),
             self.events,
             self.sqs,
             self.clock,
-            random,
-            region=region,
+            self.random,
+            region=options.region,
             keep=events_kept,
-            allowed=allow_webhook,
+            allowed=options.allow_webhook,
         )
-        self.resends = Resends(keep)
-        self.faults = Faults(faults, random)
+        self.resends = Resends(options.keep)
+        self.faults = Faults((*options.fault, *options.faults), self.random)
         self.injected = Traffic()
         """Sends that an injected error refused. They count for no account."""
-        self._initial_secrets = dict(self.secrets)
-        self._initial_faults = tuple(faults)
-        self._initial_latency = latency
         self.started_at = time.time()
         self.connections_open: Counter[str] = Counter()
         self.slow_readers: set[SlowReader] = set()
@@ -140,9 +118,9 @@ class Service:
         self.accounts.reset()
         self.clock.reset()
         self.subscriptions.reset()  # after the clock, which dates an announcement and makes it visible
-        self.faults.replace(self._initial_faults)
-        self.latency = self._initial_latency
-        self.set_secrets(self._initial_secrets)
+        self.faults.replace((*self.options.fault, *self.options.faults))
+        self.latency = self.options.latency
+        self.set_secrets(self.options.secret)
         self.clear_counts()
 
     def attempt(

@@ -17,6 +17,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from mailer.simulator import mime
 from mailer.simulator.address import mailbox
 from mailer.simulator.attempt import Attempt
+from mailer.simulator.credentials import SmtpLogins
 from mailer.simulator.errors import BAD_REQUEST, Refused
 from mailer.simulator.inbox import Submission
 from mailer.simulator.service import MAX_MESSAGE_BYTES, MAX_RECIPIENTS
@@ -25,9 +26,8 @@ from mailer.simulator.smtp_connection import SmtpProtocol
 if TYPE_CHECKING:
     import ssl
 
-    from mailer.simulator.credentials import SmtpLogins
     from mailer.simulator.crowd import Crowd
-    from mailer.simulator.faults import Fault
+    from mailer.simulator.fault import Fault
     from mailer.simulator.reading import Budget
     from mailer.simulator.service import Service
     from mailer.simulator.strangers import Strangers
@@ -47,36 +47,23 @@ logging.getLogger("mail.log").setLevel(logging.ERROR)
 class SmtpDoor:
     """Makes a protocol for each connection, and handles its commands.
 
-    ``insecure`` requires neither TLS nor AUTH. ``idle_seconds`` is how long SES waits for the next command. ``crowd``
-    limits the connections, and ``budget`` the bytes held for all of them.
+    ``crowd`` limits the connections, and ``budget`` the bytes held for all of them.
     """
 
     def __init__(
-        self,
-        service: Service,
-        logins: SmtpLogins,
-        default_region: str,
-        context: ssl.SSLContext,
-        strangers: Strangers,
-        crowd: Crowd,
-        budget: Budget,
-        *,
-        insecure: bool,
-        idle_seconds: float,
+        self, service: Service, context: ssl.SSLContext, strangers: Strangers, crowd: Crowd, budget: Budget
     ) -> None:
         self._service = service
-        self._logins = logins
-        self._default_region = default_region
+        self._options = service.options
+        self._logins = SmtpLogins(service.secrets, service.options.region)
         self._context = context
         self.strangers = strangers
         self.crowd = crowd
         self.budget = budget
-        self._insecure = insecure
-        self._idle_seconds = idle_seconds
 
     def starttls(self) -> SmtpProtocol:
         """A connection on a plain listener. The client starts TLS by STARTTLS."""
-        return self._protocol(tls_context=self._context, require_starttls=not self._insecure)
+        return self._protocol(tls_context=self._context, require_starttls=not self._options.smtp_insecure)
 
     def implicit_tls(self) -> SmtpProtocol:
         """A connection on a listener that already has TLS."""
@@ -97,7 +84,7 @@ class SmtpDoor:
             authenticator=self._authenticate,
             data_size_limit=MAX_MESSAGE_BYTES,
             command_call_limit={"AUTH": _MOST_AUTH, "*": sys.maxsize},
-            timeout=self._idle_seconds,
+            timeout=self._options.smtp_idle_seconds,
             loop=asyncio.get_running_loop(),
         )
 
@@ -124,7 +111,7 @@ class SmtpDoor:
     async def handle_MAIL(  # noqa: N802
         self, _server: SmtpProtocol, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        if not (self._insecure or session.authenticated):
+        if not (self._options.smtp_insecure or session.authenticated):
             return "530 Authentication required"
         envelope.mail_from = address
         return _OK
@@ -147,7 +134,7 @@ class SmtpDoor:
         try:
             submission = self._submission(session, envelope)
         except Refused as refused:
-            attempt = Attempt[str](error=service.refuse(refused.error))
+            attempt: Attempt[str] = Attempt(error=service.refuse(refused.error))
         else:
             attempt = service.attempt(
                 "send",
@@ -178,7 +165,7 @@ class SmtpDoor:
         if message.sender is None:
             raise Refused(BAD_REQUEST.saying("Missing required header 'From'."))
         return Submission(
-            region=getattr(session, "region", self._default_region),
+            region=getattr(session, "region", self._options.region),
             transport="smtp",
             sender=sender,
             recipients=recipients,

@@ -2,52 +2,59 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, PlainSerializer
+
+from mailer.simulator.spec import Spec, said
 
 Enforcement = Literal["HEALTHY", "PROBATION", "SHUTDOWN"]
-ENFORCEMENT: tuple[Enforcement, ...] = ("HEALTHY", "PROBATION", "SHUTDOWN")
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """``rate``: recipients per second. ``quota``: recipients per rolling 24 hours (-1: no quota).
+def _quota(quota: float) -> float:
+    if quota < 0 and quota != -1:
+        raise ValueError(f"must be at least 0, or -1 for no quota, not {quota:g}")
+    return quota
 
-    ``bucket``: the burst in recipients (None: the larger of 1 and the rate). ``control_rate``: how often per second a
-    client may make each call except a send, such as GetAccount (0: no limit). ``verified``: the addresses and
-    domains that are verified identities from the start, besides those made over the API. None: every sender counts as
-    verified. In the sandbox, recipients must be identities or belong to the mailbox simulator.
-    """
 
-    rate: float = 14.0
-    quota: float = 50_000.0
-    bucket: float | None = None
-    control_rate: float = 1.0
-    sending_enabled: bool = True
+def _identities(names: frozenset[str]) -> frozenset[str]:
+    """In SES's form: the case of a domain does not matter. An empty name only says that there are no others."""
+    parts = (name.rpartition("@") for name in names if name)
+    return frozenset(local + at + domain.lower() for local, at, domain in parts)
+
+
+class Terms(Spec):
+    """The limits and rights of an account."""
+
+    called: ClassVar[str] = "an account"
+
+    rate: float = Field(14.0, gt=0)
+    """recipients per second"""
+    quota: Annotated[float, AfterValidator(_quota)] = 50_000.0
+    """recipients per rolling 24 hours; -1 for none"""
+    bucket: float | None = Field(None, ge=1)
+    """burst in recipients; without it the larger of 1 and the rate"""
+    control_rate: float = Field(1.0, ge=0)
+    """how often a second each call that is no send may come; 0 for no limit"""
+    sending_enabled: Annotated[bool, said(flag="paused", help="sending disabled")] = True
+    """whether the account may send"""
     enforcement: Enforcement = "HEALTHY"
+    """what SES holds of the account; SHUTDOWN stops it for good"""
     sandbox: bool = False
-    verified: frozenset[str] | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.rate < math.inf:
-            raise ValueError("rate must be a number of recipients per second above 0")
-        if not (0 <= self.quota < math.inf or self.quota == -1):
-            raise ValueError("quota must be a number of recipients per 24 hours, or -1 for no quota")
-        if self.bucket is not None and not 1 <= self.bucket < math.inf:
-            raise ValueError("bucket must be at least 1 recipient: nothing could ever be sent from a smaller one")
-        if not 0 <= self.control_rate < math.inf:
-            raise ValueError("control_rate must be a number of calls per second, or 0 for no limit")
-        if self.enforcement not in ENFORCEMENT:
-            raise ValueError(f"enforcement must be one of {', '.join(ENFORCEMENT)}")
-        if self.verified is not None:
-            object.__setattr__(self, "verified", frozenset(map(_name_of_identity, self.verified)))
+    """only to verified identities and the mailbox simulator"""
+    verified: (
+        Annotated[frozenset[str], Field(strict=False), AfterValidator(_identities), PlainSerializer(sorted)] | None
+    ) = None
+    """a verified address or domain, besides those made over the API; without any, all senders are; an empty one makes
+    it none"""
 
     @property
     def capacity(self) -> float:
         return max(1.0, self.rate) if self.bucket is None else self.bucket
 
 
-def _name_of_identity(name: str) -> str:
-    local, at, domain = name.rpartition("@")
-    return local + at + domain.lower()
+class TermsAndUse(Terms):
+    """An account as the control API changes it."""
+
+    used: int | None = Field(None, ge=0)
+    """recipients of the last 24 hours"""

@@ -166,7 +166,7 @@ def admission(*, quick: bool) -> Figure:
         for thread in threads:
             thread.join()
         seen = simulator.stats()["regions"]
-        capacities = {limit: simulator.account(region)["bucket"] for limit, region in LIMITS.items()}
+        capacities = {limit: simulator.account(region)["capacity"] for limit, region in LIMITS.items()}
     for limit, region in LIMITS.items():
         traffic, capacity = seen[region], capacities[limit]
         expected = limit * (traffic["last_accepted_at"] - traffic["first_accepted_at"]) + capacity

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from mailer.simulator import content
 from mailer.simulator.address import is_mailbox_simulator
 from mailer.simulator.events.outcomes import Outcomes
-from mailer.simulator.latency import Latency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,18 +83,13 @@ class Fates:
     def outcomes(self, outcomes: Outcomes) -> None:
         self._outcomes = outcomes
         self._at_once = outcomes == Outcomes()
-        self._send_after = Latency.parse(outcomes.send_after)
-        self._delivery_after = Latency.parse(outcomes.delivery_after)
-        self._bounce_after = Latency.parse(outcomes.bounce_after)
-        self._complaint_after = Latency.parse(outcomes.complaint_after)
-        self._delay_after = Latency.parse(outcomes.delay_after)
 
     def of(self, submission: Submission) -> list[Happening]:
         """Send first. Then one Delivery or Complaint per recipient, and one Bounce for all that bounce alike."""
         recipients = submission.recipients
-        events = [Happening(self._send_after.sample(self._random), "Send", recipients, _NOTHING)]
+        events = [Happening(self._outcomes.send_after.sample(self._random), "Send", recipients, _NOTHING)]
         if self._happens(self._outcomes.reject) or has_virus(submission):
-            events.append(Happening(self._bounce_after.sample(self._random), "Reject", recipients, _VIRUS))
+            events.append(Happening(self._outcomes.bounce_after.sample(self._random), "Reject", recipients, _VIRUS))
             return events
         bounced: dict[str, list[str]] = {}
         for recipient in recipients:
@@ -108,7 +102,7 @@ class Fates:
             else:
                 bounced.setdefault(bounce, []).append(recipient)
         for bounce, together in bounced.items():
-            after = self._bounce_after.sample(self._random)
+            after = self._outcomes.bounce_after.sample(self._random)
             events.append(self._delayed(Happening(after, "Bounce", tuple(together), _BOUNCES[bounce])))
         return events
 
@@ -130,18 +124,18 @@ class Fates:
 
     def _not_bounced(self, region: str, recipient: str) -> Happening:
         if self._reason(region, recipient) == "COMPLAINT":
-            after = self._bounce_after.sample(self._random)
+            after = self._outcomes.bounce_after.sample(self._random)
             return Happening(after, "Complaint", (recipient,), _COMPLAINT_BY_ACCOUNT)
         name = mailbox_simulator_name(recipient)
         complains = name == "complaint" or (name is None and self._happens(self._outcomes.complaint))
-        complaint = Happening(self._complaint_after.sample(self._random), "Complaint", (recipient,), _NOTHING)
+        complaint = Happening(self._outcomes.complaint_after.sample(self._random), "Complaint", (recipient,), _NOTHING)
         then = (complaint,) if complains else ()
-        return Happening(self._delivery_after.sample(self._random), "Delivery", (recipient,), _NOTHING, then)
+        return Happening(self._outcomes.delivery_after.sample(self._random), "Delivery", (recipient,), _NOTHING, then)
 
     def _delayed(self, happening: Happening) -> Happening:
         if not self._happens(self._outcomes.delay):
             return happening
-        after = self._delay_after.sample(self._random)
+        after = self._outcomes.delay_after.sample(self._random)
         return Happening(after, "DeliveryDelay", happening.recipients, _DELAYED, (happening,))
 
     def _is_ordinary(self, region: str, recipient: str) -> bool:

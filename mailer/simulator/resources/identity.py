@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mailer.simulator import members
@@ -103,7 +103,7 @@ def remove(account: Account, name: str) -> None:
     account.resources.identities.discard(name)
     given = account.terms.verified
     if given is not None and name in given:
-        account.change(replace(account.terms, verified=given - {name}))
+        account.change(account.terms.changed({"verified": given - {name}}))
 
 
 def _existing(account: Account, call: Mapping[str, Any]) -> Identity:

@@ -212,16 +212,14 @@ def test_a_verified_domain_stands_for_its_subdomains_in_any_case(
 
 
 def test_every_recipient_is_recorded_with_tags_and_invocation(ses: Ses, simulator: Simulator) -> None:
-    call = mail(
-        "Ann <ann@example.com>", EmailTags=[{"Name": "message-id", "Value": "m-1"}, {"Name": "n", "Value": "v"}]
-    )
+    call = mail("Ann <ann@example.com>", EmailTags=[{"Name": "mailer-id", "Value": "m-1"}, {"Name": "n", "Value": "v"}])
     call["Destination"] |= {"CcAddresses": ["cc@example.com"], "BccAddresses": ["bcc@example.com"]}
     ses_id = ses.send_email(**call, ConfigurationSetName="main")["MessageId"]
 
     (message,) = simulator.messages()
     assert message["to"] == ["ann@example.com", "cc@example.com", "bcc@example.com"]
     assert message["from"] == "news@example.com"
-    assert message["tags"] == {"message-id": "m-1", "n": "v"}
+    assert message["tags"] == {"mailer-id": "m-1", "n": "v"}
     assert message["transport"] == "http"
     assert message["configuration_set"] == "main"
     assert re.fullmatch(r"[0-9a-f-]{36}", message["invocation_id"])
@@ -252,14 +250,14 @@ def test_what_was_sent_simple_can_be_read_back(ses: Ses, simulator: Simulator) -
 def test_what_was_sent_raw_can_be_read_back_without_sess_own_headers(ses: Ses, simulator: Simulator) -> None:
     raw = (
         b'From: Ann <ann@example.com>\r\nTo: bob@example.com, "C, D" <cd@example.com>\r\nSubject: Hi\r\n'
-        b"X-SES-MESSAGE-TAGS: message-id=m-2,\r\n  n=v\r\nX-SES-CONFIGURATION-SET: main\r\n\r\nHello\r\n"
+        b"X-SES-MESSAGE-TAGS: mailer-id=m-2,\r\n  n=v\r\nX-SES-CONFIGURATION-SET: main\r\n\r\nHello\r\n"
     )
     ses_id = ses.send_email(Content={"Raw": {"Data": raw}})["MessageId"]
 
     message = simulator.message(ses_id)
     assert message["from"] == "ann@example.com"
     assert message["to"] == ["bob@example.com", "cd@example.com"]
-    assert message["tags"] == {"message-id": "m-2", "n": "v"}
+    assert message["tags"] == {"mailer-id": "m-2", "n": "v"}
     assert message["configuration_set"] == "main"
     assert [name for name, _ in message["headers"]] == ["From", "To", "Subject"]
     assert message["text"] == "Hello\r\n"

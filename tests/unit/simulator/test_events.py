@@ -261,13 +261,13 @@ def test_events_of_a_message_no_longer_kept_have_no_headers() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"bounce": 2}, "bounce must be a probability"),
+        ({"bounce": 2}, "bounce must be at most 1, not 2"),
         ({"bounce": 0.6, "soft_bounce": 0.6}, "together at most 1"),
-        ({"bounce": "often"}, "bounce cannot be 'often'"),
-        ({"bounce": True}, "bounce cannot be True"),
+        ({"bounce": "often"}, "bounce must be a number, not 'often'"),
+        ({"bounce": True}, "bounce must be a number, not True"),
         ({"delivery_after": "soon"}, "not a duration"),
-        ({"delivery_after": 3}, "delivery_after cannot be 3"),
-        ({"explode": 1}, "outcomes have no explode"),
+        ({"delivery_after": 3}, "delivery_after must be a text as 20ms"),
+        ({"explode": 1}, "an outcome has no explode"),
     ],
 )
 def test_wrong_outcomes_are_refused(simulator: Simulator, changes: dict[str, Any], text: str) -> None:

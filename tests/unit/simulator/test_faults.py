@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ConnectionClosedError, HTTPClientError, ReadTimeoutError
 
 from mailer.simulator.client import Simulator, SimulatorError
-from mailer.simulator.faults import Fault, Faults
+from mailer.simulator.fault import Fault
+from mailer.simulator.faults import Faults
 from mailer.simulator.latency import Latency
 from tests.unit.simulator.conftest import Ses, mail, open_ses
 from tests.unit.simulator.webhook import until
@@ -193,7 +194,7 @@ def test_faults_can_be_given_at_the_start() -> None:
 
 
 def test_a_probability_is_kept() -> None:
-    faults = Faults([Fault("reset", probability=0.3)], Random(1))
+    faults = Faults([Fault(kind="reset", probability=0.3)], Random(1))
 
     struck = sum(faults.strike("send", "http").after is not None for _ in range(10_000))
 

@@ -114,7 +114,7 @@ def test_a_wrong_term_fails_the_test_with_what_is_wrong(run: Run) -> None:
     code, said = run("import pytest\n@pytest.mark.ses_simulator(rate=-1)\ndef test_one(ses_simulator): pass\n")
 
     assert code == 1
-    assert "rate must be a number of recipients per second above 0" in said
+    assert "rate must be above 0, not -1" in said
 
 
 def test_the_process_ends_with_the_run(run: Run) -> None:

@@ -24,7 +24,7 @@ from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from mailer.simulator.client import Simulator, SimulatorError
 from mailer.simulator.credentials import smtp_password
-from mailer.simulator.server import Options
+from mailer.simulator.options import Options
 from tests.unit.simulator.conftest import SECRET, mail, open_ses
 
 COMMAND = [sys.executable, "-m", "mailer.simulator"]
@@ -76,7 +76,7 @@ def test_what_it_cannot_do_is_one_line_that_names_it() -> None:
         port = str(other.getsockname()[1])
         assert f"127.0.0.1:{port}" in refusal("--port", port)
         assert f"127.0.0.1:{port}" in refusal("--port", "0", "--smtp-port", port)
-    assert "'99999' is not a port" in refusal("--port", "99999")
+    assert "--port must be at most 65535" in refusal("--port", "99999")
     assert "above 0" in refusal("--rate", "-3")
 
 
@@ -134,11 +134,20 @@ def test_started_again_it_is_empty_and_where_it_was() -> None:
     ("flags", "text"),
     [
         (["--host", "0.0.0.0"], "not a loopback address"),  # noqa: S104 - refused, which is the point
-        (["--rate", "0"], "rate must be"),
-        (["--keep", "-1"], "must not be negative"),
-        (["--latency", "soon"], "not a duration"),
-        (["--fault", "explode"], "kind must be one of"),
-        (["--secret", "x"], "ACCESS_KEY_ID:SECRET_ACCESS_KEY"),
+        (["--rate", "0"], "--rate must be above 0"),
+        (["--rate", "fast"], "--rate must be a number, not 'fast'"),
+        (["--keep", "-1"], "--keep must be at least 0"),
+        (["--latency", "soon"], "--latency: 'soon' is not a duration"),
+        (["--fault", "explode"], "--fault: kind must be one of"),
+        (["--fault", "error,count=x"], "--fault: count must be a whole number, not 'x'"),
+        (["--fault", "error,typo=1"], "--fault: a fault has no typo. It has kind, error, "),
+        (["--fault", "error,count"], "--fault: 'count' in 'error,count' is not a field=value"),
+        (["--faults", "none.toml"], "--faults: none.toml cannot be read"),
+        (["--outcomes", "bounce=often"], "--outcomes: bounce must be a number, not 'often'"),
+        (["--webhook", "ftp://x"], "--webhook: target must be the URL of a webhook"),
+        (["--queue", "q,events=Bounce+Bang"], "--queue: events must be one of Send, "),
+        (["--secret", "x"], "--secret must be ACCESS_KEY_ID:SECRET_ACCESS_KEY"),
+        (["--allow-user", "nobody-here"], "--allow-user: 'nobody-here' is no user of this host"),
     ],
 )
 def test_a_wrong_flag_is_explained(flags: list[str], text: str) -> None:
@@ -166,7 +175,7 @@ def test_another_address_than_loopback_must_be_allowed() -> None:
 
 
 def test_secrets_do_not_show_in_the_options() -> None:
-    assert SECRET not in repr(Options(secrets={"AKIDEXAMPLE": SECRET}))
+    assert SECRET not in repr(Options(secret={"AKIDEXAMPLE": SECRET}))
 
 
 def slowness(rounds: int = 4000) -> float:
@@ -350,7 +359,7 @@ def request_bytes() -> Callable[[str], bytes]:
     """A SendEmail request as an SDK would write it, for the wire."""
 
     def make(host: str) -> bytes:
-        body = json.dumps(mail(EmailTags=[{"Name": "message-id", "Value": "0123456789abcdef"}])).encode()
+        body = json.dumps(mail(EmailTags=[{"Name": "mailer-id", "Value": "0123456789abcdef"}])).encode()
         head = (
             f"POST /v2/email/outbound-emails HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
             "Authorization: AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/ses/aws4_request, "

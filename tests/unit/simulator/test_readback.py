@@ -16,7 +16,7 @@ from tests.unit.simulator.conftest import Ses, mail
 
 
 def tagged(recipient: str, message_id: str, text: str = "Hello.") -> dict[str, Any]:
-    call = mail(recipient, EmailTags=[{"Name": "message-id", "Value": message_id}])
+    call = mail(recipient, EmailTags=[{"Name": "mailer-id", "Value": message_id}])
     call["Content"]["Simple"]["Body"]["Text"]["Data"] = text
     return call
 

@@ -192,12 +192,12 @@ def test_bad_recipients_are_refused_after_data_too(smtp: smtplib.SMTP) -> None:
 def test_sess_own_headers_are_obeyed_and_removed(smtp: smtplib.SMTP, simulator: Simulator) -> None:
     message = a_mail()
     message["X-SES-CONFIGURATION-SET"] = "main"
-    message["X-SES-MESSAGE-TAGS"] = "message-id=m-1, campaign=spring"
+    message["X-SES-MESSAGE-TAGS"] = "mailer-id=m-1, campaign=spring"
     smtp.send_message(message)
 
     (kept,) = simulator.messages()
     assert kept["configuration_set"] == "main"
-    assert kept["tags"] == {"message-id": "m-1", "campaign": "spring"}
+    assert kept["tags"] == {"mailer-id": "m-1", "campaign": "spring"}
     assert not [name for name, _ in simulator.message(kept["ses_id"])["headers"] if name.startswith("X-SES")]
     assert [row.message_id for row in simulator.rows()] == ["m-1"]
 

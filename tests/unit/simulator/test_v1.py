@@ -76,14 +76,14 @@ def test_a_mail_is_read_back_whole(v1: Ses, simulator: Simulator) -> None:
         Message={"Subject": {"Data": "Grüße & <mehr>"}, "Body": {"Html": {"Data": "<p>a+b=c %41</p>"}}},
         ReplyToAddresses=["help@example.com"],
         ReturnPath="bounces@example.com",
-        Tags=[{"Name": "message-id", "Value": "m-1"}],
+        Tags=[{"Name": "mailer-id", "Value": "m-1"}],
         ConfigurationSetName="main",
     )["MessageId"]
 
     message = simulator.message(ses_id)
     assert message["to"] == ["ann@example.com", "c@example.com"]
     assert (message["subject"], message["html"], message["text"]) == ("Grüße & <mehr>", "<p>a+b=c %41</p>", None)
-    assert (message["tags"], message["configuration_set"]) == ({"message-id": "m-1"}, "main")
+    assert (message["tags"], message["configuration_set"]) == ({"mailer-id": "m-1"}, "main")
     assert ["Reply-To", "help@example.com"] in message["headers"]
     assert message["invocation_id"]
 

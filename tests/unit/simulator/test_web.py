@@ -14,7 +14,7 @@ import pytest
 
 from mailer.simulator.client import Simulator
 from mailer.simulator.errors import BY_NAME
-from mailer.simulator.faults import KINDS
+from mailer.simulator.fault import KINDS
 from tests.support.browser import CHROMIUM, Page
 from tests.unit.simulator.conftest import Ses, mail
 from tests.unit.simulator.webhook import until

@@ -18,7 +18,8 @@ from botocore.exceptions import EndpointConnectionError
 
 from mailer.simulator import fault_file
 from mailer.simulator.client import Simulator, SimulatorError
-from mailer.simulator.faults import Fault, Faults
+from mailer.simulator.fault import Fault
+from mailer.simulator.faults import Faults
 from tests.unit.simulator.conftest import Ses, mail, open_ses
 from tests.unit.simulator.webhook import until
 
@@ -67,7 +68,9 @@ def test_for_a_while_nobody_listens_and_then_somebody_does_again(ses: Ses, simul
 
 def test_an_outage_can_come_again() -> None:
     now = 100.0
-    faults = Faults([Fault("refuse", transport="smtp", seconds=2, every=10, count=2)], Random(1), clock=lambda: now)
+    faults = Faults(
+        [Fault(kind="refuse", transport="smtp", seconds=2, every=10, count=2)], Random(1), clock=lambda: now
+    )
     refused = []
     for second in range(35):
         now = 100.0 + second
@@ -154,7 +157,7 @@ def test_a_throttle_storm_passes(simulator: Simulator, refusal: Refusal, ses: Se
 
 def test_a_storm_comes_in_gusts() -> None:
     now = 100.0
-    faults = Faults([Fault("error", seconds=2, every=10)], Random(1), clock=lambda: now)
+    faults = Faults([Fault(kind="error", seconds=2, every=10)], Random(1), clock=lambda: now)
     struck = []
     for second in range(25):
         now = 100.0 + second

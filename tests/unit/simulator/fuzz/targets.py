@@ -17,14 +17,12 @@ from mailer.simulator.client import Simulator
 from mailer.simulator.errors import Refused
 from mailer.simulator.exchange import Request
 from mailer.simulator.inbox import Submission
-from mailer.simulator.latency import Latency
 from mailer.simulator.mime import read
+from mailer.simulator.options import Options
 from mailer.simulator.service import Service
 from mailer.simulator.summaries import Summaries, duplicates
-from mailer.simulator.terms import Terms
 from tests.unit.simulator.fuzz.mutation import MIME, head, spoilt, spoilt_value, v1_call, v2_call
 
-_TERMS = Terms(rate=1e9, quota=-1, control_rate=0)
 _REPLY = re.compile(rb"\d{3}[ -][^\r\n]*\r?\n?")
 
 
@@ -48,15 +46,18 @@ class ApiCalls(Target):
 
     def __init__(self, random: Random) -> None:
         self.service = Service(
-            _TERMS,
-            random,
-            latency=Latency(),
-            keep=100,
-            keep_bytes=1 << 20,
-            keep_rows=2000,
-            configuration_sets=("main",),
+            Options(
+                rate=1e9,
+                quota=-1,
+                control_rate=0,
+                keep=100,
+                keep_bytes=1 << 20,
+                keep_rows=2000,
+                configuration_set=("main",),
+                seed=random.getrandbits(32),
+            )
         )
-        self._api = Api(self.service, "us-east-1")
+        self._api = Api(self.service)
         self._summaries = Summaries(self.service.inbox)
         self._tried = 0
 
