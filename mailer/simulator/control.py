@@ -28,11 +28,15 @@ from mailer.simulator.control_json import (
     say_wrong,
 )
 from mailer.simulator.errors import Refused
+from mailer.simulator.events.destination import Destination
+from mailer.simulator.events.outcomes import Outcomes
 from mailer.simulator.events.sqs import SqsRoute
 from mailer.simulator.events_control import EventsControl
 from mailer.simulator.fault import Fault
 from mailer.simulator.inbox_control import InboxControl
 from mailer.simulator.latency import Latency
+from mailer.simulator.options import Options
+from mailer.simulator.spec import Spec
 from mailer.simulator.terms import Terms, TermsAndUse
 from mailer.simulator.web import pages
 
@@ -62,6 +66,7 @@ class Control:
                 Route("/_sim/rows", self.rows, methods=["GET"]),
                 Route("/_sim/stats", self.stats, methods=["GET"]),
                 Route("/_sim/stats", self.clear_stats, methods=["DELETE"]),
+                Route("/_sim/schema", self.schema, methods=["GET"]),
                 Route("/_sim/account", self.account, methods=["GET"]),
                 Route("/_sim/account", self.change_account, methods=["PUT"]),
                 Route("/_sim/faults", self.faults, methods=["GET"]),
@@ -182,6 +187,10 @@ class Control:
 
     # The account
 
+    async def schema(self, _request: Request) -> Response:
+        """The JSON Schema of each noun: what PUT and POST take, with bounds, choices, defaults and meanings."""
+        return Json({name: noun.model_json_schema() for name, noun in _NOUNS.items()})
+
     async def account(self, request: Request) -> Response:
         return Json(_described(self._account(request)))
 
@@ -288,6 +297,13 @@ def _is_for(message: Message, part: str) -> bool:
     return any(part in recipient for recipient in message.submission.recipients)
 
 
+_NOUNS: dict[str, type[Spec]] = {
+    "account": TermsAndUse,
+    "fault": Fault,
+    "outcomes": Outcomes,
+    "destination": Destination,
+    "options": Options,
+}
 _MOST_BYTES_PER_PAGE = 32 * 1024 * 1024
 _MOST_SKEW_SECONDS = 86_400.0
 

@@ -56,8 +56,8 @@ function show(stats, account, clock) {
   byId("quota-text").textContent = unlimited ? `${count(account.used)} of any number` : `${count(account.used)} of ${count(account.quota)}`;
   fill("quota-bar", unlimited ? 0 : account.used / Math.max(1, account.quota), !unlimited && account.used >= account.quota);
   byId("quota-note").textContent = unlimited ? "no quota" : account.used >= account.quota ? "used up: sends are refused until the window rolls" : `${count(account.quota - account.used)} left in the rolling window`;
-  byId("tokens-text").textContent = `${number(Math.round(account.tokens * 10) / 10)} of ${number(account.bucket)}`;
-  fill("tokens-bar", account.tokens / account.bucket, account.tokens < 1);
+  byId("tokens-text").textContent = `${number(Math.round(account.tokens * 10) / 10)} of ${number(account.capacity)}`;
+  fill("tokens-bar", account.tokens / account.capacity, account.tokens < 1);
   byId("tokens-note").textContent = account.tokens < 1 ? `nothing for ${number((1 - account.tokens) / account.rate)} s` : `grows by ${number(account.rate)} a second`;
   byId("clock-text").textContent = moment(clock.now);
   const freeze = document.querySelector("[data-freeze]");
@@ -114,12 +114,12 @@ lists.start((sesId) => {
   inbox.show(sesId);
   byId("reader").focus();
 });
-controls.start(region, () => {
-  known = null;
-  return beat();
-});
 // Beats never overlap, however slow the answers are.
 (async () => {
+  await controls.start(region, () => {
+    known = null;
+    return beat();
+  });
   for (;;) {
     await beat();
     await new Promise((resume) => setTimeout(resume, document.hidden ? 5000 : 1000));

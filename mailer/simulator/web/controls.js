@@ -1,19 +1,8 @@
 // Faults, the account, outcomes, and the reset.
 
 import { byId, call, element, get } from "./api.js";
+import { forget, inputs, isChanged, show, values } from "./forms.js";
 
-const KINDS = ["error", "latency", "reset", "close", "close-idle", "silence", "malformed", "slow-answer", "slow-read", "refuse"];
-const ERRORS = ["throttle", "daily-quota", "control-rate", "paused", "suspended", "rejected", "not-verified", "mail-from", "configuration-set", "configuration-set-paused", "template", "sending-pool", "limit", "bad-request", "access-denied", "expired-token", "bad-signature", "clock-skew", "internal", "unavailable"];
-// Fields that apply only to some kinds.
-const ONLY_FOR = {
-  error: ["error"],
-  latency: ["latency"],
-  bytes_per_second: ["slow-answer", "slow-read"],
-  when: ["error", "reset", "close", "silence", "malformed", "slow-answer"],
-  operation: KINDS.filter((kind) => kind !== "refuse"),
-  recipient: KINDS.filter((kind) => kind !== "refuse" && kind !== "slow-read"),
-  probability: KINDS.filter((kind) => kind !== "refuse"),
-};
 const PRESETS = {
   "Throttle storm, 10 s": { kind: "error", error: "throttle", seconds: 10 },
   "One 500": { kind: "error", error: "internal", count: 1 },
@@ -26,13 +15,11 @@ const PRESETS = {
   "Expired credentials": { kind: "error", error: "expired-token", operation: null },
   "Clock skew": { kind: "error", error: "clock-skew", operation: null },
 };
-const NUMBERS = new Set(["probability", "count", "seconds", "every", "bytes_per_second"]);
 
-let region = () => "";
-let accountShown = "";
+let schema = null;
 
-export function start(currentRegion, changed) {
-  region = currentRegion;
+export async function start(currentRegion, changed) {
+  schema = await get("/_sim/schema");
   const attempt = (place, action) => async (event) => {
     event.preventDefault();
     const note = byId(place);
@@ -44,94 +31,61 @@ export function start(currentRegion, changed) {
       note.textContent = error.message;
     }
   };
+  const on = (id, kind, place, action) => byId(id).addEventListener(kind, attempt(place, action));
 
   byId("presets").replaceChildren(
     ...Object.entries(PRESETS).map(([name, fault]) => element("button", { type: "button", onclick: attempt("fault-error", () => call("POST", "/_sim/faults", fault)) }, name)),
   );
+  for (const [name, button] of [["fault", "Add fault"], ["account", "Change"], ["outcomes", "Set outcomes"]]) {
+    byId(name).replaceChildren(...inputs(schema[name]), element("button", { class: "main" }, button));
+  }
   const form = byId("fault");
-  form.kind.replaceChildren(...KINDS.map((kind) => element("option", {}, kind)));
-  form.error.replaceChildren(...ERRORS.map((error) => element("option", {}, error)));
-  form.kind.addEventListener("input", () => showFields(form));
-  showFields(form);
-  form.addEventListener("submit", attempt("fault-error", () => call("POST", "/_sim/faults", faultIn(form))));
-  byId("clear-faults").addEventListener("click", attempt("fault-error", () => call("DELETE", "/_sim/faults")));
+  const showFields = () => Object.keys(schema.fault.properties).forEach((name) => (form[name].closest("label").hidden = !has(form.kind.value, name)));
+  form.kind.addEventListener("input", showFields);
+  showFields();
+  on("fault", "submit", "fault-error", () => call("POST", "/_sim/faults", values(form, schema.fault, (input) => !input.closest("label").hidden)));
+  on("clear-faults", "click", "fault-error", () => call("DELETE", "/_sim/faults"));
 
-  byId("account").addEventListener("submit", attempt("account-error", async () => {
-    await call("PUT", `/_sim/account?region=${encodeURIComponent(region())}`, accountIn(byId("account")));
-    accountShown = "";
-  }));
-  byId("outcomes").addEventListener("submit", attempt("outcomes-error", () => call("PUT", "/_sim/outcomes", outcomesIn(byId("outcomes")))));
-  byId("clear-messages").addEventListener("click", attempt("account-error", () => call("DELETE", "/_sim/messages")));
-  byId("clear-stats").addEventListener("click", attempt("account-error", () => call("DELETE", "/_sim/stats")));
-  byId("reset").addEventListener("click", attempt("account-error", async () => {
+  const change = (name, path) => on(name, "submit", `${name}-error`, async () => {
+    await call("PUT", path(), values(byId(name), schema[name], isChanged));
+    forget(byId(name));
+    await showOutcomes();
+  });
+  change("account", () => `/_sim/account?region=${encodeURIComponent(currentRegion())}`);
+  change("outcomes", () => "/_sim/outcomes");
+  on("clear-messages", "click", "account-error", () => call("DELETE", "/_sim/messages"));
+  on("clear-stats", "click", "account-error", () => call("DELETE", "/_sim/stats"));
+  on("reset", "click", "account-error", async () => {
     await call("POST", "/_sim/reset");
-    accountShown = "";
-    await fillOutcomes();
-  }));
-  byId("clock-buttons").addEventListener("click", attempt("account-error", async (event) => {
+    for (const name of ["account", "outcomes"]) forget(byId(name));
+    await showOutcomes();
+  });
+  on("clock-buttons", "click", "account-error", async (event) => {
     const { freeze, advance } = event.target.dataset;
     if (freeze !== undefined) await call("PUT", "/_sim/clock", { frozen: !(await get("/_sim/clock")).frozen });
     else if (advance) await call("PUT", "/_sim/clock", { advance: Number(advance) });
-  }));
-  fillOutcomes();
+  });
+  await showOutcomes();
 }
+
+const has = (kind, name) => schema.fault.properties[name].kinds?.includes(kind) ?? true;
 
 export function showFaults(faults) {
   const place = byId("count-faults");
   place.textContent = faults.length || "";
   place.classList.toggle("bad", faults.length > 0);
   byId("clear-faults").disabled = faults.length === 0;
-  // In the form of a flag, without default values.
-  const usual = { probability: 1, operation: "send", bytes_per_second: 1024 };
+  // In the form of a flag, without usual values.
   const said = ({ kind, operation = "any", ...fields }) => {
-    const told = Object.entries({ ...fields, operation }).filter(([name, value]) => usual[name] !== value && (ONLY_FOR[name]?.includes(kind) ?? true) && !(kind === "error" && name === "when" && value === "before"));
+    const usual = (name) => (name === "when" ? (kind === "error" ? "before" : "after") : schema.fault.properties[name].default);
+    const told = Object.entries({ ...fields, operation }).filter(([name, value]) => usual(name) !== value && has(kind, name));
     return [kind, ...told.map(([name, value]) => `${name}=${value}`)].join(", ");
   };
   byId("faults").replaceChildren(...(faults.length ? faults.map((fault) => element("li", {}, said(fault))) : [element("li", { class: "quiet" }, "none")]));
 }
 
-// Changes nothing while somebody types in the form.
-export function showAccount(account) {
-  const form = byId("account");
-  const shown = JSON.stringify(account);
-  if (form.contains(document.activeElement) || shown === accountShown) return;
-  accountShown = shown;
-  for (const name of ["rate", "bucket", "quota", "used", "enforcement"]) form[name].value = account[name];
-  for (const name of ["sending_enabled", "sandbox"]) form[name].checked = account[name];
-  form.dataset.used = account.used;
-}
+export const showAccount = (account) => show(byId("account"), schema.account, account);
 
-function showFields(form) {
-  for (const [name, kinds] of Object.entries(ONLY_FOR)) form[name].closest("label").hidden = !kinds.includes(form.kind.value);
-}
-
-function faultIn(form) {
-  const fault = {};
-  for (const [name, value] of new FormData(form)) {
-    if (value === "" || !(ONLY_FOR[name]?.includes(form.kind.value) ?? true)) continue;
-    fault[name] = NUMBERS.has(name) ? Number(value) : value === "any" && name === "operation" ? null : value;
-  }
-  return fault;
-}
-
-function accountIn(form) {
-  const changes = { enforcement: form.enforcement.value, sending_enabled: form.sending_enabled.checked, sandbox: form.sandbox.checked };
-  for (const name of ["rate", "bucket", "quota"]) changes[name] = form[name].value === "" ? null : Number(form[name].value);
-  if (form.used.value !== form.dataset.used) changes.used = Number(form.used.value);
-  return changes;
-}
-
-async function fillOutcomes() {
-  const outcomes = await get("/_sim/outcomes");
-  byId("outcomes").replaceChildren(
-    ...Object.entries(outcomes).map(([name, value]) => {
-      const input = element("input", { name, value, ...(typeof value === "number" ? { type: "number", min: 0, max: 1, step: "any" } : {}) });
-      return element("label", {}, name.replaceAll("_", " "), input);
-    }),
-    element("button", { class: "main" }, "Set outcomes"),
-  );
-}
-
-function outcomesIn(form) {
-  return Object.fromEntries([...form.elements].filter((each) => each.name).map((each) => [each.name, each.type === "number" ? Number(each.value) : each.value]));
+async function showOutcomes() {
+  show(byId("outcomes"), schema.outcomes, await get("/_sim/outcomes"));
 }

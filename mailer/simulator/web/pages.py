@@ -17,6 +17,7 @@ _TYPES = {
     "chart.js": "text/javascript; charset=utf-8",
     "inbox.js": "text/javascript; charset=utf-8",
     "controls.js": "text/javascript; charset=utf-8",
+    "forms.js": "text/javascript; charset=utf-8",
     "lists.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }

@@ -251,6 +251,27 @@ def test_buttons_make_faults_and_move_the_clock(page: Page, ses: Ses, simulator:
     assert simulator.account()["quota"] == 50_000
 
 
+def test_a_form_sends_only_what_somebody_changed(page: Page, ses: Ses, simulator: Simulator) -> None:
+    simulator.set_account(rate=14, bucket=None, verified=[])
+    page.wait("document.querySelector('#account').rate.value === '14'")
+    page.run("(() => { const form = document.querySelector('#account'); form.quota.value = 9; form.rate.focus() })()")
+    simulator.set_account(control_rate=5)
+    page.wait("document.querySelector('#account').control_rate.value === '5'")
+    assert page.run("document.querySelector('#account').quota.value") == "9", "what is typed stays"
+
+    page.run(
+        "(() => { const form = document.querySelector('#account'); form.rate.value = 99; form.requestSubmit() })()"
+    )
+    until(lambda: simulator.account()["rate"] == 99)
+    account = simulator.account()
+    assert (account["quota"], account["bucket"], account["capacity"]) == (9, None, 99), "the burst follows the rate"
+    assert account["verified"] == []
+    page.run(
+        "(() => { const form = document.querySelector('#outcomes'); form.bounce.value = 1; form.requestSubmit() })()"
+    )
+    until(lambda: simulator.request("GET", "/_sim/outcomes")["bounce"] == 1)
+
+
 def test_what_went_wrong_is_listed(page: Page, ses: Ses, simulator: Simulator, tmp_path: Path) -> None:
     for _ in range(2):
         ses.send_email(**mail("bounce@simulator.amazonses.com"))
