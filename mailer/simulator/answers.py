@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
+_ALWAYS = (b"x-content-type-options: nosniff", b"cross-origin-resource-policy: same-origin")
+"""A browser must believe the content type as sent, and must not give the answer to another site's page."""
+
+
 def written(reply: Reply, wall: float, request_id: str, *, keep: bool) -> bytes:
-    """The reply as bytes. ``wall`` is SES's time of day; ``keep``: whether the connection stays open."""
+    """SES's answer as bytes. ``wall`` is SES's time of day; ``keep``: whether the connection stays open."""
     body = reply.body[: len(reply.body) // 2] if reply.ending is Ending.GARBAGE else reply.body
     return (
         b"HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n"
@@ -32,6 +36,17 @@ def written(reply: Reply, wall: float, request_id: str, *, keep: bool) -> bytes:
             body,
         )
     )
+
+
+def written_by_control(reply: Reply, *, keep: bool, bodiless: bool) -> bytes:
+    """An answer of the control API as bytes. ``bodiless``: it answers a HEAD."""
+    lines = [b"HTTP/1.1 %d %s" % (reply.status, _REASONS[reply.status].encode()), *_ALWAYS]
+    lines += [f"{name}: {value}".encode() for name, value in reply.headers.items()]
+    if reply.status != HTTPStatus.NO_CONTENT:
+        lines += [b"content-type: %s" % reply.content_type, b"content-length: %d" % len(reply.body)]
+    if not keep:
+        lines.append(b"connection: close")
+    return b"\r\n".join((*lines, b"", b"" if bodiless else reply.body))
 
 
 def refusal(status: int) -> bytes:

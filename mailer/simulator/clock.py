@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import time
+from typing import ClassVar
 
+from pydantic import Field
+
+from mailer.simulator.spec import Spec
+
+_A_DAY = 86_400.0
 _LATEST = 253_000_000_000.0
 """In the year 9987: a time somewhat later than this must still be a valid date."""
+
+
+class ClockChange(Spec):
+    """A change of the clock: it jumps, then it stops or runs."""
+
+    called: ClassVar[str] = "a change of the clock"
+
+    frozen: bool | None = None
+    """whether the account's time stands still"""
+    advance: float = 0.0
+    """by how many seconds the account's time jumps ahead"""
+    skew: float | None = Field(None, ge=-_A_DAY, le=_A_DAY)
+    """how many seconds SES's wall clock, which judges signatures and dates answers, is ahead of this host's"""
 
 
 class Clock:

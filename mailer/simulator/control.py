@@ -8,34 +8,19 @@ from __future__ import annotations
 
 import base64
 from itertools import islice
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
-from starlette.routing import Route
-
 from mailer.simulator import content
-from mailer.simulator.control_json import (
-    MOST_PER_PAGE,
-    Json,
-    WrongRequest,
-    json_object,
-    json_value,
-    page_limit,
-    say,
-    say_wrong,
-)
-from mailer.simulator.errors import Refused
+from mailer.simulator.clock import ClockChange
 from mailer.simulator.events.destination import Destination
 from mailer.simulator.events.outcomes import Outcomes
-from mailer.simulator.events.sqs import SqsRoute
+from mailer.simulator.events.sqs import TARGET
 from mailer.simulator.events_control import EventsControl
 from mailer.simulator.fault import Fault
 from mailer.simulator.inbox_control import InboxControl
-from mailer.simulator.latency import Latency
+from mailer.simulator.latency import LatencyChange
 from mailer.simulator.options import Options
+from mailer.simulator.routing import MOST_PER_PAGE, NO_CONTENT, NotThere, answered, as_json, route
 from mailer.simulator.spec import Spec
 from mailer.simulator.terms import Terms, TermsAndUse
 from mailer.simulator.web import pages
@@ -43,11 +28,10 @@ from mailer.simulator.web import pages
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from starlette.requests import Request
-    from starlette.types import ASGIApp
-
     from mailer.simulator.account import Account
+    from mailer.simulator.exchange import Reply, Request
     from mailer.simulator.inbox import Message
+    from mailer.simulator.routing import Call
     from mailer.simulator.service import Service
 
 
@@ -56,60 +40,59 @@ class Control:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-
-    def application(self) -> ASGIApp:
-        return Starlette(
-            routes=[
-                Route("/_sim/messages", self.messages, methods=["GET"]),
-                Route("/_sim/messages", self.clear_messages, methods=["DELETE"]),
-                Route("/_sim/messages/{ses_id}", self.message, methods=["GET"]),
-                Route("/_sim/rows", self.rows, methods=["GET"]),
-                Route("/_sim/stats", self.stats, methods=["GET"]),
-                Route("/_sim/stats", self.clear_stats, methods=["DELETE"]),
-                Route("/_sim/schema", self.schema, methods=["GET"]),
-                Route("/_sim/account", self.account, methods=["GET"]),
-                Route("/_sim/account", self.change_account, methods=["PUT"]),
-                Route("/_sim/faults", self.faults, methods=["GET"]),
-                Route("/_sim/faults", self.set_faults, methods=["PUT"]),
-                Route("/_sim/faults", self.add_faults, methods=["POST"]),
-                Route("/_sim/faults", self.clear_faults, methods=["DELETE"]),
-                Route("/_sim/secrets", self.set_secrets, methods=["PUT"]),
-                Route("/_sim/latency", self.set_latency, methods=["PUT"]),
-                Route("/_sim/clock", self.clock, methods=["GET"]),
-                Route("/_sim/clock", self.set_clock, methods=["PUT"]),
-                Route("/_sim/reset", self.reset, methods=["POST"]),
-                *InboxControl(self._service).routes(),
-                *EventsControl(self._service).routes(),
-                *pages.routes(),
-                SqsRoute(self._service.sqs),
-            ],
-            exception_handlers={HTTPException: say, WrongRequest: say_wrong, ValueError: say_wrong, Refused: say_wrong},
+        self._routes = (
+            route("GET", "/_sim/messages", self.messages),
+            route("DELETE", "/_sim/messages", self.clear_messages),
+            route("GET", "/_sim/messages/{ses_id}", self.message),
+            route("GET", "/_sim/rows", self.rows),
+            route("GET", "/_sim/stats", self.stats),
+            route("DELETE", "/_sim/stats", self.clear_stats),
+            route("GET", "/_sim/schema", self.schema),
+            route("GET", "/_sim/account", self.account),
+            route("PUT", "/_sim/account", self.change_account),
+            route("GET", "/_sim/faults", self.faults),
+            route("PUT", "/_sim/faults", self.set_faults),
+            route("POST", "/_sim/faults", self.add_faults),
+            route("DELETE", "/_sim/faults", self.clear_faults),
+            route("PUT", "/_sim/secrets", self.set_secrets),
+            route("PUT", "/_sim/latency", self.set_latency),
+            route("GET", "/_sim/clock", self.clock),
+            route("PUT", "/_sim/clock", self.set_clock),
+            route("POST", "/_sim/reset", self.reset),
+            *InboxControl(service).routes(),
+            *EventsControl(service).routes(),
+            *pages.routes(),
         )
+
+    async def answer(self, request: Request) -> Reply:
+        """SQS's clients post to the endpoint, older ones to a queue's URL."""
+        if request.method == "POST" and TARGET in request.headers:
+            return await self._service.sqs.handle(request)
+        return await answered(self._routes, request)
 
     # Messages
 
-    async def messages(self, request: Request) -> Response:
+    async def messages(self, call: Call) -> Reply:
         """``?after=&limit=&recipient=&since=&fields=``: oldest first. ``next`` is the ``after`` of the next page.
 
         ``recipient`` matches a part of any recipient's address. ``fields`` is a comma-separated choice of ``number, at,
         ses_id, from, to, region, transport, tags, configuration_set, invocation_id, rendering_failure, size`` (the
         default) and ``subject, text, html, headers, attachments`` (each of these requires parsing the message).
         """
-        query = request.query_params
-        recipient = query.get("recipient", "")
-        since = float(query.get("since", 0))
-        limit = page_limit(query.get("limit", "100"))
-        names = [name for name in query.get("fields", "").split(",") if name] or list(_PLAIN_FIELDS)
+        recipient = call.text("recipient")
+        since = call.number("since")
+        limit = call.limit()
+        names = [name for name in call.text("fields").split(",") if name] or list(_PLAIN_FIELDS)
         unknown = [name for name in names if name not in _PLAIN_FIELDS and name not in _PARSED_FIELDS]
         if unknown:
-            raise WrongRequest(f"fields has no {', '.join(unknown)}")
+            raise ValueError(f"fields has no {', '.join(unknown)}")
         wanted = (
             message
-            for message in self._service.inbox.messages(int(query.get("after", 0)))
+            for message in self._service.inbox.messages(call.whole("after"))
             if message.at >= since and (not recipient or _is_for(message, recipient))
         )
         found, more = _page(wanted, limit)
-        return Json(
+        return as_json(
             {
                 "messages": [_shown(message, names) for message in found],
                 "next": found[-1].number if more else None,
@@ -117,29 +100,29 @@ class Control:
             }
         )
 
-    async def message(self, request: Request) -> Response:
+    async def message(self, call: Call) -> Reply:
         """All fields, parsed. ``raw`` is the message in the client's form, in base64."""
-        message = self._service.inbox.get(request.path_params["ses_id"])
+        message = self._service.inbox.get(call.path["ses_id"])
         if message is None:
-            raise HTTPException(404, "no such message is kept")
+            raise NotThere("no such message is kept")
         shown = _shown(message, [*_PLAIN_FIELDS, *_PARSED_FIELDS])
         shown["form"] = message.submission.form
         shown["raw"] = base64.b64encode(message.submission.data).decode()
-        return Json(shown)
+        return as_json(shown)
 
-    async def clear_messages(self, _request: Request) -> Response:
+    async def clear_messages(self, _call: Call) -> Reply:
         self._service.inbox.clear()
-        return Response(status_code=204)
+        return NO_CONTENT
 
-    async def rows(self, request: Request) -> Response:
+    async def rows(self, call: Call) -> Reply:
         """``?after=&limit=``: ``[[at, recipient, ses_id, message_id], ...]``, far more than whole messages."""
-        after = max(0, int(request.query_params.get("after", 0)))
-        limit = page_limit(request.query_params.get("limit", str(MOST_PER_PAGE)))
+        after = max(0, call.whole("after"))
+        limit = call.limit(MOST_PER_PAGE)
         inbox = self._service.inbox
         first = max(after, inbox.rows_seen - inbox.rows_kept)
         rows = list(islice(inbox.rows(after), limit))
         following = first + len(rows)
-        return Json(
+        return as_json(
             {
                 "rows": rows,
                 "next": following if following < inbox.rows_seen else None,
@@ -150,15 +133,15 @@ class Control:
 
     # Counts
 
-    async def stats(self, request: Request) -> Response:
+    async def stats(self, call: Call) -> Reply:
         """Totals, also per Region. ``?slots=1`` adds ``[[start, accepted, refused], ...]`` recipients per 100 ms.
 
         ``&since=`` leaves out the slots that ended before that time.
         """
         service = self._service
-        slots_since = float(request.query_params.get("since", 0)) if request.query_params.get("slots") else None
+        slots_since = call.number("since") if call.text("slots") else None
         accounts = list(service.accounts)
-        return Json(
+        return as_json(
             {
                 "now": service.clock.now(),
                 "started_at": service.started_at,
@@ -181,103 +164,94 @@ class Control:
             }
         )
 
-    async def clear_stats(self, _request: Request) -> Response:
+    async def clear_stats(self, _call: Call) -> Reply:
         self._service.clear_counts()
-        return Response(status_code=204)
+        return NO_CONTENT
 
     # The account
 
-    async def schema(self, _request: Request) -> Response:
+    async def schema(self, _call: Call) -> Reply:
         """The JSON Schema of each noun: what PUT and POST take, with bounds, choices, defaults and meanings."""
-        return Json({name: noun.model_json_schema() for name, noun in _NOUNS.items()})
+        return as_json({name: noun.model_json_schema() for name, noun in _NOUNS.items()})
 
-    async def account(self, request: Request) -> Response:
-        return Json(_described(self._account(request)))
+    async def account(self, call: Call) -> Reply:
+        return as_json(_described(self._account(call)))
 
-    async def change_account(self, request: Request) -> Response:
+    async def change_account(self, call: Call) -> Reply:
         """Set any fields of ``TermsAndUse``. The others stay."""
-        account = self._account(request)
-        changes = {**dict(account.terms), **await json_object(request)}
+        account = self._account(call)
+        changes = {**dict(account.terms), **call.json_object()}
         wanted = TermsAndUse.from_json(changes)
         account.change(Terms.part_of(wanted))
         if wanted.used is not None:
             account.set_used(wanted.used)
-        return Json(_described(account))
+        return as_json(_described(account))
 
-    def _account(self, request: Request) -> Account:
-        return self._service.accounts.in_region(request.query_params.get("region", self._service.options.region))
+    def _account(self, call: Call) -> Account:
+        return self._service.accounts.in_region(call.text("region", self._service.options.region))
 
     # Failures and time
 
-    async def faults(self, _request: Request) -> Response:
-        return Json({"faults": [fault.to_json() for fault in self._service.faults]})
+    async def faults(self, _call: Call) -> Reply:
+        return as_json({"faults": [fault.to_json() for fault in self._service.faults]})
 
-    async def set_faults(self, request: Request) -> Response:
+    async def set_faults(self, call: Call) -> Reply:
         """Replace the faults in force with a fault or a list of faults."""
-        self._service.faults.replace(await _faults(request))
-        return await self._settled_faults(request)
+        self._service.faults.replace(_faults(call))
+        return await self._settled_faults(call)
 
-    async def add_faults(self, request: Request) -> Response:
+    async def add_faults(self, call: Call) -> Reply:
         """Add a fault or a list of faults to those in force."""
-        self._service.faults.add(await _faults(request))
-        return await self._settled_faults(request)
+        self._service.faults.add(_faults(call))
+        return await self._settled_faults(call)
 
-    async def _settled_faults(self, request: Request) -> Response:
+    async def _settled_faults(self, call: Call) -> Reply:
         """Answer once an outage has begun or ended, so that the next connection meets the new faults."""
         await self._service.faults.settled.wait()
-        return await self.faults(request)
+        return await self.faults(call)
 
-    async def clear_faults(self, _request: Request) -> Response:
+    async def clear_faults(self, _call: Call) -> Reply:
         self._service.faults.replace(())
         await self._service.faults.settled.wait()
-        return Response(status_code=204)
+        return NO_CONTENT
 
-    async def set_latency(self, request: Request) -> Response:
+    async def set_latency(self, call: Call) -> Reply:
         """``{"latency": "20ms"}``: the duration of every answer, in the form of the flag."""
-        text = (await json_object(request)).get("latency")
-        if not isinstance(text, str):
-            raise WrongRequest('send {"latency": "20ms"}')
-        self._service.latency = Latency.parse(text)
-        return Json({"latency": str(self._service.latency)})
+        self._service.latency = LatencyChange.from_json(call.json()).latency
+        return as_json({"latency": str(self._service.latency)})
 
-    async def set_secrets(self, request: Request) -> Response:
+    async def set_secrets(self, call: Call) -> Reply:
         """Accept only the keys in ``{"ACCESS_KEY_ID": "SECRET"}`` from now on. ``{}`` accepts every signature. No route
         returns the secrets."""
-        secrets = await json_object(request)
+        secrets = call.json_object()
         if not all(key and isinstance(secret, str) and secret for key, secret in secrets.items()):
-            raise WrongRequest('send {"ACCESS_KEY_ID": "SECRET"}')
+            raise ValueError('send {"ACCESS_KEY_ID": "SECRET"}')
         self._service.set_secrets(secrets)
-        return Json({"keys": sorted(secrets)})
+        return as_json({"keys": sorted(secrets)})
 
-    async def clock(self, _request: Request) -> Response:
+    async def clock(self, _call: Call) -> Reply:
         clock = self._service.clock
-        return Json({"now": clock.now(), "frozen": clock.frozen, "skew": clock.skew})
+        return as_json({"now": clock.now(), "frozen": clock.frozen, "skew": clock.skew})
 
-    async def set_clock(self, request: Request) -> Response:
+    async def set_clock(self, call: Call) -> Reply:
         """``{"frozen": bool, "advance": seconds, "skew": seconds}``: jumps, then stops or runs."""
-        wanted = await json_object(request)
-        clock = self._service.clock
-        frozen, advance, skew = wanted.get("frozen"), wanted.get("advance", 0), wanted.get("skew", clock.skew)
-        numbers = (advance, skew)
-        if not isinstance(frozen, bool | None) or not all(isinstance(n, int | float) and isfinite(n) for n in numbers):
-            raise WrongRequest('send {"frozen": true or false, "advance": seconds, "skew": seconds}')
-        if abs(skew) > _MOST_SKEW_SECONDS:
-            raise WrongRequest("skew is a day at most")
-        clock.advance(advance)
-        clock.skew = skew
-        if frozen is not None:
-            (clock.freeze if frozen else clock.resume)()
+        clock, change = self._service.clock, ClockChange.from_json(call.json())
+        clock.advance(change.advance)
+        if change.skew is not None:
+            clock.skew = change.skew
+        if change.frozen is not None:
+            (clock.freeze if change.frozen else clock.resume)()
         self._service.events.wake()
-        return await self.clock(request)
+        return await self.clock(call)
 
-    async def reset(self, _request: Request) -> Response:
+    async def reset(self, _call: Call) -> Reply:
         self._service.reset()
         await self._service.faults.settled.wait()
-        return Response(status_code=204)
+        return NO_CONTENT
 
 
-async def _faults(request: Request) -> list[Fault]:
-    value = await json_value(request)
+def _faults(call: Call) -> list[Fault]:
+    value = call.json()
     return [Fault.from_json(item) for item in (value if isinstance(value, list) else [value])]
 
 
@@ -302,10 +276,11 @@ _NOUNS: dict[str, type[Spec]] = {
     "fault": Fault,
     "outcomes": Outcomes,
     "destination": Destination,
+    "latency": LatencyChange,
+    "clock": ClockChange,
     "options": Options,
 }
 _MOST_BYTES_PER_PAGE = 32 * 1024 * 1024
-_MOST_SKEW_SECONDS = 86_400.0
 
 _PLAIN_FIELDS: dict[str, Callable[[Message], object]] = {
     "number": lambda message: message.number,

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from starlette.types import ASGIApp
+    from collections.abc import Awaitable, Callable
 
     from mailer.simulator.crowd import Crowd
     from mailer.simulator.exchange import Reply, Request
@@ -34,7 +32,7 @@ class Doors:
     service: Service
     guard: Guarding
     api: Callable[[Request], Reply]
-    control: ASGIApp
+    control: Callable[[Request], Awaitable[Reply]]
     strangers: Strangers
     crowd: Crowd
     budget: Budget

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mailer.simulator.errors import SesError
 
 
@@ -63,6 +65,7 @@ class Reply:
     error_code: str = ""
     """The v2 API's ``x-amzn-ErrorType``. Empty for a success."""
     content_type: bytes = b"application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
     """Set if the body contains it too."""
     delay: float = 0.0

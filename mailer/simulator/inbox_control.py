@@ -7,22 +7,18 @@ import base64
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-
 from mailer.simulator import content, preview
-from mailer.simulator.control_json import Json, page_limit
+from mailer.simulator.exchange import Reply
+from mailer.simulator.routing import NotThere, as_json, route
 from mailer.simulator.summaries import Summaries, Summary, duplicates
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from mailer.simulator.inbox import Message
+    from mailer.simulator.routing import Call, Route
     from mailer.simulator.service import Service
 
 _LONGEST_NAME = 60  # in any script, this stays below the 255 bytes of file systems
-_DOWNLOAD = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
+_DOWNLOAD = {"Content-Security-Policy": "sandbox; default-src 'none'"}
 
 
 class InboxControl:
@@ -34,25 +30,24 @@ class InboxControl:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/_sim/inbox", self.inbox, methods=["GET"]),
-            Route("/_sim/duplicates", self.duplicates, methods=["GET"]),
-            Route("/_sim/resends", self.resends, methods=["GET"]),
-            Route("/_sim/messages/{ses_id}/html", self.html, methods=["GET"]),
-            Route("/_sim/messages/{ses_id}/raw", self.raw, methods=["GET"]),
-            Route("/_sim/messages/{ses_id}/attachments/{index:int}", self.attachment, methods=["GET"]),
+            route("GET", "/_sim/inbox", self.inbox),
+            route("GET", "/_sim/duplicates", self.duplicates),
+            route("GET", "/_sim/resends", self.resends),
+            route("GET", "/_sim/messages/{ses_id}/html", self.html),
+            route("GET", "/_sim/messages/{ses_id}/raw", self.raw),
+            route("GET", "/_sim/messages/{ses_id}/attachments/{index}", self.attachment),
         ]
 
-    async def inbox(self, request: Request) -> Response:
+    async def inbox(self, call: Call) -> Reply:
         """``?search=&before=&limit=&bodies=``: newest first. ``next`` is the ``before`` of the next page.
 
         Each word of ``search`` must be in an address, the subject, a tag or the id. With ``bodies=1`` it may also be in
         the text or the HTML.
         """
-        query = request.query_params
-        limit = page_limit(query.get("limit", "50"))
-        before = int(query.get("before", 0))
-        words = query.get("search", "").lower().split()
-        bodies = query.get("bodies") == "1"
+        limit = call.limit(50)
+        before = call.whole("before")
+        words = call.text("search").lower().split()
+        bodies = call.text("bodies") == "1"
         kept = [message for message in self._service.inbox.messages() if not before or message.number < before]
         found: list[dict[str, Any]] = []
         more = False
@@ -67,7 +62,7 @@ class InboxControl:
                 more = True
                 break
             found.append(_listed(message, summary))
-        return Json(
+        return as_json(
             {
                 "messages": found,
                 "next": found[-1]["number"] if more else None,
@@ -76,42 +71,44 @@ class InboxControl:
             }
         )
 
-    async def duplicates(self, request: Request) -> Response:
+    async def duplicates(self, call: Call) -> Reply:
         """``?limit=``: messages, among those kept, that were sent more than once. See ``summaries.duplicates``."""
-        limit = page_limit(request.query_params.get("limit", "100"))
+        limit = call.limit()
         found = await duplicates(self._service.inbox, self._summaries)
-        return Json({"duplicates": found[:limit], "count": len(found), "kept": len(self._service.inbox)})
+        return as_json({"duplicates": found[:limit], "count": len(found), "kept": len(self._service.inbox)})
 
-    async def resends(self, request: Request) -> Response:
+    async def resends(self, call: Call) -> Reply:
         """``?limit=``: calls that an SDK repeated without its caller's knowledge, newest first."""
         resends = self._service.resends
-        limit = page_limit(request.query_params.get("limit", "100"))
-        return Json({"hidden": resends.hidden, "calls": resends.resent(limit)})
+        limit = call.limit()
+        return as_json({"hidden": resends.hidden, "calls": resends.resent(limit)})
 
-    async def html(self, request: Request) -> Response:
-        page = preview.html(self._message(request).submission)
+    async def html(self, call: Call) -> Reply:
+        page = preview.html(self._message(call).submission)
         if page is None:
-            raise HTTPException(404, "the message has no HTML")
-        return Response(page, headers=preview.HEADERS, media_type="text/html; charset=utf-8")
+            raise NotThere("the message has no HTML")
+        return Reply(200, page, content_type=b"text/html; charset=utf-8", headers=preview.HEADERS)
 
-    async def raw(self, request: Request) -> Response:
+    async def raw(self, call: Call) -> Reply:
         """The message in the client's form: MIME, or the JSON of its call."""
-        return PlainTextResponse(self._message(request).submission.data, headers=_DOWNLOAD)
+        return Reply(
+            200, self._message(call).submission.data, content_type=b"text/plain; charset=utf-8", headers=_DOWNLOAD
+        )
 
-    async def attachment(self, request: Request) -> Response:
-        attachments = content.parse(self._message(request).submission)["attachments"]
-        index = request.path_params["index"]
+    async def attachment(self, call: Call) -> Reply:
+        attachments = content.parse(self._message(call).submission)["attachments"]
+        index = call.index("index")
         if index >= len(attachments):
-            raise HTTPException(404, "the message has no such attachment")
+            raise NotThere("the message has no such attachment")
         name = quote(_file_name(attachments[index]["filename"]), safe="", errors="replace")
         headers = _DOWNLOAD | {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         data = base64.b64decode(attachments[index]["content"])
-        return Response(data, headers=headers, media_type="application/octet-stream")
+        return Reply(200, data, content_type=b"application/octet-stream", headers=headers)
 
-    def _message(self, request: Request) -> Message:
-        message = self._service.inbox.get(request.path_params["ses_id"])
+    def _message(self, call: Call) -> Message:
+        message = self._service.inbox.get(call.path["ses_id"])
         if message is None:
-            raise HTTPException(404, "no such message is kept")
+            raise NotThere("no such message is kept")
         return message
 
 

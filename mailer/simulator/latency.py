@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+
+from mailer.simulator.spec import Spec
 
 if TYPE_CHECKING:
     from random import Random
@@ -90,7 +92,7 @@ def _latency(given: object) -> Latency:
     if isinstance(given, Latency):
         return given
     if not isinstance(given, str):
-        raise ValueError(f"must be a text as 20ms, uniform:10ms-50ms or lognormal:20ms/0.5, not {given!r}")  # noqa: TRY004 - pydantic's rule
+        raise ValueError(f"must be a text as 20ms, uniform:10ms-50ms or lognormal:20ms/0.5, not {given!r}")  # noqa: TRY004 - pydantic takes ValueError
     return Latency.parse(given)
 
 
@@ -101,3 +103,12 @@ Duration = Annotated[
 
 AT_ONCE: Any = "0s"
 """The usual default. It is a text, as a schema must show it."""
+
+
+class LatencyChange(Spec):
+    """A change of the latency of every answer."""
+
+    called: ClassVar[str] = "a change of the latency"
+
+    latency: Duration
+    """`20ms`, `uniform:10ms-50ms` or `lognormal:20ms/0.5` (median/sigma)"""

@@ -84,7 +84,7 @@ async def _listen(
         service,
         guard=SimulatorGuard(api.refuse, options.allow_host),
         api=api.handle,
-        control=Control(service).application(),
+        control=Control(service).answer,
         strangers=strangers,
         crowd=crowd,
         budget=budget,

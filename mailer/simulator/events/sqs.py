@@ -10,20 +10,16 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
-from starlette.routing import Match, Route
-
 from mailer.simulator.events.event import ACCOUNT
 from mailer.simulator.events.queue import Item, Queue
+from mailer.simulator.exchange import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from random import Random
 
-    from starlette.requests import Request
-    from starlette.types import Scope
-
     from mailer.simulator.clock import Clock
+    from mailer.simulator.exchange import Request
 
     Operation = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -45,16 +41,6 @@ class SqsError(Exception):
         self.code = code
         self.old_code = old_code or code
         super().__init__(text)
-
-
-class SqsRoute(Route):
-    """Matches every POST with ``X-Amz-Target``. SQS's clients post to the endpoint, older ones to a queue's URL."""
-
-    def __init__(self, sqs: Sqs) -> None:
-        super().__init__("/{path:path}", sqs.handle, methods=["POST"])
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        return super().matches(scope) if TARGET in dict(scope["headers"]) else (Match.NONE, {})
 
 
 class Sqs:
@@ -96,12 +82,12 @@ class Sqs:
         for name in list(self.queues):
             self.delete(name)
 
-    async def handle(self, request: Request) -> Response:
-        """ASGI: ``POST`` to any path. ``X-Amz-Target`` names the operation."""
-        target = request.headers.get(TARGET.decode(), "")
+    async def handle(self, request: Request) -> Reply:
+        """The answer to a ``POST`` to any path. ``X-Amz-Target`` names the operation."""
+        target = request.headers[TARGET].decode("latin-1")
         operation = self._operations.get(target.removeprefix(_PREFIX), _unsupported)
         try:
-            return _answer(200, await operation(_call(await request.body())))
+            return _answer(200, await operation(_call(request.body)))
         except SqsError as error:
             answer = {"__type": f"com.amazonaws.sqs#{error.code}", "message": str(error)}
             return _answer(400, answer, {"x-amzn-query-error": f"{error.old_code};Sender"})
@@ -294,8 +280,9 @@ def _batch(call: dict[str, Any], act: Callable[[dict[str, Any]], bool]) -> dict[
     }
 
 
-def _answer(status: int, answer: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    return Response(json.dumps(answer), status, headers, media_type="application/x-amz-json-1.0")
+def _answer(status: int, answer: dict[str, Any], headers: dict[str, str] | None = None) -> Reply:
+    body = json.dumps(answer).encode()
+    return Reply(status, body, content_type=b"application/x-amz-json-1.0", headers=headers or {})
 
 
 def _call(body: bytes) -> dict[str, Any]:
@@ -324,7 +311,7 @@ def _texts(call: dict[str, Any], name: str) -> list[str]:
 
 def _number(call: dict[str, Any], name: str, least: int, most: int, default: int | None = None) -> int:
     value = call.get(name, default)
-    if not isinstance(value, int) or not least <= value <= most:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise SqsError(
             "InvalidParameterValue",
             f"Value {value} for parameter {name} is invalid. Reason: Must be between {least} and {most}, if provided.",

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import PurePath
+from typing import TYPE_CHECKING
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from mailer.simulator.exchange import Reply
+from mailer.simulator.routing import NotThere, route
 
-_TYPES = {
-    "index.html": "text/html; charset=utf-8",
-    "style.css": "text/css; charset=utf-8",
-    "app.js": "text/javascript; charset=utf-8",
-    "api.js": "text/javascript; charset=utf-8",
-    "chart.js": "text/javascript; charset=utf-8",
-    "inbox.js": "text/javascript; charset=utf-8",
-    "controls.js": "text/javascript; charset=utf-8",
-    "forms.js": "text/javascript; charset=utf-8",
-    "lists.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-}
+if TYPE_CHECKING:
+    from mailer.simulator.routing import Call, Route
+
+
+_TYPES = {".html": b"text/html", ".css": b"text/css", ".js": b"text/javascript", ".svg": b"image/svg+xml"}
 _HEADERS = {
     # frame-src also restricts links in a message's frame: they lead only to the simulator.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
@@ -36,23 +28,23 @@ _HEADERS = {
 
 def routes() -> list[Route]:
     return [
-        Route("/", _index, methods=["GET"]),
-        Route("/_sim/ui", _index, methods=["GET"]),
-        Route("/_sim/ui/{name}", _file, methods=["GET"]),
+        route("GET", "/", _index),
+        route("GET", "/_sim/ui", _index),
+        route("GET", "/_sim/ui/{name}", _file),
     ]
 
 
-async def _index(_request: Request) -> Response:
+async def _index(_call: Call) -> Reply:
     return _served("index.html")
 
 
-async def _file(request: Request) -> Response:
-    name = request.path_params["name"]
-    if name not in _TYPES:
-        raise HTTPException(404, "the page has no such file")
-    return _served(name)
+async def _file(call: Call) -> Reply:
+    return _served(call.path["name"])
 
 
-def _served(name: str) -> Response:
-    content = files(__package__ or "").joinpath(name).read_bytes()
-    return Response(content, headers=_HEADERS, media_type=_TYPES[name])
+def _served(name: str) -> Reply:
+    found = next((each for each in files(__package__ or "").iterdir() if each.name == name), None)
+    kind = _TYPES.get(PurePath(name).suffix)
+    if found is None or kind is None:
+        raise NotThere("the page has no such file")
+    return Reply(200, found.read_bytes(), content_type=kind + b"; charset=utf-8", headers=_HEADERS)
