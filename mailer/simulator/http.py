@@ -1,6 +1,6 @@
 """HTTP/1.1 on the wire: a hand-written protocol over httptools, with keep-alive and pipelining.
 
-The callback that completes a request also answers a send: no task, no access log. A request under ``/_sim/`` has a task.
+The callback that completes a request also answers a send: no task, no access log. A request under ``/_sim/`` has one.
 """
 
 from __future__ import annotations
