@@ -23,7 +23,6 @@ from mailer.simulator.http import HttpProtocol
 from mailer.simulator.listener import Listener, keep_outages
 from mailer.simulator.reading import Budget
 from mailer.simulator.service import Service
-from mailer.simulator.smtp import SmtpDoor
 from mailer.simulator.strangers import Strangers
 from mailer.simulator.whole_file import writing
 
@@ -98,14 +97,11 @@ async def _listen(
         certificate.context() if certificate is not None and options.tls else None,
     )
     listeners = {"http": http}
-    if certificate is not None:
-        door = SmtpDoor(
-            service,
-            certificate.context(),
-            strangers,
-            Crowd(crowd.most),
-            budget,
-        )
+    if certificate is not None and (options.smtp_port, options.smtps_port) != (None, None):
+        # The import of aiosmtpd takes a while too.
+        from mailer.simulator.smtp import SmtpDoor  # noqa: PLC0415
+
+        door = SmtpDoor(service, certificate.context(), strangers, Crowd(crowd.most), budget)
         for name, port, factory, context in (
             ("smtp", options.smtp_port, door.starttls, None),
             ("smtps", options.smtps_port, door.implicit_tls, certificate.context()),
