@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailer.simulator import log
-from mailer.simulator.api import Api
-from mailer.simulator.control import Control
-from mailer.simulator.crowd import Crowd
-from mailer.simulator.doors import Doors
-from mailer.simulator.guard import SimulatorGuard
-from mailer.simulator.http import HttpProtocol
-from mailer.simulator.listener import Listener, keep_outages
-from mailer.simulator.reading import Budget
+from mailer.simulator.api.endpoint import Api
+from mailer.simulator.control.control import Control
 from mailer.simulator.service import Service
-from mailer.simulator.strangers import Strangers
 from mailer.simulator.whole_file import writing
+from mailer.simulator.wire.crowd import Crowd
+from mailer.simulator.wire.doors import Doors
+from mailer.simulator.wire.guard import SimulatorGuard
+from mailer.simulator.wire.http import HttpProtocol
+from mailer.simulator.wire.listener import Listener, keep_outages
+from mailer.simulator.wire.reading import Budget
+from mailer.simulator.wire.strangers import Strangers
 
 if TYPE_CHECKING:
     from mailer.simulator.certificate import Certificate
@@ -99,7 +99,7 @@ async def _listen(
     listeners = {"http": http}
     if certificate is not None and (options.smtp_port, options.smtps_port) != (None, None):
         # The import of aiosmtpd takes a while too.
-        from mailer.simulator.smtp import SmtpDoor  # noqa: PLC0415
+        from mailer.simulator.wire.smtp import SmtpDoor  # noqa: PLC0415
 
         door = SmtpDoor(service, certificate.context(), strangers, Crowd(crowd.most), budget)
         for name, port, factory, context in (

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mailer.simulator import members
 from mailer.simulator.errors import (
     BAD_REQUEST,
     CONFIGURATION_SET_EXISTS,
@@ -16,25 +15,12 @@ from mailer.simulator.errors import (
     Refused,
     SesError,
 )
-from mailer.simulator.page import Paging
-from mailer.simulator.resources.route import Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mailer.simulator.resources.route import Account
-
 _MOST = 10_000
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_OPTIONS = (
-    "TrackingOptions",
-    "DeliveryOptions",
-    "ReputationOptions",
-    "SuppressionOptions",
-    "VdmOptions",
-    "ArchivingOptions",
-)
-PAGING = Paging("configuration-set", usual=50, most=1000, unknown_text="invalid nextToken {token}")
 
 
 @dataclass(slots=True)
@@ -80,58 +66,3 @@ class ConfigurationSets:
         if found is None:
             return CONFIGURATION_SET_MISSING.about(name)
         return None if found.sending_enabled else CONFIGURATION_SET_PAUSED.about(name)
-
-
-def _create(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    made = ConfigurationSet(
-        members.required(call, "ConfigurationSetName"),
-        members.boolean(members.mapping(call, "SendingOptions"), "SendingEnabled", default=True),
-        members.mappings(call, "Tags"),
-        {name: members.mapping(call, name) for name in _OPTIONS if call.get(name) is not None},
-    )
-    pool = members.optional(made.options.get("DeliveryOptions", {}), "SendingPoolName")
-    if pool is not None:
-        # The simulator has no dedicated addresses, so it has no pool either.
-        raise Refused(BAD_REQUEST.saying(f"SendingPool <{pool}> doesn't exist"))
-    account.resources.configuration_sets.create(made)
-    return {}
-
-
-def _get(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    found = account.resources.configuration_sets.get(members.required(call, "ConfigurationSetName"))
-    return {
-        "ConfigurationSetName": found.name,
-        "SendingOptions": {"SendingEnabled": found.sending_enabled},
-        "Tags": found.tags,
-        **found.options,
-    }
-
-
-def _delete(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    account.resources.configuration_sets.delete(members.required(call, "ConfigurationSetName"))
-    return {}
-
-
-def _list(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    names = sorted(each.name for each in account.resources.configuration_sets)
-    page, token = PAGING.page(names, call)
-    return {"ConfigurationSets": page} if token is None else {"ConfigurationSets": page, "NextToken": token}
-
-
-def _put_sending(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    found = account.resources.configuration_sets.get(members.required(call, "ConfigurationSetName"))
-    found.sending_enabled = members.boolean(call, "SendingEnabled", default=False)
-    return {}
-
-
-ROUTES = (
-    Route("CreateConfigurationSet", "POST", "configuration-sets", _create),
-    Route("ListConfigurationSets", "POST", "list-configuration-sets", _list),
-    # Older clients use this path.
-    Route("ListConfigurationSets", "GET", "configuration-sets", _list),
-    Route("GetConfigurationSet", "GET", "configuration-sets/{ConfigurationSetName}", _get),
-    Route("DeleteConfigurationSet", "DELETE", "configuration-sets/{ConfigurationSetName}", _delete),
-    Route(
-        "PutConfigurationSetSendingOptions", "PUT", "configuration-sets/{ConfigurationSetName}/sending", _put_sending
-    ),
-)

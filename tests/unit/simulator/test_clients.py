@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from mailer.simulator.client import Simulator
-from mailer.simulator.credentials import smtp_password
+from mailer.simulator.wire.credentials import smtp_password
 from tests.unit.simulator.clients.boto import Boto, DjangoSes
 from tests.unit.simulator.clients.cli import Cli
 from tests.unit.simulator.clients.client import SENDER, Client, Mail

@@ -10,9 +10,9 @@ import pytest
 from aiosmtpd import smtp
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from mailer.simulator import smtp_connection
-from mailer.simulator.smtp import SmtpDoor
-from mailer.simulator.smtp_connection import SmtpProtocol
+from mailer.simulator.wire import smtp_connection
+from mailer.simulator.wire.smtp import SmtpDoor
+from mailer.simulator.wire.smtp_connection import SmtpProtocol
 
 
 def parameters(function: Callable[..., Any]) -> list[str]:

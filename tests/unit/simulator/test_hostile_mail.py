@@ -12,8 +12,8 @@ import pytest
 
 from mailer.simulator import log
 from mailer.simulator.client import Simulator
+from mailer.simulator.control.preview import html
 from mailer.simulator.inbox import Inbox, Submission
-from mailer.simulator.preview import html
 from tests.unit.simulator.conftest import Ses, mail
 
 _TAG = re.compile(r"<(/?)([a-z0-9]+)([^>]*)>")

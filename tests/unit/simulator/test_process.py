@@ -23,8 +23,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from mailer.simulator.client import Simulator, SimulatorError
-from mailer.simulator.credentials import smtp_password
 from mailer.simulator.options import Options
+from mailer.simulator.wire.credentials import smtp_password
 from tests.unit.simulator.conftest import SECRET, mail, open_ses
 
 COMMAND = [sys.executable, "-m", "mailer.simulator"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mailer.simulator.client import Simulator
-from mailer.simulator.credentials import smtp_password
+from mailer.simulator.wire.credentials import smtp_password
 from tests.unit.simulator.conftest import SECRET, Ses, mail
 from tests.unit.simulator.webhook import until
 

@@ -11,16 +11,17 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
-from mailer.simulator import content, preview
-from mailer.simulator.api import Api
+from mailer.simulator import content
+from mailer.simulator.api.endpoint import Api
 from mailer.simulator.client import Simulator
+from mailer.simulator.control import preview
+from mailer.simulator.control.summaries import Summaries, duplicates
 from mailer.simulator.errors import Refused
 from mailer.simulator.exchange import Request
 from mailer.simulator.inbox import Submission
 from mailer.simulator.mime import read
 from mailer.simulator.options import Options
 from mailer.simulator.service import Service
-from mailer.simulator.summaries import Summaries, duplicates
 from tests.unit.simulator.fuzz.mutation import MIME, head, spoilt, spoilt_value, v1_call, v2_call
 
 _REPLY = re.compile(rb"\d{3}[ -][^\r\n]*\r?\n?")

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, AnyStr, Protocol
 
 from aiosmtpd.smtp import SMTP
 
-from mailer.simulator.http import reset
 from mailer.simulator.service import MAX_MESSAGE_BYTES
-from mailer.simulator.trickle import Trickle
+from mailer.simulator.wire.http import reset
+from mailer.simulator.wire.trickle import Trickle
 
 if TYPE_CHECKING:
-    from mailer.simulator.crowd import Crowd
-    from mailer.simulator.reading import Budget
     from mailer.simulator.service import Service
-    from mailer.simulator.strangers import Strangers
+    from mailer.simulator.wire.crowd import Crowd
+    from mailer.simulator.wire.reading import Budget
+    from mailer.simulator.wire.strangers import Strangers
 
 _LONGEST_MESSAGE_SECONDS = 600.0
 _MOST_LINES = 1_000_000

@@ -5,16 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mailer.simulator import bulk, errors, members, outbound, query, v1_resources
-from mailer.simulator.door import Door
-from mailer.simulator.query import Moment
+from mailer.simulator import errors
+from mailer.simulator.api import bulk, members, outbound, query, v1_resources
+from mailer.simulator.api.door import Door
+from mailer.simulator.api.query import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mailer.simulator.account import Account
-    from mailer.simulator.bulk import Result
-    from mailer.simulator.door import Answering
+    from mailer.simulator.api.bulk import Result
+    from mailer.simulator.api.door import Answering
     from mailer.simulator.exchange import Reply, Request
 
     Operation: TypeAlias = Callable[[Account, Mapping[str, Any]], dict[str, Any] | None]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from mailer.simulator.control.routing import NO_CONTENT, NotThere, as_json, route
 from mailer.simulator.events.destination import Destination
 from mailer.simulator.events.event import KINDS, NOTIFIED
 from mailer.simulator.exchange import Reply
-from mailer.simulator.routing import NO_CONTENT, NotThere, as_json, route
 
 if TYPE_CHECKING:
+    from mailer.simulator.control.routing import Call, Route
     from mailer.simulator.events.event import Event, Format
-    from mailer.simulator.routing import Call, Route
     from mailer.simulator.service import Service
 
 _XML = '<{0}Response xmlns="http://sns.amazonaws.com/doc/2010-03-31/">{1}</{0}Response>'

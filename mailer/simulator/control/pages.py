@@ -6,11 +6,12 @@ from importlib.resources import files
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from mailer.simulator import web
+from mailer.simulator.control.routing import NotThere, route
 from mailer.simulator.exchange import Reply
-from mailer.simulator.routing import NotThere, route
 
 if TYPE_CHECKING:
-    from mailer.simulator.routing import Call, Route
+    from mailer.simulator.control.routing import Call, Route
 
 
 _TYPES = {".html": b"text/html", ".css": b"text/css", ".js": b"text/javascript", ".svg": b"image/svg+xml"}
@@ -43,7 +44,7 @@ async def _file(call: Call) -> Reply:
 
 
 def _served(name: str) -> Reply:
-    found = next((each for each in files(__package__ or "").iterdir() if each.name == name), None)
+    found = next((each for each in files(web).iterdir() if each.name == name), None)
     kind = _TYPES.get(PurePath(name).suffix)
     if found is None or kind is None:
         raise NotThere("the page has no such file")

@@ -11,8 +11,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mailer.simulator import members, outbound
 from mailer.simulator.address import mailbox
+from mailer.simulator.api import members, outbound
 from mailer.simulator.attempt import Attempt
 from mailer.simulator.errors import BAD_REQUEST, Refused, SesError
 

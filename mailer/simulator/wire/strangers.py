@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailer.simulator.crowd import Crowd
-from mailer.simulator.reading import Budget
+from mailer.simulator.wire.crowd import Crowd
+from mailer.simulator.wire.reading import Budget
 from mailer.user import UserGuard
 
 if TYPE_CHECKING:

@@ -12,16 +12,16 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from mailer.simulator import answers
 from mailer.simulator.errors import INTERNAL
 from mailer.simulator.exchange import Ending, Reply
 from mailer.simulator.paths import is_control, operation_of
-from mailer.simulator.reading import RequestReader, head_of
-from mailer.simulator.trickle import Trickle
+from mailer.simulator.wire import answers
+from mailer.simulator.wire.reading import RequestReader, head_of
+from mailer.simulator.wire.trickle import Trickle
 
 if TYPE_CHECKING:
-    from mailer.simulator.doors import Doors
     from mailer.simulator.exchange import Request
+    from mailer.simulator.wire.doors import Doors
 
 _log = logging.getLogger(__name__)
 

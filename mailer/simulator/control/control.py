@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 from mailer.simulator import content
 from mailer.simulator.clock import ClockChange
+from mailer.simulator.control import pages
+from mailer.simulator.control.events import EventsControl
+from mailer.simulator.control.inbox import InboxControl
+from mailer.simulator.control.routing import MOST_PER_PAGE, NO_CONTENT, NotThere, answered, as_json, route
 from mailer.simulator.events.destination import Destination
 from mailer.simulator.events.outcomes import Outcomes
 from mailer.simulator.events.sqs import TARGET
-from mailer.simulator.events_control import EventsControl
 from mailer.simulator.fault import Fault
-from mailer.simulator.inbox_control import InboxControl
 from mailer.simulator.latency import LatencyChange
 from mailer.simulator.options import Options
-from mailer.simulator.routing import MOST_PER_PAGE, NO_CONTENT, NotThere, answered, as_json, route
 from mailer.simulator.spec import Spec
 from mailer.simulator.terms import Terms, TermsAndUse
-from mailer.simulator.web import pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mailer.simulator.account import Account
+    from mailer.simulator.control.routing import Call
     from mailer.simulator.exchange import Reply, Request
     from mailer.simulator.inbox import Message
-    from mailer.simulator.routing import Call
     from mailer.simulator.service import Service
 
 

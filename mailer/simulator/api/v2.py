@@ -7,18 +7,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from mailer.simulator import bulk, errors, members, outbound, resources
-from mailer.simulator.door import Door
+from mailer.simulator import errors
+from mailer.simulator.api import bulk, configuration_sets, identities, members, outbound, suppression, templates
+from mailer.simulator.api.door import Door
+from mailer.simulator.api.route import route
 from mailer.simulator.exchange import Reply
 from mailer.simulator.paths import SEND, SEND_BULK
-from mailer.simulator.resources.route import Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mailer.simulator.account import Account
-    from mailer.simulator.bulk import Result
-    from mailer.simulator.door import Answering
+    from mailer.simulator.api.bulk import Result
+    from mailer.simulator.api.door import Answering
+    from mailer.simulator.api.route import Route
     from mailer.simulator.exchange import Request
 
 _PREFIX = "/v2/email/"
@@ -35,11 +37,11 @@ class V2(Door):
             return "SendEmail", self._send_email
         if request.path == SEND_BULK and request.method == "POST":
             return "SendBulkEmail", self._send_bulk_email
-        path = request.path.removeprefix(_PREFIX)
-        for route in _ROUTES:
-            given = route.match(request.method, path)
-            if given is not None and request.path.startswith(_PREFIX):
-                return route.name, partial(self._control, route, given)
+        path = request.path.removeprefix(_PREFIX) if request.path.startswith(_PREFIX) else ""
+        for each in _ROUTES:
+            given = each.path.match(path) if each.method == request.method else None
+            if given is not None:
+                return each.name, partial(self._control, each, given)
         return "Unknown", _unknown
 
     def error(self, error: errors.SesError) -> Reply:
@@ -60,9 +62,9 @@ class V2(Door):
         calls = bulk.read(members.call_in(request.body), account)
         return self.reply(bulk.send(self.service, account, calls, request.invocation_id, write))
 
-    def _control(self, route: Route, given: dict[str, str], request: Request, account: Account) -> Reply:
+    def _control(self, called: Route, given: dict[str, str], request: Request, account: Account) -> Reply:
         return self.control(
-            route.name, request, account, lambda: _json(route.operation(account, _call(request) | given))
+            called.name, request, account, lambda: _json(called.operation(account, _call(request) | given))
         )
 
 
@@ -115,7 +117,10 @@ def _put_sending(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _ROUTES = (
-    Route("GetAccount", "GET", "account", _get_account),
-    Route("PutAccountSendingAttributes", "PUT", "account/sending", _put_sending),
-    *resources.ROUTES,
+    route("GetAccount", "GET", "account", _get_account),
+    route("PutAccountSendingAttributes", "PUT", "account/sending", _put_sending),
+    *identities.ROUTES,
+    *configuration_sets.ROUTES,
+    *templates.ROUTES,
+    *suppression.ROUTES,
 )

@@ -17,20 +17,20 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from mailer.simulator import mime
 from mailer.simulator.address import mailbox
 from mailer.simulator.attempt import Attempt
-from mailer.simulator.credentials import SmtpLogins
 from mailer.simulator.errors import BAD_REQUEST, Refused
 from mailer.simulator.inbox import Submission
 from mailer.simulator.service import MAX_MESSAGE_BYTES, MAX_RECIPIENTS
-from mailer.simulator.smtp_connection import SmtpProtocol
+from mailer.simulator.wire.credentials import SmtpLogins
+from mailer.simulator.wire.smtp_connection import SmtpProtocol
 
 if TYPE_CHECKING:
     import ssl
 
-    from mailer.simulator.crowd import Crowd
     from mailer.simulator.fault import Fault
-    from mailer.simulator.reading import Budget
     from mailer.simulator.service import Service
-    from mailer.simulator.strangers import Strangers
+    from mailer.simulator.wire.crowd import Crowd
+    from mailer.simulator.wire.reading import Budget
+    from mailer.simulator.wire.strangers import Strangers
 
 _log = logging.getLogger(__name__)
 

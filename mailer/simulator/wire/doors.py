@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from mailer.simulator.crowd import Crowd
     from mailer.simulator.exchange import Reply, Request
-    from mailer.simulator.reading import Budget
     from mailer.simulator.service import Service
-    from mailer.simulator.strangers import Strangers
+    from mailer.simulator.wire.crowd import Crowd
+    from mailer.simulator.wire.reading import Budget
+    from mailer.simulator.wire.strangers import Strangers
 
 
 class Guarding(Protocol):

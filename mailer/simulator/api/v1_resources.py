@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mailer.simulator import members
 from mailer.simulator.address import mailbox
+from mailer.simulator.api import configuration_sets, identities, members, templates
+from mailer.simulator.api.page import Paging
+from mailer.simulator.api.query import Entries, Moment
 from mailer.simulator.errors import BAD_REQUEST, Refused
-from mailer.simulator.page import Paging
-from mailer.simulator.query import Entries, Moment
-from mailer.simulator.resources import configuration_set, identity, template
 from mailer.simulator.resources.configuration_set import ConfigurationSet
 from mailer.simulator.resources.identity import Identity
 
@@ -30,7 +29,7 @@ _V2_OF_TEMPLATE = {"SubjectPart": "Subject", "TextPart": "Text", "HtmlPart": "Ht
 
 def _verify(account: Account, name: str) -> Identity:
     """Verify an identity. Unlike v2, v1 allows repeating this."""
-    found = identity.find(account, name)
+    found = identities.find(account, name)
     if found is None:
         found = Identity(name)
         account.resources.identities.add(found)
@@ -43,7 +42,7 @@ def _verify_email(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
         mailbox(address)
     except Refused:
         raise Refused(BAD_REQUEST.saying(f"Invalid email address<{address}>.")) from None
-    _verify(account, identity.checked(address))
+    _verify(account, identities.checked(address))
     return {}
 
 
@@ -52,32 +51,32 @@ def _verify_email_of_old(account: Account, call: Mapping[str, Any]) -> None:
 
 
 def _verify_domain(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    found = _verify(account, identity.checked(members.required(call, "Domain")))
+    found = _verify(account, identities.checked(members.required(call, "Domain")))
     return {"VerificationToken": "".join(found.dkim_tokens)[:43] + "="}
 
 
 def _list_identities(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
     kind = members.chosen(call, "IdentityType", ("EmailAddress", "Domain")) if call.get("IdentityType") else None
-    names = [name for name in identity.names_of(account) if kind is None or ("@" in name) is (kind == "EmailAddress")]
+    names = [name for name in identities.names_of(account) if kind is None or ("@" in name) is (kind == "EmailAddress")]
     page, token = _IDENTITIES.page(names, call)
     return {"Identities": page, "NextToken": token}
 
 
 def _list_addresses(account: Account, _call: Mapping[str, Any]) -> dict[str, Any]:
-    return {"VerifiedEmailAddresses": [name for name in identity.names_of(account) if "@" in name]}
+    return {"VerifiedEmailAddresses": [name for name in identities.names_of(account) if "@" in name]}
 
 
 def _delete_identity(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    identity.remove(account, members.required(call, "Identity"))
+    identities.remove(account, members.required(call, "Identity"))
     return {}
 
 
 def _delete_address(account: Account, call: Mapping[str, Any]) -> None:
-    identity.remove(account, members.required(call, "EmailAddress"))
+    identities.remove(account, members.required(call, "EmailAddress"))
 
 
 def _verification_attributes(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    found = [identity.find(account, name) for name in members.strings(call, "Identities")]
+    found = [identities.find(account, name) for name in members.strings(call, "Identities")]
     shown = {
         each.name: {
             "VerificationStatus": "Success",
@@ -105,7 +104,7 @@ def _describe_set(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
 
 def _list_sets(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
     names = sorted(each.name for each in account.resources.configuration_sets)
-    page, token = configuration_set.PAGING.page(names, {**call, "PageSize": call.get("MaxItems")})
+    page, token = configuration_sets.PAGING.page(names, {**call, "PageSize": call.get("MaxItems")})
     return {"ConfigurationSets": [{"Name": name} for name in page], "NextToken": token}
 
 
@@ -126,15 +125,15 @@ def _of_v2(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _create_template(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    return template.create(account, _of_v2(call))
+    return templates.create(account, _of_v2(call))
 
 
 def _update_template(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    return template.update(account, _of_v2(call))
+    return templates.update(account, _of_v2(call))
 
 
 def _get_template(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    found = template.get(account, call)
+    found = templates.get(account, call)
     content = found["TemplateContent"]
     return {
         "Template": {
@@ -147,13 +146,13 @@ def _get_template(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
 def _delete_template(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
     """Delete a template. No error if it does not exist."""
     try:
-        return template.delete(account, call)
+        return templates.delete(account, call)
     except Refused:
         return {}
 
 
 def _list_templates(account: Account, call: Mapping[str, Any]) -> dict[str, Any]:
-    found = template.listed(account, {**call, "PageSize": call.get("MaxItems")})
+    found = templates.listed(account, {**call, "PageSize": call.get("MaxItems")})
     shown = [
         {"Name": each["TemplateName"], "CreatedTimestamp": Moment(each["CreatedTimestamp"])}
         for each in found["TemplatesMetadata"]
@@ -180,5 +179,5 @@ OPERATIONS: dict[str, Callable[[Account, Mapping[str, Any]], dict[str, Any] | No
     "GetTemplate": _get_template,
     "DeleteTemplate": _delete_template,
     "ListTemplates": _list_templates,
-    "TestRenderTemplate": template.test_render,
+    "TestRenderTemplate": templates.test_render,
 }

@@ -7,14 +7,15 @@ import base64
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from mailer.simulator import content, preview
+from mailer.simulator import content
+from mailer.simulator.control import preview
+from mailer.simulator.control.routing import NotThere, as_json, route
+from mailer.simulator.control.summaries import Summaries, Summary, duplicates
 from mailer.simulator.exchange import Reply
-from mailer.simulator.routing import NotThere, as_json, route
-from mailer.simulator.summaries import Summaries, Summary, duplicates
 
 if TYPE_CHECKING:
+    from mailer.simulator.control.routing import Call, Route
     from mailer.simulator.inbox import Message
-    from mailer.simulator.routing import Call, Route
     from mailer.simulator.service import Service
 
 _LONGEST_NAME = 60  # in any script, this stays below the 255 bytes of file systems

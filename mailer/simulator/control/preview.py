@@ -15,7 +15,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from mailer.simulator import content
-from mailer.simulator.html_tokens import Start, Text, tokens
+from mailer.simulator.control.html_tokens import Start, Text, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,10 +6,11 @@ import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from mailer.simulator.errors import Refused
 from mailer.simulator.exchange import Reply
+from mailer.simulator.pattern import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -83,18 +84,6 @@ def _short(digits: str) -> int:
     if len(digits) > _MOST_DIGITS:
         raise ValueError(f"a whole number has at most {_MOST_DIGITS} digits")
     return int(digits)
-
-
-class Pattern:
-    """A path in which ``{name}`` stands for a member."""
-
-    def __init__(self, path: str) -> None:
-        self._pattern = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)))
-
-    def match(self, path: str) -> dict[str, str] | None:
-        """The members in the path, decoded. None if it does not match."""
-        found = self._pattern.fullmatch(path)
-        return None if found is None else {name: unquote(value) for name, value in found.groupdict().items()}
 
 
 class Route(NamedTuple):

@@ -7,7 +7,7 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mailer.simulator import members
+from mailer.simulator.api import members
 from mailer.simulator.errors import BAD_REQUEST, Refused, SesError
 
 if TYPE_CHECKING:

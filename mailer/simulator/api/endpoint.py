@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mailer.simulator.api.sigv4 import Signatures, scope_region
+from mailer.simulator.api.v1 import V1
+from mailer.simulator.api.v2 import V2
 from mailer.simulator.errors import Refused
-from mailer.simulator.sigv4 import Signatures, scope_region
-from mailer.simulator.v1 import V1
-from mailer.simulator.v2 import V2
 
 if TYPE_CHECKING:
-    from mailer.simulator.door import Door
+    from mailer.simulator.api.door import Door
     from mailer.simulator.errors import SesError
     from mailer.simulator.exchange import Reply, Request
     from mailer.simulator.service import Service

@@ -11,12 +11,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from mailer.simulator import members, mime
+from mailer.simulator import mime
 from mailer.simulator.address import mailbox
+from mailer.simulator.api import members, templates
 from mailer.simulator.errors import BAD_REQUEST, NOT_JSON, TOO_LARGE, Refused
 from mailer.simulator.inbox import RenderingFailure, Submission
 from mailer.simulator.rendering import AttributeMissing, TemplateInvalid
-from mailer.simulator.resources.template import EmailTemplate, Rendered, data_in
+from mailer.simulator.resources.template import EmailTemplate, Rendered
 from mailer.simulator.service import MAX_MESSAGE_BYTES, MAX_RECIPIENTS
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def submission(
     if form == "Template":
         wanted = members.mapping(content, "Template")
         template = template_in(wanted, account)
-        data = data_in(members.optional(wanted, "TemplateData"))
+        data = templates.data_in(members.optional(wanted, "TemplateData"))
         _check_headers(wanted, "content.template.headers")
         rendered, failure = _rendered(template, data)
         call = in_simple_form(rendered, wanted, call)
@@ -117,7 +118,7 @@ def template_in(wanted: Mapping[str, Any], account: Account) -> EmailTemplate:
         text = "Template must specify exactly one of TemplateName, TemplateArn, or TemplateContent."  # U
         raise Refused(BAD_REQUEST.saying(text))
     if given == ["TemplateContent"]:
-        return EmailTemplate.read("", members.mapping(wanted, "TemplateContent"))
+        return templates.read("", members.mapping(wanted, "TemplateContent"))
     name = members.required(wanted, given[0])
     arn = _TEMPLATE_ARN.fullmatch(name)
     return account.resources.templates.get(arn[1] if arn else name)
