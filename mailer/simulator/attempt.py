@@ -1,4 +1,4 @@
-"""What became of one call under the faults in force, before any door writes it down."""
+"""The result of one call under the faults in force, before any door writes it down."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ KINDS: dict[Kind, str] = {
     "refuse": "nobody listens for `seconds`, and idle connections are closed; again each `every`, `count` times. The "
     "control API listens there too, and answers on connections that it already has",
 }
-"""What each kind of fault does."""
+"""The effect of each kind of fault."""
 
 Operation = Literal["send", "account"]
 Transport = Literal["http", "smtp"]

@@ -31,7 +31,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
 
 
 def options(arguments: list[str] | None, parser: argparse.ArgumentParser) -> Options:
-    """What was asked for. Ends the process with one line if that cannot be."""
+    """Read the command line. Ends the process with one line if that cannot be."""
     given = vars(parser.parse_args(arguments))
     try:
         return Options.model_validate(given, strict=False)

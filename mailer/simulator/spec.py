@@ -117,7 +117,7 @@ def _in_words(found: ErrorDetails, name: str, noun: type[Spec]) -> str:
 
 
 def number(value: float) -> str:
-    """Without a fraction that is none."""
+    """Without a fraction if that is zero."""
     return str(int(value)) if value == int(value) else str(value)
 
 
@@ -142,7 +142,7 @@ _TYPES = {
 
 
 def said(**extra: Any) -> Any:
-    """What flags, forms and docs need to know of a field besides its type.
+    """Tell flags, forms and docs of a field what its type does not.
 
     ``flag`` is the flag's name, and ``help`` its text, where they are not the field's. ``metavar`` names its value.
     ``kinds`` are the kinds of fault that have the field. ``enum`` are its only values.
@@ -151,5 +151,5 @@ def said(**extra: Any) -> Any:
 
 
 def extra_of(field: FieldInfo) -> dict[str, Any]:
-    """What ``said`` says of the field."""
+    """The arguments of ``said`` for the field."""
     return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

@@ -13,7 +13,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Outcomes(Spec):
-    """What becomes of mail to ordinary recipients. Mailbox simulator addresses have fixed outcomes.
+    """The fate of mail to ordinary recipients. Mailbox simulator addresses have fixed outcomes.
 
     The times pass on the account's clock: advance it, and the events come. They count from the acceptance, that of a
     complaint from the delivery, and after a DeliveryDelay from that.
