@@ -7,12 +7,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ops.docs import api, commands, documents, outcomes, settings
+from ops.docs import api, commands, documents, outcomes, settings, simulator
 from ops.docs.figures import Figures
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
-PAGES = {"settings.md": settings.page, "commands.md": commands.page, "api.md": api.page, "outcomes.md": outcomes.page}
+PAGES = {
+    "settings.md": settings.page,
+    "commands.md": commands.page,
+    "api.md": api.page,
+    "outcomes.md": outcomes.page,
+    "simulator.md": simulator.page,
+}
 
 
 def current() -> Iterator[tuple[Path, str]]:

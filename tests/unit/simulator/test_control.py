@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from mailer.simulator.client import Simulator, SimulatorError
+from mailer.simulator.fault import KINDS
 from mailer.simulator.inbox import Inbox, Submission
 from tests.unit.simulator.conftest import Ses, mail, open_ses
 
@@ -176,10 +179,57 @@ def test_what_is_not_there_is_not_found(simulator: Simulator, path: str) -> None
         simulator.request("GET", path)
 
 
-@pytest.mark.parametrize("path", ["/_sim/messages?limit=x", "/_sim/messages?limit=0", "/_sim/rows?after=x"])
-def test_a_wrong_query_is_refused(simulator: Simulator, path: str) -> None:
-    with pytest.raises(SimulatorError, match="400"):
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/_sim/messages?limit=x", "limit must be a whole number, not 'x'"),
+        ("/_sim/messages?limit=0", "limit must be between 1 and 10000"),
+        ("/_sim/rows?after=x", "after must be a whole number, not 'x'"),
+        ("/_sim/stats?slots=1&since=x", "since must be a number, not 'x'"),
+    ],
+)
+def test_a_wrong_query_is_refused(simulator: Simulator, path: str, text: str) -> None:
+    with pytest.raises(SimulatorError, match=f"400 {text}"):
         simulator.request("GET", path)
+
+
+@pytest.mark.parametrize(("method", "status"), [("PATCH", 405), ("DELETE", 405), ("GET", 200), ("HEAD", 200)])
+def test_a_method_that_a_path_does_not_have_is_refused(simulator: Simulator, method: str, status: int) -> None:
+    address = urlsplit(simulator.url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+    connection.request(method, "/_sim/rows")
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["allow"]) == (status, "GET" if status == 405 else None)
+    assert bool(answer.read()) == (method != "HEAD")
+    connection.request("GET", "/_sim/clock")  # on the same connection
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_a_path_that_only_begins_as_the_control_apis_is_sess(simulator: Simulator) -> None:
+    with pytest.raises(SimulatorError, match="404 None"):  # SES's error has a message, and no "error"
+        simulator.request("GET", "/_simulator")
+    assert simulator.stats()["refused"] == {"unknown-operation": 1}
+
+
+def test_the_schema_tells_what_may_be_sent_and_what_was_read_may_be_sent_back(simulator: Simulator) -> None:
+    schema = simulator.request("GET", "/_sim/schema")
+    assert schema["fault"]["properties"]["kind"]["enum"] == list(KINDS)
+    assert schema["fault"]["properties"]["latency"]["kinds"] == ["latency"]
+    assert schema["account"]["properties"]["rate"]["exclusiveMinimum"] == 0
+    assert schema["options"]["properties"]["row_tag"]["default"] == "mailer-id"
+
+    simulator.set_account(rate=14, bucket=None, verified=["example.com"])
+    before = simulator.account()
+    after = simulator.set_account(**{name: before[name] for name in schema["account"]["properties"]})
+    assert {**after, "tokens": 0} == {**before, "tokens": 0}
+    assert simulator.set_account(rate=100)["capacity"] == 100, "the burst follows the rate"
+    outcomes = simulator.request("GET", "/_sim/outcomes")
+    simulator.set_outcomes(**outcomes)
+    simulator.add_fault("error", seconds=60)
+    (fault,) = simulator.faults()
+    simulator.request("PUT", "/_sim/faults", body=fault)
+    assert simulator.faults() == [fault]
 
 
 def test_the_inbox_keeps_the_newest_messages_and_more_rows() -> None:

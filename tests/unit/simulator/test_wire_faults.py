@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import re
 import smtplib
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
@@ -177,6 +181,22 @@ def test_clock_skew_is_refused_in_awss_words(simulator: Simulator, refusal: Refu
     assert "{" not in text
 
 
+def test_a_fault_tells_the_time_and_the_region_of_the_ses_that_it_strikes(simulator: Simulator) -> None:
+    simulator.skew_clock(7200)
+    simulator.add_fault("error", error="clock-skew", count=1)
+    simulator.add_fault("error", error="not-verified", count=1)
+    ses = open_ses(simulator.url, region="eu-west-1")
+    with pytest.raises(ses.exceptions.ClientError) as skewed:
+        ses.send_email(**mail())
+    server = re.search(r"\((\d{8}T\d{6}Z) - 5 min", str(skewed.value))
+    dated = parsedate_to_datetime(skewed.value.response["ResponseMetadata"]["HTTPHeaders"]["date"])
+    assert server is not None
+    told = datetime.strptime(server[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert abs((told - dated).total_seconds()) < 60, "the same clock as that of the Date header"
+    with pytest.raises(ses.exceptions.MessageRejected, match="failed the check in region EU-WEST-1: "):
+        ses.send_email(**mail())
+
+
 def test_expired_credentials_are_refused_everywhere(simulator: Simulator, ses: Ses, refusal: Refusal) -> None:
     simulator.add_fault("error", error="expired-token", operation=None)
 
@@ -207,6 +227,25 @@ def test_a_request_can_be_read_slowly(simulator: Simulator, ses: Ses) -> None:
     assert least_seconds_of(lambda: send(400_000), 5) < slow
     assert simulator.stats()["faults"] == {"slow-read": 1}
     assert len(simulator.messages()) == 1 + 5
+
+
+def test_a_slow_read_strikes_the_calls_that_it_names_and_no_other(simulator: Simulator, ses: Ses) -> None:
+    simulator.add_fault("slow-read", bytes_per_second=1000)
+    simulator.add_fault("slow-read", bytes_per_second=100_000, operation="account", count=1)
+    # A POST too, but no send; and polls of a queue are no calls to SES.
+    ses.create_email_template(TemplateName="slow", TemplateContent={"Subject": "x" * 3000})
+    assert simulator.stats()["faults"] == {"slow-read": 1}
+    queue = {"QueueName": "polled", "Attributes": {"VisibilityTimeout": "1"}}
+    headers = {"X-Amz-Target": "AmazonSQS.CreateQueue", "Content-Type": "application/x-amz-json-1.0"}
+    host, port = http_address(simulator)
+    connection = http.client.HTTPConnection(host, port, timeout=30)
+    connection.request("POST", "/", json.dumps(queue), headers)
+    assert connection.getresponse().status == 200
+    connection.close()
+    ses.get_account()
+    assert simulator.stats()["faults"] == {"slow-read": 1}
+    assert seconds_of(lambda: ses.send_email(**mail())) > 0.3
+    assert simulator.stats()["faults"] == {"slow-read": 2}
 
 
 def test_smtp_can_be_read_and_answered_slowly_too(simulator: Simulator) -> None:
