@@ -21,6 +21,8 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import BinaryIO
 
+from mailer.host import child
+
 MODULES = (
     *("celery.bin.celery", "celery.app.control", "celery.app.log", "celery.apps.worker", "celery.events.state"),
     *("celery.worker.autoscale", "celery.worker.strategy", "kombu.pidbox"),
@@ -95,10 +97,12 @@ class _Zygote:
         self._codes: dict[int, int] = {}
         atexit.register(self._end)
 
-    def fork(self, module: str, arguments: Sequence[str], environment: Mapping[str, str], output: BinaryIO) -> Forked:
+    def fork(
+        self, module: str, arguments: Sequence[str], environment: Mapping[str, str], outputs: Sequence[BinaryIO]
+    ) -> Forked:
         wanted = {"module": module, "arguments": list(arguments), "environment": dict(environment)}
         with self._lock:
-            socket.send_fds(self._control, [json.dumps(wanted).encode()], [output.fileno(), output.fileno()])
+            socket.send_fds(self._control, [json.dumps(wanted).encode()], [output.fileno() for output in outputs])
             while (pid := self._hear()) is None:
                 pass
         return Forked(self, pid)
@@ -131,15 +135,11 @@ class _Zygote:
 _zygote = cache(_Zygote)
 
 
-def start(
-    command: Sequence[str], *, env: Mapping[str, str], output: BinaryIO, fork: bool = True
-) -> Forked | subprocess.Popen[bytes]:
-    """``command`` with ``output`` for all that it writes: forked where that makes no difference to it."""
-    if fork and forkable(command, env):
-        return _zygote().fork(command[2], command[3:], env, output)
-    return subprocess.Popen(
-        command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-    )
+def start(command: Sequence[str], *, env: Mapping[str, str], stdout: BinaryIO, stderr: BinaryIO) -> child.Child:
+    """As `child.start`, but forked where that makes no difference to the command."""
+    if forkable(command, env):
+        return _zygote().fork(command[2], command[3:], env, (stdout, stderr))
+    return child.start(command, env=env, stdout=stdout, stderr=stderr)
 
 
 def forkable(command: Sequence[str], env: Mapping[str, str]) -> bool:

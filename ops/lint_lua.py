@@ -49,7 +49,8 @@ def problems(scripts: list[Path]) -> list[str]:
     asked: set[tuple[Path, str]] = set()
     for script in scripts:
         names = _names_in(script, found)
-        bound, needed = {}, set()
+        bound: dict[str, Path] = {}
+        needed: set[str] = set()
         for name, part, above in parts_of(script):
             defined_above = _names(above).defined
             found |= {
@@ -59,11 +60,11 @@ def problems(scripts: list[Path]) -> list[str]:
             bound[name], needed = part, needed | needs[part]
         for path, each in ((script, names), *((part, parts[part]) for part in bound.values())):
             for name, member in each.asked:
-                part = bound.get(name)
-                if part and (path == script or name in needs[path]) and parts[part].offered:
-                    asked.add((part, member))
-                    if member not in parts[part].offered:
-                        found.add(f"{_place(path, member)} is not offered by {part.stem}")
+                bound_to = bound.get(name)
+                if bound_to and (path == script or name in needs[path]) and parts[bound_to].offered:
+                    asked.add((bound_to, member))
+                    if member not in parts[bound_to].offered:
+                        found.add(f"{_place(path, member)} is not offered by {bound_to.stem}")
         found.update(_wrong(script, names, used=needed))
     for part, names in parts.items():
         found.update(_wrong(part, names, needs=needs[part]))

@@ -3,58 +3,45 @@
 from __future__ import annotations
 
 import http.client
-import socket
-import subprocess
 import sys
-import time
-from types import TracebackType
+import tempfile
+from pathlib import Path
 from typing import Self
 
-_START_SECONDS = 60.0
+from mailer.host.port import LOOPBACK, answers
+from mailer.testbed.process import Process
+from mailer.testbed.waiting import free_port, until
 
 
-class Moto:
+class Moto(Process):
     """Listens on a free port of the loopback interface while it is entered."""
 
+    def __init__(self) -> None:
+        self._port = free_port()
+        self._folder = tempfile.TemporaryDirectory(prefix="moto-")
+        command = [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(self._port)]
+        super().__init__(command, Path(self._folder.name) / "moto.log")
+
     def __enter__(self) -> Self:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port: int = free.getsockname()[1]
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self._wait()
+        super().__enter__()
+        until(self._answers, "moto answers")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._folder.cleanup()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        return f"http://{LOOPBACK}:{self._port}"
 
     def reset(self) -> None:
         """As at the start."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=30)
         connection.request("POST", "/moto-api/reset")
         connection.getresponse().read()
         connection.close()
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
-            except OSError:
-                if time.monotonic() > deadline or self._process.poll() is not None:
-                    self._process.kill()
-                    raise
-                time.sleep(0.05)
-            else:
-                return
+    def _answers(self) -> bool:
+        self.check()
+        return answers(self._port)

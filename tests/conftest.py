@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from mailer.settings import Settings, load
-from tests.support.valkey import Valkey
+from mailer.testbed.valkey import Valkey
 
 # The tests start hundreds of interpreters. Without kept bytecode each would compile all of its imports.
 sys.dont_write_bytecode = False
@@ -43,10 +43,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    server = Valkey(tmp_path_factory.mktemp("valkey"))
-    server.start()
-    yield server
-    server.stop()
+    with Valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Valkey]:
+    """A server of the test's own, which it may stop, kill and configure."""
+    with Valkey(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 from mailer.errors import SettingsError
@@ -15,12 +12,13 @@ from mailer.host.everything import simulated_aws
 from mailer.ses.access import FOR_QUESTIONS, find_access
 from mailer.ses.account import read_account
 from mailer.settings import current
-from mailer.simulator.client import Simulator, SimulatorError
+from mailer.simulator.client import SimulatorError
+from mailer.testbed.process import cpu_seconds
+from mailer.testbed.ses import UNLIMITED, simulated_ses
 
 RECIPIENT = "success@simulator.amazonses.com"
 DOLLARS_PER_THOUSAND = 0.10
 """SES's price for outgoing mail. Mail to its mailbox simulator costs the same."""
-UNLIMITED = 1_000_000.0
 
 _HARMLESS = re.compile(r"success(\+[A-Za-z0-9._-]{1,40})?@simulator\.amazonses\.com")
 
@@ -39,14 +37,12 @@ class Place(Protocol):
         ...
 
     def cpu_seconds(self) -> float | None:
-        """The processor time that it has used on this machine so far. None if it uses none, or if that is unknown."""
+        """The processor time that it has used on this machine so far. None if it uses none."""
         ...
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 class Simulated:
@@ -60,22 +56,13 @@ class Simulated:
     def __init__(self, latency: str, allowed: float | None = None) -> None:
         self.name = f"the SES simulator, answering after {latency}"
         self.allowed = allowed
-        # Allow bursts of a tenth of a second's sends: no account forgives less.
-        rate = allowed or UNLIMITED
-        self._simulator = Simulator(
-            smtp=False, quota=-1, control_rate=0, latency=latency, keep=10, rate=rate, bucket=max(2.0, rate / 10)
-        )
+        self._simulator = simulated_ses(allowed or UNLIMITED, latency=latency)
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         return simulated_aws(self._simulator.url, dict(base))
 
     def cpu_seconds(self) -> float | None:
-        try:
-            # The name in parentheses may contain anything. User and system time are 12 and 13 fields after it.
-            fields = Path(f"/proc/{self._simulator.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self._simulator.pid)
 
     def __enter__(self) -> Self:
         try:
@@ -87,9 +74,7 @@ class Simulated:
             ) from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._simulator.stop()
 
 
@@ -122,7 +107,5 @@ class Ses:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Do nothing: nothing was started."""

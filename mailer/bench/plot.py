@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mailer.bench.run import Result
 from mailer.errors import SettingsError
+from mailer.testbed.chart import pyplot, save, title
 
 SUFFIXES = (".svg", ".png")
 
@@ -23,17 +24,8 @@ def check(path: Path) -> None:
 
 def draw(path: Path, result: Result) -> None:
     """Draw the mails per second and the round trips of each stage."""
-    # It takes a second to import.
-    import matplotlib as mpl  # noqa: PLC0415
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    mpl.rcParams.update(
-        {"svg.hashsalt": "mailer", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
-    )
     names = [f"{stage.processes} × {stage.threads}" for stage in result.stages]
-    figure, (upper, lower) = plt.subplots(2, 1, figsize=(8, 5.6), sharex=True, layout="constrained")
+    figure, (upper, lower) = pyplot().subplots(2, 1, figsize=(8, 5.6), sharex=True, layout="constrained")
     bars = upper.bar(names, [stage.per_second for stage in result.stages], color="#4c78a8")
     upper.bar_label(bars, fmt="{:,.0f}", padding=2)
     upper.set_ylabel("mails per second")
@@ -47,6 +39,5 @@ def draw(path: Path, result: Result) -> None:
     lower.set_ylim(bottom=0)
     lower.set_xlabel("processes × threads")
     lower.legend(frameon=False)
-    figure.suptitle(result.place, x=0.01, ha="left", fontsize=11, fontweight="bold")
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
-    plt.close(figure)
+    title(figure, result.place)
+    save(figure, path)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from pydantic import SecretStr
 
 from mailer.bench.ladder import climb
 from mailer.bench.place import Place
 from mailer.bench.stage import Measured, Stages, cores
 from mailer.bench.verdict import Advice, Finding, advise, find_limit
 from mailer.host.valkey import EmbeddedValkey
-from mailer.settings import Settings, load
+from mailer.settings import Settings
+from mailer.testbed.environment import settings_in, without
 
-_KEPT = ("MAILER_REDIS_", "MAILER_KEY_PREFIX", "MAILER_CONNECT_TIMEOUT_", "MAILER_READ_TIMEOUT_")
+_KEPT = ("MAILER_REDIS_", "MAILER_AWS_", "MAILER_KEY_PREFIX", "MAILER_CONNECT_TIMEOUT_", "MAILER_READ_TIMEOUT_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,15 @@ DEFAULT_RATE = 1000.0
 def run(place: Place, plan: Plan, watcher: Watcher) -> Result:
     """Measure. Leaves nothing in Redis or on disk. Raises MailerError if it cannot measure.
 
-    It first removes the product's settings from the environment, except those for the way to Redis and SES.
+    Of the product's settings in the environment it uses only those for the way to Redis and SES.
     """
-    for name in [name for name in os.environ if name.startswith("MAILER_") and not name.startswith(_KEPT)]:
-        del os.environ[name]
-    with _folder() as folder, ExitStack() as stack:
-        settings, where = _redis(folder, stack)
+    environment = without("MAILER_", keep=_KEPT)
+    with ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="mailer-bench-", ignore_cleanup_errors=True)
+        folder = Path(stack.enter_context(temporary))
+        settings, where = _redis(environment, folder, stack)
         stack.enter_context(place)
-        stages = Stages(settings, place, folder, plan.seconds)
+        stages = Stages(settings, place, folder, place.environment(environment), plan.seconds)
         stack.callback(stages.close)
         round_trip = stages.redis_round_trip()
         watcher.begins(place.name, where, round_trip)
@@ -105,21 +108,12 @@ def _measure(stages: Stages, watcher: Watcher) -> Callable[[int, int, float], Me
     return measure
 
 
-def _redis(folder: Path, stack: ExitStack) -> tuple[Settings, str]:
+def _redis(environment: Mapping[str, str], folder: Path, stack: ExitStack) -> tuple[Settings, str]:
     """Settings with a new account, on the configured Redis, or else on an embedded one."""
-    account = f"bench-{os.urandom(4).hex()}"
-    settings = load(account=account, data_dir=folder)
+    settings = settings_in(environment, account=f"bench-{os.urandom(4).hex()}", data_dir=folder)
     if settings.redis_url is not None:
         return settings, "the one of MAILER_REDIS_URL"
     log = stack.enter_context((folder / "valkey.log").open("wb"))
     valkey = stack.enter_context(EmbeddedValkey(folder / "valkey", output=log))
-    return load(account=account, data_dir=folder, redis_url=valkey.url), "a Valkey of its own on this host"
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="mailer-bench-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    url = SecretStr(valkey.url)
+    return settings.model_copy(update={"redis_url": url}), "a Valkey of its own on this host"

@@ -48,8 +48,7 @@ class Screen:
         cells = [f"{stage.processes}", f"{stage.threads}", _number(stage.per_second)]
         trips = stage.round_trips
         cells += [_number(1000 * seconds) for seconds in (trips.half, trips.nine_in_ten, trips.ninety_nine)]
-        cells += [f"{stage.worker_ms:.2f}", f"{stage.worker_cpu:.0%}", f"{stage.redis_cpu:.0%}"]
-        cells.append("" if stage.busy is None else f"{stage.busy:.0%}")
+        cells += [f"{stage.worker_ms:.2f}", f"{stage.worker_cpu:.0%}", f"{stage.redis_cpu:.0%}", f"{stage.busy:.0%}"]
         self._console.print("".join(f"{cell:>{_COLUMN}}" for cell in cells), soft_wrap=True)
         for name, count in stage.failures.items():
             self._console.print(f"{'':>{_COLUMN}}{count} not sent: {name}", style=_NOT_SENT_STYLE)

@@ -4,57 +4,40 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import redis
 
-from mailer.bench.place import UNLIMITED, Place
+from mailer.bench.place import Place
 from mailer.bench.reports import FOLDER, Line, read
 from mailer.errors import MailerError
-from mailer.host import child
 from mailer.host.supervisor import workers
 from mailer.producer.producer import Producer
 from mailer.queue.connection import connect, redis_url
 from mailer.queue.keys import Keys
 from mailer.queue.queue import ring
 from mailer.settings import Settings
+from mailer.testbed.process import Process, stop_all
+from mailer.testbed.ses import UNLIMITED
+from mailer.testbed.stats import Quantiles
+from mailer.testbed.waiting import PATIENCE_SECONDS, until
 
 LANE = "bulk"
 
-_START_SECONDS = 60.0
-_STOP_SECONDS = 45.0
 _SETTLE_SECONDS = 0.5
 _TURN_SECONDS = 0.05
 _MOST_BACKLOG = 100_000
 _HTML = "<p>Hello {{ name }}, this is a mail of usual size.</p>\n" * 20
 
 
-class StageError(MailerError):
-    """The workers did not start, or sent nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoundTrips:
-    """Seconds from making a request to its answer."""
-
-    half: float
-    nine_in_ten: float
-    ninety_nine: float
-    longest: float
-
-    @classmethod
-    def of(cls, seconds: Sequence[float]) -> RoundTrips:
-        found = sorted(seconds)
-
-        def within(share: float) -> float:
-            return found[min(len(found) - 1, int(share * len(found)))]
-
-        return cls(within(0.5), within(0.9), within(0.99), found[-1])
+class NothingSent(MailerError):
+    """Nothing was sent while it was measured. The text has the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +47,14 @@ class Measured:
     processes: int
     threads: int
     per_second: float
-    round_trips: RoundTrips
+    round_trips: Quantiles
+    """Seconds from making a request to its answer."""
     worker_cpu: float
     """Processor seconds per second of all worker processes together."""
     redis_cpu: float
     """Processor seconds per second of the Redis server, including its other users."""
-    busy: float | None
-    """Share of this machine's processors in use by anything. None if the system does not report it."""
+    busy: float
+    """Share of this machine's processors in use by anything."""
     place_cpu: float | None
     """Processor seconds per second of the simulator. None if the place is SES itself."""
     failures: dict[str, int]
@@ -90,13 +74,16 @@ class Measured:
 class Stages:
     """Measures stages on one Redis, under its own account. Deletes the account's keys afterwards.
 
-    ``folder`` is for logs and reports.
+    ``folder`` is for logs and reports, ``environment`` is that of the workers.
     """
 
-    def __init__(self, settings: Settings, place: Place, folder: Path, seconds: float) -> None:
+    def __init__(
+        self, settings: Settings, place: Place, folder: Path, environment: Mapping[str, str], seconds: float
+    ) -> None:
         self._settings = settings
         self._place = place
         self._folder = folder
+        self._environment = environment
         self._seconds = seconds
         self._client = connect(settings)
         self._keys = Keys.of(settings)
@@ -116,7 +103,7 @@ class Stages:
 
     def measure(self, processes: int, threads: int, expected: float, say: Callable[[str], object]) -> Measured:
         """Measure one stage. ``expected`` is the mails per second that it may reach; it determines the backlog. Raises
-        StageError.
+        MailerError.
         """
         self._sweep()
         reports = self._folder / "reports"
@@ -125,46 +112,37 @@ class Stages:
         # Nobody sends until the whole backlog is enqueued.
         self._client.hset(self._keys.account, "paused", "the bench begins soon")
         say("starting")
-        started = self._start(processes, threads, reports)
+        started = self._workers(processes, threads, reports)
         try:
+            for worker in started:
+                worker.start()
             say("enqueueing")
             reached = min(expected, 1.2 * (self._place.allowed or UNLIMITED))
             backlog = int(reached * (self._seconds + 2 * _SETTLE_SECONDS)) + 4 * threads * processes
             self._enqueue(min(_MOST_BACKLOG, backlog))
-            self._await_ready(started, processes)
+            # Each writes its first report when its event loop runs.
+            self._until(lambda: sum(map(bool, read(reports))) == processes, "the workers start", started)
             self._client.hdel(self._keys.account, "paused")
             ring(self._client, [self._keys.doorbell(lane) for lane in self._settings.lanes])
             say("measuring")
             return self._window(processes, threads, reports, started)
         finally:
-            for process in started:
-                if process.poll() is None:
-                    process.terminate()
-            for process in started:
-                child.stop(process, _STOP_SECONDS)
+            stop_all(started)
             self._sweep()
 
-    def _start(self, processes: int, threads: int, reports: Path) -> list[subprocess.Popen[bytes]]:
-        rate = self._place.allowed or UNLIMITED
-        settings = self._settings
+    def _workers(self, processes: int, threads: int, reports: Path) -> list[Process]:
         environment = {
-            **self._place.environment(os.environ),
-            "MAILER_REDIS_URL": redis_url(settings),
-            "MAILER_ACCOUNT": settings.account,
-            "MAILER_RATE_PER_SECOND": repr(rate),
+            **self._environment,
+            "MAILER_REDIS_URL": redis_url(self._settings),
+            "MAILER_ACCOUNT": self._settings.account,
+            "MAILER_RATE_PER_SECOND": repr(self._place.allowed or UNLIMITED),
             "MAILER_QUOTA_PER_DAY": "-1",
             "CELERY_CUSTOM_WORKER_POOL": "mailer.bench.pool:MeasuringPool",
             FOLDER: str(reports),
         }
-        with self._log.open("wb") as log:
-            return [
-                child.start(member.command, env=environment, stdout=log, stderr=log, cwd=Path.cwd())
-                for member in workers(processes, threads, [LANE], name="bench", loglevel="warning")
-            ]
-
-    @property
-    def _log(self) -> Path:
-        return self._folder / "workers.log"
+        log = self._folder / f"workers-{processes}-{threads}.log"
+        members = workers(processes, threads, [LANE], name="bench", loglevel="warning")
+        return [Process(member.command, log, environment) for member in members]
 
     def _enqueue(self, amount: int) -> None:
         with Producer.of(self._settings) as producer:
@@ -177,49 +155,45 @@ class Stages:
                 lane=LANE,
             )
 
-    def _await_ready(self, started: list[subprocess.Popen[bytes]], processes: int) -> None:
-        """Wait until each process has written its first report: its event loop runs then."""
-        deadline = time.monotonic() + _START_SECONDS
-        while sum(bool(lines) for lines in read(self._folder / "reports")) < processes:
-            self._check(started, deadline, "The workers did not start")
-            time.sleep(_TURN_SECONDS)
+    def _until(
+        self, condition: Callable[[], bool], what: str, started: Sequence[Process], seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        """Wait while the workers run. Raises DidNotStart if one does not, and NotInTime."""
 
-    def _check(self, started: list[subprocess.Popen[bytes]], deadline: float, what: str) -> None:
-        if time.monotonic() > deadline or any(process.poll() is not None for process in started):
-            lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-            raise StageError("\n".join([f"{what}. The last lines of their log:", *lines[-20:]]))
+        def holds() -> bool:
+            for worker in started:
+                worker.check("A worker ended")
+            return condition()
 
-    def _window(self, processes: int, threads: int, reports: Path, started: list[subprocess.Popen[bytes]]) -> Measured:
-        deadline = time.monotonic() + _START_SECONDS
-        while not any(line.round_trips for lines in read(reports) for line in lines):
-            self._check(started, deadline, "Nothing was sent")
-            time.sleep(_TURN_SECONDS)
+        until(holds, lambda: f"{what}. The last lines of their log:\n{started[0].log_tail()}", seconds, _TURN_SECONDS)
+
+    def _window(self, processes: int, threads: int, reports: Path, started: Sequence[Process]) -> Measured:
+        self._until(lambda: any(line.round_trips for lines in read(reports) for line in lines), "mail is sent", started)
         time.sleep(_SETTLE_SECONDS)
-        machine, server, place = _machine(), self._redis_cpu(), self._place.cpu_seconds()
-        began = time.time()
-        while time.time() < began + self._seconds and self._client.llen(self._keys.lane(LANE)):
-            self._check(started, deadline + self._seconds, "The workers stopped")
-            time.sleep(_TURN_SECONDS)
-        server, took = self._redis_cpu() - server, time.time() - began
+        server, place, began = self._redis_cpu(), self._place.cpu_seconds(), time.time()
+        psutil.cpu_percent()
+        ends, lane = began + self._seconds, self._keys.lane(LANE)
+        limit = self._seconds + PATIENCE_SECONDS
+        self._until(lambda: time.time() >= ends or not self._client.llen(lane), "the time is over", started, limit)
+        server, took, busy = self._redis_cpu() - server, time.time() - began, psutil.cpu_percent() / 100
         place_ended = self._place.cpu_seconds()
-        busy = None if machine is None else _share(machine, _machine())
         # The line that ends the window of each process is on its way.
         time.sleep(3 * _TURN_SECONDS)
         found = [_Window.of(lines, began, began + took) for lines in read(reports)]
         round_trips = [seconds for window in found for seconds in window.round_trips]
         if not round_trips:
-            raise StageError("Nothing was sent while it was measured: give it more --seconds")
-        failures = [name for window in found for name in window.failures]
+            raise NothingSent("Nothing was sent while it was measured: give it more --seconds")
+        failures = Counter(name for window in found for name in window.failures)
         return Measured(
             processes=processes,
             threads=threads,
             per_second=sum(window.per_second for window in found),
-            round_trips=RoundTrips.of(round_trips),
+            round_trips=Quantiles.of(round_trips),
             worker_cpu=sum(window.cpu for window in found),
             redis_cpu=server / took,
             busy=busy,
             place_cpu=None if place is None or place_ended is None else (place_ended - place) / took,
-            failures={name: failures.count(name) for name in sorted(set(failures))},
+            failures=dict(sorted(failures.items())),
         )
 
     def _redis_cpu(self) -> float:
@@ -230,8 +204,8 @@ class Stages:
     def _sweep(self) -> None:
         """Delete every key of the bench's account."""
         try:
-            for batch in _batches(self._client.scan_iter(match=self._keys.pattern, count=1000)):
-                self._client.unlink(*batch)
+            for key in self._client.scan_iter(match=self._keys.pattern, count=1000):
+                self._client.unlink(key)
         except redis.exceptions.RedisError:
             # Show the earlier error to the person, not this one.
             return
@@ -257,32 +231,6 @@ class _Window:
         round_trips = [seconds for line in rest for seconds in line.round_trips]
         failures = [name for line in rest for name in line.failures]
         return cls((len(round_trips) - len(failures)) / took, (rest[-1].cpu - first.cpu) / took, round_trips, failures)
-
-
-def _machine() -> tuple[float, float] | None:
-    """Idle time and total time of the processors so far, in the system's ticks."""
-    try:
-        fields = [float(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    except OSError:
-        return None
-    return fields[3] + fields[4], sum(fields)
-
-
-def _share(before: tuple[float, float], after: tuple[float, float] | None) -> float | None:
-    if after is None or after[1] <= before[1]:
-        return None
-    return 1 - (after[0] - before[0]) / (after[1] - before[1])
-
-
-def _batches(keys: Any) -> Any:
-    batch: list[bytes] = []
-    for key in keys:
-        batch.append(key)
-        if len(batch) == 500:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def cores() -> int:

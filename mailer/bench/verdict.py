@@ -66,7 +66,7 @@ def find_limit(stages: Sequence[Measured], allowed: float | None, cores: int) ->
             Limit.CPU,
             f"CPU: the workers keep {best.worker_cpu:.2f} processors busy, {best.worker_ms:.2f} ms for each mail",
         )
-    if best.busy is not None and best.busy >= _MACHINE_BUSY:
+    if best.busy >= _MACHINE_BUSY:
         whose = f"the workers with {best.worker_cpu:.2f} of them"
         if best.place_cpu is not None:
             whose += f", the simulator with {best.place_cpu:.2f}, which SES itself would not need"

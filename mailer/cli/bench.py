@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +22,7 @@ from mailer.cli.application import prints
 from mailer.cli.options import Json, Yes
 from mailer.cli.printed import echo, show_json
 from mailer.errors import SettingsError
+from mailer.testbed.process import unwind_on
 
 _NOTHING_REACHED = 1
 # 1, 4, 16, 64 and 256 threads, then 2, 4 and 8 processes: a ladder has no more stages.
@@ -87,9 +87,7 @@ def bench(
             raise SettingsError("--ses needs --from: an address of yours that SES has verified")
         place = Ses(sender, to, account_rate)
         _confirm(place, seconds, yes=yes)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # By default Python ends at once and leaves workers behind. An exception stops them first.
-        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
+    unwind_on(signal.SIGTERM, signal.SIGHUP)
     plan = Plan(seconds, most_threads, most_processes or cores(), want)
     with closing(Screen(console)) as screen:
         result = run(place, plan, screen)

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Seconds, for ``count`` messages."""
-
-    count: int
-    half: float
-    p99: float
-    longest: float
-
-    @classmethod
-    def of(cls, seconds: Sequence[float]) -> Latency:
-        ordered = sorted(seconds)
-        if not ordered:
-            return cls(0, 0.0, 0.0, 0.0)
-        return cls(len(ordered), _quantile(ordered, 0.5), _quantile(ordered, 0.99), ordered[-1])
+from mailer.testbed.stats import Quantiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +14,8 @@ class Figures:
 
     ``accepted`` messages were enqueued; ``bad_rows`` and ``duplicates`` of the CSV were not. ``lost`` messages were
     accepted but never reached SES, ``doubled`` ones reached it more than once. ``throttled`` is the number of sends
-    that SES refused as over a limit. ``left_running`` is the number of processes that outlived the demo.
+    that SES refused as over a limit. ``urgent`` are the seconds from the call to SES. ``left_running`` is the number of
+    processes that outlived the demo.
     """
 
     allowed: float
@@ -44,7 +29,7 @@ class Figures:
     doubled: int
     throttled: int
     seconds: float
-    urgent: Latency
+    urgent: Quantiles
     left_running: int = 0
 
     @property
@@ -67,7 +52,7 @@ class Figures:
             ("throttling errors", str(self.throttled)),
             (
                 "urgent, enqueue to SES",
-                f"half within {milliseconds(urgent.half)}, 99 % within {milliseconds(urgent.p99)}, "
+                f"half within {milliseconds(urgent.half)}, 99 % within {milliseconds(urgent.ninety_nine)}, "
                 f"slowest {milliseconds(urgent.longest)}"
                 if urgent.count
                 else "none sent",
@@ -79,7 +64,3 @@ class Figures:
 
 def milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
-
-
-def _quantile(ordered: Sequence[float], fraction: float) -> float:
-    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]

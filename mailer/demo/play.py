@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -15,8 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mailer.demo import plot, screen
-from mailer.demo.figures import Figures, Latency
-from mailer.demo.ledger import Ledger
+from mailer.demo.figures import Figures
 from mailer.demo.mail import Newsletter, Urgent
 from mailer.demo.screen import Moment, Screen
 from mailer.demo.stage import Stage
@@ -24,6 +22,9 @@ from mailer.operations.status import read_status
 from mailer.producer.producer import Producer
 from mailer.producer.send_many import SendManyResult
 from mailer.queue.connection import connect
+from mailer.testbed.ledger import Arrivals
+from mailer.testbed.process import unwind_on
+from mailer.testbed.stats import Quantiles
 
 _LOOK_SECONDS = 0.25
 _STUCK_SECONDS = 20.0
@@ -61,20 +62,17 @@ def play(script: Script, console: Console, *, stay: bool = False) -> bool:
     With ``stay`` everything keeps running after the report, until Ctrl-C. Raises MailerError if it cannot run.
     """
     script.report.mkdir(parents=True, exist_ok=True)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # By default Python ends at once and leaves the folder. An exception stops the parts and cleans up first.
-        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
-    folder = Path(tempfile.mkdtemp(prefix="mailer-demo-"))
-    stage = Stage(
-        folder,
-        rate=script.rate,
-        bucket=script.bucket,
-        latency=f"lognormal:{script.latency_ms:g}ms/0.4",
-        processes=script.processes,
-        threads=script.threads,
-        flower=script.flower,
-    )
-    try:
+    unwind_on(signal.SIGTERM, signal.SIGHUP)
+    with tempfile.TemporaryDirectory(prefix="mailer-demo-", ignore_cleanup_errors=True) as folder:
+        stage = Stage(
+            Path(folder),
+            rate=script.rate,
+            bucket=script.bucket,
+            latency=f"lognormal:{script.latency_ms:g}ms/0.4",
+            processes=script.processes,
+            threads=script.threads,
+            flower=script.flower,
+        )
         starting = console.status(f"Starting Valkey, the SES simulator and {script.processes} worker processes")
         with starting, stage:
             starting.stop()
@@ -84,8 +82,6 @@ def play(script: Script, console: Console, *, stay: bool = False) -> bool:
         figures = replace(figures, left_running=len(stage.leftovers()))
         if not figures.good:
             shutil.copy(stage.log, script.report / "demo.log")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     (script.report / "demo.json").write_text(json.dumps(figures.to_json(), indent=2) + "\n", encoding="utf-8")
     console.print(screen.report(figures.lines(), figures.good, _verdict(figures)))
     console.print(f"Plot and figures: {script.report}/demo.svg, demo.png, demo.json")
@@ -98,7 +94,7 @@ class _Play:
         self._stage = stage
         self._settings = stage.settings
         self._client = connect(self._settings)
-        self._ledger = Ledger(stage.simulator)
+        self._arrivals = Arrivals(stage.simulator)
         self._producer = producer = Producer.of(self._settings)
         self._urgent = Urgent(producer, script.urgent_every)
         self._bulk: tuple[SendManyResult, int] | None = None
@@ -125,9 +121,9 @@ class _Play:
         plot.draw(
             self._script.report,
             figures,
-            self._ledger.rows,
+            self._arrivals.rows,
             self._urgent.enqueued.keys(),
-            self._ledger.latencies(self._urgent.enqueued),
+            self._arrivals.latencies(self._urgent.enqueued),
         )
         self._client.close()
         self._producer.close()
@@ -163,21 +159,21 @@ class _Play:
         shown.show(self._look(), last=True)
 
     def _look(self) -> Moment:
-        self._ledger.read()
+        self._arrivals.read()
         now = time.time()
-        latencies = self._ledger.latencies(self._urgent.enqueued)
+        latencies = self._arrivals.latencies(self._urgent.enqueued)
         account = read_status(self._client, self._settings)
-        throttled, _ = self._ledger.throttled()
+        throttled, _ = self._arrivals.throttled()
         waiting = account.waiting + account.in_flight + account.scheduled
         bulk = len(set(self._bulk[0].ids)) if self._bulk else 0
         return Moment(
             elapsed=now - self._began,
-            accepted=bulk + len(self._urgent.enqueued) if self._bulk else len(self._ledger.rows) + waiting,
-            sent=len(self._ledger.rows),
-            rate=self._ledger.rate(now),
+            accepted=bulk + len(self._urgent.enqueued) if self._bulk else len(self._arrivals.rows) + waiting,
+            sent=len(self._arrivals.rows),
+            rate=self._arrivals.rate(now),
             allowed=self._script.rate,
             throttled=throttled,
-            urgent=Latency.of([seconds for _, seconds in latencies]),
+            urgent=Quantiles.of(seconds for _, seconds in latencies),
             last_urgent=latencies[-1][1] if latencies else None,
             account=account,
         )
@@ -186,21 +182,21 @@ class _Play:
         assert self._bulk is not None  # noqa: S101 - `run` has already raised the error of the import
         sent, bad_rows = self._bulk
         expected = {*sent.ids, *self._urgent.enqueued}
-        rows = self._ledger.rows
-        throttled, busiest = self._ledger.throttled()
+        rows = self._arrivals.rows
+        throttled, busiest = self._arrivals.throttled()
         return Figures(
             allowed=self._script.rate,
-            achieved=self._ledger.rate_with_backlog(set(sent.ids)),
+            achieved=self._arrivals.rate_with_backlog(set(sent.ids)),
             busiest_second=busiest,
             accepted=len(expected),
             sent=len(rows),
             bad_rows=bad_rows,
             duplicates=sent.duplicates,
-            lost=len(self._ledger.lost(expected)),
-            doubled=len(self._ledger.doubled()),
+            lost=len(self._arrivals.lost(expected)),
+            doubled=len(self._arrivals.doubled()),
             throttled=throttled,
             seconds=rows[-1].at - rows[0].at if rows else 0.0,
-            urgent=Latency.of([seconds for _, seconds in self._ledger.latencies(self._urgent.enqueued)]),
+            urgent=Quantiles.of(seconds for _, seconds in self._arrivals.latencies(self._urgent.enqueued)),
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailer.demo.figures import Figures, milliseconds
+from mailer.testbed.chart import pyplot, save, title
 
 if TYPE_CHECKING:
     from mailer.simulator.inbox import Row
@@ -20,37 +21,18 @@ def draw(
     rows: Sequence[Row],
     urgent_ids: Collection[str],
     latencies: Sequence[tuple[float, float]],
-) -> list[Path]:
-    """Write ``demo.svg`` and ``demo.png`` into ``folder``. Returns their paths."""
-    # Both take a second to import.
-    import matplotlib as mpl  # noqa: PLC0415
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
+) -> None:
+    """Write ``demo.svg`` and ``demo.png`` into ``folder``."""
     began = min(row.at for row in rows)
-    # A random hash salt and the date would make two drawings of the same figures differ.
-    mpl.rcParams.update(
-        {"svg.hashsalt": "mailer", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
-    )
-    figure, (upper, lower) = plt.subplots(
+    figure, (upper, lower) = pyplot().subplots(
         2, 1, figsize=(10, 6.4), sharex=True, height_ratios=(3, 2), layout="constrained"
     )
     _draw_sends(upper, figures, rows, urgent_ids, began)
     _draw_latencies(lower, figures, latencies, began)
-    figure.suptitle(
-        f"{figures.sent:,} messages at {figures.achieved:.1f} per second of {figures.allowed:g} allowed: "
-        f"{figures.throttled} throttled, {figures.lost} lost, {figures.doubled} doubled",
-        fontsize=12,
-        fontweight="bold",
-        x=0.01,
-        ha="left",
-    )
-    paths = [folder / "demo.svg", folder / "demo.png"]
-    for path in paths:
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-    plt.close(figure)
-    return paths
+    achieved = f"{figures.sent:,} messages at {figures.achieved:.1f} per second of {figures.allowed:g} allowed"
+    wrong = f"{figures.throttled} throttled, {figures.lost} lost, {figures.doubled} doubled"
+    title(figure, f"{achieved}: {wrong}", 12)
+    save(figure, folder / "demo.svg", folder / "demo.png")
 
 
 def _draw_sends(axes: Any, figures: Figures, rows: Sequence[Row], urgent_ids: Collection[str], began: float) -> None:

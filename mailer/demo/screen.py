@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -15,8 +14,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mailer.demo.figures import Latency, milliseconds
+from mailer.demo.figures import milliseconds
 from mailer.operations.status import AccountStatus
+from mailer.testbed.stats import Quantiles
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _HISTORY = 48
@@ -33,7 +33,7 @@ class Moment:
     rate: float
     allowed: float
     throttled: int
-    urgent: Latency
+    urgent: Quantiles
     last_urgent: float | None
     account: AccountStatus
 
@@ -61,9 +61,7 @@ class Screen:
                 self._console.print(f"{place}: {where}")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
 

@@ -9,10 +9,24 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+class Child(Protocol):
+    """A running or ended process, such as a `subprocess.Popen`."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 def end_with(parent: int) -> None:
@@ -40,10 +54,10 @@ def start(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
     )
 
 
-def stop(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Send SIGTERM, and SIGKILL if it does not end in time. Returns whether it ended by itself."""
+def stop(process: Child, seconds: float, number: int = signal.SIGTERM) -> bool:
+    """Send the signal ``number``, and SIGKILL if it does not end in time. Returns whether it ended by itself."""
     if process.poll() is None:
-        process.terminate()
+        process.send_signal(number)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

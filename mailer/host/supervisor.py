@@ -22,6 +22,9 @@ BACKOFF_CAP_SECONDS = 30.0
 HEALTHY_SECONDS = 60.0
 """A process that dies after this time restarts at once."""
 
+ALONE = ("--without-gossip", "--without-mingle")
+"""A worker's options. All shared state of workers is in Redis: messages between workers only cost round trips."""
+
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -197,8 +200,7 @@ def workers(
             [
                 *(sys.executable, "-P", "-m", "mailer.worker", "--quiet", "worker", "-P", "custom"),
                 *("-c", str(threads), "-Q", ",".join(lanes), "-n", f"{node}@%h", "--loglevel", loglevel),
-                # All shared state of workers is in Redis. Messages between workers only cost round trips.
-                *("--without-gossip", "--without-mingle"),
+                *ALONE,
             ],
             environment,
             alive_dir and alive.file_of(alive_dir, node),

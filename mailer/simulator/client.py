@@ -149,9 +149,9 @@ class Simulator:
         found: dict[str, Any] = self.request("GET", f"/_sim/messages/{ses_id}")
         return found
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self, first: int = 0) -> Iterator[Row]:
         """One row per accepted recipient, oldest first. The newest million stay, even if few whole messages do."""
-        after: int | None = 0
+        after: int | None = first
         while after is not None:
             page = self.request("GET", "/_sim/rows", query={"after": after})
             for row in page["rows"]:

@@ -10,15 +10,16 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
+from mailer.testbed.environment import clean
+from mailer.testbed.process import unwind_on
+from mailer.testbed.workers import POOLS
 from ops.bench.bench import bench, new_progress
 from ops.bench.figure import Figure
 from ops.bench.isolated import Missing
-from ops.bench.processes import POOLS, clean_environment
 from ops.bench.report import Report
 
 FIGURES = (
@@ -44,9 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     # The figures must not use the settings of the person who runs them.
-    for name in os.environ.keys() - clean_environment().keys():
+    for name in os.environ.keys() - clean().keys():
         del os.environ[name]
-    signal.signal(signal.SIGTERM, _stop)
+    unwind_on(signal.SIGTERM)
 
     console = Console()
     results: dict[str, Any] = {}
@@ -81,11 +82,6 @@ def _run(name: str, *, quick: bool, pool: str) -> Figure:
     with new_progress() as progress, bench(progress, quick=quick, pool=pool) as started:
         figure: Figure = module.run(started)
         return figure
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    """Unwind the stack at a SIGTERM, so that every process is ended."""
-    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

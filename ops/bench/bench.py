@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import redis
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,15 +16,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from mailer.producer.producer import Producer
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
-from mailer.settings import Settings, load
-from ops.bench.processes import Valkey, Worker, clean_environment, workers
+from mailer.settings import Settings
+from mailer.testbed.environment import environment_of, settings_in
+from mailer.testbed.valkey import Valkey
+from mailer.testbed.waiting import until
+from mailer.testbed.workers import Worker
 
 ACCOUNT = "bench"
 STAGED = "staged"
 """A lane that no worker serves. Messages are written there, and one rename makes it the lane ``bulk``."""
 
-UNLIMITED = 1_000_000
-"""A rate that no figure reaches."""
+Item = TypeVar("Item")
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class Bench:
             "quota_per_day": -1,
             "data_dir": self.folder / "data",
         }
-        return load(**{**given, **overrides})
+        return settings_in({}, **{**given, **overrides})
 
     @property
     def keys(self) -> Keys:
@@ -53,21 +55,10 @@ class Bench:
 
     def environment(self, *, rate: float, sink: str = "http://127.0.0.1:9", **more: str) -> dict[str, str]:
         """The environment of a worker."""
-        return {
-            "MAILER_REDIS_URL": self.valkey.url,
-            "MAILER_ACCOUNT": ACCOUNT,
-            "MAILER_RATE_PER_SECOND": repr(float(rate)),
-            "MAILER_QUOTA_PER_DAY": "-1",
-            "MAILER_DATA_DIR": str(self.folder / "data"),
-            "AWS_ENDPOINT_URL_SESV2": sink,
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",  # the only one of the two that boto3 reads
-            "AWS_ACCESS_KEY_ID": "AKIDBENCH",
-            "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            **more,
-        }
+        # boto3 reads only the second variable for the Region.
+        return environment_of(self.settings(rate_per_second=rate), sink, AWS_DEFAULT_REGION="us-east-1", **more)
 
+    @contextmanager
     def workers(
         self,
         environment: Mapping[str, str],
@@ -78,18 +69,29 @@ class Bench:
         app: str = "mailer.worker",
         queues: str = "transactional,bulk",
         first: int = 1,
-    ) -> AbstractContextManager[list[Worker]]:
-        return workers(
-            self.valkey,
-            self.folder,
-            environment,
-            count=count,
-            concurrency=concurrency,
-            pool=pool or self.pool,
-            app=app,
-            queues=queues,
-            first=first,
-        )
+    ) -> Iterator[list[Worker]]:
+        """Real workers, numbered from ``first`` on. The queue must be empty. When the block begins, each worker waits
+        on the queue."""
+        options = ("-l", "WARNING", "-Q", queues, "-P", pool or self.pool, "-c", str(concurrency))
+        with ExitStack() as stack, self.valkey.client() as client:
+            started: list[Worker] = []
+            blocked_before = _blocked(client)
+
+            def idle() -> bool:
+                """An idle worker, ours or stock, waits in one blocking pop."""
+                for worker in started:
+                    worker.check("A worker ended")
+                return _blocked(client) - blocked_before >= len(started)
+
+            # Start a few at a time, as interpreters compete for the processors during their imports.
+            for number in range(first, first + count):
+                log, node = self.folder / f"worker-{number}.log", ("-n", f"bench-{number}@localhost")
+                started.append(stack.enter_context(Worker(log, environment, *options, *node, app=app)))
+                if len(started) % 4 == 0 or len(started) == count:
+                    until(idle, "workers wait on the queue", 60.0 + 2 * len(started))
+                    # Another thread of the worker writes the limits at about this time.
+                    time.sleep(0.3)
+            yield started
 
     def producer(self) -> Producer:
         return Producer(Queue(self.valkey.client(), self.keys), ("transactional", STAGED, "bulk"))
@@ -115,47 +117,55 @@ class Bench:
 
         return left
 
+    @contextmanager
+    def shown(self, what: str, total: float | None) -> Iterator[Callable[[float], None]]:
+        """Show ``what`` during the block, which calls the function with how much is done."""
+        task = self.progress.add_task(what, total=total)
+        yield lambda done: self.progress.update(task, completed=done)
+        self.progress.remove_task(task)
+
+    def each(self, what: str, items: Sequence[Item]) -> Iterator[Item]:
+        """The items, with the progress shown."""
+        with self.shown(what, len(items)) as show:
+            for number, item in enumerate(items, 1):
+                yield item
+                show(number)
+
     def wait(self, seconds: float, what: str, done: Callable[[], bool] | None = None) -> float:
         """Wait for ``seconds``, or until ``done`` returns true. Returns the seconds."""
-        task = self.progress.add_task(what, total=seconds)
         start = time.monotonic()
-        while (passed := time.monotonic() - start) < seconds and not (done is not None and done()):
-            self.progress.update(task, completed=passed)
-            time.sleep(min(0.25, seconds - passed))
-        self.progress.remove_task(task)
+        with self.shown(what, seconds) as show:
+            while (passed := time.monotonic() - start) < seconds and not (done is not None and done()):
+                show(passed)
+                time.sleep(min(0.25, seconds - passed))
         return time.monotonic() - start
 
     def drain(self, amount: int, left: Callable[[], int], what: str, *, limit: float = 300.0) -> float:
         """Wait until ``left`` returns 0. Returns the seconds, accurate to 10 ms."""
-        task = self.progress.add_task(what, total=amount)
-        start = time.monotonic()
-        shown = 0.0
-        while (remaining := left()) > 0:
-            now = time.monotonic()
-            if now - start > limit:
-                raise TimeoutError(f"{what}: {remaining} of {amount} left after {limit:.0f} s")
-            if now - shown > 0.5:
-                self.progress.update(task, completed=amount - remaining)
-                shown = now
-            time.sleep(0.01)
-        took = time.monotonic() - start
-        self.progress.remove_task(task)
-        return took
+        start, shown = time.monotonic(), 0.0
+        with self.shown(what, amount) as show:
+            while (remaining := left()) > 0:
+                now = time.monotonic()
+                if now - start > limit:
+                    raise TimeoutError(f"{what}: {remaining} of {amount} left after {limit:.0f} s")
+                if now - shown > 0.5:
+                    show(amount - remaining)
+                    shown = now
+                time.sleep(0.01)
+            return time.monotonic() - start
 
 
 @contextmanager
 def bench(progress: Progress, *, quick: bool, pool: str) -> Iterator[Bench]:
     """A Valkey and a folder for one figure. Both are removed at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="mailer-bench-"))
-    try:
-        with Valkey(folder) as valkey:
-            yield Bench(folder, valkey, quick, pool, progress)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    temporary = tempfile.TemporaryDirectory(prefix="mailer-bench-", ignore_cleanup_errors=True)
+    with temporary as folder, Valkey(Path(folder)) as valkey:
+        yield Bench(Path(folder), valkey, quick, pool, progress)
 
 
 def new_progress() -> Progress:
     return Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), transient=True)
 
 
-__all__ = ["ACCOUNT", "STAGED", "Bench", "bench", "clean_environment", "new_progress"]
+def _blocked(client: redis.Redis) -> int:
+    return int(client.info("clients")["blocked_clients"])

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mailer.producer.producer import Producer
+from mailer.producer.send_many import SendManyResult
 
 SENDER = "Shop <news@example.com>"
 SUBJECT = "{{ name }}, your order {{ order }} is on its way"
@@ -28,6 +32,12 @@ def recipients(count: int) -> Iterator[dict[str, object]]:
             "to": f"customer-{number}@example.com",
             "variables": {"name": f"Customer {number}", "order": f"A-{100000 + number}", "city": "Springfield"},
         }
+
+
+def enqueue(producer: Producer, rows: Iterable[Mapping[str, object]], **more: Any) -> SendManyResult:
+    """Enqueue the template for each of these rows. ``more`` are further arguments, or others."""
+    letter = {"sender": SENDER, "subject": SUBJECT, "text": TEXT, "html": html(), **more}
+    return producer.send_many(rows, **letter)
 
 
 def rendered(count: int) -> Iterator[dict[str, str]]:

@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from statistics import median
 from typing import Any
 
@@ -61,13 +62,7 @@ def clones(envelope: bytes, count: int) -> Iterator[bytes]:
 
 
 def push(client: redis.Redis, key: str, envelopes: Iterator[bytes]) -> None:
-    batch: list[bytes] = []
-    for envelope in envelopes:
-        batch.append(envelope)
-        if len(batch) == IN_BATCHES_OF:
-            client.lpush(key, *batch)
-            batch = []
-    if batch:
+    while batch := list(islice(envelopes, IN_BATCHES_OF)):
         client.lpush(key, *batch)
 
 
@@ -78,8 +73,3 @@ def middle(values: Sequence[float]) -> float:
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """The median of each round's ratio."""
     return median([one / other for one, other in zip(ours, theirs, strict=True)])
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """The quantile of ``values``, which are sorted: about ``share`` of them are below it."""
-    return values[min(len(values) - 1, int(share * len(values)))]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from mailer.testbed.chart import pyplot, save, title
 
 _FIRST, _OTHER = "#4c78a8", "#b8b8b8"
 _WIDTH = 40
+_FONT_SIZE = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,7 @@ class Bars:
         )
 
     def draw(self, path: Path) -> None:
-        plt = _pyplot()
-        figure, axes = plt.subplots(figsize=(8, 0.45 * len(self.values) + 0.8), layout="constrained")
+        figure, axes = pyplot(_FONT_SIZE).subplots(figsize=(8, 0.45 * len(self.values) + 0.8), layout="constrained")
         names = list(self.values)
         ours = names[0].partition(",")[0] if self.compared else ""
         bars = axes.barh(
@@ -42,7 +43,7 @@ class Bars:
         axes.margins(x=0.12)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-        _save(figure, path)
+        save(figure, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,9 @@ class Panels:
         return ""
 
     def draw(self, path: Path) -> None:
-        plt = _pyplot()
         columns = min(3, len(self.panels))
         rows = -(-len(self.panels) // columns)
-        figure, all_axes = plt.subplots(
+        figure, all_axes = pyplot(_FONT_SIZE).subplots(
             rows, columns, figsize=(3.6 * columns, 2.7 * rows), layout="constrained", squeeze=False
         )
         for axes, panel in zip(all_axes.flat, self.panels, strict=False):
@@ -92,8 +92,8 @@ class Panels:
                 axes.legend(frameon=False, fontsize=8)
         for axes in list(all_axes.flat)[len(self.panels) :]:
             axes.set_visible(False)
-        figure.suptitle(self.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        _save(figure, path)
+        title(figure, self.title)
+        save(figure, path)
 
 
 Plot = Bars | Panels
@@ -105,28 +105,3 @@ def short(value: float) -> str:
         if value >= size:
             return f"{value / size:.4g}{letter}"
     return f"{value:.4g}"
-
-
-def _pyplot() -> Any:
-    # Import it on demand, as the import takes a second.
-    import matplotlib as mpl  # noqa: PLC0415
-
-    mpl.use("Agg")
-    # Keep text as text, and ids constant. So the file is small, and the same for the same figures.
-    mpl.rcParams.update(
-        {
-            "svg.hashsalt": "mailer",
-            "svg.fonttype": "none",
-            "font.size": 9,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-    )
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    return plt
-
-
-def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, metadata={"Date": None})
-    _pyplot().close(figure)

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 from rich.console import Console
 
 from mailer.simulator.client import Simulator

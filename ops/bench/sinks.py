@@ -11,10 +11,12 @@ import re
 import shutil
 import socket
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
-from ops.bench.processes import START_SECONDS, Process, clean_environment, free_port
+from mailer.testbed.environment import clean
+from mailer.testbed.process import Process
+from mailer.testbed.waiting import free_port, until
 from ops.bench.sink import MESSAGE_ID
 
 _CONFIGURATION = """
@@ -65,17 +67,13 @@ class Sink(Process):
 
     def start(self) -> None:
         super().start()
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            self.check()
-            try:
-                self.count()
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-            else:
-                return
+        until(self._answers, f"{self.kind} answers")
+
+    def _answers(self) -> bool:
+        self.check()
+        with suppress(OSError):
+            return self.count() >= 0
+        return False
 
     def count(self) -> int:
         """The number of messages answered so far."""
@@ -97,7 +95,7 @@ class PythonSink(Sink):
         command = [sys.executable, "-m", "ops.bench.sink", str(self._port), "--latency", str(latency)]
         if certificate is not None:
             command += ["--tls-port", str(tls_port), "--certificate", str(certificate)]
-        super().__init__(command, folder / "sink.log", clean_environment())
+        super().__init__(command, folder / "sink.log", clean())
 
     def count(self) -> int:
         return self._counters()[0]
@@ -131,7 +129,7 @@ class Nginx(Sink):
         )
         configuration.write_text(text, encoding="utf-8")
         command = [program, "-p", str(folder), "-e", f"{folder}/nginx-error.log", "-c", str(configuration)]
-        super().__init__(command, folder / "nginx.log", clean_environment())
+        super().__init__(command, folder / "nginx.log", clean())
 
     def count(self) -> int:
         # "server accepts handled requests", then their numbers. These count our own requests too.

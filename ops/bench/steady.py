@@ -6,24 +6,37 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mailer.testbed.process import Process
 from ops.bench.bench import Bench
 from ops.bench.meter import OWN_READS, counters
-from ops.bench.processes import Process
 from ops.bench.sinks import Sink
 
 _TURN_SECONDS = 0.005
 _TO_THE_ARRIVAL_UP_TO = 200.0
 
+COLUMNS = ("mails/s", "% of R", "worker CPU ms", "Redis CPU ms", "round trips", "commands")
+
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """Milliseconds of processor time, round trips and commands are per mail."""
+    """Milliseconds of processor time, round trips and commands are per mail. ``rate`` is what was allowed a second."""
 
+    rate: float
     per_second: float
     worker_ms: float
     redis_ms: float
     round_trips: float
     commands: float
+
+    @property
+    def used(self) -> float:
+        """Per cent of the rate."""
+        return 100 * self.per_second / self.rate
+
+    @property
+    def row(self) -> list[float]:
+        """The cells of `COLUMNS`."""
+        return [self.per_second, self.used, self.worker_ms, self.redis_ms, self.round_trips, self.commands]
 
 
 def steady(bench: Bench, sink: Sink, workers: Sequence[Process], seconds: float, rate: float, what: str) -> Steady:
@@ -43,6 +56,7 @@ def steady(bench: Bench, sink: Sink, workers: Sequence[Process], seconds: float,
     for worker in workers:
         worker.check()
     return Steady(
+        rate=rate,
         per_second=mails / (end - begin),
         worker_ms=1000 * cpu / mails,
         redis_ms=1000 * redis_cpu / mails,

@@ -10,14 +10,14 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ops.bench.processes import clean_environment
+from mailer.testbed.environment import clean
+from mailer.testbed.process import unwind_on
 from ops.soak.faults import FAULTS
-from ops.soak.report import Report, show
+from ops.soak.report import CODES, Report, fate_of, show
 from ops.soak.trial import Fault, carry_out
 
 
@@ -31,9 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     # The trials must not use the settings of the person who runs them.
-    for name in os.environ.keys() - clean_environment().keys():
+    for name in os.environ.keys() - clean().keys():
         del os.environ[name]
-    signal.signal(signal.SIGTERM, _stop)
+    unwind_on(signal.SIGTERM)
 
     seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
     console = Console()
@@ -45,23 +45,17 @@ def main(arguments: list[str] | None = None) -> int:
             fault = _with_pool(FAULTS[name], given.pool)
             report = carry_out(fault, fault.long if given.long else fault.short, seed, progress)
             reports.append(report)
-            verdict = "skipped" if report.skipped else "kept" if report.kept else "BROKEN"
-            progress.console.print(f"{name}: {verdict}, {report.seconds:.0f} s", highlight=False)
+            progress.console.print(f"{name}: {report.fate}, {report.seconds:.0f} s", highlight=False)
             if given.json:
-                found = {"seed": seed, "long": given.long, "pool": given.pool, "kept": all(r.kept for r in reports)}
+                found = {"seed": seed, "long": given.long, "pool": given.pool, "fate": fate_of(reports)}
                 text = json.dumps({**found, "reports": [r.to_json() for r in reports]}, indent=2, ensure_ascii=False)
                 given.json.write_text(text + "\n", encoding="utf-8")
     show(console, reports)
-    return 0 if all(report.kept for report in reports) else 1
+    return CODES[fate_of(reports)]
 
 
 def _with_pool(fault: Fault, pool: str) -> Fault:
     return replace(fault, set=replace(fault.set, pool=pool))
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    """Unwind the stack at a SIGTERM, so that every process is ended."""
-    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 from mailer.errors import QueueUnavailable
 from mailer.producer.producer import Producer
-from ops.soak.verifier import Ledger
+from mailer.testbed.ledger import Ledger
 
 SENDER = "Shop <shop@example.com>"
 # Too large to travel in the envelope: it is stored once beside the queue, with a count of references.

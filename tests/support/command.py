@@ -16,6 +16,7 @@ import pytest
 from mailer.cli.commands import COMMANDS, Deferred
 from mailer.cli.main import main
 from mailer.settings import Settings, current
+from mailer.testbed.environment import clean
 
 # A fork has imported the commands already, but for those that import much more. That saves a second in each of two
 # dozen runs.
@@ -27,8 +28,7 @@ Mailer = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment without variables that lead to a real account or to another test's Redis."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAILER_", "AWS_", "FLOWER_"))}
-    return {**kept, "AWS_EC2_METADATA_DISABLED": "true", "NO_COLOR": "1", "COLUMNS": "200", **variables}
+    return clean(**{"AWS_EC2_METADATA_DISABLED": "true", "NO_COLOR": "1", "COLUMNS": "200", **variables})
 
 
 def command(*arguments: str) -> list[str]:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mailer.host import child
 from mailer.producer.producer import Producer
 from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
+from mailer.testbed.environment import environment_of
+from mailer.testbed.valkey import Valkey
+from mailer.testbed.workers import LOOP_POOL, Worker
 from ops import forked
 from tests.support.account import Account
-from tests.support.valkey import Valkey
 
 SENDER = "Shop <shop@example.com>"
 
@@ -42,37 +42,9 @@ connection."""
 PATIENT = {"connect_timeout_seconds": 8.0, "read_timeout_seconds": 10.0, "lease_seconds": 30.0}
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
-    """Poll until ``condition`` is true, and fail with ``what`` if it never is."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:g} s: {what}")
-        time.sleep(0.02)
-    return found
-
-
 def environment(settings: Settings, simulator: Simulator | None = None, **more: str) -> dict[str, str]:
-    """The environment of a process with these settings."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("MAILER_", "AWS_"))}
-    for name, value in settings.model_dump(exclude_none=True).items():
-        if name == "on_unknown":
-            variables |= {f"MAILER_ON_UNKNOWN_{lane.upper()}": policy for lane, policy in value.items()}
-        elif name == "lanes":
-            variables["MAILER_LANES"] = ",".join(value)
-        else:
-            plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-            variables[f"MAILER_{name.upper()}"] = str(plain)
-    variables |= {
-        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "CELERY_CUSTOM_WORKER_POOL": "mailer.worker.pool:TaskPool",
-    }
-    if simulator is not None:
-        variables["AWS_ENDPOINT_URL_SESV2"] = simulator.url
-    return variables | more
+    """The environment of a worker with these settings."""
+    return environment_of(settings, simulator.url if simulator else None, **{**LOOP_POOL, **more})
 
 
 def refusal_to_start(env: dict[str, str], *options: str) -> str:
@@ -81,43 +53,6 @@ def refusal_to_start(env: dict[str, str], *options: str) -> str:
     ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode != 0
     return ended.stderr
-
-
-class WorkerProcess:
-    """``celery -A mailer.worker worker``. A fork starts it quickly; with ``fork=False`` it starts as for a person."""
-
-    def __init__(
-        self, env: dict[str, str], log: Path, *options: str, app: str = "mailer.worker", fork: bool = True
-    ) -> None:
-        self.log = log
-        pool = () if "-P" in options else ("-P", "custom")
-        command = [
-            *(sys.executable, "-m", "celery", "-A", app, "worker", "-l", "INFO", "-c", "8", *pool),
-            *("--without-gossip", "--without-mingle", *options),
-        ]
-        with log.open("wb") as output:
-            self.process = forked.start(command, env=env, output=output, fork=fork)
-
-    def wait_until_ready(self) -> WorkerProcess:
-        until(
-            lambda: " ready." in self.text or self.process.poll() is not None, "the worker says that it is ready", 120
-        )
-        assert self.process.poll() is None, self.text
-        return self
-
-    @property
-    def text(self) -> str:
-        return self.log.read_text(encoding="utf-8", errors="replace")
-
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 60.0) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
 
 
 class Post:
@@ -131,16 +66,18 @@ class Post:
         self.queue = Queue(self.client, self.keys)
         self.producer = Producer(self.queue, settings.lanes)
         self._folder = folder
-        self._workers: list[WorkerProcess] = []
+        self._workers: list[Worker] = []
 
     def send(self, to: str, **fields: Any) -> str:
         return self.producer.send(to=to, **{"sender": SENDER, "subject": "Hello", "text": "Hello.", **fields})
 
     def worker(
         self, *options: str, wait: bool = True, app: str = "mailer.worker", fork: bool = True, **more: str
-    ) -> WorkerProcess:
-        log = self._folder / f"worker-{len(self._workers)}.log"
-        worker = WorkerProcess(environment(self.settings, self.simulator, **more), log, *options, app=app, fork=fork)
+    ) -> Worker:
+        """Start a worker: quickly with a fork, or as for a person."""
+        log, env = self._folder / f"worker-{len(self._workers)}.log", environment(self.settings, self.simulator, **more)
+        worker = Worker(log, env, *options, app=app, start=forked.start if fork else child.start)
+        worker.start()
         self._workers.append(worker)
         return worker.wait_until_ready() if wait else worker
 
@@ -171,9 +108,7 @@ class Post:
 
     def close(self) -> None:
         for worker in self._workers:
-            if worker.process.poll() is None:
-                worker.process.kill()
-                worker.process.wait()
+            worker.kill()
         self.producer.close()
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
+from mailer.testbed.environment import clean
+from mailer.testbed.process import Process
+from mailer.testbed.ses import UNLIMITED
 from ops.bench import mail
-from ops.bench.bench import UNLIMITED, Bench
+from ops.bench.bench import Bench
 from ops.bench.contenders import node
 from ops.bench.contenders.contender import Sample, timed
-from ops.bench.processes import START_SECONDS, DidNotStart, Process, clean_environment
 from ops.bench.sinks import Sink
 
 _WARM_UP = 2000
@@ -60,7 +60,7 @@ class Jobs:
 
     def __init__(self, bench: Bench) -> None:
         self._folder = bench.folder
-        self._environment = {**clean_environment(), "QUEUE_PORT": str(bench.valkey.port)}
+        self._environment = clean(QUEUE_PORT=str(bench.valkey.port))
         self._programs = node.installed(_SOURCE)
 
     def __enter__(self) -> Self:
@@ -75,9 +75,7 @@ class Jobs:
         )
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
     def add(self, payloads: Iterable[Mapping[str, object]]) -> tuple[float, float]:
@@ -102,18 +100,11 @@ class Jobs:
 
 class _Worker(Process):
     def __init__(self, bench: Bench, at_once: int, settings: dict[str, str]) -> None:
-        environment = {**clean_environment(), **settings, "QUEUE_PORT": str(bench.valkey.port)}
-        environment["CONCURRENCY"] = str(at_once)
-        self._ready = bench.folder / "bullmq.log"
-        self._ready.unlink(missing_ok=True)
+        environment = {**settings, "QUEUE_PORT": str(bench.valkey.port), "CONCURRENCY": str(at_once)}
         program = node.installed(_SOURCE) / "worker.mjs"
-        super().__init__(["node", str(program)], self._ready, environment)
+        super().__init__(["node", str(program)], bench.folder / "bullmq.log", environment)
+        self.log.unlink(missing_ok=True)
 
     def start(self) -> None:
         super().start()
-        deadline = time.monotonic() + START_SECONDS
-        while "ready" not in self.log_tail():
-            self.check()
-            if time.monotonic() > deadline:
-                raise DidNotStart(f"worker.mjs was not ready\n{self.log_tail()}")
-            time.sleep(0.02)
+        self.wait_for("ready")

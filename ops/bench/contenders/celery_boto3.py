@@ -5,8 +5,9 @@ from __future__ import annotations
 import redis
 from celery import Celery
 
+from mailer.testbed.ses import UNLIMITED
 from ops.bench import mail
-from ops.bench.bench import STAGED, UNLIMITED, Bench
+from ops.bench.bench import STAGED, Bench
 from ops.bench.contenders.contender import Sample, timed
 from ops.bench.meter import queued_or_unacked
 from ops.bench.sinks import Sink

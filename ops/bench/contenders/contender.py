@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import psutil  # type: ignore[import-untyped]
-
+from mailer.testbed.process import Process
 from ops.bench.bench import Bench
 from ops.bench.meter import OWN_READS, counters
-from ops.bench.processes import Process
 from ops.bench.sinks import Sink
 
 _LIMIT_SECONDS = 300.0
@@ -64,20 +62,19 @@ def timed(
         arrived_before = sink.count()
         before = counters(client)
         worker_cpu, redis_cpu = sum(worker.cpu_seconds() for worker in workers), bench.valkey.cpu_seconds()
-        task = bench.progress.add_task(what, total=amount)
-        began = time.monotonic()
-        release()
-        while (arrived := sink.count() - arrived_before) < amount:
-            bench.progress.update(task, completed=arrived)
-            _check(workers, began, f"{what}: {arrived} of {amount} arrived")
-            time.sleep(_EVERY_SECONDS)
-        took = time.monotonic() - began
-        looks = 1
-        while left() > 0:
-            looks += 1
-            _check(workers, began, f"{what}: not all were acknowledged")
-            time.sleep(_EVERY_SECONDS)
-        bench.progress.remove_task(task)
+        with bench.shown(what, amount) as show:
+            began = time.monotonic()
+            release()
+            while (arrived := sink.count() - arrived_before) < amount:
+                show(arrived)
+                _check(workers, began, f"{what}: {arrived} of {amount} arrived")
+                time.sleep(_EVERY_SECONDS)
+            took = time.monotonic() - began
+            looks = 1
+            while left() > 0:
+                looks += 1
+                _check(workers, began, f"{what}: not all were acknowledged")
+                time.sleep(_EVERY_SECONDS)
         worker_cpu = sum(worker.cpu_seconds() for worker in workers) - worker_cpu
         redis_cpu = bench.valkey.cpu_seconds() - redis_cpu
         used = counters(client) - before
@@ -87,18 +84,11 @@ def timed(
     return Sample(
         per_second=amount / took,
         worker_ms=1000 * worker_cpu / arrived,
-        memory_mb=sum(memory_mb(worker.pid) for worker in workers),
+        memory_mb=sum(worker.megabytes() for worker in workers),
         redis_ms=1000 * redis_cpu / arrived,
         round_trips=(used.reads - OWN_READS - looks) / amount,
         commands=sum(used.calls.values()) / amount,
     )
-
-
-def memory_mb(pid: int) -> float:
-    """Resident memory of a process, and of its children what they do not share."""
-    process = psutil.Process(pid)
-    own = process.memory_info().rss
-    return float(own + sum(child.memory_full_info().uss for child in process.children(recursive=True))) / 1e6
 
 
 def _check(workers: Sequence[Process], began: float, what: str) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import redis
 
+from mailer.testbed.process import Process
+from mailer.testbed.ses import UNLIMITED
 from ops.bench import mail
-from ops.bench.bench import UNLIMITED, Bench
+from ops.bench.bench import Bench
 from ops.bench.contenders.contender import Sample, timed
 from ops.bench.isolated import python_environment
-from ops.bench.processes import Process, clean_environment
 from ops.bench.sinks import Sink
 
 _SOURCE = Path(__file__).with_name("dramatiq")
@@ -32,7 +33,7 @@ class DramatiqBoto3:
     def run(self, bench: Bench, sink: Sink, amount: int, environment: dict[str, str]) -> Sample:
         programs = python_environment("dramatiq", (_SOURCE / "requirements.txt").read_text())
         settings = bench.environment(rate=UNLIMITED, sink=sink.url, BENCH_THREADS=str(self._threads), **environment)
-        settings = {**clean_environment(), **settings, "PYTHONPATH": str(_SOURCE)}
+        settings["PYTHONPATH"] = str(_SOURCE)
         command = [str(programs / "dramatiq"), "actors", "--processes", "1", "--threads", str(self._threads)]
         with bench.valkey.client() as client, Process(command, bench.folder / "dramatiq.log", settings) as worker:
 

@@ -22,8 +22,9 @@ from mailer.mail.content import Structured
 from mailer.mail.message import Message
 from mailer.ses.request import SEND_EMAIL_PATH, encode
 from mailer.ses.signer import Signer
+from mailer.testbed.ses import UNLIMITED
 from ops.bench import mail
-from ops.bench.bench import UNLIMITED, Bench
+from ops.bench.bench import Bench
 from ops.bench.contenders.contender import Sample
 from ops.bench.sinks import Sink
 
@@ -38,7 +39,7 @@ class Floor:
         settings = bench.environment(rate=UNLIMITED, sink=sink.url, **environment)
         ended = subprocess.run(
             [sys.executable, "-m", __name__, str(amount)],
-            env={**os.environ, **settings},
+            env=settings,
             capture_output=True,
             text=True,
             check=False,

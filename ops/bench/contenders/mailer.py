@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import redis
 
+from mailer.testbed.ses import UNLIMITED
 from ops.bench import mail
-from ops.bench.bench import STAGED, UNLIMITED, Bench
+from ops.bench.bench import STAGED, Bench
 from ops.bench.contenders.contender import Sample, timed
 from ops.bench.sinks import Sink
 
@@ -37,14 +38,7 @@ class Mailer:
 
 def stage(bench: Bench, amount: int) -> None:
     with bench.producer() as producer:
-        producer.send_many(
-            mail.recipients(amount),
-            sender=mail.SENDER,
-            subject=mail.SUBJECT,
-            text=mail.TEXT,
-            html=mail.html(),
-            lane=STAGED,
-        )
+        mail.enqueue(producer, mail.recipients(amount), lane=STAGED)
 
 
 def warm_up(bench: Bench, client: redis.Redis, at_once: int) -> None:

@@ -7,9 +7,10 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
-from ops.bench.bench import UNLIMITED, Bench
+from mailer.testbed.ses import UNLIMITED
+from ops.bench.bench import Bench
 from ops.bench.contenders.contender import Sample, timed
 from ops.bench.contenders.mailer import stage, warm_up
 from ops.bench.figure import Figure

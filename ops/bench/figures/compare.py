@@ -74,17 +74,16 @@ def measure(
         for contender in contenders:
             if contender.name in missing:
                 continue
-            task = bench.progress.add_task(f"round {number + 1} of {rounds}: {contender.name}", total=None)
             with bench.valkey.client() as client:
                 client.flushall()
             amount = contender.amount // 5 if bench.quick else contender.amount
-            try:
-                sample = contender.run(bench, sink, amount, dict(environment or {}))
-            except Missing as why:
-                missing[contender.name] = str(why)
-            else:
-                seen.setdefault(contender.name, []).append(sample)
-            bench.progress.remove_task(task)
+            with bench.shown(f"round {number + 1} of {rounds}: {contender.name}", None):
+                try:
+                    sample = contender.run(bench, sink, amount, dict(environment or {}))
+                except Missing as why:
+                    missing[contender.name] = str(why)
+                else:
+                    seen.setdefault(contender.name, []).append(sample)
     return seen, missing
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mailer.operations.status import read_status
 from mailer.simulator.client import Simulator
+from mailer.testbed.ses import simulated_ses
 from ops.bench import mail
 from ops.bench.bench import STAGED, Bench
 from ops.bench.competitor import ADDRESS, Competitor
@@ -66,11 +67,9 @@ def measure(bench: Bench, rate: int, seconds: float) -> Case:
     client = bench.valkey.client()
     client.flushall()
     amount = int(rate * (ALONE_SECONDS + seconds + AFTER_SECONDS + 10))
-    ses = Simulator(rate=rate, bucket=max(2, rate / 10), latency="20ms", control_rate=0, quota=-1, smtp=False, keep=10)
+    ses = simulated_ses(rate, latency="20ms")
     with ses, bench.producer() as producer:
-        producer.send_many(
-            mail.recipients(amount), sender=mail.SENDER, subject=mail.SUBJECT, text=mail.TEXT, lane=STAGED
-        )
+        mail.enqueue(producer, mail.recipients(amount), html=None, lane=STAGED)
         with bench.workers(bench.environment(rate=rate, sink=ses.url), count=2, concurrency=32):
             bench.release(client)
             bench.wait(2, f"{what}: settling")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
+from itertools import product
 
 import redis
 from celery import Celery
@@ -95,15 +96,11 @@ def _measure(
     """Messages per second and per CPU-second of each way, one value for each round."""
     by_clock: dict[str, list[float]] = {name: [] for name in ways}
     by_cpu: dict[str, list[float]] = {name: [] for name in ways}
-    task = bench.progress.add_task("enqueueing", total=(rounds + 1) * len(ways))
-    for number in range(rounds + 1):
-        for name, (count, enqueue) in ways.items():
-            per_second, per_cpu = _timed(client, count if number or name == ADD_BULK else 100, enqueue)
-            if number:  # the first round is for connections and imports
-                by_clock[name].append(per_second)
-                by_cpu[name].append(per_cpu)
-            bench.progress.update(task, advance=1)
-    bench.progress.remove_task(task)
+    for number, (name, (count, enqueue)) in bench.each("enqueueing", list(product(range(rounds + 1), ways.items()))):
+        per_second, per_cpu = _timed(client, count if number or name == ADD_BULK else 100, enqueue)
+        if number:  # the first round is for connections and imports
+            by_clock[name].append(per_second)
+            by_cpu[name].append(per_cpu)
     return by_clock, by_cpu
 
 
@@ -135,10 +132,7 @@ def _add_bulk(jobs: Jobs, count: int) -> tuple[float, float]:
 
 def _send_many(bench: Bench, count: int) -> None:
     with bench.producer() as producer:
-        result = producer.send_many(
-            _rows(count), sender=mail.SENDER, subject=mail.SUBJECT, text=mail.TEXT, html=mail.html()
-        )
-        assert result.accepted == count
+        assert mail.enqueue(producer, _rows(count)).accepted == count
 
 
 def _send(bench: Bench, count: int) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ops.bench.bench import UNLIMITED, Bench
-from ops.bench.contenders.contender import memory_mb
+from mailer.testbed.ses import UNLIMITED
+from ops.bench.bench import Bench
 from ops.bench.contenders.mailer import stage, warm_up
 from ops.bench.figure import Figure, Verdict
 from ops.bench.sinks import open_sink
@@ -21,7 +21,7 @@ def run(bench: Bench) -> Figure:
         bench.valkey.client() as client,
         bench.workers(bench.environment(rate=UNLIMITED, sink=sink.url), count=1, concurrency=AT_ONCE) as [worker],
     ):
-        started = memory_mb(worker.pid)
+        started = worker.megabytes()
         warm_up(bench, client, AT_ONCE)
         stage(bench, amount)
         left = bench.left(client, "bulk")
@@ -30,7 +30,7 @@ def run(bench: Bench) -> Figure:
             rest = round(amount * (1 - share))
             part = round(amount * (share - before))
             bench.drain(part, lambda rest=rest: left() - rest, f"to {share:.0%} of {amount:,} mails")  # type: ignore[misc]
-            seen.append(memory_mb(worker.pid))
+            seen.append(worker.megabytes())
     figure = Figure(
         "footprint",
         f"resident memory of one worker process, {AT_ONCE} at once, over {amount:,} mails, pool {bench.pool}",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import astuple
 
-from mailer.simulator.client import Simulator
+from mailer.testbed.ses import UNLIMITED, simulated_ses
+from mailer.testbed.stats import Quantiles
 from ops.bench import mail
-from ops.bench.bench import UNLIMITED, Bench
+from ops.bench.bench import Bench
 from ops.bench.figure import Figure, Verdict
-from ops.bench.meter import quantile
 
 HALF_MS, MOST_MS = 5.0, 20.0
 AT_ONCE = 32
@@ -19,14 +20,14 @@ WARM_UP = 20
 
 def run(bench: Bench) -> Figure:
     amount = 100 if bench.quick else 500
-    sink = Simulator(rate=UNLIMITED, control_rate=0, quota=-1, smtp=False, keep=10)
+    sink = simulated_ses(UNLIMITED)
     returned: dict[str, float] = {}
     took: list[float] = []
     with sink, bench.producer() as producer:
         environment = bench.environment(rate=UNLIMITED, sink=sink.url)
         with bench.workers(environment, count=1, concurrency=AT_ONCE):
-            task = bench.progress.add_task(f"{amount} mails, one at a time", total=amount)
-            for number, gap in enumerate(mail.gaps(WARM_UP + amount, SHORTEST_GAP, LONGEST_GAP, SEED)):
+            gaps = list(enumerate(mail.gaps(WARM_UP + amount, SHORTEST_GAP, LONGEST_GAP, SEED)))
+            for number, gap in bench.each(f"{amount} mails, one at a time", gaps):
                 time.sleep(gap)
                 to = f"customer-{number}@example.com"
                 began = time.time()
@@ -34,12 +35,9 @@ def run(bench: Bench) -> Figure:
                 if number >= WARM_UP:
                     returned[to] = time.time()
                     took.append(1000 * (returned[to] - began))
-                bench.progress.update(task, advance=1)
-            bench.progress.remove_task(task)
             bench.wait(1.0, "the last ones")
         arrived = {row.recipient: row.at for row in sink.rows()}
-    waits = sorted(1000 * (arrived[to] - at) for to, at in returned.items() if to in arrived)
-    took.sort()
+    waits = Quantiles.of(1000 * (arrived[to] - at) for to, at in returned.items() if to in arrived)
     figure = Figure(
         "latency",
         f"one mail at a time on an idle system, one worker process, pool {bench.pool}, ms",
@@ -47,14 +45,13 @@ def run(bench: Bench) -> Figure:
     )
     for name, values in (
         ("send() returning to its request at SES", waits),
-        ("send() called to send() returning", took),
+        ("send() called to send() returning", Quantiles.of(took)),
     ):
-        shares = (quantile(values, share) for share in (0.5, 0.9, 0.99))
-        figure.rows.append([name, len(values), *shares, values[-1]])
+        figure.rows.append([name, *astuple(values)])
     figure.verdicts = [
-        Verdict("p50", quantile(waits, 0.5), HALF_MS, " ms", at_most=True),
-        Verdict("p99", quantile(waits, 0.99), MOST_MS, " ms", at_most=True),
-        Verdict("mails that did not arrive", amount - len(waits), 0, at_most=True),
+        Verdict("p50", waits.half, HALF_MS, " ms", at_most=True),
+        Verdict("p99", waits.ninety_nine, MOST_MS, " ms", at_most=True),
+        Verdict("mails that did not arrive", amount - waits.count, 0, at_most=True),
     ]
     figure.notes = [
         f"Random pauses of {1000 * SHORTEST_GAP:g} to {1000 * LONGEST_GAP:g} ms between mails; no rate limit.",

@@ -19,16 +19,12 @@ def run(bench: Bench) -> Figure:
             client.flushdb()
         keys = bench.keys
         before = int(client.info("memory")["used_memory"])
-        task = bench.progress.add_task(f"{amount:,} messages", total=amount)
-        producer.send_many(
-            mail.recipients(amount),
-            sender=mail.SENDER,
-            subject=mail.SUBJECT,
-            text=mail.TEXT,
-            html=mail.html(HTML_BYTES),
-            progress=lambda _rows, made: bench.progress.update(task, completed=made),
-        )
-        bench.progress.remove_task(task)
+        with bench.shown(f"{amount:,} messages", amount) as show:
+            mail.enqueue(
+                *(producer, mail.recipients(amount)),
+                html=mail.html(HTML_BYTES),
+                progress=lambda _rows, made: show(made),
+            )
         used = int(client.info("memory")["used_memory"]) - before
         lane = int(client.memory_usage(keys.lane("bulk"), samples=0) or 0)
         content = int(client.memory_usage(keys.content, samples=0) or 0)

@@ -11,10 +11,11 @@ from typing import cast
 import redis
 from celery import Celery
 
-from ops.bench.bench import STAGED, UNLIMITED, Bench
+from mailer.testbed.ses import UNLIMITED
+from mailer.testbed.workers import Worker
+from ops.bench.bench import STAGED, Bench
 from ops.bench.figure import Figure, Verdict
 from ops.bench.meter import clones, middle, push, queued_or_unacked, ratio
-from ops.bench.processes import Worker
 
 THREADS = 16
 TARGET = 3.0

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from itertools import pairwise
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
-from mailer.simulator.client import Simulator
+from mailer.testbed.ses import burst, simulated_ses
 from ops.bench import mail
 from ops.bench.bench import STAGED, Bench
 from ops.bench.figure import Figure, Verdict
@@ -32,11 +32,6 @@ class Case:
     longest_gap: float
     cpu_ms: float
     busy: float
-
-
-def burst(rate: float) -> float:
-    """The product's default: by how much a second at SES may exceed the rate."""
-    return max(2.0, rate / 10)
 
 
 def run(bench: Bench) -> Figure:
@@ -80,17 +75,10 @@ def measure(bench: Bench, rate: int, processes: int, seconds: float) -> Case:
     client.flushall()
     # Mail goes on while we settle and stop: the lane must not run dry then.
     amount = int(rate * (seconds + 12) + 100)
-    sink = Simulator(rate=rate, bucket=max(2, rate / 10), latency="20ms", control_rate=0, quota=-1, smtp=False, keep=10)
+    sink = simulated_ses(rate, latency="20ms")
     with sink, bench.producer() as producer:
         # Before the workers come, so that the producer does not compete with them for the processors.
-        producer.send_many(
-            mail.recipients(amount),
-            sender=mail.SENDER,
-            subject=mail.SUBJECT,
-            text=mail.TEXT,
-            html=mail.html(),
-            lane=STAGED,
-        )
+        mail.enqueue(producer, mail.recipients(amount), lane=STAGED)
         environment = bench.environment(rate=rate, sink=sink.url)
         with bench.workers(environment, count=processes, concurrency=AT_ONCE) as started:
             bench.release(client)

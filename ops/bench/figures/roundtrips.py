@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailer.simulator.client import Simulator
+from mailer.testbed.ses import simulated_ses
 from ops.bench import mail
 from ops.bench.bench import Bench
 from ops.bench.figure import Figure, Verdict
@@ -17,7 +17,7 @@ FROM_CLIENTS = ("evalsha", "eval", "blpop", "brpop", "ping", "publish", "subscri
 
 def run(bench: Bench) -> Figure:
     seconds = 8.0 if bench.quick else 30.0
-    sink = Simulator(rate=RATE, bucket=2, latency="20ms", control_rate=0, quota=-1, smtp=False, keep=10)
+    sink = simulated_ses(RATE, latency="20ms")
     figure = Figure(
         "roundtrips",
         f"Redis round trips, {PROCESSES} worker processes, {AT_ONCE} at once in each, pool {bench.pool}",
@@ -34,9 +34,7 @@ def run(bench: Bench) -> Figure:
             figure.rows.append(["idle", took, 0, idle.reads - OWN_READS, "", per_second, _commands(idle)])
 
             amount = int(RATE * (seconds + 15))
-            producer.send_many(
-                mail.recipients(amount), sender=mail.SENDER, subject=mail.SUBJECT, text=mail.TEXT, html=mail.html()
-            )
+            mail.enqueue(producer, mail.recipients(amount))
             bench.wait(5.0, "settling with a backlog")
             sent, before = int(sink.stats()["recipients"]), counters(client)
             took = bench.wait(seconds, "backlog")

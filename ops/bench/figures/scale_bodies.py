@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mailer.testbed.ses import UNLIMITED
 from ops.bench import mail
-from ops.bench.bench import STAGED, UNLIMITED, Bench
+from ops.bench.bench import STAGED, Bench
 from ops.bench.contenders.contender import Sample, timed
 from ops.bench.contenders.mailer import warm_up
 from ops.bench.figure import Figure, growth
@@ -30,13 +31,10 @@ def run(bench: Bench) -> Figure:
             most, most_bytes = (QUICK_MOST, QUICK_BYTES) if bench.quick else (MOST, BYTES)
             amount = max(3, min(most, most_bytes // size))
             html = "<p>" + "x" * (size - 7) + "</p>"
-            task = bench.progress.add_task(f"{amount:,} bodies of {size:,} bytes", total=amount)
-            for number in range(amount):
+            for number in bench.each(f"{amount:,} bodies of {size:,} bytes", range(amount)):
                 producer.send(
                     to=f"customer-{number}@example.com", sender=mail.SENDER, subject="Big", html=html, lane=STAGED
                 )
-                bench.progress.update(task, advance=1)
-            bench.progress.remove_task(task)
             left = bench.left(client, "bulk")
             what = f"{size:,} bytes"
             seen[size] = timed(bench, sink, workers, amount, lambda: bench.release(client), left, what)
@@ -73,13 +71,7 @@ def run(bench: Bench) -> Figure:
                 {"worker": [its.worker_ms for its in seen.values()], "Redis": [its.redis_ms for its in seen.values()]},
                 log_y=True,
             ),
-            Panel(
-                "MB per second",
-                "bytes",
-                SIZES,
-                {"": megabytes},
-                log_y=True,
-            ),
+            Panel("MB per second", "bytes", SIZES, {"": megabytes}, log_y=True),
         ],
     )
     return figure

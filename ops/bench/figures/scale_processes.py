@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from mailer.testbed.process import Process
 from ops.bench.bench import Bench
 from ops.bench.contenders.mailer import stage
 from ops.bench.figure import Figure, Verdict, growth
 from ops.bench.plot import Panel, Panels
-from ops.bench.processes import Process
 from ops.bench.sinks import PythonSink
-from ops.bench.steady import Steady, steady
+from ops.bench.steady import COLUMNS, Steady, steady
 
 RATE = 400
 LATENCY_MS = 80.0
@@ -33,10 +33,10 @@ def run(bench: Bench) -> Figure:
     ):
         environment = bench.environment(rate=RATE, sink=sink.url)
         for count in counts:
-            task = bench.progress.add_task(f"starting {count - len(started)} more processes", total=None)
-            more = bench.workers(environment, count=count - len(started), concurrency=AT_ONCE, first=len(started) + 1)
-            started += stack.enter_context(more)
-            bench.progress.remove_task(task)
+            wanted = count - len(started)
+            with bench.shown(f"starting {wanted} more processes", None):
+                more = bench.workers(environment, count=wanted, concurrency=AT_ONCE, first=len(started) + 1)
+                started += stack.enter_context(more)
             stage(bench, int(RATE * (seconds + SETTLE_SECONDS + 6)))
             bench.release(client)
             bench.wait(SETTLE_SECONDS, f"{count} processes: settling")
@@ -47,19 +47,12 @@ def run(bench: Bench) -> Figure:
     figure = Figure(
         "scale-processes",
         f"R = {RATE}, SES answering after {LATENCY_MS:g} ms, {AT_ONCE} at once in each process",
-        ["processes", "mails/s", "% of R", "worker CPU ms", "Redis CPU ms", "round trips", "commands"],
+        ["processes", *COLUMNS],
+        rows=[[count, *its.row] for count, its in seen.items()],
     )
-    figure.rows = [
-        [
-            *(count, its.per_second, 100 * its.per_second / RATE, its.worker_ms, its.redis_ms),
-            *(its.round_trips, its.commands),
-        ]
-        for count, its in seen.items()
-    ]
-    least = min(100 * its.per_second / RATE for its in seen.values())
     fewest, most = seen[counts[0]], seen[counts[-1]]
     figure.verdicts = [
-        Verdict("least of R used", least, USED_TARGET, " %"),
+        Verdict("least of R used", min(its.used for its in seen.values()), USED_TARGET, " %"),
         growth("Redis CPU per mail, most processes against one", most.redis_ms / fewest.redis_ms, GROWTH_TARGET),
         Verdict("round trips per mail with most processes", most.round_trips, 4.0, at_most=True),
     ]
@@ -67,7 +60,7 @@ def run(bench: Bench) -> Figure:
     figure.plot = Panels(
         f"1 to {counts[-1]} worker processes at R = {RATE}/s",
         [
-            Panel("% of R used", "processes", counts, {"": [100 * its.per_second / RATE for its in seen.values()]}),
+            Panel("% of R used", "processes", counts, {"": [its.used for its in seen.values()]}),
             Panel("Redis CPU µs a mail", "processes", counts, {"": [1000 * its.redis_ms for its in seen.values()]}),
             Panel("round trips a mail", "processes", counts, {"": [its.round_trips for its in seen.values()]}),
         ],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import redis
 
-from ops.bench.bench import STAGED, UNLIMITED, Bench
+from mailer.testbed.ledger import id_in
+from mailer.testbed.ses import UNLIMITED
+from ops.bench.bench import STAGED, Bench
 from ops.bench.contenders.contender import Sample, timed
 from ops.bench.contenders.mailer import stage, warm_up
 from ops.bench.figure import Figure, growth
@@ -77,12 +79,9 @@ def _measure(bench: Bench, client: redis.Redis, sink: Sink, depth: int) -> tuple
         [content_hash] = client.hkeys(keys.references)
         client.hset(keys.references, content_hash, depth)
         copy = client.register_script(_COPY)
-        task = bench.progress.add_task(f"{depth:,} messages", total=depth)
-        for first in range(1, depth, AT_ONCE_COPIES):
+        for first in bench.each(f"{depth:,} messages", range(1, depth, AT_ONCE_COPIES)):
             last = min(first + AT_ONCE_COPIES, depth) - 1
             copy(keys=[keys.lane(STAGED)], args=[_id_in(client, keys.lane(STAGED)), first, last])
-            bench.progress.update(task, completed=last)
-        bench.progress.remove_task(task)
         each = (int(client.info("memory")["used_memory"]) - before) / depth
         assert client.llen(keys.lane(STAGED)) == depth
         rest = depth - sent
@@ -100,4 +99,4 @@ def _measure(bench: Bench, client: redis.Redis, sink: Sink, depth: int) -> tuple
 def _id_in(client: redis.Redis, lane: str) -> str:
     envelope = client.lindex(lane, 0)
     assert isinstance(envelope, bytes)
-    return envelope.decode().partition('"id":"')[2].partition('"')[0]
+    return id_in(envelope)

@@ -7,7 +7,7 @@ from ops.bench.contenders.mailer import stage, warm_up
 from ops.bench.figure import Figure, Verdict, growth
 from ops.bench.plot import Panel, Panels
 from ops.bench.sinks import open_sink
-from ops.bench.steady import Steady, steady
+from ops.bench.steady import COLUMNS, Steady, steady
 
 CASES = ((1, 20.0), (10, 8.0), (100, 5.0), (1_000, 5.0), (10_000, 5.0))
 QUICK_CASES = ((1, 6.0), (100, 2.0), (1_000, 2.0), (10_000, 2.0))
@@ -34,16 +34,10 @@ def run(bench: Bench) -> Figure:
     figure = Figure(
         "scale-rates",
         f"R from 1 to 10,000 per second, {PROCESSES} processes, {AT_ONCE} at once in each",
-        ["R", "mails/s", "% of R", "worker CPU ms", "Redis CPU ms", "round trips", "commands"],
+        ["R", *COLUMNS],
+        rows=[[rate, *its.row] for rate, its in seen.items()],
     )
-    figure.rows = [
-        [
-            *(rate, its.per_second, 100 * its.per_second / rate, its.worker_ms, its.redis_ms),
-            *(its.round_trips, its.commands),
-        ]
-        for rate, its in seen.items()
-    ]
-    exact = min(100 * its.per_second / rate for rate, its in seen.items() if rate <= EXACT_UP_TO)
+    exact = min(its.used for rate, its in seen.items() if rate <= EXACT_UP_TO)
     rates = list(seen)
     slow, fast = seen[rates[0]], seen[rates[-1]]
     figure.verdicts = [
@@ -58,11 +52,10 @@ def run(bench: Bench) -> Figure:
         "worker": [1000 * its.worker_ms for its in seen.values()],
         "Redis": [1000 * its.redis_ms for its in seen.values()],
     }
-    used = [100 * its.per_second / rate for rate, its in seen.items()]
     figure.plot = Panels(
         "R from 1 to 10,000 per second",
         [
-            Panel("% of R used", "R per second", rates, {"": used}),
+            Panel("% of R used", "R per second", rates, {"": [its.used for its in seen.values()]}),
             Panel("CPU µs a mail", "R per second", rates, per_mail, log_y=True),
             Panel("round trips a mail", "R per second", rates, {"": [its.round_trips for its in seen.values()]}),
         ],

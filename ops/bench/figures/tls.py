@@ -10,7 +10,8 @@ from mailer.mail.content import Structured
 from mailer.mail.message import Message
 from mailer.ses.curl.transport import CurlTransport
 from mailer.simulator.certificate import Certificate
-from ops.bench.bench import UNLIMITED, Bench
+from mailer.testbed.ses import UNLIMITED
+from ops.bench.bench import Bench
 from ops.bench.contenders.contender import Sample
 from ops.bench.figure import Figure, Verdict
 from ops.bench.figures.compare import BULLMQ, FLOOR, NAIVE, OURS, Seen, measure

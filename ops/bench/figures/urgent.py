@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from mailer.simulator.client import Simulator
+from mailer.testbed.ses import simulated_ses
+from mailer.testbed.stats import Quantiles
 from ops.bench import mail
 from ops.bench.bench import Bench
 from ops.bench.figure import Figure, Verdict
-from ops.bench.meter import quantile
 
 RATE = 14
 PROCESSES = 4
@@ -20,31 +20,27 @@ SEED = 20
 
 def run(bench: Bench) -> Figure:
     urgents, backlog = (20, 10_000) if bench.quick else (150, BULK)
-    sink = Simulator(rate=RATE, bucket=2, latency="20ms", control_rate=0, quota=-1, smtp=False, keep=10)
+    sink = simulated_ses(RATE, latency="20ms")
     with sink, bench.producer() as producer:
         environment = bench.environment(rate=RATE, sink=sink.url)
         with bench.workers(environment, count=PROCESSES, concurrency=AT_ONCE):
-            producer.send_many(
-                mail.recipients(backlog), sender=mail.SENDER, subject=mail.SUBJECT, text=mail.TEXT, html=mail.html()
-            )
+            mail.enqueue(producer, mail.recipients(backlog))
             bench.wait(3.0, "settling")
             enqueued: dict[str, float] = {}
-            task = bench.progress.add_task(f"{urgents} urgent messages among {backlog:,}", total=urgents)
-            for number, gap in enumerate(mail.gaps(urgents, SHORTEST_GAP, LONGEST_GAP, SEED)):
+            gaps = list(enumerate(mail.gaps(urgents, SHORTEST_GAP, LONGEST_GAP, SEED)))
+            for number, gap in bench.each(f"{urgents} urgent messages among {backlog:,}", gaps):
                 time.sleep(gap)
                 to = f"urgent-{number}@example.com"
                 enqueued[to] = time.time()
                 producer.send(
                     to=to, sender=mail.SENDER, subject="Your password", text="Follow this link to choose another."
                 )
-                bench.progress.update(task, advance=1)
-            bench.progress.remove_task(task)
             bench.wait(2.0, "the last ones")
             with bench.valkey.client() as client:
                 left = client.llen(bench.keys.lane("bulk"))
         arrived = {row.recipient: row.at for row in sink.rows()}
         refused = sum(sink.stats()["refused"].values())
-    waits = sorted(1000 * (arrived[to] - at) for to, at in enqueued.items() if to in arrived)
+    waits = Quantiles.of(1000 * (arrived[to] - at) for to, at in enqueued.items() if to in arrived)
     ceiling = 1000 / RATE + 50
 
     figure = Figure(
@@ -54,13 +50,13 @@ def run(bench: Bench) -> Figure:
     )
     figure.rows = [
         [
-            *(len(waits), *(quantile(waits, share) for share in (0.5, 0.9, 0.99)), waits[-1], ceiling),
-            *(len(enqueued) - len(waits), refused, left),
+            *(waits.count, waits.half, waits.nine_in_ten, waits.ninety_nine, waits.longest, ceiling),
+            *(len(enqueued) - waits.count, refused, left),
         ]
     ]
     figure.verdicts = [
-        Verdict("p99", quantile(waits, 0.99), ceiling, " ms", at_most=True),
-        Verdict("urgent messages that did not arrive", len(enqueued) - len(waits), 0, at_most=True),
+        Verdict("p99", waits.ninety_nine, ceiling, " ms", at_most=True),
+        Verdict("urgent messages that did not arrive", len(enqueued) - waits.count, 0, at_most=True),
     ]
     figure.notes = [
         "From before the call of mailer.send to the moment the sink admits it.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 
@@ -34,9 +33,8 @@ def run(trial: Trial) -> None:
             slowest["cut"] = max(slowest["cut"], _cut_and_step(trial, step))
             slowest["probed"] = max(slowest["probed"], _stop_and_step(trial, step))
     trial.enough()
-    trial.resends_allowed = trial.holds_allowed = stage.in_flight_at_kills
+    trial.allow_what_was_in_flight("kills")
     trial.throttled_allowed = stage.sent() // 500 + sum(stage.simulator.stats()["faults"].values())
-    trial.note(f"{stage.in_flight_at_kills} messages were in flight at the kills")
     # A lease, and half of one in which workers may come back: it began a call later at the most.
     usual = 2 * stage.settings.lease_seconds + _NOTICED_SECONDS
     trial.expect("what lost workers held is reclaimed after", slowest["reclaimed"], usual, " s")
@@ -69,13 +67,13 @@ def _kill_and_step(trial: Trial, step: float) -> float:
 def _stop_redis_and_step(trial: Trial, step: float) -> float:
     """Redis stands still for longer than leases last, and its clock is another one when it goes on."""
     stage = trial.stage
-    os.kill(stage.valkey.pid, signal.SIGSTOP)
+    stage.valkey.send_signal(signal.SIGSTOP)
     try:
         trial.report.pulls += 1
         time.sleep(1.2 * stage.settings.lease_seconds)
         _step(trial, step)
     finally:
-        os.kill(stage.valkey.pid, signal.SIGCONT)
+        stage.valkey.send_signal(signal.SIGCONT)
     return trial.until_mail_flows()
 
 

@@ -17,12 +17,12 @@ def run(trial: Trial) -> None:
             if number == 0:
                 # From the second on, everything that is opened once is open.
                 files = {worker: worker.open_files() for worker in stage.workers}
-                memory = {worker: worker.resident_megabytes() for worker in stage.workers}
+                memory = {worker: worker.megabytes() for worker in stage.workers}
     trial.expect_all_room()
     # Connections to SES come and go with the load.
     grown = max(worker.open_files() - files[worker] for worker in stage.workers)
     trial.expect("open files of a worker grew by", grown, 2 * stage.wanted.concurrency)
-    larger = max(worker.resident_megabytes() - memory[worker] for worker in stage.workers)
+    larger = max(worker.megabytes() - memory[worker] for worker in stage.workers)
     trial.note(f"a worker's memory grew by {larger:.1f} MB at most")
 
 

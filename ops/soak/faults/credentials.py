@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ops.soak.stage import ACCESS_KEY, SECRET_KEY, Set
+from mailer.testbed.environment import ACCESS_KEY, SECRET_KEY
+from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial
 
 AGAIN_SECONDS = 60.0
@@ -89,8 +90,7 @@ def _rate(trial: Trial, seconds: float) -> float:
     before = trial.stage.simulator.stats()
     time.sleep(seconds)
     after = trial.stage.simulator.stats()
-    sent: float = after["recipients"] - before["recipients"]
-    return sent / (after["now"] - before["now"])
+    return float((after["recipients"] - before["recipients"]) / (after["now"] - before["now"]))
 
 
 ROTATED = Fault(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from mailer.doctor import queue
 from mailer.operations.status import RestingHost, read_status
-from ops.bench.processes import free_port
+from mailer.testbed.waiting import free_port
 from ops.soak.pace import per_second
 from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial
@@ -37,7 +37,8 @@ def run(trial: Trial) -> None:
     is_long = trial.size == FAULT.long
     stage = trial.stage
     stage.until(lambda: stage.sent() > 0, "the first mail arrives")
-    used, again = [], []
+    used: list[float] = []
+    again: list[float] = []
     bad = stage.start_worker(environment={"AWS_ACCESS_KEY_ID": _KEY})
     for code, status in _CODES.items():
         if is_long or code in _SHORT_CODES:
@@ -81,7 +82,7 @@ def _compared(trial: Trial, code: str, used: list[float]) -> Iterator[None]:
 
 
 def _is_named(trial: Trial, code: str) -> None:
-    worker = f"soak-{trial.stage.workers[-1].number}@localhost"
+    worker = f"{trial.stage.workers[-1].log.stem}@localhost"
     trial.stage.until(
         lambda: any(each.worker == worker and code in each.why for each in _resting(trial)), f"it is named for {code}"
     )

@@ -9,9 +9,9 @@ from statistics import median
 
 import redis
 
+from mailer.testbed.workers import Worker
 from ops.soak.hostile import MESSAGES, Hostile
 from ops.soak.load import SENDER
-from ops.soak.processes import Worker
 from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial
 

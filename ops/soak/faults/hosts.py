@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
+from mailer.testbed.environment import ACCESS_KEY, SECRET_KEY
 from ops.soak import clock, network
-from ops.soak.stage import ACCESS_KEY, SECRET_KEY, Set
+from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial
 
 CUT_SECONDS, SHORT_CUT_SECONDS = 30.0, 5.0
@@ -27,9 +28,8 @@ def run(trial: Trial) -> None:
         time.sleep(seconds)
         stage.network.mend(1)
         slowest = max(slowest, stage.until(lambda before=connections: _connections(trial) - before, "it is back"))  # type: ignore[misc]
-    trial.resends_allowed = trial.holds_allowed = stage.in_flight_at_kills
+    trial.allow_what_was_in_flight("cuts")
     trial.expect("the host that was cut off is back after", slowest, AGAIN_SECONDS, " s")
-    trial.note(f"{stage.in_flight_at_kills} messages were in flight at the cuts")
     misdated = stage.simulator.stats()["refused"].get("credentials", 0)
     trial.note(f"{misdated} sends refused for their date" if not clock.lacking() else f"one clock: {clock.lacking()}")
     most = max(each["most_in_one_second"] for each in stage.simulator.stats()["regions"].values())

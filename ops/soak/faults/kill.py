@@ -12,9 +12,7 @@ def run(trial: Trial) -> None:
         stage.kill_worker(trial.chance.choice(stage.workers))
         trial.pull()
         stage.start_worker(wait=len(stage.workers) < 2)
-    # It may have sent the messages in its hands. The lane sends them once more, or holds them.
-    trial.resends_allowed = trial.holds_allowed = stage.in_flight_at_kills
-    trial.note(f"{stage.in_flight_at_kills} messages were in flight at the kills")
+    trial.allow_what_was_in_flight("kills")
 
 
 FAULT = Fault(

@@ -9,9 +9,10 @@ import time
 from dataclasses import dataclass, field
 
 from mailer.operations.status import read_status
+from mailer.testbed.waiting import NotInTime
 from ops.bench.competitor import ADDRESS, Competitor
 from ops.soak.passage import hold, let_pass
-from ops.soak.stage import NotInTime, Set
+from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial
 
 _QUOTAS = 2.6

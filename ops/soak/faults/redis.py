@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from redis import Redis
 
-from ops.bench.processes import free_port
+from mailer.testbed.waiting import free_port
 from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial
 

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ops.soak.processes import Valkey
+from mailer.testbed.valkey import Valkey
 from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial
 
@@ -21,7 +21,7 @@ def kill(_: Trial, master: Valkey) -> None:
 
 
 def stop(_: Trial, master: Valkey) -> None:
-    master.signal(signal.SIGSTOP)
+    master.send_signal(signal.SIGSTOP)
 
 
 def plan(trial: Trial, _: Valkey) -> None:
@@ -32,7 +32,7 @@ def plan(trial: Trial, _: Valkey) -> None:
 def _mend(master: Valkey) -> None:
     """It comes back as the master that it was, and the sentinels make a replica of it."""
     if master.running:
-        master.signal(signal.SIGCONT)
+        master.send_signal(signal.SIGCONT)
     else:
         master.start()
 

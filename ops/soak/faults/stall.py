@@ -13,13 +13,12 @@ def run(trial: Trial) -> None:
     for _ in trial.pulls():
         trial.pause()
         worker = trial.chance.choice(stage.workers)
-        worker.signal(signal.SIGSTOP)
+        worker.send_signal(signal.SIGSTOP)
         trial.pull()
         stage.count_in_flight()
         time.sleep(stage.settings.lease_seconds * 1.2)
-        worker.signal(signal.SIGCONT)
-    trial.resends_allowed = trial.holds_allowed = stage.in_flight_at_kills
-    trial.note(f"{stage.in_flight_at_kills} messages were in flight at the stalls")
+        worker.send_signal(signal.SIGCONT)
+    trial.allow_what_was_in_flight("stalls")
 
 
 FAULT = Fault(

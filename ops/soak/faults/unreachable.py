@@ -90,7 +90,7 @@ def _attempts(trial: Trial) -> int:
     with trial.stage.client() as client:
         waiting: list[bytes] = client.lrange(trial.stage.keys.lane("bulk"), 0, -1)
         scheduled = client.zcard(trial.stage.keys.schedule)
-    return int(scheduled) + sum(json.loads(each)["headers"]["retries"] > 0 for each in waiting)
+    return int(scheduled + sum(json.loads(each)["headers"]["retries"] > 0 for each in waiting))
 
 
 FAULT = Fault(

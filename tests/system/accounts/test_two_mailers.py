@@ -18,9 +18,10 @@ from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
+from mailer.testbed.valkey import Valkey
+from mailer.testbed.waiting import until
 from mailer.worker.app import create_app
-from tests.support.post import PATIENT, until
-from tests.support.valkey import Valkey
+from tests.support.post import PATIENT
 
 LETTER = {"sender": "Shop <shop@example.com>", "subject": "Hello", "text": "Hello."}
 REGIONS = ("us-east-1", "eu-west-1")

@@ -14,9 +14,10 @@ from celery import Celery, signature
 
 from mailer.operations.history import history_of
 from mailer.settings import load
+from mailer.testbed.waiting import until
 from mailer.worker.app import configuration, create_app
 from tests.support.account import Account
-from tests.support.post import SENDER, Post, until
+from tests.support.post import SENDER, Post
 
 
 @pytest.fixture

@@ -12,21 +12,12 @@ import redis
 
 from mailer.settings import load
 from mailer.simulator.client import Simulator
-from tests.support.post import PATIENT, Post, until
-from tests.support.valkey import Valkey
+from mailer.testbed.valkey import Valkey
+from mailer.testbed.waiting import until
+from tests.support.post import PATIENT, Post
 
 _HEARTBEAT_SECONDS = 2.0
 _TIMEOUT_SECONDS = 1.0
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Valkey]:
-    running = Valkey(tmp_path)
-    running.start()
-    yield running
-    assert running.process is not None
-    running.process.send_signal(signal.SIGCONT)
-    running.stop()
 
 
 @pytest.fixture
@@ -40,8 +31,7 @@ def hasty(server: Valkey, simulator: Simulator, tmp_path: Path) -> Iterator[Post
 
 def freeze(server: Valkey) -> None:
     """Have it take connections and answer nothing, until its heartbeats have met that."""
-    assert server.process is not None
-    server.process.send_signal(signal.SIGSTOP)
+    server.send_signal(signal.SIGSTOP)
     time.sleep(_HEARTBEAT_SECONDS + 2 * _TIMEOUT_SECONDS)
 
 
@@ -56,8 +46,7 @@ def test_a_worker_told_to_stop_ends_though_redis_does_not_answer(hasty: Post, se
 def test_heartbeats_go_on_after_redis_did_not_answer_for_a_while(hasty: Post, server: Valkey) -> None:
     hasty.worker()
     freeze(server)
-    assert server.process is not None
-    server.process.send_signal(signal.SIGCONT)
+    server.send_signal(signal.SIGCONT)
     with redis.Redis.from_url(server.url) as client, client.pubsub() as events:
         events.psubscribe("*worker.heartbeat*")
 

@@ -10,8 +10,9 @@ import pytest
 
 from mailer.settings import Settings
 from mailer.simulator.client import Simulator
+from mailer.testbed.waiting import until
 from ops.soak.clock import lacking, wrong_by
-from tests.support.post import PATIENT, Post, until
+from tests.support.post import PATIENT, Post
 
 SECRET = "AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 OFF = 600.0

@@ -13,7 +13,8 @@ import pytest
 from mailer.operations.history import history_of
 from mailer.operations.status import read_status
 from mailer.queue.shelf import Filter, Shelf
-from tests.support.post import Post, environment, refusal_to_start, until
+from mailer.testbed.waiting import until
+from tests.support.post import Post, environment, refusal_to_start
 
 _GRANTED = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
 <AccessKeyId>AKIAIOSFODNN7EXAMPLE</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,8 @@ import pytest
 from mailer.errors import InvalidMessage, NotOnDisk, QueueUnavailable
 from mailer.producer.producer import Producer
 from mailer.queue import queue as queue_module
-from mailer.queue.connection import connect
-from mailer.queue.keys import Keys
-from mailer.queue.queue import Queue
 from mailer.settings import load
-from tests.support.valkey import Valkey
+from mailer.testbed.valkey import Valkey, durable
 
 LETTER: dict[str, Any] = {"sender": "Shop <shop@example.com>", "subject": "Hello", "text": "Hello."}
 
@@ -26,19 +24,13 @@ Start = Callable[..., tuple[Valkey, Producer]]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """A server with these options, and a producer for it."""
-    started: list[tuple[Valkey, Producer]] = []
+    with ExitStack() as stack:
 
-    def start(*options: str) -> tuple[Valkey, Producer]:
-        server = Valkey(tmp_path, *options)
-        server.start()
-        settings = load(redis_url=server.url)
-        started.append((server, Producer(Queue(connect(settings), Keys.of(settings)))))
-        return started[-1]
+        def start(*options: str) -> tuple[Valkey, Producer]:
+            server = stack.enter_context(Valkey(tmp_path, *options))
+            return server, stack.enter_context(Producer.of(load(redis_url=server.url)))
 
-    yield start
-    for server, producer in started:
-        producer.close()
-        server.stop()
+        yield start
 
 
 def waiting(producer: Producer, lane: str = "transactional") -> int:
@@ -48,7 +40,7 @@ def waiting(producer: Producer, lane: str = "transactional") -> int:
 
 @pytest.mark.parametrize("policy", ["everysec", "always"])
 def test_what_is_durable_outlives_a_kill_at_once(start: Start, policy: str) -> None:
-    server, producer = start("--appendonly", "yes", "--appendfsync", policy)
+    server, producer = start(*durable(policy))
     producer.send(to="jane@example.com", **LETTER, durable=True)
     result = producer.send_many((f"{i}@example.com" for i in range(600)), **LETTER, durable=True)
     assert result.accepted == 600
@@ -59,7 +51,7 @@ def test_what_is_durable_outlives_a_kill_at_once(start: Start, policy: str) -> N
 
 def test_it_is_on_the_disk_and_not_only_in_the_file(start: Start, tmp_path: Path) -> None:
     """A kill of the process leaves the machine's buffers, so ask the server what it has made its disk write."""
-    _, producer = start("--appendonly", "yes", "--appendfsync", "everysec")
+    _, producer = start(*durable("everysec"))
     producer.send(to="jane@example.com", **LETTER, durable=True)
     assert producer.queue.client.info("persistence")["aof_pending_bio_fsync"] == 0
     assert any(b"jane@example.com" in path.read_bytes() for path in tmp_path.rglob("*.aof"))
@@ -78,7 +70,7 @@ def test_without_an_append_only_file_nothing_is_enqueued(start: Start) -> None:
 
 
 def test_a_disk_that_is_never_told_to_write_is_an_error_with_the_ids(start: Start) -> None:
-    _, producer = start("--appendonly", "yes", "--appendfsync", "no")
+    _, producer = start(*durable("no"))
     with pytest.raises(NotOnDisk, match="accepted and will be sent") as caught:
         producer.send(to=["jane@example.com", "joe@example.com"], **LETTER, durable=True)
     assert waiting(producer) == 2
@@ -88,7 +80,7 @@ def test_a_disk_that_is_never_told_to_write_is_an_error_with_the_ids(start: Star
 
 
 def test_a_duplicate_is_durable_too(start: Start) -> None:
-    server, producer = start("--appendonly", "yes", "--appendfsync", "everysec")
+    server, producer = start(*durable("everysec"))
     first = producer.send(to="jane@example.com", **LETTER, idempotency_key="k")
     again = producer.send(to="jane@example.com", **LETTER, idempotency_key="k", durable=True)
     assert again == first
@@ -98,7 +90,7 @@ def test_a_duplicate_is_durable_too(start: Start) -> None:
 
 
 def test_a_redis_that_goes_away_meanwhile_is_an_error_with_the_ids(start: Start) -> None:
-    server, producer = start("--appendonly", "yes", "--appendfsync", "no")
+    server, producer = start(*durable("no"))
     queue = producer.queue
     with queue.session() as session:
         server.stop()

@@ -50,7 +50,7 @@ def start(watched: Watched, request: pytest.FixtureRequest) -> Iterator[Start]:
     for server in watched.servers:
         if not server.running:
             server.start()
-        server.signal(signal.SIGCONT)
+        server.send_signal(signal.SIGCONT)
         order(server, "CONFIG", "SET", "min-replicas-to-write", "0")
     watched.until_whole(hasten=True)
 
@@ -87,7 +87,7 @@ def until_refused(producer: Producer) -> QueueUnavailable:
 def test_a_master_with_too_few_replicas_refuses_and_nothing_was_enqueued(watched: Watched, start: Start) -> None:
     producer = start()
     producer.send(to="jane@example.com", **LETTER)
-    with redis.Redis.from_url(watched.master.local_url) as client:
+    with watched.master.client() as client:
         client.config_set("min-replicas-to-write", 3)
         error = until_refused(producer)
         assert "NOREPLICAS" in str(error)
@@ -102,12 +102,12 @@ def test_a_message_that_no_replica_confirms_may_be_lost_and_is_said_to_be(watche
     producer.send(to="jane@example.com", **LETTER)
     replicas = [server for server in watched.servers if server is not watched.master]
     for replica in replicas:
-        replica.signal(signal.SIGSTOP)
+        replica.send_signal(signal.SIGSTOP)
     error = until_refused(producer)
     assert error.enqueued is None
     assert "0 of 2 replicas confirmed" in str(error)
     assert "idempotency_key" in str(error)
-    replicas[0].signal(signal.SIGCONT)
+    replicas[0].send_signal(signal.SIGCONT)
     # One of two is what the settings ask for, once the sentinels say that nothing is being replaced.
     producer.send(to="jane@example.com", **LETTER)
 
@@ -117,7 +117,7 @@ def test_durable_says_which_part_is_missing(watched: Watched, start: Start) -> N
     replica = next(server for server in watched.servers if server is not watched.master)
     queue = producer.queue
     with queue.session() as session:
-        replica.signal(signal.SIGSTOP)
+        replica.send_signal(signal.SIGSTOP)
         with pytest.raises(NotOnDisk, match="known to 1 of 2 replicas only") as caught:
             queue.until_durable(session, ["a"], seconds=0.2)
     assert caught.value.ids == ["a"]
@@ -143,7 +143,7 @@ def test_a_producer_leaves_a_master_that_was_replaced_as_planned(watched: Watche
     accepted, old = 1, watched.master
     watched.fail_over()
     new = watched.until_promoted(old)
-    with redis.Redis.from_url(new.local_url) as client:
+    with redis.Redis.from_url(new.url) as client:
         before = client.llen(producer.queue.keys.lane("transactional"))
         while client.llen(producer.queue.keys.lane("transactional")) <= before:
             try:
@@ -151,7 +151,7 @@ def test_a_producer_leaves_a_master_that_was_replaced_as_planned(watched: Watche
             except QueueUnavailable:
                 continue
             accepted += 1
-        with redis.Redis.from_url(old.local_url) as former:
+        with redis.Redis.from_url(old.url) as former:
             assert former.info("replication")["role"] == "master", "the old one would have taken it too"
         # Of those it waited for, nothing is lost; without, what the old one took meanwhile is.
         if replicas:

@@ -12,11 +12,11 @@ from mailer.queue.leases import Leases
 from mailer.queue.settlement import Settlement
 from mailer.queue.take import Take
 from mailer.settings import Settings
+from mailer.testbed.valkey import Valkey
+from mailer.testbed.waiting import until
 from mailer.worker.lifecycle import LastFlush
 from tests.support.account import SENT, Account
-from tests.support.post import until
 from tests.support.servers import RawServer
-from tests.support.valkey import Valkey
 
 WORKER = "w1@web-3"
 

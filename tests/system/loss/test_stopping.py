@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.post import Post, until
-from tests.support.valkey import Valkey
+from mailer.testbed.valkey import Valkey
+from mailer.testbed.waiting import until
+from tests.support.post import Post
 
 MANY = 400
 """So many that a worker which sends eight at a time is not done before a test that stands still stops it."""
@@ -95,8 +96,7 @@ def test_a_stop_returns_what_the_last_call_brings_while_sends_still_end(post: Po
     until(lambda: post.client.zcard(post.keys.leases) == 1, "a send is in flight")
     due = datetime.now(UTC) + timedelta(seconds=3)
     post.send("later@example.com", send_at=due)
-    assert valkey.process is not None
-    valkey.process.send_signal(signal.SIGSTOP)
+    valkey.send_signal(signal.SIGSTOP)
     try:
         # The worker asks each second, and waits for this answer when it is told to stop.
         time.sleep(2.2)
@@ -104,7 +104,7 @@ def test_a_stop_returns_what_the_last_call_brings_while_sends_still_end(post: Po
         worker.process.send_signal(signal.SIGTERM)
         until(lambda: "Warm shutdown" in worker.text, "it is told to stop")
     finally:
-        valkey.process.send_signal(signal.SIGCONT)
+        valkey.send_signal(signal.SIGCONT)
     worker.process.wait(60)
     assert post.arrivals() == ["slow@example.com"]
     assert post.client.zcard(post.keys.leases) == 0

@@ -14,10 +14,11 @@ import yaml
 
 from mailer.errors import SettingsError
 from mailer.settings import Settings
+from mailer.testbed.waiting import until
 from mailer.worker import alive
 from tests.support import REPOSITORY
 from tests.support.command import account_environment, command  # noqa: F401 - a fixture
-from tests.support.running import Running, eventually, running
+from tests.support.running import Running, running
 
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
 WORKER: dict[str, Any] = COMPOSE["services"]["worker"]
@@ -55,7 +56,7 @@ def test_a_worker_is_healthy_as_long_as_each_of_its_processes_works(
     }
     with running(command("worker", "--processes", "2", "--name", "w"), env) as worker:
         worker.wait_for(r"ready\.", 2)
-        eventually(lambda: is_healthy(folder))
+        until(lambda: is_healthy(folder))
         assert sorted(file.name for file in folder.iterdir()) == ["w1.alive", "w2.alive"]
         # They are touched again and again, and nobody else may look into the folder.
         time.sleep(6)
@@ -64,9 +65,9 @@ def test_a_worker_is_healthy_as_long_as_each_of_its_processes_works(
 
         hung = process(worker, "w2")
         os.kill(hung, signal.SIGSTOP)
-        eventually(lambda: not is_healthy(folder))
+        until(lambda: not is_healthy(folder))
         os.kill(hung, signal.SIGCONT)
-        eventually(lambda: is_healthy(folder))
+        until(lambda: is_healthy(folder))
 
         # One that was asked to end is not missed.
         os.kill(process(worker, "w1"), signal.SIGTERM)
@@ -79,7 +80,7 @@ def test_a_process_that_never_gets_to_work_is_missed(tmp_path: Path) -> None:
     folder = tmp_path / "alive"
     alive.begin(folder, [alive.file_of(folder, name) for name in ("w1", "w2@host")])
     assert is_healthy(folder)
-    eventually(lambda: not is_healthy(folder))
+    until(lambda: not is_healthy(folder))
 
 
 def test_what_else_lies_in_the_folder_stays(tmp_path: Path, settings: Settings) -> None:

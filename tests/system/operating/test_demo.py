@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 
-from mailer.demo.figures import Figures, Latency
-from mailer.demo.ledger import Ledger
+from mailer.demo.figures import Figures
 from mailer.demo.mail import Newsletter
 from mailer.errors import InvalidMessage
 from mailer.mail.address import parse
 from mailer.producer.csv_file import CsvRecipients
-from mailer.simulator.client import Simulator
+from mailer.testbed.stats import Quantiles
 from tests.support import REPOSITORY
 from tests.support.command import command, environment
 from tests.support.running import gone, running
@@ -98,28 +97,7 @@ def test_one_thing_wrong_is_enough_for_a_bad_verdict(wrong: str) -> None:
 
     def figures(**counts: int) -> Figures:
         numbers = {**fine, **counts}
-        return Figures(200, 200, 210, 1, 1, 0, 0, seconds=1, urgent=Latency.of([0.1]), **numbers)
+        return Figures(200, 200, 210, 1, 1, 0, 0, seconds=1, urgent=Quantiles.of([0.1]), **numbers)
 
     assert figures().good
     assert not figures(**{wrong: 1}).good
-
-
-def test_the_ledger_sees_what_is_lost_and_what_came_twice() -> None:
-    with Simulator(smtp=False, rate=100, control_rate=0, row_tag="mailer-id") as simulator:
-        for message_id in ("one", "two", "two"):
-            simulator.request(
-                "POST",
-                "/v2/email/outbound-emails",
-                body={
-                    "FromEmailAddress": "me@example.com",
-                    "Destination": {"ToAddresses": ["a@example.com"]},
-                    "Content": {"Simple": {"Subject": {"Data": "Hi"}, "Body": {"Text": {"Data": "Hi"}}}},
-                    "EmailTags": [{"Name": "mailer-id", "Value": message_id}],
-                },
-            )
-        ledger = Ledger(simulator)
-        ledger.read()
-        ledger.read()
-        assert ledger.lost(["one", "two", "three"]) == ["three"]
-        assert ledger.doubled() == {"two": 2}
-        assert ledger.throttled() == (0, 3)

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from mailer.testbed.waiting import free_port, until
 from mailer.user import name_of
 from tests.support.another_user import NOBODY, THIRD, as_another, common_folder, needs_two_users
 from tests.support.browser import CHROMIUM, Page
 from tests.support.command import command, environment
-from tests.support.running import Running, eventually, running
-from tests.support.valkey import free_port
+from tests.support.running import Running, running
 from tests.unit.simulator.foreign import FLAG, Foreign, asked, submitted
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -223,7 +223,7 @@ def test_nothing_that_ses_or_a_message_says_is_markup_in_flower(up: Up, page: Pa
     def told() -> bool:
         return "onerror" in up.ask("GET", "/api/tasks")[2]
 
-    eventually(told)
+    until(told)
     page.events.clear()
     page.go(f"{up.flower}/tasks")
     page.wait("document.querySelector('#tasks-table')?.textContent.includes('onerror')")

@@ -11,8 +11,9 @@ import pytest
 import mailer
 from mailer.operations.status import read_status
 from mailer.simulator.client import Simulator
+from mailer.testbed.waiting import until
 from ops.soak.passage import pass_time
-from tests.support.post import Post, until
+from tests.support.post import Post
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,9 @@ import pytest
 
 from mailer.errors import SettingsError
 from mailer.host.foreman import Foreman, Service
+from mailer.testbed.waiting import until
 from tests.support.command import command, environment
-from tests.support.running import eventually, gone, running
+from tests.support.running import gone, running
 
 
 def run(arguments: list[str], env: dict[str, str], cwd: Path) -> str:
@@ -51,7 +52,7 @@ def test_two_hosts_in_one_send_their_own_mail_and_leave_nothing_but_what_is_queu
         assert b"Flower" in read(flower)
         send = ["send", "--to", "a@example.com", "--from", "me@example.com", "--subject", "Hi", "--text", "Hi"]
         message_id = run(send, env, here).strip()
-        eventually(lambda: ids_at(simulator) == [message_id])
+        until(lambda: ids_at(simulator) == [message_id])
 
         run([*send, "--send-at", "2030-01-01T00:00Z"], env, here)
         busy = subprocess.run(
@@ -118,14 +119,14 @@ def test_the_end_of_the_terminal_stops_it_in_order(tmp_path: Path) -> None:
     up = subprocess.Popen(arguments, stdin=its, stdout=its, stderr=its, start_new_session=True)
     os.close(its)
     try:
-        eventually((tmp_path / "top").exists)
+        until((tmp_path / "top").exists)
         os.close(ours)
         up.send_signal(signal.SIGHUP)
         try:
             assert up.wait(60) == 0
         except subprocess.TimeoutExpired:
             up.send_signal(signal.SIGUSR1)
-            eventually((tmp_path / "stacks").read_text)
+            until((tmp_path / "stacks").read_text)
             pytest.fail((tmp_path / "stacks").read_text())
         assert (tmp_path / "end").read_text() == "base runs"
     finally:

@@ -16,9 +16,10 @@ from mailer.operations.history import history_of
 from mailer.queue.pause import LEARNED_OF_OTHERS, STOP
 from mailer.queue.shelf import Shelf
 from mailer.simulator.client import Simulator
+from mailer.testbed.valkey import Valkey
+from mailer.testbed.waiting import until
 from tests.support.account import Account
-from tests.support.post import Post, until
-from tests.support.valkey import Valkey
+from tests.support.post import Post
 
 
 @pytest.fixture(autouse=True)
@@ -188,14 +189,12 @@ def test_a_permit_that_is_used_too_late_goes_back_with_its_message(shared: Post,
             sent += 1
 
     send_more()
-    assert valkey.process is not None
 
     def given_back() -> bool:
         """The answer to the worker's call comes when its permit is no longer good."""
-        assert valkey.process is not None
-        valkey.process.send_signal(signal.SIGSTOP)
+        valkey.send_signal(signal.SIGSTOP)
         time.sleep(0.2)
-        valkey.process.send_signal(signal.SIGCONT)
+        valkey.send_signal(signal.SIGCONT)
         time.sleep(0.2)
         if account.length("bulk") < 20:
             send_more()

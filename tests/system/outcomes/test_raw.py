@@ -7,7 +7,8 @@ import base64
 import pytest
 
 from mailer.simulator.client import Simulator
-from tests.support.post import Post, until
+from mailer.testbed.waiting import until
+from tests.support.post import Post
 
 HEAD = b"From: Shop <shop@example.com>\r\nTo: visible@example.com\r\nCc: copy@example.com\r\nSubject: Raw\r\n"
 

@@ -15,7 +15,8 @@ from mailer.mail.content import Structured, hash_of
 from mailer.mail.message_id import new_base, numbered
 from mailer.queue.envelope import Envelope
 from mailer.queue.queue import Entry
-from tests.support.post import SENDER, Post, until
+from mailer.testbed.waiting import until
+from tests.support.post import SENDER, Post
 
 EACH = 6
 # An urgent mail that waited its turn would wait for half of the costly work, and the last one for all of it.

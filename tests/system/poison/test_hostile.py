@@ -12,9 +12,10 @@ import pytest
 from celery import Celery, shared_task
 
 from mailer.operations.status import read_status
+from mailer.testbed.waiting import until
 from mailer.worker.app import configuration, create_app
 from ops.soak.hostile import PLAIN, bomb, envelope, mail
-from tests.support.post import Post, environment, refusal_to_start, until
+from tests.support.post import Post, environment, refusal_to_start
 
 BUILT_IN = ("accumulate", "backend_cleanup", "chain", "chord", "chord_unlock", "chunks", "group", "map", "starmap")
 

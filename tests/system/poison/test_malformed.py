@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from mailer.queue.envelope import Envelope
-from tests.support.post import Post, until
+from mailer.testbed.waiting import until
+from tests.support.post import Post
 from tests.unit.producer.fuzz import good
 from tests.unit.producer.fuzz.lanes import spoilt_envelopes
 

@@ -11,17 +11,9 @@ from typing import Any
 import pytest
 
 from mailer.queue.records import Records
+from mailer.testbed.waiting import until
 from tests.support.account import Account, Worker
-from tests.support.post import (
-    DEADLY,
-    DEFECTIVE,
-    LOOP_BREAKING,
-    OVERHEARD,
-    SENDER,
-    UNDELIVERABLE,
-    Post,
-    until,
-)
+from tests.support.post import DEADLY, DEFECTIVE, LOOP_BREAKING, OVERHEARD, SENDER, UNDELIVERABLE, Post
 
 PAYLOADS = Path(__file__).parent / "payloads"
 PLAIN = {"to": "jane@example.com", "sender": SENDER, "subject": "Hello", "text": "Hello."}

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mailer.testbed.waiting import until
 from tests.support.command import environment
-from tests.support.running import eventually, running
+from tests.support.running import running
 
 MAILER = str(Path(sys.executable).parent / "mailer")
 PLANTED = (
@@ -33,7 +34,7 @@ def test_nothing_in_the_current_folder_is_run(tmp_path: Path) -> None:
             status = subprocess.run([MAILER, "status"], env=env, cwd=folder, check=True, capture_output=True, text=True)
             return "1 used in 24 hours" in status.stdout
 
-        eventually(sent)
+        until(sent)
         assert "was not ready" not in "\n".join(up.lines)
         assert up.stop(signal.SIGINT) == 0
     assert not ran.exists(), ran.read_text()

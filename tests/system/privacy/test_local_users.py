@@ -28,10 +28,10 @@ from mailer.queue.embedded import embedded_url
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
+from mailer.testbed.valkey import Valkey
 from tests.support.another_user import NOBODY, as_another, common_folder, needs_two_users
 from tests.support.command import command, environment
 from tests.support.running import running
-from tests.support.valkey import Valkey
 
 LETTER = {"to": "jane@example.com", "sender": "shop@example.com", "subject": "Your code", "text": "It is 4711."}
 SEND = ["send", *(part for name, value in LETTER.items() for part in (f"--{name}", value))]

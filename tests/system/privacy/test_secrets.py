@@ -11,16 +11,16 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-import redis
 
 from mailer.host import child
 from mailer.host.foreman import procfile
 from mailer.host.port import wait_for
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
+from mailer.testbed.valkey import Valkey
+from mailer.testbed.waiting import free_port, until
 from mailer.worker.app import Application
-from tests.support.post import PATIENT, Post, environment, until
-from tests.support.valkey import Valkey, free_port
+from tests.support.post import PATIENT, Post, environment
 
 PASSWORD = "pass%40w0rd"
 BODY = "Nobody but Jane reads this."
@@ -55,17 +55,14 @@ def test_no_form_of_url_shows_its_password(url: str) -> None:
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Of a server that wants a password, over a socket."""
     folder = tmp_path_factory.mktemp("s")
-    server = Valkey(folder, "--unixsocket", str(folder / "s"))
-    server.start()
-    with redis.Redis.from_url(server.url) as client:
+    with Valkey(folder, "--unixsocket", str(folder / "s")) as server, server.client() as client:
         client.config_set("requirepass", "pass@w0rd")
-    yield load(
-        redis_url=f"unix://default:{PASSWORD}@{folder}/s",
-        rate_per_second=1000,
-        quota_per_day=-1,
-        **{"data_dir": folder, **PATIENT},
-    )
-    server.stop()
+        yield load(
+            redis_url=f"unix://default:{PASSWORD}@{folder}/s",
+            rate_per_second=1000,
+            quota_per_day=-1,
+            **{"data_dir": folder, **PATIENT},
+        )
 
 
 def test_a_worker_over_a_socket_keeps_its_password_from_inspect_and_flower(

@@ -11,8 +11,9 @@ import pytest
 
 from mailer.settings import Settings
 from mailer.simulator.client import Simulator
+from mailer.testbed.waiting import until
 from ops.bench.competitor import ADDRESS, Competitor
-from tests.support.post import Post, until
+from tests.support.post import Post
 
 RATE = 200
 LEARNT_SECONDS, SECONDS = 6.0, 8.0

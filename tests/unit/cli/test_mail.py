@@ -18,8 +18,8 @@ from mailer.mail.raw import Raw
 from mailer.operations.status import read_status
 from mailer.queue.keys import Keys
 from mailer.settings import Settings
+from mailer.testbed.waiting import until
 from tests.support.command import Mailer, command
-from tests.support.running import eventually
 
 NOTHING = "mailer: --text: is missing or empty, and --html too. Give --text, --html, --text-file or --html-file\n"
 MESSAGE = ("--from", "me@example.com", "--subject", "Hello")
@@ -216,7 +216,7 @@ def test_an_interrupted_import_says_what_is_enqueued(
         # Who runs the tests in the background has it ignored, and children inherit that.
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
-    eventually(lambda: read_status(client, settings).waiting > 1000)
+    until(lambda: read_status(client, settings).waiting > 1000)
     done.send_signal(signal.SIGINT)
     _, told = done.communicate(timeout=90)
     assert done.returncode == 130

@@ -21,9 +21,9 @@ from mailer.cli.shelved import document, table
 from mailer.producer.producer import Producer
 from mailer.queue.shelf import Shelf
 from mailer.settings import Settings
+from mailer.testbed.waiting import until
 from tests.support.account import LANES, Account, Worker
 from tests.support.command import Mailer, command
-from tests.support.running import eventually
 
 NO = ("MessageRejected", "Email address is not verified: jane.doe@example.com")
 MAIL = {"sender": "Shop <shop@example.com>", "subject": "Your code", "text": "It is 4711."}
@@ -265,7 +265,7 @@ def test_a_killed_requeue_loses_and_doubles_nothing(
     ids = sorted(set_aside(worker))
     for _ in range(10):
         process = subprocess.Popen(command("dead", "requeue", "--all", "--yes"), env=account_environment)
-        eventually(lambda: account.length("bulk") > 0)
+        until(lambda: account.length("bulk") > 0)
         process.send_signal(signal.SIGKILL)
         process.wait()
         if account.length("bulk") < len(ids):

@@ -20,9 +20,10 @@ from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.settings import Settings
 from mailer.simulator.client import Simulator
+from mailer.testbed.waiting import until
 from tests.support.command import Mailer, command
 from tests.support.post import refusal_to_start
-from tests.support.running import eventually, gone, running
+from tests.support.running import gone, running
 
 PATIENT = "import time; time.sleep(600)"
 DEAF = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.write(1, b'up\\n'); time.sleep(600)"
@@ -126,7 +127,7 @@ def test_workers_send_and_stop_when_told_to(
             sent = Producer(Queue(client, Keys.of(settings))).send(
                 to=["a@example.com", "b@example.com"], sender="me@example.com", subject="Hi", text="Hi"
             )
-            eventually(lambda: sorted(row.message_id for row in simulator.rows()) == sorted(sent))
+            until(lambda: sorted(row.message_id for row in simulator.rows()) == sorted(sent))
             assert worker.stop(number) == 0
             assert gone(children)
             assert not [line for line in worker.lines if "Found credentials" in line]
@@ -157,12 +158,12 @@ def test_celery_s_own_variables_lead_its_workers_nowhere_else(
             "CELERY_WORKER_CONCURRENCY": "many",
         }
         with running(command("worker", "--processes", "1", "--threads", "4"), environment) as worker:
-            eventually(lambda: len(list(simulator.rows())) == 1)
+            until(lambda: len(list(simulator.rows())) == 1)
             worker.stop()
-    said = [line for line in worker.lines if "CELERY_BROKER_URL" in line]
-    assert len(said) == 1
-    assert "MAILER_REDIS_URL" in said[0]
-    assert "secret" not in "".join(worker.lines)
+            said = [line for line in worker.lines if "CELERY_BROKER_URL" in line]
+            assert len(said) == 1
+            assert "MAILER_REDIS_URL" in said[0]
+            assert "secret" not in worker.text
 
 
 def test_a_log_level_that_is_none_is_refused_before_anything_starts(mailer: Mailer) -> None:

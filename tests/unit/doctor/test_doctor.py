@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,10 +29,12 @@ from mailer.queue.keys import Keys
 from mailer.ses.access import open_client
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
+from mailer.testbed.valkey import Valkey
+from mailer.testbed.waiting import free_port
+from mailer.testbed.workers import Worker
 from ops import forked
 from tests.support.account import allow
 from tests.support.post import environment
-from tests.support.valkey import Valkey, free_port
 
 ACCESS_KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 SOUND = ("--appendonly", "yes", "--appendfsync", "everysec")
@@ -41,18 +45,14 @@ Start = Callable[..., Settings]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """A server with these options, and the settings that lead to it."""
-    servers: list[Valkey] = []
+    with ExitStack() as servers:
 
-    def start(*options: str) -> Settings:
-        folder = tmp_path / str(len(servers))
-        folder.mkdir()
-        servers.append(Valkey(folder, *options))
-        servers[-1].start()
-        return load(redis_url=servers[-1].url, rate_per_second=10, quota_per_day=-1, data_dir=folder)
+        def start(*options: str) -> Settings:
+            folder = Path(mkdtemp(dir=tmp_path))
+            server = servers.enter_context(Valkey(folder, *options))
+            return load(redis_url=server.url, rate_per_second=10, quota_per_day=-1, data_dir=folder)
 
-    yield start
-    for each in servers:
-        each.stop()
+        yield start
 
 
 @pytest.fixture(autouse=True)
@@ -313,18 +313,10 @@ def test_mail_that_lies_where_nobody_reads_is_told(start: Start) -> None:
 
 def test_workers_and_the_lanes_they_serve(start: Start, ses: Simulator, tmp_path: Path) -> None:
     settings = start(*SOUND)
-    command = [sys.executable, "-m", "celery", "-A", "mailer.worker", "worker", "-P", "custom", "-l", "INFO"]
-    command += ["-Q", "bulk"]
-    with (tmp_path / "log").open("wb") as log:
-        worker = forked.start(command, env=environment(settings, ses), output=log)
-    try:
-        while b" ready." not in (tmp_path / "log").read_bytes():
-            assert worker.poll() is None, (tmp_path / "log").read_text()
-            threading.Event().wait(0.05)
+    env = environment(settings, ses)
+    with Worker(tmp_path / "worker.log", env, "-Q", "bulk", start=forked.start) as worker:
+        worker.wait_until_ready()
         found = about(settings, worker_seconds=5.0)
-    finally:
-        worker.kill()
-        worker.wait()
     assert found["workers"].level is Level.OK
     assert found["lane bulk"].level is Level.OK
     assert level_of(found["lane transactional"]) == ("problem", "served by nobody")

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from mailer.simulator.certificate import Certificate
+from mailer.testbed.stats import quantile
 from ops.bench.figure import Figure, Verdict
 from ops.bench.figures.budget import REST, read
-from ops.bench.meter import quantile, ratio
+from ops.bench.meter import ratio
 from ops.bench.plot import Bars, Panel, Panels, short
 from ops.bench.report import Report
 from ops.bench.sinks import PythonSink, Sink, open_sink

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from mailer.settings import Settings
+from mailer.testbed.waiting import until
 from ops import forked
-from tests.support.post import environment, until
+from tests.support.post import environment
 from tests.support.running import gone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks there only")
@@ -28,7 +29,7 @@ def log(tmp_path: Path) -> Path:
 
 def start(log: Path, env: dict[str, str], *options: str) -> forked.Forked:
     with log.open("wb") as output:
-        started = forked.start([*WORKER, *options], env=env, output=output)
+        started = forked.start([*WORKER, *options], env=env, stdout=output, stderr=output)
     assert isinstance(started, forked.Forked)
     return started
 
@@ -67,7 +68,8 @@ def test_whoever_waits_too_long_is_told(settings: Settings, log: Path) -> None:
 def test_they_end_with_the_process_that_asked_for_them(settings: Settings, log: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from ops import forked\n"
-        f"worker = forked.start({WORKER!r}, env=dict(os.environ), output=Path({str(log)!r}).open('wb'))\n"
+        f"log = Path({str(log)!r}).open('wb')\n"
+        f"worker = forked.start({WORKER!r}, env=dict(os.environ), stdout=log, stderr=log)\n"
         "print(worker.pid, type(worker).__name__, flush=True); sys.stdin.read()"
     )
     command, env = [sys.executable, "-c", code], environment(settings)

@@ -6,7 +6,6 @@ import pickle
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,18 +17,10 @@ from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.queue.session import Session
 from mailer.settings import load
-from tests.support.valkey import Valkey
+from mailer.testbed.valkey import Valkey
 from tests.unit.producer.conftest import Account
 
 LETTER: dict[str, Any] = {"sender": "Shop <shop@example.com>", "subject": "Hello", "text": "Hello."}
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Valkey]:
-    server = Valkey(tmp_path)
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -101,12 +92,11 @@ def test_a_message_that_redis_has_is_not_denied_because_its_replicas_are_not_cou
 
 def test_a_lost_answer_is_not_known_and_is_asked_for_once(producer: Producer, account: Account, server: Valkey) -> None:
     producer.send(to="warm@example.com", **LETTER)
-    assert server.process is not None
-    server.process.send_signal(signal.SIGSTOP)
+    server.send_signal(signal.SIGSTOP)
     try:
         error = refused(producer)
     finally:
-        server.process.send_signal(signal.SIGCONT)
+        server.send_signal(signal.SIGCONT)
     assert error.enqueued is None
     assert "not known" in str(error)
     assert "idempotency_key" in str(error)
@@ -123,12 +113,11 @@ def test_a_lost_answer_is_not_known_and_is_asked_for_once(producer: Producer, ac
 
 def test_repeating_under_a_key_enqueues_once(producer: Producer, account: Account, server: Valkey) -> None:
     producer.send(to="warm@example.com", **LETTER)
-    assert server.process is not None
-    server.process.send_signal(signal.SIGSTOP)
+    server.send_signal(signal.SIGSTOP)
     try:
         assert refused(producer, idempotency_key="order-7").enqueued is None
     finally:
-        server.process.send_signal(signal.SIGCONT)
+        server.send_signal(signal.SIGCONT)
     account.client.ping()
     again = producer.send(to="jane@example.com", **LETTER, idempotency_key="order-7")
     assert [each["headers"]["id"] for each in account.envelopes("transactional")][1:] == [again]

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from mailer.errors import QueueUnavailable
 from mailer.settings import load
+from mailer.testbed.valkey import Valkey
 from tests.support.account import Account, Worker
-from tests.support.valkey import Valkey
 
 
 @pytest.fixture
-def full(tmp_path: Path) -> Iterator[Account]:
+def full(server: Valkey) -> Iterator[Account]:
     """An account with two messages ready, one due and one leased for too long, and no room for more."""
-    server = Valkey(tmp_path, "--maxmemory-policy", "noeviction")
-    server.start()
     account = Account(load(redis_url=server.url, rate_per_second=1000, quota_per_day=-1))
     account.allow(rate=1000, burst=100)
     account.put("transactional", 1)
@@ -29,7 +26,6 @@ def full(tmp_path: Path) -> Iterator[Account]:
     account.client.config_set("maxmemory", "1")
     yield account
     account.client.close()
-    server.stop()
 
 
 def test_producers_are_told_that_nothing_was_enqueued(full: Account) -> None:

@@ -13,10 +13,10 @@ from mailer.queue.keys import Keys
 from mailer.queue.queue import Entry
 from mailer.queue.script import script
 from mailer.settings import Settings, load
+from mailer.testbed.valkey import Valkey
 from ops.lint_lua import parts_of
 from tests.support.account import LANES, Account, Worker, envelope
 from tests.support.clock import Still
-from tests.support.valkey import Valkey
 from tests.unit.queue.faults import GARBAGE, LUA, SCRIPTS, USERS, Load, User, commands_of, foreign, full, keys_of
 
 pytestmark = pytest.mark.usefixtures("still")
@@ -26,10 +26,8 @@ _accounts = itertools.count(1)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     """One that may be filled up."""
-    valkey = Valkey(tmp_path_factory.mktemp("valkey"), "--maxmemory-policy", "noeviction")
-    valkey.start()
-    yield valkey
-    valkey.stop()
+    with Valkey(tmp_path_factory.mktemp("valkey"), "--maxmemory-policy", "noeviction") as valkey:
+        yield valkey
 
 
 @pytest.fixture

@@ -33,9 +33,9 @@ from mailer.queue.shelf import Filter, Shelf, ShelfName
 from mailer.queue.take import Answer, Call, Take
 from mailer.rules import Rules
 from mailer.settings import load
+from mailer.testbed.valkey import Valkey
 from ops.soak.passage import pass_time
 from tests.support.account import ANY_RATE, LANES, envelope
-from tests.support.valkey import Valkey
 from tests.unit.queue.model import MINUTE, Limits, Mail, Model, Request
 
 POLICIES = {"transactional": "resend", "bulk": "hold"}

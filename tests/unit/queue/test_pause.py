@@ -12,8 +12,8 @@ from mailer.errors import InvalidRequest
 from mailer.queue import pause as pausing
 from mailer.queue.pause import pause, resume
 from mailer.settings import load
+from mailer.testbed.valkey import Valkey, durable
 from tests.support.account import LANES, Account, Worker
-from tests.support.valkey import Valkey
 
 
 def test_the_next_take_of_every_worker_obeys_it(account: Account) -> None:
@@ -91,16 +91,14 @@ def test_an_end_that_is_none_is_refused(account: Account, until: datetime | time
 
 
 def test_it_survives_a_kill_of_the_server_and_of_the_workers(tmp_path: Path) -> None:
-    server = Valkey(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
-    server.start()
-    account = Account(load(redis_url=server.url, rate_per_second=1000, quota_per_day=-1))
-    account.allow(rate=1000, burst=100)
-    account.put("bulk", 1)
-    pause(account.client, account.keys, reason="moving house")
-    server.stop()
-    server.start()
-    account = Account(account.settings)
-    assert Worker(account).take(1) == {}
-    resume(account.client, account.keys, LANES)
-    assert len(Worker(account).take(1)) == 1
-    server.stop()
+    with Valkey(tmp_path, *durable()) as server:
+        account = Account(load(redis_url=server.url, rate_per_second=1000, quota_per_day=-1))
+        account.allow(rate=1000, burst=100)
+        account.put("bulk", 1)
+        pause(account.client, account.keys, reason="moving house")
+        server.stop()
+        server.start()
+        account = Account(account.settings)
+        assert Worker(account).take(1) == {}
+        resume(account.client, account.keys, LANES)
+        assert len(Worker(account).take(1)) == 1

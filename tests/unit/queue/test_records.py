@@ -12,9 +12,9 @@ from mailer.queue.records import Line, Records, digest_of, note, shard_of
 from mailer.queue.search import Whereabouts
 from mailer.queue.settlement import Settlement
 from mailer.queue.take import Answer
+from mailer.testbed.waiting import until
 from tests.support.account import LANES, Account, Worker
 from tests.support.clock import Still
-from tests.support.post import until
 
 MESSAGE_ID = "0f8fad5b-d9cb-469f-a165-00000000000a"
 SES_ID = "0100018c7e5b3c4d-3f1d5b1c-1234-5678-9abc-def012345678-000000"

@@ -11,7 +11,7 @@ from mailer.ses.boto import BotoTransport
 from mailer.ses.credentials import CredentialSource
 from mailer.ses.transports import open_transport
 from mailer.simulator.client import Simulator
-from tests.support.servers import free_port
+from mailer.testbed.waiting import free_port
 from tests.unit.ses.conftest import a_message
 
 

@@ -16,7 +16,7 @@ from mailer.mail.attachment import Attachment
 from mailer.ses.transport import Transport
 from mailer.settings import TransportKind
 from mailer.simulator.client import Simulator
-from tests.support.servers import free_port
+from mailer.testbed.waiting import free_port
 from tests.unit.ses.conftest import Opener, a_message, in_parallel
 
 

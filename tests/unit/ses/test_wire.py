@@ -15,7 +15,8 @@ from mailer.ses.transport import Transport
 from mailer.ses.transports import open_transport
 from mailer.settings import TransportKind
 from mailer.simulator.client import Simulator
-from tests.support.servers import ACCEPTED, RawServer, free_port, read_request, reset
+from mailer.testbed.waiting import free_port
+from tests.support.servers import ACCEPTED, RawServer, read_request, reset
 from tests.unit.ses.conftest import Opener, a_message
 
 

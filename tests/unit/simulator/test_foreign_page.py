@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from mailer.simulator.client import Simulator
+from mailer.testbed.waiting import free_port
 from tests.support.browser import CHROMIUM, Page
-from tests.support.valkey import free_port
 from tests.unit.simulator.conftest import mail, open_ses
 from tests.unit.simulator.foreign import FLAG, Foreign, asked, submitted
 

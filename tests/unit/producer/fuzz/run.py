@@ -14,7 +14,7 @@ from mailer.queue.connection import connect
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Queue
 from mailer.settings import load
-from tests.support.valkey import Valkey
+from mailer.testbed.valkey import Valkey
 from tests.unit.producer.fuzz.inspection import Finding
 from tests.unit.producer.fuzz.targets import Doors, Payloads, Sends, Target
 from tests.unit.producer.fuzz.templates import Templates
@@ -32,9 +32,7 @@ class Report:
 def run(count: int, seed: int, say: Callable[[str], None] = lambda _: None) -> Report:
     """Each target its share of ``count`` tries, from one seed."""
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        server = Valkey(Path(folder))
-        server.start()
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, Valkey(Path(folder)) as server:
         settings = load(redis_url=server.url, account="fuzz", rate_per_second=1, quota_per_day=-1)
         client = connect(settings)
         targets: tuple[Target, ...] = (
@@ -50,7 +48,6 @@ def run(count: int, seed: int, say: Callable[[str], None] = lambda _: None) -> R
                 )
         finally:
             client.close()
-            server.stop()
     return report
 
 
