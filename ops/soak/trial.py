@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import redis
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
+from mailer.operations.status import AccountStatus, read_status
 from mailer.testbed.ledger import Arrivals, Ledger, reasons, settle_account
 from ops.bench.figure import Verdict
 from ops.soak.load import SENDER, Load
@@ -109,6 +110,11 @@ class Trial:
         """Allow for the messages that lost workers held: SES may have them, and their lane resends or holds them."""
         self.resends_allowed = self.holds_allowed = self.stage.in_flight_at_kills
         self.note(f"{self.stage.in_flight_at_kills} messages were in flight at the {when}")
+
+    def status(self) -> AccountStatus:
+        """The account, as `mailer status` shows it."""
+        with self.stage.client() as client:
+            return read_status(client, self.stage.settings)
 
     def until_mail_flows(self, seconds: float = 60.0) -> float:
         """Wait until SES accepts another mail or the load has ended. Returns the seconds."""
@@ -224,30 +230,24 @@ def carry_out(fault: Fault, size: Size, seed: int, progress: Progress | None = N
     return report
 
 
-class _shown:  # noqa: N801 - used like a function
-    """Shows a trial's progress while the block runs."""
+@contextmanager
+def _shown(progress: Progress | None, trial: Trial) -> Iterator[None]:
+    """Show a trial's progress while the block runs."""
+    if progress is None:
+        yield
+        return
+    report, size, over = trial.report, trial.size, threading.Event()
+    bar = progress.add_task(report.fault, total=size.messages, pulls="")
 
-    def __init__(self, progress: Progress | None, trial: Trial) -> None:
-        self._progress = progress
-        self._trial = trial
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
+    def follow() -> None:
+        while not over.wait(0.5):
+            progress.update(bar, completed=trial.stage.sent(), pulls=f"{report.pulls} of {size.times} pulls")
 
-    def __enter__(self) -> None:
-        if self._progress is not None:
-            self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._progress is not None:
-            self._thread.join()
-
-    def _follow(self) -> None:
-        assert self._progress is not None
-        report, size = self._trial.report, self._trial.size
-        bar: TaskID = self._progress.add_task(report.fault, total=size.messages, pulls="")
-        while not self._over.wait(0.5):
-            self._progress.update(
-                bar, completed=self._trial.stage.sent(), pulls=f"{report.pulls} of {size.times} pulls"
-            )
-        self._progress.remove_task(bar)
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        progress.remove_task(bar)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -33,6 +33,13 @@ def environment(**variables: str) -> dict[str, str]:
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "mailer.cli", *arguments]
+
+
+def completed(*arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """``mailer ARGUMENTS`` as it ended."""
+    return subprocess.run(
+        command(*arguments), env=env, cwd=cwd, capture_output=True, text=True, timeout=240, check=False
+    )
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 
-from mailer.operations.status import read_status
 from ops.soak import clock
 from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial
@@ -81,12 +80,11 @@ def _cut_and_step(trial: Trial, step: float) -> float:
     """In how many seconds a rate that was cut is whole again."""
     stage = trial.stage
     stage.simulator.add_fault("error", error="throttle", probability=0.5)
-    with stage.client() as client:
-        stage.until(lambda: read_status(client, stage.settings).rate.cut < 1, "the rate is cut")
-        stage.simulator.clear_faults()
-        _step(trial, step)
-        trial.pull()
-        return stage.until(lambda: read_status(client, stage.settings).rate.cut == 1, "the rate is whole again", 120)
+    stage.until(lambda: trial.status().rate.cut < 1, "the rate is cut")
+    stage.simulator.clear_faults()
+    _step(trial, step)
+    trial.pull()
+    return stage.until(lambda: trial.status().rate.cut == 1, "the rate is whole again", 120)
 
 
 def _stop_and_step(trial: Trial, step: float) -> float:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mailer.doctor import queue
-from mailer.operations.status import RestingHost, read_status
 from mailer.testbed.waiting import free_port
 from ops.soak.pace import per_second
 from ops.soak.stage import Set
@@ -48,7 +47,7 @@ def run(trial: Trial) -> None:
                 )
                 _is_named(trial, code)
             stage.simulator.clear_faults()
-            again.append(stage.until(lambda: not _resting(trial), f"it sends again after {code}", 90))
+            again.append(stage.until(lambda: not trial.status().hosts, f"it sends again after {code}", 90))
     stage.stop_worker(bad)
     for code, way in _WAYS.items():
         if is_long or code in _SHORT_WAYS:
@@ -73,8 +72,7 @@ def _compared(trial: Trial, code: str, used: list[float]) -> Iterator[None]:
     trial.pull()
     sent = per_second(trial.stage, seconds)
     used.append(100 * sent / could)
-    with trial.stage.client() as client:
-        status = read_status(client, trial.stage.settings)
+    status = trial.status()
     found = [each for each in queue.state(status) if each.about == "host localhost" and code in each.text]
     trial.expect(f"findings of the doctor about {code}", len(found), 1, at_most=False)
     trial.expect(f"stops of the account for {code}", status.stop is not None, 0)
@@ -83,14 +81,11 @@ def _compared(trial: Trial, code: str, used: list[float]) -> Iterator[None]:
 
 def _is_named(trial: Trial, code: str) -> None:
     worker = f"{trial.stage.workers[-1].log.stem}@localhost"
-    trial.stage.until(
-        lambda: any(each.worker == worker and code in each.why for each in _resting(trial)), f"it is named for {code}"
-    )
 
+    def is_named() -> bool:
+        return any(each.worker == worker and code in each.why for each in trial.status().hosts)
 
-def _resting(trial: Trial) -> tuple[RestingHost, ...]:
-    with trial.stage.client() as client:
-        return read_status(client, trial.stage.settings).hosts
+    trial.stage.until(is_named, f"it is named for {code}")
 
 
 FAULT = Fault(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from mailer.operations.status import read_status
 from mailer.testbed.waiting import NotInTime
 from ops.bench.competitor import ADDRESS, Competitor
 from ops.soak.passage import hold, let_pass
@@ -83,8 +82,7 @@ def _look(trial: Trial, seen: Seen, theirs: int) -> None:
     if refused > seen.refused:
         seen.refused_at.append(seen.minutes)
         seen.refused = refused
-    with stage.client() as client:
-        status = read_status(client, stage.settings)
+    status = trial.status()
     if status.state != "parked" or status.forecast is None:
         return
     if not seen.parked and status.forecast.done_at is not None:

@@ -6,7 +6,6 @@ import json
 import time
 from urllib.parse import urlsplit
 
-from mailer.operations.status import read_status
 from ops.soak.pace import per_second
 from ops.soak.passage import hold, let_pass
 from ops.soak.proxy import Proxy
@@ -38,7 +37,7 @@ def run(trial: Trial) -> None:
         route.cut()
         route_of_one.cut()
         trial.enqueue("u", trial.size.messages)
-        stage.until(lambda: len(_resting(trial)) == 4, "all four hosts rest")
+        stage.until(lambda: len(trial.status().hosts) == 4, "all four hosts rest")
         sent = stage.sent()
         for _ in range(0, _OUTAGE_MINUTES, step):
             time.sleep(_TRIES_SECONDS)
@@ -48,13 +47,13 @@ def run(trial: Trial) -> None:
         trial.expect("attempts spent while nobody reached SES", _attempts(trial), 0)
         route.mend()
         route_of_one.mend()
-        again = stage.until(lambda: stage.sent() > sent and not _resting(trial), "all four send again", 120)
+        again = stage.until(lambda: stage.sent() > sent and not trial.status().hosts, "all four send again", 120)
         trial.expect("all four send again after", again, _AGAIN_SECONDS, " s")
 
         seconds = _SECONDS if is_long else _SHORT_SECONDS
         could, used = min(_per_second(trial, seconds), stage.wanted.rate), []
         route_of_one.cut()
-        stage.until(lambda: len(_resting(trial)) == 1, "one host rests")
+        stage.until(lambda: len(trial.status().hosts) == 1, "one host rests")
         for _ in range(0, _HOST_MINUTES, step):
             used.append(100 * _per_second(trial, seconds) / could)
             _pass(trial, step)
@@ -78,11 +77,6 @@ def _per_second(trial: Trial, seconds: int) -> float:
 def _pass(trial: Trial, minutes: int) -> None:
     hold(trial.stage)
     let_pass(trial.stage, minutes)
-
-
-def _resting(trial: Trial) -> set[str]:
-    with trial.stage.client() as client:
-        return {each.worker for each in read_status(client, trial.stage.settings).hosts}
 
 
 def _attempts(trial: Trial) -> int:

@@ -19,7 +19,7 @@ from mailer.mail.address import parse
 from mailer.producer.csv_file import CsvRecipients
 from mailer.testbed.stats import Quantiles
 from tests.support import REPOSITORY
-from tests.support.command import command, environment
+from tests.support.command import command, completed, environment
 from tests.support.running import gone, running
 
 
@@ -29,9 +29,7 @@ def play(folder: Path) -> tuple[dict[str, Any], str]:
     env = environment(MAILER_REDIS_URL="redis://192.0.2.1/0", MAILER_LANES="only", AWS_PROFILE="absent")
     written = folder / "demo-report" / "demo.json"
     written.unlink(missing_ok=True)
-    done = subprocess.run(
-        command("demo", "--quick"), env=env, cwd=folder, capture_output=True, text=True, timeout=240, check=False
-    )
+    done = completed("demo", "--quick", env=env, cwd=folder)
     assert written.exists(), done.stdout + done.stderr
     found: dict[str, Any] = json.loads(written.read_text())
     assert (done.returncode == 0) == found["good"], done.stdout + done.stderr

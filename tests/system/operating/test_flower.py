@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import socket
-import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from mailer.testbed.waiting import free_port, until
 from mailer.user import name_of
 from tests.support.another_user import NOBODY, THIRD, as_another, common_folder, needs_two_users
 from tests.support.browser import CHROMIUM, Page
-from tests.support.command import command, environment
+from tests.support.command import command, completed, environment
 from tests.support.running import Running, running
 from tests.unit.simulator.foreign import FLAG, Foreign, asked, submitted
 
@@ -50,9 +49,8 @@ class Up:
         self._folder, self._env = folder, env
 
     def mailer(self, *arguments: str) -> str:
-        done = subprocess.run(
-            command(*arguments), env=self._env, cwd=self._folder, capture_output=True, text=True, check=True
-        )
+        done = completed(*arguments, env=self._env, cwd=self._folder)
+        done.check_returncode()
         return done.stdout
 
     def ask(self, method: str, path: str, **headers: str) -> tuple[int, dict[str, str], str]:
@@ -283,6 +281,6 @@ def test_a_socket_that_everybody_may_open_answers_its_own_user_only() -> None:
 )
 def test_a_name_that_is_none_is_refused_at_the_start(tmp_path: Path, option: str) -> None:
     env = environment(MAILER_REDIS_URL="redis://127.0.0.1:1/0", AWS_REGION="us-east-1")
-    done = subprocess.run(command("flower", option), env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = completed("flower", option, env=env, cwd=tmp_path)
     assert done.returncode == 2
     assert option.partition("=")[0] in done.stderr

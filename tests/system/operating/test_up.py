@@ -16,7 +16,7 @@ import pytest
 from mailer.errors import SettingsError
 from mailer.host.foreman import Foreman, Service
 from mailer.testbed.waiting import until
-from tests.support.command import command, environment
+from tests.support.command import command, completed, environment
 from tests.support.running import gone, running
 
 
@@ -55,9 +55,7 @@ def test_two_hosts_in_one_send_their_own_mail_and_leave_nothing_but_what_is_queu
         until(lambda: ids_at(simulator) == [message_id])
 
         run([*send, "--send-at", "2030-01-01T00:00Z"], env, here)
-        busy = subprocess.run(
-            command("up"), env=env, cwd=here, capture_output=True, text=True, timeout=120, check=False
-        )
+        busy = completed("up", env=env, cwd=here)
         assert busy.returncode != 0
         assert "A Valkey already runs over" in busy.stdout
 
@@ -152,22 +150,14 @@ def test_credentials_on_this_host_mean_amazon_itself_and_a_port_in_use_is_refuse
     with running(command("valkey"), environment(), tmp_path) as valkey:
         port = valkey.wait_for(r"redis://127.0.0.1:(\d+)/0")[1]
         env["MAILER_REDIS_URL"] = (tmp_path / ".mailer" / "valkey.url").read_text().strip()
-        done = subprocess.run(
-            command("up", "--flower-port", port), env=env, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
+        done = completed("up", "--flower-port", port, env=env, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (
             2,
             f"mailer: --flower-port {port}: something listens there already. Name another port, or 0 for any\n",
         )
-        done = subprocess.run(
-            command("valkey", "--port", port),
-            env=environment(MAILER_DATA_DIR=str(tmp_path / "second")),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = completed("valkey", "--port", port, env=environment(MAILER_DATA_DIR=str(tmp_path / "second")))
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert done.stderr.startswith(f"mailer: Port {port} is taken: ")
         env["FLOWER_ADDRESS"] = "192.0.2.1"
-        done = subprocess.run(command("up"), env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = completed("up", env=env, cwd=tmp_path)
         assert (done.returncode, "FLOWER_BASIC_AUTH" in done.stderr) == (2, True)

@@ -30,7 +30,7 @@ from mailer.queue.queue import Queue
 from mailer.settings import Settings, load
 from mailer.testbed.valkey import Valkey
 from tests.support.another_user import NOBODY, as_another, common_folder, needs_two_users
-from tests.support.command import command, environment
+from tests.support.command import command, completed, environment
 from tests.support.running import running
 
 LETTER = {"to": "jane@example.com", "sender": "shop@example.com", "subject": "Your code", "text": "It is 4711."}
@@ -107,7 +107,7 @@ def test_the_password_is_on_no_command_line_and_in_nothing_printed(tmp_path: Pat
         assert f":{password}@" in (tmp_path / "valkey.url").read_text()
         shown = [Path(f"/proc/{pid}/cmdline").read_text() for pid in (valkey.process.pid, *valkey.children(1))]
         for arguments in (["status"], ["status", "--json"], ["doctor", "--no-ses"], SEND):
-            done = subprocess.run(command(*arguments), env=env, capture_output=True, text=True, check=False)
+            done = completed(*arguments, env=env)
             shown += [done.stdout, done.stderr]
         valkey.stop()
         assert password not in "\n".join([*shown, *valkey.lines])
@@ -134,9 +134,7 @@ def test_a_folder_that_another_user_planted_is_not_believed(valkey: Valkey, argu
 
     with common_folder(0o1777) as folder:
         assert as_another(lambda: (os.chdir(folder), plant())) == "(None, None)"
-        done = subprocess.run(
-            command(*arguments), env=environment(), cwd=folder, capture_output=True, text=True, check=False, timeout=60
-        )
+        done = completed(*arguments, env=environment(), cwd=folder)
         said = done.stdout + done.stderr
         assert done.returncode != 0
         assert f"{folder}/.mailer belongs to nobody" in said

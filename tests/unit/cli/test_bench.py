@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from mailer.bench.verdict import Limit, advise, find_limit
 from mailer.settings import Settings
 from mailer.simulator.client import Simulator
 from mailer.testbed.stats import Quantiles
-from tests.support.command import Mailer, command, environment
+from tests.support.command import Mailer, completed, environment
 
 SHORT = ("--seconds", "3", "--most-threads", "1", "--most-processes", "1")
 SES_KEY = {"MAILER_AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
@@ -36,15 +35,8 @@ def a_stage(processes: int = 1, threads: int = 1, per_second: float = 10.0, **ch
 
 @pytest.mark.timing
 def test_it_measures_workers_on_a_redis_of_its_own_and_draws_and_advises(tmp_path: Path) -> None:
-    done = subprocess.run(
-        command("bench", *SHORT, "--latency", "10ms", "--want", "50", "--plot", "bench.svg"),
-        env=environment(MAILER_LANES="only", MAILER_ACCOUNT="mine"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    arguments = ("bench", *SHORT, "--latency", "10ms", "--want", "50", "--plot", "bench.svg")
+    done = completed(*arguments, env=environment(MAILER_LANES="only", MAILER_ACCOUNT="mine"), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "answering after 10ms" in done.stdout
     assert "What limits it" in done.stdout

@@ -16,6 +16,7 @@ from mailer.ses.credentials import CredentialSource, Found, look_up
 from mailer.ses.smtp import SmtpTransport
 from mailer.ses.transport import Transport
 from mailer.simulator.client import Simulator
+from mailer.testbed.waiting import until
 from tests.unit.ses.conftest import ACCESS_KEY, SECRET_KEY, Opener, a_message
 
 Write = Callable[..., None]
@@ -75,13 +76,6 @@ class Command:
 @pytest.fixture
 def command(files: Path) -> Command:
     return Command(files)
-
-
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def is_sent(transport: Transport) -> bool:
