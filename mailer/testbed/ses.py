@@ -15,7 +15,7 @@ def burst(rate: float) -> float:
     return max(2.0, rate / 10)
 
 
-def simulated_ses(rate: float, **flags: Any) -> Simulator:
+def simulated_ses(rate: float, /, **flags: Any) -> Simulator:
     """A simulator that allows ``rate`` with mailer's default burst, any amount a day, and any other call. ``flags``
     replace those.
     """

@@ -68,3 +68,8 @@ def test_quantiles_are_of_what_was_measured() -> None:
 @pytest.mark.parametrize(("rate", "recipients"), [(1, 2.0), (14, 2.0), (200, 20.0)])
 def test_a_simulated_ses_forgives_mailers_default_burst(rate: float, recipients: float) -> None:
     assert burst(rate) == recipients
+
+
+def test_flags_replace_what_a_simulated_ses_usually_has() -> None:
+    with simulated_ses(100, rate=5, bucket=3) as ses:
+        assert (ses.account()["rate"], ses.account()["bucket"]) == (5, 3)
