@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.support import REPOSITORY
@@ -36,6 +38,13 @@ class Block:
 
 def blocks(*languages: str) -> list[Block]:
     return [block for page in PAGES for block in _of(page) if block.language in languages]
+
+
+@cache
+def defined(path: Path) -> frozenset[str]:
+    """The functions in a file of tests."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
 def _of(page: Path) -> Iterator[Block]:

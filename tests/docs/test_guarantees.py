@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from functools import cache
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ops.docs.figures import unquoted
-from tests.docs.pages import PAGES
+from tests.docs.pages import PAGES, defined
 from tests.support import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "guarantees.md"
@@ -18,12 +17,6 @@ TEXT = PAGE.read_text(encoding="utf-8")
 SECTIONS = re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:]
 PARTS = ("**Promise.** ", "**How.** ", "**Limit.** ", "**Tests.**", "**Figure.** ")
 LINKS = re.findall(r"\[(test_\w+)\]\(([\w/.]+)\)", TEXT)
-
-
-@cache
-def defined(path: Path) -> frozenset[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.partition("\n")[0])

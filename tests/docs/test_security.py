@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from functools import cache
-from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import defined
 from tests.support import REPOSITORY
 
 TEXT = (REPOSITORY / "SECURITY.md").read_text(encoding="utf-8")
 LINKS = re.findall(r'\[test\]\(([\w/.]+)\s+"(\w+)"\)', TEXT)
 HOLDS = re.findall(r"^\*\*What holds\.\*\*.*?(?=^\*\*|^#)", TEXT, re.MULTILINE | re.DOTALL)
-
-
-@cache
-def defined(path: Path) -> frozenset[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
 @pytest.mark.parametrize(("path", "name"), LINKS)
