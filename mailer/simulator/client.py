@@ -135,39 +135,20 @@ class Simulator:
 
     def messages(self, *, recipient: str = "", since: float = 0.0, fields: str = "") -> list[dict[str, Any]]:
         """The whole messages kept, oldest first. For ``fields`` see ``Control.messages``."""
-        found: list[dict[str, Any]] = []
-        after: int | None = 0
-        while after is not None:
-            query = {"recipient": recipient, "since": since, "fields": fields, "after": after, "limit": 1000}
-            page = self.request("GET", "/_sim/messages", query=query)
-            found += page["messages"]
-            after = page["next"]
-        return found
+        return list(self._pages("messages", limit=1000, recipient=recipient, since=since, fields=fields))
 
     def message(self, ses_id: str) -> dict[str, Any]:
         """One message, parsed: ``subject, text, html, headers, attachments`` and the rest."""
-        found: dict[str, Any] = self.request("GET", f"/_sim/messages/{ses_id}")
-        return found
+        return self._get(f"messages/{ses_id}")
 
     def rows(self, first: int = 0) -> Iterator[Row]:
         """One row per accepted recipient, oldest first. The newest million stay, even if few whole messages do."""
-        after: int | None = first
-        while after is not None:
-            page = self.request("GET", "/_sim/rows", query={"after": after})
-            for row in page["rows"]:
-                yield Row(*row)
-            after = page["next"]
+        return (Row(*row) for row in self._pages("rows", first))
 
     def events(self, *, kind: str = "", recipient: str = "", ses_id: str = "") -> list[dict[str, Any]]:
         """Events as SES publishes them (``eventType`` ...), oldest first. ``kind`` is one of SES's event types."""
-        found: list[dict[str, Any]] = []
-        after: int | None = 0
-        while after is not None:
-            query = {"type": kind, "recipient": recipient, "ses_id": ses_id, "after": after, "limit": 1000}
-            page = self.request("GET", "/_sim/events", query=query)
-            found += [each["event"] for each in page["events"]]
-            after = page["next"]
-        return found
+        found = self._pages("events", limit=1000, type=kind, recipient=recipient, ses_id=ses_id)
+        return [each["event"] for each in found]
 
     def duplicates(self) -> list[dict[str, Any]]:
         """Messages that were sent more than once, with their ``ses_ids``. Covers only the messages kept.
@@ -175,76 +156,74 @@ class Simulator:
         ``by`` is ``content`` (same recipient and content; ``of`` is the recipient) or ``tag`` (same value of the
         message tag ``--row-tag``).
         """
-        found: list[dict[str, Any]] = self.request("GET", "/_sim/duplicates", query={"limit": 10_000})["duplicates"]
-        return found
+        return list(self._get("duplicates", limit=10_000)["duplicates"])
 
     def resends(self) -> list[dict[str, Any]]:
         """Calls that an AWS SDK repeated without its caller's knowledge (the same invocation id)."""
-        found: list[dict[str, Any]] = self.request("GET", "/_sim/resends", query={"limit": 10_000})["calls"]
-        return found
+        return list(self._get("resends", limit=10_000)["calls"])
 
     def auto_replies(self) -> list[dict[str, Any]]:
         """The replies of ``ooto@simulator.amazonses.com`` and their recipients."""
-        found: list[dict[str, Any]] = self.request("GET", "/_sim/auto-replies")["auto_replies"]
-        return found
+        return list(self._get("auto-replies")["auto_replies"])
 
     def stats(self, *, slots: bool = False, since: float = 0.0) -> dict[str, Any]:
         """Counts. With ``slots`` also each Region's accepted and refused recipients per 100 ms since ``since``."""
-        query = {"slots": 1, "since": since} if slots else {}
-        found: dict[str, Any] = self.request("GET", "/_sim/stats", query=query)
-        return found
+        return self._get("stats", **({"slots": 1, "since": since} if slots else {}))
 
     def account(self, region: str | None = None) -> dict[str, Any]:
-        found: dict[str, Any] = self.request("GET", "/_sim/account", query=_region(region))
+        return self._get("account", **_region(region))
+
+    def destinations(self) -> list[dict[str, Any]]:
+        """Webhooks and queues, with their counts of deliveries."""
+        return list(self._get("destinations")["destinations"])
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults in force, with the rest of their counts."""
+        return list(self._get("faults")["faults"])
+
+    def _get(self, path: str, **query: object) -> dict[str, Any]:
+        found: dict[str, Any] = self.request("GET", f"/_sim/{path}", query=query)
         return found
+
+    def _pages(self, name: str, first: int = 0, **query: object) -> Iterator[Any]:
+        after: int | None = first
+        while after is not None:
+            page = self._get(name, after=after, **query)
+            yield from page[name]
+            after = page["next"]
 
     # Change
 
     def set_account(self, region: str | None = None, **changes: object) -> dict[str, Any]:
-        """Set any of ``rate, quota, bucket, control_rate, sending_enabled, enforcement, sandbox, verified, used``."""
-        found: dict[str, Any] = self.request("PUT", "/_sim/account", query=_region(region), body=changes)
-        return found
+        """Set any fields of ``terms.TermsAndUse``, as ``rate``, ``quota``, ``bucket``, ``sandbox`` and ``used``."""
+        return self._change("PUT", "account", changes, **_region(region))
 
     def set_outcomes(self, **changes: object) -> dict[str, Any]:
         """Set how often mail bounces and how late events come: the fields of ``events.outcomes.Outcomes``."""
-        found: dict[str, Any] = self.request("PUT", "/_sim/outcomes", body=changes)
-        return found
+        return self._change("PUT", "outcomes", changes)
 
     def add_webhook(self, url: str, **fields: object) -> dict[str, Any]:
         """Post events to ``url`` as SNS does. For the fields see ``events.destination.Destination``."""
-        body = {"kind": "webhook", "target": url, **fields}
-        found: dict[str, Any] = self.request("POST", "/_sim/destinations", body=body)
-        return found
+        return self._change("POST", "destinations", {"kind": "webhook", "target": url, **fields})
 
     def add_queue(self, name: str, **fields: object) -> str:
         """Put events into a queue for SQS clients (``endpoint_url=simulator.url``). Returns its QueueUrl."""
-        body = {"kind": "queue", "target": name, **fields}
-        return str(self.request("POST", "/_sim/destinations", body=body)["queue_url"])
-
-    def destinations(self) -> list[dict[str, Any]]:
-        """Webhooks and queues, with their counts of deliveries."""
-        found: list[dict[str, Any]] = self.request("GET", "/_sim/destinations")["destinations"]
-        return found
+        return str(self._change("POST", "destinations", {"kind": "queue", "target": name, **fields})["queue_url"])
 
     def remove_destination(self, number: int) -> None:
         self.request("DELETE", f"/_sim/destinations/{number}")
 
     def set_latency(self, latency: str) -> None:
         """Set the latency of every later answer: ``20ms``, ``uniform:10ms-50ms`` or ``lognormal:20ms/0.5``."""
-        self.request("PUT", "/_sim/latency", body={"latency": latency})
+        self._change("PUT", "latency", {"latency": latency})
 
     def set_secrets(self, secrets: dict[str, str]) -> None:
         """Accept only signatures of these access key ids with these secrets. Every other key is revoked."""
-        self.request("PUT", "/_sim/secrets", body=secrets)
+        self._change("PUT", "secrets", secrets)
 
     def add_fault(self, kind: str, **fields: object) -> None:
-        """Add a fault: ``add_fault("reset", when="after", count=1)``. For the fields see ``faults.Fault``."""
-        self.request("POST", "/_sim/faults", body={"kind": kind, **fields})
-
-    def faults(self) -> list[dict[str, Any]]:
-        """The faults in force, with the rest of their counts."""
-        found: list[dict[str, Any]] = self.request("GET", "/_sim/faults")["faults"]
-        return found
+        """Add a fault: ``add_fault("reset", when="after", count=1)``. For the fields see ``fault.Fault``."""
+        self._change("POST", "faults", {"kind": kind, **fields})
 
     def clear_faults(self) -> None:
         self.request("DELETE", "/_sim/faults")
@@ -261,17 +240,21 @@ class Simulator:
 
     def freeze_clock(self) -> None:
         """Stop the account's time: no refill, no roll of the quota's window. ``advance_clock`` still moves the time."""
-        self.request("PUT", "/_sim/clock", body={"frozen": True})
+        self._change("PUT", "clock", {"frozen": True})
 
     def resume_clock(self) -> None:
-        self.request("PUT", "/_sim/clock", body={"frozen": False})
+        self._change("PUT", "clock", {"frozen": False})
 
     def advance_clock(self, seconds: float) -> None:
-        self.request("PUT", "/_sim/clock", body={"advance": seconds})
+        self._change("PUT", "clock", {"advance": seconds})
 
     def skew_clock(self, seconds: float) -> None:
         """Set SES's wall clock ``seconds`` ahead of this host's. SES dates answers and checks signatures by it."""
-        self.request("PUT", "/_sim/clock", body={"skew": seconds})
+        self._change("PUT", "clock", {"skew": seconds})
+
+    def _change(self, method: str, path: str, body: object, **query: object) -> dict[str, Any]:
+        found: dict[str, Any] = self.request(method, f"/_sim/{path}", query=query, body=body)
+        return found
 
     def request(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: object = None) -> Any:
         """Call the control API. Returns its JSON, None for 204. Raises ``SimulatorError`` otherwise."""
