@@ -1,7 +1,7 @@
 """Summaries of messages, to list them, to search them and to find duplicates. Made on demand.
 
-Parsing MIME takes a tenth of a millisecond or more. So it happens once per message, in small portions, and never while
-mail comes in: a look at the inbox must not slow down a sender.
+Parsing MIME takes a tenth of a millisecond or more. So it happens once per message, and in small portions. Looking
+through ten thousand summaries has pauses too: a look at the inbox must not slow down a sender.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from mailer.simulator.inbox import Inbox, Message
 
-_PORTION = 20
+_PORTION = 500
+_PARSING = 25
+"""As much work as looking at so many summaries."""
 
 
 class Summary(NamedTuple):
@@ -37,14 +39,16 @@ class Summaries:
 
     async def of(self, messages: Iterable[Message]) -> AsyncIterator[tuple[Message, Summary]]:
         self._forget()
-        made = 0
+        work = 0
         for message in messages:
             summary = self._made.get(message.number)
+            work += 1
             if summary is None:
                 summary = self._made[message.number] = _summary(message)
-                made += 1
-                if made % _PORTION == 0:
-                    await asyncio.sleep(0)
+                work += _PARSING
+            if work >= _PORTION:
+                work = 0
+                await asyncio.sleep(0)
             yield message, summary
 
     def _forget(self) -> None:

@@ -230,6 +230,7 @@ def test_queues_their_messages_and_attributes_have_an_end(simulator: Simulator) 
     assert asked("CreateQueue", QueueName="full") == 200
     url = "http://localhost/1/full"
     assert asked("SendMessage", QueueUrl=url, MessageBody="x" * 1_100_000) == 400
+    assert asked("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=True) == 400
     before = megabytes(simulator)
     for _ in range(150):
         assert asked("SendMessage", QueueUrl=url, MessageBody="x" * 1_000_000) == 200

@@ -21,7 +21,9 @@ from urllib.parse import urlsplit
 import psutil  # type: ignore[import-untyped]
 import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from cryptography import x509
 
+from mailer.simulator.certificate import Certificate
 from mailer.simulator.client import Simulator, SimulatorError
 from mailer.simulator.options import Options
 from mailer.simulator.wire.credentials import smtp_password
@@ -172,6 +174,18 @@ def test_another_address_than_loopback_must_be_allowed() -> None:
     assert Options(host="::1").host == "::1"
     with pytest.raises(ValueError, match="--allow-remote"):
         Options(host="192.0.2.1")
+
+
+def test_a_name_that_no_certificate_holds_is_told_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Certificate.make(tmp_path, ["127.0.0.1", "my_simulator", "my-simulator"])
+    certificate = x509.load_pem_x509_certificate(made.chain_file.read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {"localhost", "my-simulator"} <= set(names.get_values_for_type(x509.DNSName))
+    assert "my_simulator" not in names.get_values_for_type(x509.DNSName)
+    assert "A name with _ cannot be in a certificate" in caplog.text
+    assert made.key_file.stat().st_mode & 0o777 == 0o600
 
 
 def test_secrets_do_not_show_in_the_options() -> None:
