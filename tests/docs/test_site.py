@@ -36,3 +36,9 @@ def test_no_page_shows_a_marker_or_leads_out_of_the_site(site: Path) -> None:
         for target in re.findall(r"<a href=\"?(?!https?:|mailto:|#|\")([^\s\"#>]+)", text):
             file = (page.parent / target).resolve()
             assert (file / "index.html" if target.endswith(("/", ".")) else file).exists(), (page, target)
+
+
+def test_every_page_is_in_the_list_of_pages() -> None:
+    listed = set(re.findall(r": ([\w/-]+\.md)$", (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
+    docs = REPOSITORY / "docs"
+    assert {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")} <= listed
