@@ -163,11 +163,12 @@ def _tells(teller: Teller) -> bool:
     """Whether ``teller`` reports this user for a connection of our own."""
     with (
         socket.create_server((_LOOPBACK, 0)) as server,
-        socket.create_connection(server.getsockname(), timeout=5),
-        server.accept()[0] as own,
+        socket.create_connection(server.getsockname(), timeout=5) as client,
     ):
+        # As the server sees it. It does not accept: a stranger may have connected before.
+        theirs, their_port, own, own_port = Ends.of(client)
         try:
-            return teller(Ends.of(own)) == os.geteuid()
+            return teller(Ends(own, own_port, theirs, their_port)) == os.geteuid()
         except (OSError, AttributeError):  # the system lacks the table or the kind of socket
             return False
 

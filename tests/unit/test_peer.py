@@ -51,6 +51,28 @@ def connected(
 
 
 @contextmanager
+def overtaken() -> Iterator[None]:
+    """Another user connects to the next address that this process connects to, a moment before it does."""
+    strangers: list[socket.socket] = []
+    waits = [True]
+
+    def overtake(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "socket.connect" and waits:
+            waits.clear()
+            os.seteuid(NOBODY)
+            try:
+                strangers.append(socket.create_connection(arguments[1]))  # type: ignore[arg-type]
+            finally:
+                os.seteuid(0)
+
+    sys.addaudithook(overtake)
+    yield
+    assert strangers
+    for each in strangers:
+        each.close()
+
+
+@contextmanager
 def served(answer: Callable[[socket.socket], str]) -> Iterator[Callable[[], str]]:
     """A listener that tells each client ``answer``. Gives what asks it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -183,3 +205,11 @@ def test_who_is_gone_is_refused_with_the_way_to_let_everybody_in() -> None:
 def test_a_user_whom_nobody_knows_is_refused_at_the_start() -> None:
     with pytest.raises(ValueError, match="'no-such-user' is no user of this host"):
         UserGuard(["no-such-user"], everybody="")
+
+
+@needs_two_users
+def test_a_stranger_who_is_first_at_a_port_does_not_make_this_system_one_that_tells_nothing() -> None:
+    usual = find_teller()
+    assert usual is not None
+    with overtaken():
+        assert find_teller() is usual
