@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
 import redis
 
 from mailer.queue.keys import Keys
 from mailer.queue.queue import Entry, Queue
+from mailer.queue.script import script
 from mailer.settings import Settings
 
 
@@ -50,3 +52,12 @@ def test_a_content_that_redis_forgot_is_given_once_more(client: redis.Redis, set
     client.delete(queue.keys.content, queue.keys.references)
     queue.put("bulk", [Entry("2", b"{}")], content=("ab" * 16, b"text"))
     assert queue.content("ab" * 16) == b"text"
+
+
+def test_a_script_whose_writes_too_few_replicas_have_is_not_confirmed(client: redis.Redis, settings: Settings) -> None:
+    bell = Keys.of(settings).doorbell("bulk")
+    client.script_flush()
+    for _ in range(2):  # the server has the script only the second time
+        with pytest.raises(redis.exceptions.ConnectionError, match="0 of 1 replicas"):
+            script("ring").run(client, [bell], (), replicas=1)
+    assert client.llen(bell) > 0

@@ -307,3 +307,18 @@ def test_a_forked_child_uses_connections_of_its_own(transport: Transport, ses: S
     assert connections(ses, kind) == before + 1
     assert deliver(a_message(), transport).kind is Kind.SENT
     assert connections(ses, kind) == before + 1
+
+
+def test_a_forked_child_that_closes_the_transport_leaves_its_parents_connections_open(
+    transport: Transport, ses: Simulator, kind: TransportKind
+) -> None:
+    transport.send(a_message())
+    before = connections(ses, kind)
+
+    child = multiprocessing.get_context("fork").Process(target=transport.close)
+    child.start()
+    child.join(60)
+
+    assert child.exitcode == 0
+    assert deliver(a_message(), transport).kind is Kind.SENT
+    assert connections(ses, kind) == before

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from kombu.asynchronous import Hub
 
-from mailer.errors import OutcomeUnknown, TooLate
+from mailer.errors import HostUnfit, OutcomeUnknown, TooLate
 from mailer.mail.address import parse
 from mailer.mail.attachment import Attachment
 from mailer.mail.content import Structured
@@ -72,8 +72,10 @@ def test_a_large_send_in_the_hands_of_a_helper_ends_once_when_the_loop_stops() -
         deadline = time.monotonic() + 60
         while not any(each.state == "sending" for each, _ in loop._sends.values()) and time.monotonic() < deadline:
             hub.run_once()
+        assert loop.in_flight == 1
         read_on.set()
         loop.drain(60)
+        assert loop.in_flight == 0
     assert results == ["id-1"]
 
 
@@ -161,3 +163,23 @@ def test_the_loop_and_a_blocking_send_use_the_same_connections() -> None:
         hub.close()
     assert results == ["id-1"] * 3
     assert len(server.connections) == 1
+
+
+def test_credentials_that_ses_refuses_are_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def serve(connection: socket.socket) -> None:
+        while read_request(connection) is not None:
+            connection.sendall(
+                b"HTTP/1.1 403 No\r\nx-amzn-errortype: ExpiredTokenException\r\ncontent-length: 0\r\n\r\n"
+            )
+
+    results: list[object] = []
+    with RawServer(serve) as server, looping(server) as (loop, hub):
+        loop.begin(SMALL, results.append)
+        turn_until(hub, results)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7ROTATED")
+        credentials = loop._transport.credentials
+        deadline = time.monotonic() + 60
+        while credentials.current().access_key != "AKIAIOSFODNN7ROTATED" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert credentials.current().access_key == "AKIAIOSFODNN7ROTATED"
+    assert [type(result) for result in results] == [HostUnfit]

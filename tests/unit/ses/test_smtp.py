@@ -152,6 +152,7 @@ def test_a_connection_lost_after_the_final_dot_is_unknown_and_not_sent_again() -
         ("421 Too many concurrent SMTP connections", Kind.FAILED),
         ("454 Throttling failure: Maximum sending rate exceeded", Kind.THROTTLED),
         ("454 Throttling failure: Daily message quota exceeded", Kind.OVER_QUOTA),
+        ("530 Authentication required", Kind.UNFIT),
         ("what?", Kind.UNKNOWN),
     ],
 )
@@ -161,8 +162,8 @@ def test_the_answer_to_the_content_decides(answer: str, expected: Kind) -> None:
         assert deliver(a_message(), transport).kind is expected
         assert deliver(a_message(), transport).kind is Kind.SENT
 
-    # Only "421 goodbye" ends the connection.
-    assert len(server.connections) == (2 if answer.startswith("421") else 1)
+    # "421 goodbye" ends the connection, and so does a login that is refused.
+    assert len(server.connections) == (2 if answer.startswith(("421", "530")) else 1)
 
 
 @pytest.mark.parametrize(

@@ -262,3 +262,14 @@ def test_what_comes_after_its_permit_has_run_out_goes_back_unmade(
     assert [(name, outcome.kind, outcome.code) for name, outcome in desk.outcomes] == [
         ("late", Kind.LATE, "PermitEnded")
     ]
+
+
+def test_what_is_made_after_its_permit_has_run_out_goes_back_unsent(
+    open_desk: Callable[[Settings], Desk], settings: Settings, client: redis.Redis
+) -> None:
+    desk, digest = open_desk(settings), store(client, settings, text="Hello.")
+    desk.begin("late", BY_REFERENCE, digest, time.monotonic() + 0.2)
+    # The loop stands still. Meanwhile a helper fetches the content.
+    time.sleep(0.3)
+    desk.until_ended(1)
+    assert [(outcome.kind, outcome.code) for _, outcome in desk.outcomes] == [(Kind.LATE, "PermitEnded")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -41,8 +42,15 @@ def test_after_a_sigquit_it_begins_nothing_more(pool: TaskPool) -> None:
     assert not begun
 
 
-def test_it_runs_what_it_is_handed_and_ends_it(pool: TaskPool) -> None:
-    ran = threading.Event()
-    pool.apply_async(ran.set)
+def test_a_stop_waits_for_the_send_in_flight(pool: TaskPool) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def send() -> None:
+        begun.set()
+        time.sleep(0.5)
+        ended.set()
+
+    pool.apply_async(send)
+    assert begun.wait(60)
     pool.stop()
-    assert ran.is_set()
+    assert ended.is_set()
