@@ -73,34 +73,28 @@ class Set:
     """Whether Valkey's clock can be put back and forward."""
 
 
+@dataclass
 class Stage:
     """All parts that a fault can break."""
 
-    def __init__(
-        self,
-        wanted: Set,
-        folder: Path,
-        valkey: Valkey,
-        simulator: Simulator,
-        *,
-        watched: Watched | None = None,
-        proxy: Proxy | None = None,
-        network: Network | None = None,
-        valkey_clock: clock.Clock | None = None,
-    ) -> None:
-        self.wanted = wanted
-        self.valkey_clock = valkey_clock
-        self.proxy = proxy
-        self.network = network
-        self.folder = folder
-        self.valkey = valkey
-        self.watched = watched
-        self.simulator = simulator
-        self.workers: list[Worker] = []
-        self.in_flight_at_kills = 0
-        """The number of messages that killed workers may have held. At most so many may arrive twice."""
+    wanted: Set
+    folder: Path
+    valkey: Valkey
+    simulator: Simulator
+    watched: Watched | None
+    proxy: Proxy | None
+    network: Network | None
+    valkey_clock: clock.Clock | None
+    workers: list[Worker] = field(default_factory=list)
+    orphans: set[object] = field(default_factory=set)
+    """The tags of the leases that killed workers may have held. At most so many messages may arrive twice."""
+    _started: int = 0
+
+    def __post_init__(self) -> None:
+        wanted, watched, here = self.wanted, self.watched, "redis://127.0.0.1"
+        proxied = f"{here}:{self.proxy.port}/0" if self.proxy else None
         self._chosen: dict[str, Any] = {
-            "redis_url": f"redis://127.0.0.1:{proxy.port}/0" if proxy else watched.url if watched else valkey.url,
+            "redis_url": proxied or (watched or self.valkey).url,
             "account": "soak",
             "rate_per_second": wanted.rate,
             "quota_per_day": -1,
@@ -110,20 +104,12 @@ class Stage:
             **wanted.settings,
         }
         # The workers may use another address.
-        local_url = watched.url if watched else f"redis://127.0.0.1:{valkey.port}/0"
+        local_url = watched.url if watched else f"{here}:{self.valkey.port}/0"
         self.settings: Settings = settings_in({}, **{**self._chosen, "redis_url": local_url})
         self.keys = Keys.of(self.settings)
         # A worker may give up on an answer that comes later than this.
-        self.watch = Watch(simulator.url, 0.8 * self.settings.read_timeout_seconds)
-        self._environment = wanted.environment(folder)
-        self._started = 0
-        self.orphans: set[object] = set()
-        """The tags of the leases in `in_flight_at_kills`."""
-
-    @property
-    def standstills(self) -> int:
-        """The number of times that the simulator stood still about as long as workers wait for an answer."""
-        return self.watch.count
+        self.watch = Watch(self.simulator.url, 0.8 * self.settings.read_timeout_seconds)
+        self._environment = wanted.environment(self.folder)
 
     def producer(self) -> Producer:
         """A new producer with its own connection."""
@@ -178,7 +164,6 @@ class Stage:
             time.sleep(_SETTLED_SECONDS)
             left = set(before).intersection(client.hkeys(self.keys.leased))
         self.orphans |= left
-        self.in_flight_at_kills = len(self.orphans)
 
     def stop_worker(self, worker: Worker, number: signal.Signals = signal.SIGTERM, seconds: float = 30.0) -> float:
         """Signal the worker to stop and wait for its end. Returns the seconds. Raises DidNotEnd."""
@@ -240,13 +225,7 @@ def stage(wanted: Set, seed: int) -> Iterator[Stage]:
         }
         simulator = stack.enter_context(simulated_ses(wanted.rate, **{**flags, **wanted.simulator}))
         proxy = stack.enter_context(Proxy(valkey.port)) if wanted.proxied else None
-        found = Stage(
-            *(wanted, folder, valkey, simulator),
-            watched=watched,
-            proxy=proxy,
-            network=network,
-            valkey_clock=valkey_clock,
-        )
+        found = Stage(wanted, folder, valkey, simulator, watched, proxy, network, valkey_clock)
         stack.callback(found.close)
         stack.enter_context(found.watch)
         yield found

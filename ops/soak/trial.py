@@ -108,8 +108,8 @@ class Trial:
 
     def allow_what_was_in_flight(self, when: str) -> None:
         """Allow for the messages that lost workers held: SES may have them, and their lane resends or holds them."""
-        self.resends_allowed = self.holds_allowed = self.stage.in_flight_at_kills
-        self.note(f"{self.stage.in_flight_at_kills} messages were in flight at the {when}")
+        self.resends_allowed = self.holds_allowed = len(self.stage.orphans)
+        self.note(f"{len(self.stage.orphans)} messages were in flight at the {when}")
 
     def status(self) -> AccountStatus:
         """The account, as `mailer status` shows it."""
@@ -191,7 +191,7 @@ class Trial:
 
     def _allow_for_standstills(self) -> None:
         """Allow for standstills of the simulator: messages in flight got no answer in time, and reached it together."""
-        wanted, times = self.stage.wanted, self.stage.standstills
+        wanted, times = self.stage.wanted, self.stage.watch.count
         if not times:
             return
         in_flight = times * wanted.workers * wanted.concurrency

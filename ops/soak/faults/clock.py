@@ -53,7 +53,7 @@ def _kill_and_step(trial: Trial, step: float) -> float:
     stage = trial.stage
     before, start = set(stage.orphans), time.monotonic()
     stage.kill_worker(trial.chance.choice(stage.workers))
-    lost = set(stage.orphans) - before
+    lost = stage.orphans - before
     _step(trial, step)
     trial.pull()
     with stage.client() as client:
