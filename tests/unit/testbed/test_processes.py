@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from mailer.testbed.process import DidNotEnd, DidNotStart, Process, descendants, running
 from mailer.testbed.valkey import Valkey, durable
@@ -65,6 +67,18 @@ def test_a_valkey_keeps_its_port_and_with_durable_its_data(tmp_path: Path) -> No
             assert client.get("kept") == b"1"
         assert server.port == port
         assert server.cpu_seconds() > 0
+
+
+def test_a_valkey_that_still_loads_its_data_is_not_taken_for_ready(tmp_path: Path) -> None:
+    with Valkey(tmp_path, *durable("no")) as server:
+        with server.client() as client, client.pipeline(transaction=False) as pipeline:
+            for number in range(100_000):
+                pipeline.set(f"key-{number}", number)
+            pipeline.execute()
+        server.stop(signal.SIGTERM)
+        server.start()
+        with server.client(retry=Retry(NoBackoff(), 0)) as client:
+            assert client.get("key-99999") == b"99999"
 
 
 def test_a_valkey_that_has_not_run_takes_another_port_where_its_own_is_taken(tmp_path: Path) -> None:
