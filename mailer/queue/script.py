@@ -50,9 +50,9 @@ class Script:
         """
         with client.pipeline(transaction=False) as pipe:
             for how in (("EVALSHA", self.sha), ("EVAL", self.text)):
-                pipe.execute_command(*how, len(keys), *keys, *arguments)  # type: ignore[no-untyped-call]
+                pipe.execute_command(*how, len(keys), *keys, *arguments)
                 if replicas:
-                    pipe.execute_command(*wait_for(replicas))  # type: ignore[no-untyped-call]
+                    pipe.execute_command(*wait_for(replicas))
                 reply, *reached = pipe.execute(raise_on_error=False)
                 if not isinstance(reply, redis.exceptions.NoScriptError):
                     break

@@ -157,8 +157,8 @@ class Watch:
 def _ask(sentinel: redis.Redis, name: str) -> _View:
     with sentinel.pipeline(transaction=False) as pipe:
         # During a failover the first command names the new master earlier than the second does.
-        pipe.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)  # type: ignore[no-untyped-call]
-        pipe.execute_command("SENTINEL", "MASTER", name)  # type: ignore[no-untyped-call]
+        pipe.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
+        pipe.execute_command("SENTINEL", "MASTER", name)
         (host, port), state = pipe.execute()
     known = state if isinstance(state, dict) else dict(zip(state[::2], state[1::2], strict=True))
     flags = known["flags"].split(",")

@@ -67,7 +67,7 @@ class Session:
 
     def replicas(self) -> int:
         """The number of replicas that follow the server."""
-        return online(parse_info(self.ask("INFO", "replication")))  # type: ignore[no-untyped-call]
+        return online(parse_info(self.ask("INFO", "replication")))
 
     def is_to_master(self) -> bool:
         """Whether the sentinels still name this connection's server as the master; true without sentinels."""
@@ -81,7 +81,7 @@ class Session:
         rest = (str(len(keys)), *keys, *arguments)
         replicas = self._replicas
         if replicas.wants_a_look(self._connection):
-            replicas.saw(self._connection, parse_info(self.ask("INFO", "replication")))  # type: ignore[no-untyped-call]
+            replicas.saw(self._connection, parse_info(self.ask("INFO", "replication")))
         then = wait_for(replicas.expected) if replicas.expected else ()
         try:
             try:

@@ -12,6 +12,7 @@ from mailer.delivery.outcome import Kind
 from mailer.settings import current
 from mailer.worker.app import create_app
 from mailer.worker.door import Door
+from mailer.worker.report import Report
 from mailer.worker.request import Request
 from tests.support.post import DEADLY, DEFECTIVE, LOOP_BREAKING, OVERHEARD, UNDELIVERABLE
 
@@ -42,7 +43,7 @@ class DeadlyDoor(Door):
 
     Request = "tests.support.deadly:DefectiveRequest"
 
-    def run(self, *args: Any, **kwargs: Any) -> str:
+    def run(self, *args: Any, **kwargs: Any) -> Report:
         _touch(kwargs)
         return super().run(*args, **kwargs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_our_own_page_and_what_is_no_browser_pass() -> None:
 
 
 def test_a_link_may_open_a_page_and_nothing_else() -> None:
-    link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    link: dict[str, Any] = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
     assert refusal(opens=True, **link) is None
     assert refusal(opens=False, **link) is not None
     assert refusal(opens=True, **link | {"sec_fetch_dest": "iframe"}) is not None

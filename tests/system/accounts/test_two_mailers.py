@@ -23,7 +23,7 @@ from mailer.testbed.waiting import until
 from mailer.worker.app import create_app
 from tests.support.post import PATIENT
 
-LETTER = {"sender": "Shop <shop@example.com>", "subject": "Hello", "text": "Hello."}
+LETTER: dict[str, Any] = {"sender": "Shop <shop@example.com>", "subject": "Hello", "text": "Hello."}
 REGIONS = ("us-east-1", "eu-west-1")
 RATES = (300.0, 200.0)
 TRANSPORTS = ("ses", "boto3")

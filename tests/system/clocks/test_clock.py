@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,8 @@ def test_mail_expires_by_redis_s_clock_whatever_the_worker_s_says(post: Post, tm
     post.send("late@example.com", expires_at=too_late)
     for i in range(3):
         post.send(f"in-time{i}@example.com", expires_at=too_late + timedelta(seconds=OFF / 2))
-    post.worker(**wrong_by(off, tmp_path))
+    wrong: dict[str, Any] = wrong_by(off, tmp_path)
+    post.worker(**wrong)
     until(lambda: post.queue.now() > too_late, "the first is too late")
     post.client.hdel(post.keys.account, "paused")
     until(lambda: len(post.arrivals()) == 3 and post.idle(), "what is in time is sent")

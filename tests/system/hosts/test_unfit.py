@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_a_host_whose_role_is_taken_away_rests_and_another_sends(post: Post, sts
         "[profile sender]\nrole_arn = arn:aws:iam::123456789012:role/sender\nsource_profile = host\n"
         "[profile host]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = secret\n"
     )
-    role = {
+    role: dict[str, Any] = {
         "AWS_CONFIG_FILE": str(config),
         "AWS_PROFILE": "sender",
         "AWS_ACCESS_KEY_ID": "",  # which would come before the profile

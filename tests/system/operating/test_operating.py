@@ -17,7 +17,7 @@ from tests.support.post import Post
 
 
 @pytest.fixture(autouse=True)
-def _ours(post: Post) -> object:
+def _ours(post: Post) -> None:
     """`mailer.dead()` and the others work on the test's account."""
     mailer.configure(**post.settings.model_dump())
 
@@ -99,7 +99,7 @@ def test_held_mail_is_sent_once_more_only_if_a_person_says_so(post: Post, simula
 
 def _due_in(post: Post, message_id: str) -> float:
     """Seconds until it is tried again; 0 where it does not wait for that."""
-    due = post.client.zrange(post.keys.schedule, 0, 0, withscores=True)
+    due: list[tuple[bytes, float]] = post.client.zrange(post.keys.schedule, 0, 0, withscores=True)  # type: ignore[assignment]
     waits = [score / 1e6 - time.time() for member, score in due if message_id.encode() in member]
     return waits[0] if waits else 0.0
 

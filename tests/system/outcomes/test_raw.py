@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_raw_mail_reaches_each_recipient_as_it_came(shared: Post, simulator: Sim
     ids = shared.producer.send_raw(HEAD + hidden + body, recipients=recipients)
 
     for recipient, message_id in zip(recipients, ids, strict=True):
-        until(lambda recipient=recipient: shared.arrivals(recipient), "the mail arrives")
+        until(partial(shared.arrivals, recipient), "the mail arrives")
         [found] = simulator.messages(recipient=recipient)
         assert found["to"] == [recipient]
         assert found["tags"] == {"mailer-id": message_id, "campaign": "spring"}

@@ -54,15 +54,10 @@ def test_a_worker_has_one_task(shared: Post, app: Celery) -> None:
 def test_tasks_that_libraries_share_are_none_of_ours(shared: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
 
-    @shared_task(name="before.us")
-    def before() -> None: ...
-
+    shared_task(lambda: None, name="before.us")
     app = create_app(shared.settings)
     assert list(app.tasks) == ["mailer.send"]
-
-    @shared_task(name="after.us")
-    def after() -> None: ...
-
+    shared_task(lambda: None, name="after.us")
     assert list(app.tasks) == ["mailer.send"]
 
 
@@ -87,7 +82,7 @@ def peak_megabytes(post: Post) -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1000
 
 
-OTHERWISE = {
+OTHERWISE: dict[str, dict[str, Any]] = {
     "content-type": {"content-type": "application/x-yaml"},
     "no content-type": {"content-type": None},
     "content-encoding": {"content-encoding": "zip"},

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -33,7 +34,12 @@ from tests.support.another_user import NOBODY, as_another, common_folder, needs_
 from tests.support.command import command, completed, environment
 from tests.support.running import running
 
-LETTER = {"to": "jane@example.com", "sender": "shop@example.com", "subject": "Your code", "text": "It is 4711."}
+LETTER: dict[str, Any] = {
+    "to": "jane@example.com",
+    "sender": "shop@example.com",
+    "subject": "Your code",
+    "text": "It is 4711.",
+}
 SEND = ["send", *(part for name, value in LETTER.items() for part in (f"--{name}", value))]
 BELIEVED = ("valkey.url", "valkey.password", "valkey.conf", "valkey.port", "valkey.lock")
 
@@ -47,7 +53,8 @@ def common() -> Iterator[Path]:
 
 def send(settings: Settings) -> str:
     with connect(settings) as client:
-        return Producer(Queue(client, Keys.of(settings)), settings.lanes).send(**LETTER)
+        message_id: str = Producer(Queue(client, Keys.of(settings)), settings.lanes).send(**LETTER)
+        return message_id
 
 
 def modes(folder: Path) -> dict[str, int]:
@@ -129,11 +136,12 @@ def test_two_processes_of_one_user_find_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [SEND, ["status"], ["worker"], ["up", "--no-flower"], ["valkey"]])
 def test_a_folder_that_another_user_planted_is_not_believed(valkey: Valkey, arguments: list[str]) -> None:
     def plant() -> None:
+        os.chdir(folder)
         Path(".mailer").mkdir()
         Path(".mailer/valkey.url").write_text(f"{valkey.url}\n")
 
     with common_folder(0o1777) as folder:
-        assert as_another(lambda: (os.chdir(folder), plant())) == "(None, None)"
+        assert as_another(plant) == "None"
         done = completed(*arguments, env=environment(), cwd=folder)
         said = done.stdout + done.stderr
         assert done.returncode != 0

@@ -21,10 +21,10 @@ def as_producer(
     account_environment: dict[str, str], client: redis.Redis, settings: Settings
 ) -> Iterator[dict[str, str]]:
     user = f"producer-{settings.account}"
-    client.execute_command("ACL", "SETUSER", user, "reset", "on", ">secret", *producers_rights(Keys.of(settings)))  # type: ignore[no-untyped-call]
+    client.execute_command("ACL", "SETUSER", user, "reset", "on", ">secret", *producers_rights(Keys.of(settings)))
     url = account_environment["MAILER_REDIS_URL"].replace("redis://", f"redis://{user}:secret@")
     yield account_environment | {"MAILER_REDIS_URL": url}
-    client.execute_command("ACL", "DELUSER", user)  # type: ignore[no-untyped-call]
+    client.execute_command("ACL", "DELUSER", user)
 
 
 def run(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

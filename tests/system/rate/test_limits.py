@@ -14,10 +14,11 @@ import redis
 from mailer.operations.status import read_status
 from mailer.ses.credentials import CredentialSource
 from mailer.settings import Settings, load
+from mailer.simulator.client import Simulator
 from mailer.testbed.valkey import Valkey
 from mailer.testbed.waiting import until
 from mailer.worker.limits import refresh
-from tests.support.post import PATIENT, Post, Simulator
+from tests.support.post import PATIENT, Post
 from tests.support.servers import RawServer, read_request
 
 

@@ -38,7 +38,7 @@ def empty(simulator: Simulator) -> None:
     simulator.reset()
 
 
-def mail_arrives(settings: Settings, simulator: Simulator, folder: Path, **env: str) -> None:
+def mail_arrives(settings: Settings, simulator: Simulator, folder: Path, **env: Any) -> None:
     post = Post(settings, simulator, folder)
     try:
         post.worker(**env)
@@ -63,7 +63,7 @@ def test_as_an_acl_user_who_may_touch_the_prefix_only(server: Valkey, simulator:
         url = f"redis://mailer:p%40ss%3Aword@127.0.0.1:{server.port}/0"
         settings = settings_for(tmp_path, url, key_prefix="mail:", account="eu-west-1")
         mail_arrives(settings, simulator, tmp_path)
-        keys = [key.decode() for key in admin.keys("*")]
+        keys = [key.decode() for key in admin.scan_iter()]
         assert keys
         assert all(key.startswith(("mail:{eu-west-1}:", "mail:{eu-west-1}@")) for key in keys)
 

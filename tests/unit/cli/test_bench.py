@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -148,7 +149,7 @@ def test_threads_are_raised_until_more_bring_no_more_then_processes() -> None:
         (Limit.ACCOUNT, {"failures": {"RateExceeded": 3}}),
     ],
 )
-def test_what_limits_a_host_is_read_from_its_best_stage(limit: Limit, changes: dict[str, object]) -> None:
+def test_what_limits_a_host_is_read_from_its_best_stage(limit: Limit, changes: dict[str, Any]) -> None:
     stages = [a_stage(), a_stage(threads=32, per_second=300, **changes)]
     assert find_limit(stages, None, cores=2).limit is limit
     assert find_limit(stages, 310, cores=2).limit is Limit.ACCOUNT

@@ -34,7 +34,15 @@ def send(producer: Producer, to: str = "jane@example.com", **options: object) ->
     return producer.send(to=to, sender="a@example.com", subject="Hello", text="Hello.", **options)  # type: ignore[call-overload,no-any-return]
 
 
-def settled(account: Account, verb: str, *arguments: object, to: str = "jane@example.com", **answer: str) -> None:
+def settled(
+    account: Account,
+    verb: str,
+    first: object = "",
+    second: object = "",
+    *,
+    to: str = "jane@example.com",
+    **answer: str,
+) -> None:
     """The next message, taken and settled as a worker would."""
     worker = Worker(account)
     ((tag, message_id),) = worker.take(1).items()
@@ -42,7 +50,7 @@ def settled(account: Account, verb: str, *arguments: object, to: str = "jane@exa
     assert lease is not None
     accepted = lease.taken_us // 1000 - 5
     told = note(message_id, lease.lane, accepted, lease.taken_us, 1, to, **answer)
-    worker.leases.settle(tag, Settlement(verb, *arguments, note=told))
+    worker.leases.settle(tag, Settlement(verb, first, second, told))
     worker.take(0)
 
 

@@ -26,7 +26,7 @@ from tests.support.account import LANES, Account, Worker
 from tests.support.command import Mailer, command
 
 NO = ("MessageRejected", "Email address is not verified: jane.doe@example.com")
-MAIL = {"sender": "Shop <shop@example.com>", "subject": "Your code", "text": "It is 4711."}
+MAIL: dict[str, Any] = {"sender": "Shop <shop@example.com>", "subject": "Your code", "text": "It is 4711."}
 
 
 @pytest.fixture

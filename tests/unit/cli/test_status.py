@@ -8,6 +8,7 @@ import json
 import re
 import time
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -137,7 +138,7 @@ def test_moments_written_before_redis_s_clock_was_put_back_are_read_as_the_farth
     allow(client, settings, rate=10, quota=1000, sent=0, allows=False)
     at = time.time_ns() // 1000
     day = at + 86_400_000_000
-    moments = dict.fromkeys(("probe_at", "limits_at", "cut_at", "patient", "stopped_at"), day)
+    moments: dict[Any, Any] = dict.fromkeys(("probe_at", "limits_at", "cut_at", "patient", "stopped_at"), day)
     client.hset(keys.account, mapping={**moments, "stopped": "x", "probe_wait": 60_000_000, "cut": 0.5})
     client.hset(keys.hosts, mapping={"a@b": f"{day} {day} X: Y", "b@b": f"{day} {at} X: Y"})
     client.zadd(keys.leases, {"lost": at - 1})

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import pytest
 
 from mailer.delivery.outcome import Kind, Outcome, deliver
@@ -15,32 +12,26 @@ from mailer.ses.transport import Transport
 MESSAGE = Message("m-1", parse("b@example.com"), Structured(sender="a@example.com", subject="s", text="t"))
 
 
-class OneAnswer:
+class OneAnswer(Transport):
     """A transport that answers every send alike."""
 
     def __init__(self, answer: str | BaseException) -> None:
+        super().__init__()
         self._answer = answer
 
-    def send(self, message: Message) -> str:
+    def _send(self, message: Message) -> str:
         assert message is MESSAGE
         if isinstance(self._answer, BaseException):
             raise self._answer
         return self._answer
 
-    def close(self) -> None: ...
+    def _prepare(self, connections: int) -> None: ...
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def _set_up(self) -> None: ...
 
 
 def test_a_send_that_succeeds_is_sent_with_its_id() -> None:
-    transport: Transport = OneAnswer("0100-x")
-
-    assert deliver(MESSAGE, transport) == Outcome(Kind.SENT, ses_id="0100-x")
+    assert deliver(MESSAGE, OneAnswer("0100-x")) == Outcome(Kind.SENT, ses_id="0100-x")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.SENT])

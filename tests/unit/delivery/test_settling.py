@@ -9,7 +9,7 @@ import pytest
 
 from mailer.delivery.outcome import Kind, Outcome
 from mailer.delivery.settling import MOST_PERHAPS_SENT, Taken, settle, settle_lost
-from mailer.queue.headers import DENIED_HEADER, FAILING_HEADER, KEY_HEADER, LEASE_ENDS, LOST, PERMIT_ENDS
+from mailer.queue.headers import FAILING_HEADER, KEY_HEADER, LEASE_ENDS, LOST, PERMIT_ENDS
 from mailer.queue.settlement import VERBS, Settlement
 from mailer.rules import Rules
 
@@ -29,23 +29,24 @@ def settled(kind: Kind, message: Taken, rules: Rules = HOLDS, **more: Any) -> Se
     return settle(outcome, message, rules, now=NOW, random=lambda: 0.5, **more)
 
 
+VERBS_OF = [
+    (Kind.SENT, "sent", "sent"),
+    (Kind.THROTTLED, "throttled", "throttled"),
+    (Kind.OVER_QUOTA, "over_quota", "over_quota"),
+    (Kind.STOPPED, "stop", "stop"),
+    (Kind.UNFIT, "unfit", "unfit"),
+    (Kind.UNREACHABLE, "unfit", "unfit"),
+    (Kind.MISDATED, "unfit", "unfit"),
+    (Kind.DENIED, "defer", "defer"),
+    (Kind.LATE, "back", "back"),
+    (Kind.FAILED, "retry", "retry"),
+    (Kind.REJECTED, "dead", "dead"),
+    (Kind.UNKNOWN, "hold", "resend"),
+]
+
+
 @pytest.mark.parametrize(
-    ("kind", "holds", "resends"),
-    [
-        (Kind.SENT, "sent", "sent"),
-        (Kind.THROTTLED, "throttled", "throttled"),
-        (Kind.OVER_QUOTA, "over_quota", "over_quota"),
-        (Kind.STOPPED, "stop", "stop"),
-        (Kind.UNFIT, "unfit", "unfit"),
-        (Kind.UNREACHABLE, "unfit", "unfit"),
-        (Kind.MISDATED, "unfit", "unfit"),
-        (Kind.DENIED, "defer", "defer"),
-        (Kind.LATE, "back", "back"),
-        (Kind.FAILED, "retry", "retry"),
-        (Kind.REJECTED, "dead", "dead"),
-        (Kind.UNKNOWN, "hold", "resend"),
-    ],
-    ids=lambda value: value.word if isinstance(value, Kind) else None,
+    ("kind", "holds", "resends"), VERBS_OF, ids=lambda value: value.word if isinstance(value, Kind) else None
 )
 def test_each_outcome_has_its_verb_in_a_lane_that_holds_and_in_one_that_resends(
     kind: Kind, holds: str, resends: str
@@ -55,8 +56,7 @@ def test_each_outcome_has_its_verb_in_a_lane_that_holds_and_in_one_that_resends(
 
 
 def test_every_outcome_is_in_that_list() -> None:
-    (mark,) = test_each_outcome_has_its_verb_in_a_lane_that_holds_and_in_one_that_resends.pytestmark
-    assert [row[0] for row in mark.args[1]] == list(Kind)
+    assert [kind for kind, _, _ in VERBS_OF] == list(Kind)
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -79,18 +79,18 @@ def test_an_attempt_is_spent_as_the_table_says(kind: Kind) -> None:
 
 
 def test_what_was_denied_is_tried_after_a_minute_and_after_twice_as_long_each_time() -> None:
-    waits = [(settled(Kind.DENIED, taken(**{DENIED_HEADER: n})).first / 1e6 - NOW) / 0.875 for n in (0, 1, 2, 3, 4, 9)]
+    waits = [(settled(Kind.DENIED, taken(mailer_denied=n)).first / 1e6 - NOW) / 0.875 for n in (0, 1, 2, 3, 4, 9)]
     assert waits == pytest.approx([60, 120, 240, 480, 900, 900])
 
 
 def test_what_fails_waits_and_counts_only_the_time_between_its_attempts() -> None:
-    settlement = settled(Kind.FAILED, taken(retries=1, **{FAILING_HEADER: 5_000}))
+    settlement = settled(Kind.FAILED, taken(retries=1, mailer_failing=5_000))
     assert settlement.first == 2_000_000
     assert json.loads(settlement.second)["headers"][FAILING_HEADER] == 7_000
 
 
 def test_what_failed_for_too_long_is_a_dead_letter_with_ses_s_words() -> None:
-    settlement = settled(Kind.FAILED, taken(retries=20, **{FAILING_HEADER: 3_500_000}))
+    settlement = settled(Kind.FAILED, taken(retries=20, mailer_failing=3_500_000))
     assert settlement == Settlement.dead("Code", "given up after 21 attempts in 0:58:20: It says no.")
 
 

@@ -241,7 +241,7 @@ def test_what_a_user_may_not_do_is_named(start: Start) -> None:
     }
     found = {}
     for user, rule in rules.items():
-        client.execute_command("ACL", "SETUSER", user, "on", ">p", *rule)  # type: ignore[no-untyped-call]
+        client.execute_command("ACL", "SETUSER", user, "on", ">p", *rule)
         url = settings.redis_url.get_secret_value().replace("redis://", f"redis://{user}:p@")
         found[user] = about(load(redis_url=url))
     assert found["documented"]["rights"].level is Level.OK

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.support.running import gone
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks there only")
 
 WORKER = [sys.executable, "-m", "celery", "-A", "mailer.worker", "worker", "-P", "custom", "-l", "INFO"]
-NOWHERE = {"AWS_ENDPOINT_URL_SESV2": "http://127.0.0.1:1"}
+NOWHERE: dict[str, Any] = {"AWS_ENDPOINT_URL_SESV2": "http://127.0.0.1:1"}
 
 
 @pytest.fixture

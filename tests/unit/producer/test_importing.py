@@ -18,6 +18,7 @@ from mailer.mail.recipient import Recipient
 from mailer.producer.bad_rows import REPORT_COLUMNS
 from mailer.producer.csv_file import CsvRecipients, import_csv
 from mailer.producer.producer import Producer
+from tests.support.content import structured
 from tests.unit.producer.conftest import Account
 
 LETTER: dict[str, Any] = {"sender": "n@example.com", "subject": "Hello", "text": "Hi"}
@@ -160,7 +161,7 @@ def test_an_import_sends_good_rows_and_reports_bad_ones(producer: Producer, acco
         ("3", "to", "nobody,B"),
         ("4", "row", "c@example.com"),
     ]
-    assert [message.content.subject for message in account.messages("bulk")][:2] == ["Hello A", "Hello D"]
+    assert [structured(message).subject for message in account.messages("bulk")][:2] == ["Hello A", "Hello D"]
 
 
 def test_a_report_that_cannot_be_written_is_told_before_anything_is_enqueued(tmp_path: Path) -> None:

@@ -184,9 +184,10 @@ def test_a_thousand_recipients_share_one_stored_mail_in_one_put(producer: Produc
     mail = MAIL + b"x" * 900 + b"\r\n"
     producer.send_raw(mail, recipients=[f"user{number}@example.com" for number in range(1000)])
 
-    [digest] = account.client.hkeys(account.keys.content)
-    assert account.client.hget(account.keys.references, digest) == b"1000"
-    assert account.queue.content(digest.decode()) == Raw.of(mail).encoded
+    content = Raw.of(mail)
+    assert account.client.hgetall(account.keys.references) == {content.hash.encode(): b"1000"}
+    assert account.client.hkeys(account.keys.content) == [content.hash.encode()]
+    assert account.queue.content(content.hash) == content.encoded
     assert max(len(each) for each in account.client.lrange(account.keys.lane("transactional"), 0, -1)) < 1024
 
 

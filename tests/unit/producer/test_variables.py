@@ -16,7 +16,8 @@ from mailer.errors import InvalidMessage
 from mailer.mail.recipient import Recipient
 from mailer.producer.csv_file import CsvRecipients, import_csv
 from mailer.producer.producer import Producer
-from tests.support.account import Account
+from tests.support.content import structured
+from tests.unit.producer.conftest import Account
 
 LETTER: dict[str, Any] = {"sender": "me@example.com", "subject": "Hello"}
 
@@ -25,7 +26,7 @@ def sent_both_ways(producer: Producer, account: Account, variables: dict[str, An
     """The texts that `send` and `send_many` make of it."""
     producer.send(to="a@example.com", variables=variables, lane="bulk", **LETTER, **fields)
     producer.send_many([Recipient("a@example.com", variables)], **LETTER, **fields)
-    return [message.content.text for message in account.messages("bulk")]
+    return [structured(message).text for message in account.messages("bulk")]
 
 
 def refused_both_ways(producer: Producer, variables: dict[str, Any], text: str) -> InvalidMessage:
@@ -64,7 +65,7 @@ def test_an_empty_cell_takes_the_default(producer: Producer, account: Account, t
     people.write_text("to,name\na@example.com,\nb@example.com,Jo\n")
     with CsvRecipients(people, tmp_path / "bad.csv") as rows:
         import_csv(producer, rows, text="Hi {{ name | default('there') }}", **LETTER)
-    assert {message.recipient.header: message.content.text for message in account.messages("bulk")} == {
+    assert {message.recipient.header: structured(message).text for message in account.messages("bulk")} == {
         "a@example.com": "Hi there",
         "b@example.com": "Hi Jo",
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 MINUTE = 60_000_000
@@ -78,7 +79,7 @@ class Request:
 class Model:
     """One account. Of a lane's list the last is the head."""
 
-    policies: dict[str, str]
+    policies: Mapping[str, str]
     limits: Limits
     lanes: dict[str, list[Mail]] = field(default_factory=dict)
     suspects: dict[str, list[Mail]] = field(default_factory=dict)

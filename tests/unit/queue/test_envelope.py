@@ -74,7 +74,7 @@ def without_expiration(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_message_by_reference_is_the_same() -> None:
-    kwargs = {"to": "Jäne <jane@example.com>", "vars": {"name": 'J "Ä" \\ \n\u2028', "n": 1}}
+    kwargs: dict[str, Any] = {"to": "Jäne <jane@example.com>", "vars": {"name": 'J "Ä" \\ \n\u2028', "n": 1}}
     written = Envelope("bulk", content_hash="ab" * 16).by_reference(
         MESSAGE_ID, kwargs["to"], "j***@example.com", json.dumps(kwargs["vars"])
     )

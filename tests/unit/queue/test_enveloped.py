@@ -134,7 +134,7 @@ def test_what_has_no_readable_id_can_be_let_go_of(account: Account, worker: Work
 
 def _lines(account: Account) -> list[Line]:
     lists = account.client.scan_iter(account.keys.records + ":*")
-    return [Line.read(raw) for each in lists for raw in account.client.lrange(each, 0, -1)]
+    return [Line.read(raw) for each in lists for raw in account.raw(each)]
 
 
 def test_a_moment_in_the_record_that_no_clock_can_show_is_not_known() -> None:

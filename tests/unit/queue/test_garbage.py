@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import pytest
 
@@ -153,7 +154,7 @@ def test_a_number_of_the_account_that_is_none_ends_no_status(
     account: Account, number: bytes, begun: dict[str, str]
 ) -> None:
     account.put("bulk", 3)
-    stored = {**account.client.hgetall(account.keys.account), **begun}
+    stored: dict[Any, Any] = {**account.client.hgetall(account.keys.account), **begun}
     for field in FIELDS:
         account.client.delete(account.keys.account)
         account.client.hset(account.keys.account, mapping={**stored, field: number})

@@ -80,7 +80,7 @@ def test_a_hand_written_entry_in_the_schedule_holds_up_none_of_the_others(accoun
     account.client.zadd(account.keys.schedule, {"garbage": 0})
     account.make_due()
     assert sorted(taken(worker, 20).values()) == sorted(ids)
-    assert [value.rsplit(b"\n", 1)[-1] for value in account.client.hvals(account.keys.aside("dead"))] == [b"garbage"]
+    assert [value.rsplit(b"\n", 1)[-1] for value in account.raw(account.keys.aside("dead"))] == [b"garbage"]
 
 
 def test_rejected_mail_waits_where_the_dead_letters_cannot_be_written(

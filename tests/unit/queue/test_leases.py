@@ -11,7 +11,7 @@ from mailer.queue.bounds import LARGE_BYTES
 from mailer.queue.leases import REPEAT_SECONDS, Leases
 from mailer.queue.settlement import Settlement
 from mailer.queue.take import Answer
-from tests.support.account import LANES, SENT, Account, Worker
+from tests.support.account import SENT, Account, Worker
 from tests.support.clock import Still
 
 EPOCH_US = 1_700_000_000_000_000
@@ -131,8 +131,7 @@ def test_a_call_that_arrives_after_its_time_takes_nothing(account: Account, work
     worker.take(0)
     account.put("bulk", 3)
     call = worker.leases.call(2, within=-1)
-    arguments = worker._take.arguments(call, LANES)
-    account.client.execute_command(*worker._take.command(arguments))
+    worker.carry_out(call)
     assert account.client.zcard(account.keys.leases) == 0
     assert account.length("bulk") == 3
 
@@ -143,8 +142,7 @@ def test_a_lost_call_that_is_carried_out_late_keeps_nothing(account: Account, wo
     call = worker.leases.call(2, within=1.2)
     worker.leases.abandon(call)
     worker.take(0)
-    arguments = worker._take.arguments(call, LANES)
-    account.client.execute_command(*worker._take.command(arguments))
+    worker.carry_out(call)
     assert account.client.zcard(account.keys.leases) == 2
     still.advance(1.25)
     worker.take(0)

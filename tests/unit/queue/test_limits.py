@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -27,7 +28,7 @@ class Fleet:
         self.keys = Keys.of(settings)
         self._settings = settings.model_copy(update={"rate_per_second": None, "quota_per_day": None})
 
-    def say(self, process: str, ses: SesLimits | None = None, **settings: object) -> None:
+    def say(self, process: str, ses: SesLimits | None = None, **settings: Any) -> None:
         limits.write(self.client, self._settings.model_copy(update=settings), process, ses)
 
     def stop(self, process: str) -> None:
@@ -71,7 +72,7 @@ class TestSettings:
 
     @pytest.mark.parametrize("last", ["a", "b"])
     def test_the_lowest_rate_and_quota_hold(self, fleet: Fleet, last: str) -> None:
-        says = {
+        says: dict[str, dict[str, Any]] = {
             "a": {"rate_per_second": 20.0, "quota_per_day": 500},
             "b": {"rate_per_second": 14.0, "quota_per_day": -1},
         }
@@ -81,7 +82,7 @@ class TestSettings:
         assert fleet.status.rate.source == "settings"
 
     def test_the_widest_headroom_and_reserve_and_the_smallest_burst_hold(self, fleet: Fleet) -> None:
-        both = {"rate_per_second": 10.0, "quota_per_day": 100}
+        both: dict[str, Any] = {"rate_per_second": 10.0, "quota_per_day": 100}
         fleet.say("a", **both, rate_headroom=0.2, quota_reserve=0.01)
         fleet.say("b", **both, rate_headroom=0.1, quota_reserve=0.3, burst=7.0)
         fleet.say("c", **both, burst=9.0)
@@ -226,7 +227,7 @@ class TestPerson:
         assert fleet.client.hexists(fleet.keys.account, "set_rate")
         assert taken_in(worker, still, 2) == pytest.approx(28, abs=1)
         fleet.say("a", rate_per_second=14.0, quota_per_day=-1)
-        assert not [name for name in fleet.client.hkeys(fleet.keys.account) if name.startswith(b"set_")]
+        assert not [name for name, _ in fleet.client.hscan_iter(fleet.keys.account, "set_*")]
 
     def test_it_never_exceeds_what_ses_allows(self, fleet: Fleet, still: Still) -> None:
         fleet.say("a", SesLimits(30, -1))

@@ -18,6 +18,7 @@ from mailer.mail.message import Message
 from mailer.mail.template.bounds import Heavy
 from mailer.queue import payload
 from mailer.queue.payload import decode, inline
+from tests.support.content import structured
 
 PLAIN: dict[str, Any] = {"to": "jane@example.com", "sender": "n@example.com", "subject": "Hi", "text": "Hello"}
 
@@ -68,7 +69,7 @@ def test_a_foreign_producer_may_send_plain_arguments() -> None:
 
 def test_a_foreign_producer_may_leave_optional_arguments_empty() -> None:
     empty = dict.fromkeys(["html", "reply_to", "headers", "attachments", "configuration_set", "tags"])
-    assert decode({**PLAIN, **empty}, nothing_stored, message_id="id").content.text == "Hello"
+    assert structured(decode({**PLAIN, **empty}, nothing_stored, message_id="id")).text == "Hello"
 
 
 def test_a_referring_message_is_rendered_and_its_content_read_once() -> None:
@@ -81,7 +82,8 @@ def test_a_referring_message_is_rendered_and_its_content_read_once() -> None:
 
     for name in ("Jane", "Joe"):
         kwargs = {"to": "a@example.com", "vars": {"name": name}}
-        assert decode(kwargs, fetch, message_id="id", content_hash=content.hash).content.subject == f"Hi {name}"
+        message = decode(kwargs, fetch, message_id="id", content_hash=content.hash)
+        assert structured(message).subject == f"Hi {name}"
     assert asked == [content.hash]
 
 
@@ -186,15 +188,16 @@ def test_whatever_the_queue_holds_becomes_a_clean_message_or_is_refused(kwargs: 
         message = decode({**kwargs, **PLAIN} if sound else {**PLAIN, **kwargs}, nothing_stored, message_id="id")
     except InvalidMessage:
         return
-    lines = [message.content.sender, message.recipient.header, message.content.subject, *message.content.reply_to]
-    lines += [part for header in message.content.headers for part in header]
+    content = structured(message)
+    lines = [content.sender, message.recipient.header, content.subject, *content.reply_to]
+    lines += [part for header in content.headers for part in header]
     assert not any(character in line for line in lines for character in "\r\n\0")
 
 
 def test_attachments_are_in_base64() -> None:
     attachment = {"filename": "a.txt", "content": base64.b64encode(b"hello").decode()}
     message = decode({**PLAIN, "attachments": [attachment]}, nothing_stored, message_id="id")
-    assert message.content.attachments == (Attachment("a.txt", b"hello"),)
+    assert structured(message).attachments == (Attachment("a.txt", b"hello"),)
 
 
 def test_what_takes_long_is_left_to_those_who_have_patience() -> None:
@@ -204,9 +207,8 @@ def test_what_takes_long_is_left_to_those_who_have_patience() -> None:
 
     def made(n: int, *, patient: bool) -> str | None:
         kwargs = {"to": "a@example.com", "vars": {"n": n}}
-        return decode(
-            kwargs, lambda _: content.encoded, message_id="id", content_hash=content.hash, patient=patient
-        ).content.text
+        message = decode(kwargs, lambda _: content.encoded, message_id="id", content_hash=content.hash, patient=patient)
+        return structured(message).text
 
     with pytest.raises(Heavy):
         made(1, patient=False)
@@ -222,7 +224,7 @@ def test_a_large_message_is_left_to_those_who_have_patience() -> None:
     large = {**PLAIN, "text": "x" * 2_000_000}
     with pytest.raises(Heavy):
         decode(large, nothing_stored, message_id="id", patient=False)
-    assert decode(large, nothing_stored, message_id="id").content.text == large["text"]
+    assert structured(decode(large, nothing_stored, message_id="id")).text == large["text"]
 
 
 def test_a_template_of_a_foreign_producer_is_refused_without_its_values() -> None:

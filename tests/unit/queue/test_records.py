@@ -11,7 +11,6 @@ import pytest
 from mailer.queue.records import Line, Records, digest_of, note, shard_of
 from mailer.queue.search import Whereabouts
 from mailer.queue.settlement import Settlement
-from mailer.queue.take import Answer
 from mailer.testbed.waiting import until
 from tests.support.account import LANES, Account, Worker
 from tests.support.clock import Still
@@ -93,9 +92,7 @@ def test_what_the_script_does_by_itself_is_told_too(account: Account, worker: Wo
 def test_a_dead_letter_without_a_note_is_told_by_the_script(account: Account, worker: Worker, records: Records) -> None:
     account.client.lpush(account.keys.lane("bulk"), '{"id": "a-b"')
     call = worker.leases.call(1)
-    arguments = worker._take.arguments(call, LANES)
-    reply = account.client.execute_command(*worker._take.command(arguments, by_text=True))
-    (tag,) = worker.leases.answered(call, Answer.read(reply), 60)
+    (tag,) = worker.leases.answered(call, worker.carry_out(call), 60)
     worker.settle(tag, "dead", "Undecodable", "line one\nline\ttwo")
     (line,) = records.of("a-b")
     assert (line.verb, line.code, line.words) == ("dead", "Undecodable", "line one line two")
@@ -117,8 +114,7 @@ def test_a_repeated_settlement_shows_once(account: Account, worker: Worker, reco
     (tag,) = worker.take(1)
     worker.leases.settle(tag, Settlement("sent", note=noted(message_id)))
     call = worker.leases.call(0)
-    arguments = worker._take.arguments(call, ())
-    account.client.execute_command(*worker._take.command(arguments))
+    worker.carry_out(call)
     worker.leases.abandon(call)
     worker.take(0)
     assert len(records) == 2

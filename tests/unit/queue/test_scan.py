@@ -28,6 +28,10 @@ def test_a_long_list_is_read_once_in_pages_that_grow_with_the_way_to_them(
 def test_what_is_pushed_while_a_list_is_read_hides_nothing(client: redis.Redis, settings: Settings) -> None:
     lane = Keys.of(settings).lane("bulk")
     client.rpush(lane, *[f"to {number}" for number in range(2_000)])
-    found = scan(client, lane, "list", ["to "], lambda _: client.lpush(lane, *["new"] * 100))
+
+    def push(_: int) -> None:
+        client.lpush(lane, *["new"] * 100)
+
+    found = scan(client, lane, "list", ["to "], push)
     assert {stored for _, stored in found} == {f"to {number}".encode() for number in range(2_000)}
     client.delete(lane)

@@ -198,10 +198,7 @@ class TestSettling:
         account.put("bulk", 1)
         (tag,) = worker.take(1)
         for verb in ("back", "sent", "back"):
-            arguments = worker._take.arguments(
-                Call(worker.leases.owner, 9, 0, 0.0, settlements=[(tag, Settlement(verb))]), ()
-            )
-            account.client.execute_command(*worker._take.command(arguments, by_text=True))
+            worker.carry_out(Call(worker.leases.owner, 9, 0, 0.0, settlements=[(tag, Settlement(verb))]))
         assert account.length("bulk") == 1
 
 
@@ -236,8 +233,7 @@ class TestLeases:
     def test_a_lost_answer_is_handed_back_by_the_next_call(self, account: Account, worker: Worker) -> None:
         ids = account.put("bulk", 3)
         call = worker.leases.call(2)
-        arguments = worker._take.arguments(call, ("bulk",))
-        account.client.execute_command(*worker._take.command(arguments, by_text=True))
+        worker.carry_out(call)
         assert account.length("bulk") == 1
         worker.leases.abandon_all()
         worker.take(0)

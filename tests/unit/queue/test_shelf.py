@@ -335,7 +335,7 @@ def test_what_a_person_does_is_in_the_record(account: Account, worker: Worker) -
 
 def _records(account: Account) -> Iterator[list[str]]:
     for shard in "0123456789abcdef":
-        for line in account.client.lrange(account.keys.records_in(1, shard), 0, -1):
+        for line in account.raw(account.keys.records_in(1, shard)):
             yield line.decode().split("\t")
 
 

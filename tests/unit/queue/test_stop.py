@@ -36,7 +36,8 @@ class TestStop:
         probe = worker.take(8)
         assert list(probe.values()) == stopped[:1]
         assert worker.take(8) == {}
-        worker.settle(*probe, "sent")
+        (tag,) = probe
+        worker.settle(tag, "sent")
         assert list(worker.take(8).values()) == stopped[1:]
         assert [account.field(name) for name in ("stopped", "stopped_at", "probe", "probe_at")] == [None] * 4
 

@@ -50,14 +50,12 @@ def test_those_passed_over_keep_their_order_and_their_place(account: Account, wo
 
 def test_what_two_workers_in_a_row_did_not_survive_is_held_with_its_bytes(account: Account, worker: Worker) -> None:
     (poison,) = account.put("transactional", 1)
-    before = account.client.lindex(account.keys.lane("transactional"), 0)
+    (before,) = account.raw(account.keys.lane("transactional"))
     lose(account, 1)
     assert lose(account, 1) == [poison]
     assert worker.take(1) == {}
     assert account.aside("held")[poison]["code"] == "WorkerLostTwice"
-    stored = account.client.hget(account.keys.aside("held"), poison)
-    assert stored is not None
-    assert before is not None
+    (stored,) = account.raw(account.keys.aside("held"))
     assert stored.split(b"\n", 1)[1].replace(b'"mailer_lost":1,', b"") == before
 
 
@@ -92,7 +90,7 @@ def test_bytes_that_are_no_json_stay_as_they_are(account: Account, worker: Worke
     account.client.lpush(lane, b"\xff\xfe")
     slow = Worker(account)
     call = slow.leases.call(1)
-    account.client.execute_command(*slow._take.command(slow._take.arguments(call, ("transactional",)), by_text=True))
+    slow.carry_out(call)
     account.end_leases()
     worker.take(0)
     assert account.client.lrange(lane, 0, -1) == [b"\xff\xfe"]
@@ -111,14 +109,16 @@ def test_fresh_mail_gets_the_very_next_permit_however_many_suspects_wait(account
         while not (tags := back.take(1)):
             still.advance(0.01)
         assert set(tags.values()) <= set(ids)
-        back.settle(*tags, "sent")
+        (tag,) = tags
+        back.settle(tag, "sent")
         (fresh,) = account.put("transactional")
         start = still.us
         while not (tags := back.take(1)):
             still.advance(0.01)
         assert list(tags.values()) == [fresh]
         assert still.us - start <= 110_000
-        back.settle(*tags, "sent")
+        (tag,) = tags
+        back.settle(tag, "sent")
 
 
 def test_a_lane_that_is_never_empty_leaves_suspects_every_other_permit(account: Account, worker: Worker) -> None:

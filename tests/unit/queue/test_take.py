@@ -173,7 +173,7 @@ class TestLarge:
         account.put("bulk", 1000)
         taken = worker.take(500)
         call = worker.leases.call(1500)
-        account.client.execute_command(*worker._take.command(worker._take.arguments(call, ("bulk",)), by_text=True))
+        worker.carry_out(call)
         # Its answer is lost: with the next call all of them are handed back.
         worker.leases.abandon_all()
         for tag in taken:

@@ -95,7 +95,7 @@ def _of_email_message() -> Iterator[tuple[str, bytes]]:
             for position, (header_name, headers) in enumerate(_HEADERS.items()):
                 mail = EmailMessage(chosen)
                 _address(mail, _SUBJECTS[(number + position) % len(_SUBJECTS)], headers)
-                mail.set_content(text, **({"cte": "8bit"} if kind == "8bit" and not text.isascii() else {}))
+                mail.set_content(text, cte="8bit" if kind == "8bit" and not text.isascii() else None)
                 _STRUCTURES[(number + position) % len(_STRUCTURES)](mail)
                 yield f"EmailMessage {kind} {text_name} {header_name}", mail.as_bytes()
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from kombu.asynchronous import Hub
@@ -21,7 +22,7 @@ from mailer.ses.curl.loop import CurlLoop
 from mailer.ses.curl.transport import CurlTransport
 from tests.support.servers import ACCEPTED, RawServer, read_request
 
-FIELDS = {"sender": "a@example.com", "subject": "Hi", "text": "Hi"}
+FIELDS: dict[str, Any] = {"sender": "a@example.com", "subject": "Hi", "text": "Hi"}
 SMALL = Message("m", parse("b@example.com"), Structured(**FIELDS))
 # More than a socket's buffers hold, so that a helper has to wait for the server to read.
 LARGE = Message(

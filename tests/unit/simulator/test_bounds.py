@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from mailer.simulator.client import Simulator

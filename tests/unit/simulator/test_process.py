@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from cryptography import x509

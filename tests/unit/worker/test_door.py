@@ -49,7 +49,11 @@ def ses(monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
 def silent() -> Iterator[RawServer]:
     """A Redis that takes connections and says nothing."""
     over = threading.Event()
-    with RawServer(lambda _: over.wait(120) and None) as server:
+
+    def wait(_: socket.socket) -> None:
+        over.wait(120)
+
+    with RawServer(wait) as server:
         yield server
         over.set()
 
@@ -72,7 +76,12 @@ class Desk:
     def begin(self, name: str, kwargs: dict[str, Any], digest: object = None, permit_ends: float = math.inf) -> None:
         request = {"id": name, "args": [], "kwargs": kwargs, CONTENT_HEADER: digest}
         request |= {SIZE: len(json.dumps(kwargs)), PERMIT_ENDS: permit_ends}
-        self.door.begin(request, lambda outcome: self.outcomes.append((name, outcome)))
+
+        def ended(outcome: Outcome | Exception) -> None:
+            assert isinstance(outcome, Outcome)
+            self.outcomes.append((name, outcome))
+
+        self.door.begin(request, ended)
 
     def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds

@@ -17,6 +17,7 @@ from mailer.mail.fields import ID_TAG
 from mailer.mail.message import Message
 from mailer.mail.raw import Raw
 from mailer.ses import mime, request
+from tests.support.content import structured
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _OPERATION = botocore.session.Session().get_service_model("sesv2").operation_model("SendEmail")
@@ -83,14 +84,14 @@ def _inspect_request(message: Message) -> None:
 
 
 def _inspect_mime(message: Message) -> None:
-    raw = mime.encode(message)
+    raw, content = mime.encode(message), structured(message)
     head, _, _ = raw.partition(b"\r\n\r\n")
     if re.search(rb"(?<!\r)\n|\r(?!\n)|\0", raw) or not raw.isascii():
         raise Finding("a bare line end, a NUL or an eighth bit in the mail")
     expected = Counter(["from", "to", "subject", "date", "x-ses-message-tags"])
-    expected += Counter(name.lower() for name, _ in message.content.headers)
-    expected += Counter(["reply-to"] if message.content.reply_to else [])
-    expected += Counter(["x-ses-configuration-set"] if message.content.configuration_set is not None else [])
+    expected += Counter(name.lower() for name, _ in content.headers)
+    expected += Counter(["reply-to"] if content.reply_to else [])
+    expected += Counter(["x-ses-configuration-set"] if content.configuration_set is not None else [])
     written = Counter(line.split(b":")[0].decode().lower() for line in head.split(b"\r\n") if line[:1] not in b" \t")
     if {name: count for name, count in written.items() if name not in _OF_MIME} != dict(expected):
         raise Finding(f"headers {dict(written)}, expected {dict(expected)}")
@@ -99,5 +100,5 @@ def _inspect_mime(message: Message) -> None:
     if len(to) != 1:
         raise Finding(f"To is {to!r}")
     files = [part for part in parsed.walk() if part.get_content_disposition() in {"attachment", "inline"}]
-    if len(files) != len(message.content.attachments):
-        raise Finding(f"{len(files)} files of {len(message.content.attachments)}")
+    if len(files) != len(content.attachments):
+        raise Finding(f"{len(files)} files of {len(content.attachments)}")

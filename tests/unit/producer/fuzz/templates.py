@@ -18,6 +18,7 @@ from mailer.mail.recipient import variables_json
 from mailer.mail.template.bounds import MAX_CHARS, Heavy
 from mailer.mail.template.syntax import has_tags
 from mailer.queue.payload import decode
+from tests.support.content import structured
 from tests.unit.producer.fuzz.grammar import SECRET, template, variables
 from tests.unit.producer.fuzz.inspection import Finding, inspect
 
@@ -57,6 +58,7 @@ class Templates:
         try:
             refused = _error(lambda: content.check(given, encoded))
             at_worker = _worker(content, json.loads(encoded), patient=True)
+            assert at_worker is not None
             at_once = _worker(content, json.loads(encoded), patient=False)
         except Exception as error:
             raise Finding(f"{type(error).__name__} while rendering {shown}") from error
@@ -102,7 +104,8 @@ def _inspect_error(error: InvalidMessage, shown: str) -> None:
 
 
 def _inspect_texts(message: Message, shown: str) -> None:
-    for text in (message.content.subject, message.content.text or "", message.content.html or ""):
+    content = structured(message)
+    for text in (content.subject, content.text or "", content.html or ""):
         if type(text) is not str or len(text) > MAX_CHARS + 100_000:
             raise Finding(f"{type(text)} of {len(text)} characters: {shown}")
         if any(words in text for words in (" object at 0x", "<built-in", "<bound", "<function", "Undefined")):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from mailer.simulator.client import Simulator
 from tests.unit.simulator.conftest import mail, open_ses
