@@ -44,16 +44,14 @@ def channel(account: Account) -> Iterator[Any]:
         yield channel
 
 
-def listen(channel: Any) -> None:
-    """Have it ask until it is idle, and listen."""
+def listen(account: Account, channel: Any, listeners: int = 1) -> None:
+    """Have it ask until it is idle, and Redis knows that it listens."""
 
     def listens() -> bool:
-        turn(channel)
-        if channel.gate._call is not None:
-            channel.gate.read_take()
-        return channel.gate._listening_since is not None
+        asked(account, channel)
+        return blocked(account) == listeners
 
-    until(listens, "it listens")
+    until(listens, "Redis knows that it listens")
 
 
 def turn(channel: Any) -> None:
@@ -82,9 +80,7 @@ def test_a_channel_that_has_neither_room_nor_news_calls_so_often_that_redis_know
     seen = set()
 
     def called_again() -> bool:
-        turn(channel)
-        if channel.gate.due_in == channel.gate._answer_seconds:
-            channel.gate.read_take()
+        asked(account, channel)
         if channel.room() == 0:
             seen.add(account.field("seen"))
         return len(seen) > 2
@@ -103,9 +99,7 @@ def test_mail_that_is_acknowledged_before_its_outcome_is_known_is_held(
     leases = channel.leases
 
     def taken() -> bool:
-        turn(channel)
-        if channel.gate.due_in == channel.gate._answer_seconds:
-            channel.gate.read_take()
+        asked(account, channel)
         return bool(leases.in_flight == 1)
 
     until(taken, "it is taken")
@@ -121,11 +115,9 @@ def test_mail_that_is_acknowledged_before_its_outcome_is_known_is_held(
 
 def test_a_ring_for_a_lane_is_heard_where_that_lane_is_served_and_nowhere_else(account: Account, channel: Any) -> None:
     # Who began to listen first is whom Redis wakes first.
-    listen(channel)
-    until(lambda: blocked(account) == 1, "Redis knows that the one of the bulk lane listens")
+    listen(account, channel)
     with consuming(account, "transactional") as urgent:
-        listen(urgent)
-        until(lambda: blocked(account) == 2, "Redis knows that the other one listens")
+        listen(account, urgent, listeners=2)
         account.put("transactional", 1)
         assert urgent.bell_client.connection.can_read(timeout=30)
         urgent.gate.read_bell()
@@ -134,7 +126,7 @@ def test_a_ring_for_a_lane_is_heard_where_that_lane_is_served_and_nowhere_else(a
 
 
 def test_a_ring_that_comes_when_there_is_no_room_any_more_is_passed_on(account: Account, channel: Any) -> None:
-    listen(channel)
+    listen(account, channel)
     ring(account.client, [account.keys.doorbell("bulk")])
     assert channel.bell_client.connection.can_read(timeout=30)
     channel.leases.fitness.rest(60)
@@ -143,8 +135,7 @@ def test_a_ring_that_comes_when_there_is_no_room_any_more_is_passed_on(account: 
 
 
 def test_a_ring_of_many_bytes_is_not_read(account: Account, channel: Any) -> None:
-    listen(channel)
-    until(lambda: blocked(account) == 1, "Redis knows that it listens")
+    listen(account, channel)
     account.client.lpush(account.keys.doorbell("bulk"), b"x" * 10_000_000)
     bell = channel.bell_client.connection
     assert select.select([bell._sock], [], [], 30)[0]
@@ -155,11 +146,10 @@ def test_a_ring_of_many_bytes_is_not_read(account: Account, channel: Any) -> Non
 
 
 def test_a_ring_that_a_host_in_doubt_still_hears_is_passed_on(account: Account, channel: Any) -> None:
-    listen(channel)
-    until(lambda: blocked(account) == 1, "Redis knows that it listens")
+    listen(account, channel)
     channel.leases.fitness.failed(time.monotonic())
     until(lambda: not channel.leases.fitness.rests, "its rest is over")
-    until(lambda: asked(channel), "it has asked again")
+    until(lambda: asked(account, channel), "it has asked again")
     account.put("bulk", 1)
     assert channel.bell_client.connection.can_read(timeout=30)
     channel.gate.read_bell()
@@ -167,7 +157,7 @@ def test_a_ring_that_a_host_in_doubt_still_hears_is_passed_on(account: Account, 
 
 
 def test_the_end_of_another_connection_is_not_that_of_the_one_at_the_doorbell(account: Account, channel: Any) -> None:
-    listen(channel)
+    listen(account, channel)
     channel.gate.disconnected(object())
     turn(channel)
     until(lambda: blocked(account) == 1, "Redis knows that it listens")
@@ -177,10 +167,10 @@ def test_the_end_of_another_connection_is_not_that_of_the_one_at_the_doorbell(ac
     assert account.client.llen(account.keys.doorbell("bulk")) == 1
 
 
-def asked(channel: Any) -> bool:
+def asked(account: Account, channel: Any) -> bool:
     """One call more is answered."""
     turn(channel)
-    if channel.gate._call is None:
+    if channel.gate.due_in != account.settings.answer_seconds:
         return False
     channel.gate.read_take()
     return True
