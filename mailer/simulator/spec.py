@@ -62,7 +62,7 @@ class Spec(BaseModel):
     @classmethod
     def part_of(cls, whole: Spec) -> Self:
         """The fields of this noun that ``whole`` has too."""
-        return cls.model_construct(**{name: getattr(whole, name) for name in cls.model_fields})
+        return super().model_construct(**{name: getattr(whole, name) for name in cls.model_fields})
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")

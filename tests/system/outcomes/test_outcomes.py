@@ -112,7 +112,7 @@ def test_time_in_a_lane_does_not_count_against_the_time_for_attempts(post: Post)
 def test_rejected_mail_becomes_a_dead_letter_with_the_words_of_ses(shared: Post, simulator: Simulator) -> None:
     simulator.add_fault("error", error="rejected", count=1)
     message_id = shared.send("rejected@example.com")
-    words = reason(until(lambda: shared.aside("dead").get(message_id), "it becomes a dead letter"))
+    words = reason(until(lambda: shared.aside("dead").get(message_id, b""), "it becomes a dead letter"))
     assert words["code"] == "MessageRejected"
     assert words["lane"] == "transactional"
     shared.client.delete(shared.keys.aside("dead"), shared.keys.aside_index("dead"))
