@@ -134,7 +134,7 @@ class Simulator:
     # Read back
 
     def messages(self, *, recipient: str = "", since: float = 0.0, fields: str = "") -> list[dict[str, Any]]:
-        """The whole messages kept, oldest first. For ``fields`` see ``Control.messages``."""
+        """The whole messages kept, oldest first. For ``fields`` see ``control.messages.MessagesControl.messages``."""
         return list(self._pages("messages", limit=1000, recipient=recipient, since=since, fields=fields))
 
     def message(self, ses_id: str) -> dict[str, Any]:

@@ -6,16 +6,14 @@ query parameter ``region`` names it. Without it, the simulator's default Region 
 
 from __future__ import annotations
 
-import base64
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mailer.simulator import content
 from mailer.simulator.clock import ClockChange
 from mailer.simulator.control import pages
 from mailer.simulator.control.events import EventsControl
 from mailer.simulator.control.inbox import InboxControl
-from mailer.simulator.control.routing import MOST_PER_PAGE, NO_CONTENT, NotThere, answered, as_json, route
+from mailer.simulator.control.messages import MessagesControl
+from mailer.simulator.control.routing import NO_CONTENT, answered, as_json, route
 from mailer.simulator.events.destination import Destination
 from mailer.simulator.events.outcomes import Outcomes
 from mailer.simulator.events.sqs import TARGET
@@ -26,12 +24,9 @@ from mailer.simulator.spec import Spec
 from mailer.simulator.terms import Terms, TermsAndUse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from mailer.simulator.account import Account
     from mailer.simulator.control.routing import Call
     from mailer.simulator.exchange import Reply, Request
-    from mailer.simulator.inbox import Message
     from mailer.simulator.service import Service
 
 
@@ -41,10 +36,6 @@ class Control:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._routes = (
-            route("GET", "/_sim/messages", self.messages),
-            route("DELETE", "/_sim/messages", self.clear_messages),
-            route("GET", "/_sim/messages/{ses_id}", self.message),
-            route("GET", "/_sim/rows", self.rows),
             route("GET", "/_sim/stats", self.stats),
             route("DELETE", "/_sim/stats", self.clear_stats),
             route("GET", "/_sim/schema", self.schema),
@@ -59,6 +50,7 @@ class Control:
             route("GET", "/_sim/clock", self.clock),
             route("PUT", "/_sim/clock", self.set_clock),
             route("POST", "/_sim/reset", self.reset),
+            *MessagesControl(service).routes(),
             *InboxControl(service).routes(),
             *EventsControl(service).routes(),
             *pages.routes(),
@@ -69,67 +61,6 @@ class Control:
         if request.method == "POST" and TARGET in request.headers:
             return await self._service.sqs.handle(request)
         return await answered(self._routes, request)
-
-    # Messages
-
-    async def messages(self, call: Call) -> Reply:
-        """``?after=&limit=&recipient=&since=&fields=``: oldest first. ``next`` is the ``after`` of the next page.
-
-        ``recipient`` matches a part of any recipient's address. ``fields`` is a comma-separated choice of ``number, at,
-        ses_id, from, to, region, transport, tags, configuration_set, invocation_id, rendering_failure, size`` (the
-        default) and ``subject, text, html, headers, attachments`` (each of these requires parsing the message).
-        """
-        recipient = call.text("recipient")
-        since = call.number("since")
-        limit = call.limit()
-        names = [name for name in call.text("fields").split(",") if name] or list(_PLAIN_FIELDS)
-        unknown = [name for name in names if name not in _PLAIN_FIELDS and name not in _PARSED_FIELDS]
-        if unknown:
-            raise ValueError(f"fields has no {', '.join(unknown)}")
-        wanted = (
-            message
-            for message in self._service.inbox.messages(call.whole("after"))
-            if message.at >= since and (not recipient or _is_for(message, recipient))
-        )
-        found, more = _page(wanted, limit)
-        return as_json(
-            {
-                "messages": [_shown(message, names) for message in found],
-                "next": found[-1].number if more else None,
-                "kept": len(self._service.inbox),
-            }
-        )
-
-    async def message(self, call: Call) -> Reply:
-        """All fields, parsed. ``raw`` is the message in the client's form, in base64."""
-        message = self._service.inbox.get(call.path["ses_id"])
-        if message is None:
-            raise NotThere("no such message is kept")
-        shown = _shown(message, [*_PLAIN_FIELDS, *_PARSED_FIELDS])
-        shown["form"] = message.submission.form
-        shown["raw"] = base64.b64encode(message.submission.data).decode()
-        return as_json(shown)
-
-    async def clear_messages(self, _call: Call) -> Reply:
-        self._service.inbox.clear()
-        return NO_CONTENT
-
-    async def rows(self, call: Call) -> Reply:
-        """``?after=&limit=``: ``[[at, recipient, ses_id, message_id], ...]``, far more than whole messages."""
-        after = max(0, call.whole("after"))
-        limit = call.limit(MOST_PER_PAGE)
-        inbox = self._service.inbox
-        first = max(after, inbox.rows_seen - inbox.rows_kept)
-        rows = list(islice(inbox.rows(after), limit))
-        following = first + len(rows)
-        return as_json(
-            {
-                "rows": rows,
-                "next": following if following < inbox.rows_seen else None,
-                "seen": inbox.rows_seen,
-                "kept": inbox.rows_kept,
-            }
-        )
 
     # Counts
 
@@ -255,22 +186,6 @@ def _faults(call: Call) -> list[Fault]:
     return [Fault.from_json(item) for item in (value if isinstance(value, list) else [value])]
 
 
-def _page(messages: Iterable[Message], limit: int) -> tuple[list[Message], bool]:
-    """Up to ``limit`` messages, fewer if they are large. The flag says whether there may be more."""
-    found: list[Message] = []
-    room = _MOST_BYTES_PER_PAGE
-    for message in messages:
-        found.append(message)
-        room -= len(message.submission.data)
-        if len(found) == limit or room <= 0:
-            return found, True
-    return found, False
-
-
-def _is_for(message: Message, part: str) -> bool:
-    return any(part in recipient for recipient in message.submission.recipients)
-
-
 _NOUNS: dict[str, type[Spec]] = {
     "account": TermsAndUse,
     "fault": Fault,
@@ -280,33 +195,6 @@ _NOUNS: dict[str, type[Spec]] = {
     "clock": ClockChange,
     "options": Options,
 }
-_MOST_BYTES_PER_PAGE = 32 * 1024 * 1024
-
-_PLAIN_FIELDS: dict[str, Callable[[Message], object]] = {
-    "number": lambda message: message.number,
-    "at": lambda message: message.at,
-    "ses_id": lambda message: message.ses_id,
-    "from": lambda message: message.submission.sender,
-    "to": lambda message: message.submission.recipients,
-    "region": lambda message: message.submission.region,
-    "transport": lambda message: message.submission.transport,
-    "tags": lambda message: dict(message.submission.tags),
-    "configuration_set": lambda message: message.submission.configuration_set,
-    "invocation_id": lambda message: message.submission.invocation_id,
-    "rendering_failure": lambda message: (
-        None if message.submission.rendering_failure is None else message.submission.rendering_failure._asdict()
-    ),
-    "size": lambda message: len(message.submission.data),
-}
-_PARSED_FIELDS = ("subject", "text", "html", "headers", "attachments")
-
-
-def _shown(message: Message, names: list[str]) -> dict[str, Any]:
-    shown = {name: _PLAIN_FIELDS[name](message) for name in names if name in _PLAIN_FIELDS}
-    if any(name in _PARSED_FIELDS for name in names):
-        parsed = content.parse(message.submission)
-        shown.update({name: value for name, value in parsed.items() if name in names})
-    return shown
 
 
 def _traffic(account: Account, slots_since: float | None) -> dict[str, Any]:
