@@ -138,6 +138,7 @@ def test_content_comes_back_from_its_bytes() -> None:
         (b"raw ?\n", InvalidMessage),
         (b"raw []\n", InvalidMessage),
         (b'raw {"v":2}\n', UnknownVersion),
+        (b'raw {"v":true}\n', UnknownVersion),
         (b'raw {"v":1,"to":"a@example.com"}\n', InvalidMessage),
         (b'raw {"v":1,"sender":"a@example.com\\r\\nX: y"}\n', InvalidMessage),
     ],
