@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from mailer.simulator.errors import SesError
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt(Generic[T]):
+class Attempt(NamedTuple, Generic[T]):
     """SES did the work if there is ``taken``, whatever the answer says.
 
     The answer is ``error`` if there is one. ``fault`` is a fault of the wire, which spoils the answer or keeps it back.

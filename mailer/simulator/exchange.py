@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -65,7 +65,7 @@ class Reply:
     error_code: str = ""
     """The v2 API's ``x-amzn-ErrorType``. Empty for a success."""
     content_type: bytes = b"application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] | None = None
     request_id: str = ""
     """Set if the body contains it too."""
     delay: float = 0.0

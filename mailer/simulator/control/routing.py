@@ -112,13 +112,13 @@ async def answered(routes: Iterable[Route], request: Request) -> Reply:
     except (ValueError, Refused) as error:
         return as_json({"error": str(error)}, 400)
     status = HTTPStatus.METHOD_NOT_ALLOWED if allowed else HTTPStatus.NOT_FOUND
-    headers = {"Allow": ", ".join(allowed)} if allowed else {}
+    headers = {"Allow": ", ".join(allowed)} if allowed else None
     return as_json({"error": status.phrase}, status, headers)
 
 
 def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
     """In ASCII: a message may hold a lone surrogate, which JSON can carry and UTF-8 cannot."""
-    return Reply(status, json.dumps(value).encode(), headers=headers or {})
+    return Reply(status, json.dumps(value).encode(), headers=headers)
 
 
 NO_CONTENT = Reply(204, b"")

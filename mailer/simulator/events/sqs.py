@@ -282,7 +282,7 @@ def _batch(call: dict[str, Any], act: Callable[[dict[str, Any]], bool]) -> dict[
 
 def _answer(status: int, answer: dict[str, Any], headers: dict[str, str] | None = None) -> Reply:
     body = json.dumps(answer).encode()
-    return Reply(status, body, content_type=b"application/x-amz-json-1.0", headers=headers or {})
+    return Reply(status, body, content_type=b"application/x-amz-json-1.0", headers=headers)
 
 
 def _call(body: bytes) -> dict[str, Any]:

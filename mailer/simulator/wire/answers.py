@@ -41,7 +41,7 @@ def written(reply: Reply, wall: float, request_id: str, *, keep: bool) -> bytes:
 def written_by_control(reply: Reply, *, keep: bool, bodiless: bool) -> bytes:
     """An answer of the control API as bytes. ``bodiless``: it answers a HEAD."""
     lines = [b"HTTP/1.1 %d %s" % (reply.status, _REASONS[reply.status].encode()), *_ALWAYS]
-    lines += [f"{name}: {value}".encode() for name, value in reply.headers.items()]
+    lines += [f"{name}: {value}".encode() for name, value in (reply.headers or {}).items()]
     if reply.status != HTTPStatus.NO_CONTENT:
         lines += [b"content-type: %s" % reply.content_type, b"content-length: %d" % len(reply.body)]
     if not keep:
