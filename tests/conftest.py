@@ -19,8 +19,16 @@ from mailer.testbed.valkey import Valkey
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# The machine may be busy with other work, so a slow example is not a failure.
-hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# The machine may be busy with other work, so a slow example is not a failure. A finding is printed with a decorator
+# that tries it again.
+hypothesis.settings.register_profile(
+    "busy",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    database=None,
+    print_blob=True,
+)
+hypothesis.settings.register_profile("long", hypothesis.settings.get_profile("busy"), max_examples=10_000)
 hypothesis.settings.load_profile("busy")
 
 _accounts = itertools.count(1)
@@ -38,6 +46,9 @@ _FIRST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if hypothesis.settings.get_current_profile_name() == "long":
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))
     items.sort(key=lambda item: next((n for n, path in enumerate(_FIRST) if item.nodeid.startswith(path)), len(_FIRST)))
 
 

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 import pickle
+from collections import Counter
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailer.queue.envelope import Envelope
 from mailer.testbed.waiting import until
+from tests.support.malformed import INLINE, arguments, as_json
 from tests.support.post import Post
-from tests.unit.producer.fuzz import good
-from tests.unit.producer.fuzz.lanes import spoilt_envelopes
+from tests.support.strategies import edited, mostly, tries
+
+# The simulator has no configuration set of that name.
+ARGUMENTS = {name: each for name, each in INLINE.items() if name != "configuration_set"}
+BROKEN = st.sampled_from(["", "\0", '"', "}", "\ud800", "null"])
+BODIES = arguments(ARGUMENTS).map(lambda made: json.dumps([[], as_json(made), {}]))
+SPOILT = mostly(BODIES, BODIES.flatmap(lambda body: edited(body, BROKEN, 1)), one_in=3)
 
 
 @pytest.fixture(autouse=True)
 def clean(shared: Post) -> None:
-    shared.simulator.reset()
+    empty(shared)
+
+
+def empty(post: Post) -> None:
+    post.simulator.reset()
     for shelf in ("dead", "held"):
-        shared.client.delete(shared.keys.aside(shelf), shared.keys.aside_index(shelf))
+        post.client.delete(post.keys.aside(shelf), post.keys.aside_index(shelf))
 
 
 def goes_on(post: Post) -> None:
@@ -33,14 +46,24 @@ def goes_on(post: Post) -> None:
 
 
 def test_every_spoilt_payload_ends_sent_or_dead(shared: Post) -> None:
-    count = 400
-    for envelope in spoilt_envelopes(Random(3), count):
-        shared.client.lpush(shared.keys.lane("bulk"), envelope)
-    goes_on(shared)
-    sent, dead = len(shared.arrivals()) - 1, len(shared.aside("dead"))
-    assert sent + dead == count
-    assert sent > 0
-    assert all(json.loads(each.split(b"\n", 1)[0])["detail"] for each in shared.aside("dead").values())
+    ids = (f"{number:08x}-7d0b-4b2a-9d4c-1f7f3f5f8a10" for number in itertools.count())
+    ends: Counter[str] = Counter()
+
+    @tries(20)
+    @given(st.one_of(st.lists(SPOILT, min_size=1, max_size=9), st.lists(SPOILT, min_size=30, max_size=60)))
+    def attempt(bodies: list[str]) -> None:
+        empty(shared)
+        for body in bodies:
+            envelope = json.loads(Envelope("bulk").inline(next(ids), INLINE, "j***@example.com"))
+            shared.client.lpush(shared.keys.lane("bulk"), json.dumps({**envelope, "body": body}))
+        goes_on(shared)
+        sent, dead = len(shared.arrivals()) - 1, shared.aside("dead").values()
+        assert sent + len(dead) == len(bodies)
+        assert all(json.loads(each.split(b"\n", 1)[0])["detail"] for each in dead)
+        ends.update(sent=sent, dead=len(dead))
+
+    attempt()
+    assert min(ends["sent"], ends["dead"]) > 20
 
 
 class Trap:
@@ -69,7 +92,7 @@ def pickled(envelope: bytes, trap: Trap, encoding: str) -> bytes:
 def test_a_pickle_is_a_dead_letter_and_is_never_unpickled(shared: Post, tmp_path: Path, encoding: str) -> None:
     trap = Trap(tmp_path / "sprung")
     message_id = "0b6c2bb4-7d0b-4b2a-9d4c-1f7f3f5f8a10"
-    envelope = Envelope("bulk").inline(message_id, good.INLINE, "j***@example.com")
+    envelope = Envelope("bulk").inline(message_id, INLINE, "j***@example.com")
     shared.client.lpush(shared.keys.lane("bulk"), pickled(envelope, trap, encoding))
     goes_on(shared)
     assert list(shared.aside("dead")) == [message_id]
