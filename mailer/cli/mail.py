@@ -112,7 +112,7 @@ _SUFFIXES = (".txt", ".html", ".htm", ".md", ".j2", ".jinja", ".jinja2")
 def _body(name: str, given: str | None, path: Path | None, *, may_be_file: bool) -> str | None:
     if given is not None and path is not None:
         raise InvalidMessage(f"--{name}", f"is given twice, with --{name}-file", "Give one of them")
-    if path is None and given is not None and _names_a_file(given):
+    if path is None and given is not None and _names_a_file(given, one_word_does=may_be_file):
         if not may_be_file or not Path(given).is_file():
             raise InvalidMessage(
                 f"--{name}", f"is the name of a file and would be sent as it is: {given}", f"Use --{name}-file"
@@ -122,11 +122,14 @@ def _body(name: str, given: str | None, path: Path | None, *, may_be_file: bool)
     return given if path is None else _text(f"--{name}-file", path)
 
 
-def _names_a_file(body: str) -> bool:
-    """Whether ``body`` is more likely the name of a file, of a misspelled one too, than a text."""
-    if "<" in body or "\n" in body or len(os.fsencode(body)) > _LONGEST_NAME:
+def _names_a_file(body: str, *, one_word_does: bool) -> bool:
+    """Whether ``body`` is more likely the name of a file, of a misspelled one too, than a text. ``one_word_does``: no
+    single word is a text, as nobody writes one to a whole list.
+    """
+    if not body or "<" in body or "\n" in body or len(os.fsencode(body)) > _LONGEST_NAME:
         return False
-    return body.lower().endswith(_SUFFIXES) or (bool(body) and Path(body).is_file())
+    is_word = one_word_does and not any(each.isspace() or each == "{" for each in body)
+    return is_word or body.lower().endswith(_SUFFIXES) or Path(body).is_file()
 
 
 def _text(option: str, path: Path) -> str:

@@ -190,15 +190,24 @@ def test_import_enqueues_the_good_rows_and_reports_the_bad_ones_with_their_lines
     assert [body["to"] for body in bodies(client, settings, "bulk")] == ["ann@example.com", "bob@example.com"]
 
 
-def test_an_import_of_nothing_to_say_names_the_options(mailer: Mailer, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ((), NOTHING),
+        (("--text-file", "body.txt"), NOTHING),
+        (
+            ("--text", "letter"),
+            "mailer: --text: is the name of a file and would be sent as it is: letter. Use --text-file\n",
+        ),
+    ],
+)
+def test_an_import_of_nothing_to_say_names_the_options(
+    mailer: Mailer, tmp_path: Path, body: tuple[str, ...], said: str
+) -> None:
     csv(tmp_path, "ann@example.com,Ann,")
-    done = mailer("import", "people.csv", *MESSAGE)
-    assert done.returncode == 2
-    assert done.stderr == NOTHING
     (tmp_path / "body.txt").write_text("")
-    done = mailer(*IMPORT)
-    assert done.returncode == 2
-    assert done.stderr == NOTHING
+    done = mailer("import", "people.csv", *MESSAGE, *body)
+    assert (done.returncode, done.stderr) == (2, said)
 
 
 def test_an_interrupted_import_says_what_is_enqueued(
