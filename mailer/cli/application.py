@@ -34,6 +34,8 @@ class _Plain:
                 each.metavar = _VALUES.get(each.type_descriptor.annotation, "TEXT")
             # The error for a value out of its range tells the range.
             each.min = each.max = None
+            if isinstance(each.show_default, str):
+                each.help, each.show_default = f"{each.help} [default: {each.show_default}]", False
         return found
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

@@ -49,7 +49,7 @@ COMMANDS = {
     "demo": Entry(
         "Try", "Watch some thousand messages flow through it all.", "demo:demo", "local,simulator,flower,plot"
     ),
-    "simulate": Entry("Try", "Run the SES simulator alone.", "simulate:simulate", "simulator", passes_on=True),
+    "simulate": Entry("Try", "Run the SES simulator alone.", "simulate:simulate", "simulator"),
     "bench": Entry("Try", "Measure how fast this host can send, and what limits it.", "bench:bench", "local,simulator"),
 }
 

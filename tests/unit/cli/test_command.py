@@ -14,11 +14,13 @@ import pytest
 from mailer.cli.commands import COMMANDS, PLUMBING, Deferred
 from mailer.cli.main import EXIT_CODES
 from mailer.cli.spelling import OLD_SPELLINGS
+from mailer.simulator.flags import flag_of
+from mailer.simulator.options import Options
 from ops.docs.documents import without_json
 from tests.support.command import Mailer, command, environment
 
-PASSED_ON = {"simulate", "flower"}
-"""They hand their arguments to a parser of their own."""
+PASSED_ON = {"flower"}
+"""It hands its arguments to a parser of its own."""
 
 
 def leaves() -> Iterator[tuple[str, Any]]:
@@ -207,11 +209,25 @@ def test_a_missing_password_of_redis_is_one_line_and_exit_code_2(
     )
 
 
-def test_simulate_passes_every_option_on(mailer: Mailer) -> None:
-    done = mailer("simulate", "--rate", "14", "--host", "192.0.2.1")
-    assert done.returncode == 2
-    assert "--allow-remote" in done.stderr
-    assert "--quota" in mailer("simulate", "--help").stdout
+def test_simulate_has_every_option_of_the_simulator_and_no_other() -> None:
+    own = {flag_of(name, field) for name, field in Options.model_fields.items()}
+    assert {opt for each in LEAVES["simulate"].params for opt in each.opts} == own
+    assert len(own) > 30
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("--rate 14 --host 192.0.2.1", "192.0.2.1 is not a loopback address: .* Pass --allow-remote if that is meant"),
+        ("--rate fast", "--rate must be a number, not 'fast'"),
+        ("--fault error,count=x", "count must be a whole number, not 'x'"),
+        ("--qouta 3", "such option: --qouta. Did you mean --quota or --row-tag. mailer simulate -h shows"),
+    ],
+)
+def test_simulate_tells_what_is_wrong_in_one_line(mailer: Mailer, typed: str, said: str) -> None:
+    done = mailer("simulate", *typed.split())
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert re.search(said, done.stderr), done.stderr
 
 
 @pytest.mark.parametrize("given", [["--port={}"], []], ids=["option", "variable"])
