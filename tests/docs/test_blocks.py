@@ -158,7 +158,7 @@ def commands(line: str) -> Iterator[list[str]]:
 
 def check(words: list[str], mailer_command: Mailer) -> None:
     match words:
-        case ["mailer", "simulate" | "flower" as name, *rest]:
+        case ["mailer", "flower" as name, *rest]:
             has = mailer_command(name, "--help").stdout if rest else ""
             assert [each for each in options(rest) if each not in has] == []
         case ["mailer", *rest]:
