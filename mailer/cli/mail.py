@@ -115,7 +115,7 @@ def _body(name: str, given: str | None, path: Path | None, *, may_be_file: bool)
     if path is None and given is not None and _names_a_file(given, one_word_does=may_be_file):
         if not may_be_file or not Path(given).is_file():
             raise InvalidMessage(
-                f"--{name}", f"is the name of a file and would be sent as it is: {given}", f"Use --{name}-file"
+                f"--{name}", f"looks like the name of a file and would be sent as it is: {given}", f"Use --{name}-file"
             )
         hint(f"--{name} FILE", f"--{name}-file FILE")
         path = Path(given)

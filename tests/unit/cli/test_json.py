@@ -21,7 +21,7 @@ from tests.support.command import Mailer
 
 SCHEMA = json.loads((REPOSITORY / "docs" / "json.schema.json").read_text(encoding="utf-8"))
 PRINTED = dict(printed())
-SEND = ("send", "--to", "a@example.com", "--from", "me@example.com", "--subject", "Hi", "--text", "Hi")
+SEND = ("send", "--to", "a@example.com", "--from", "me@example.com", "--subject", "Hi", "--text", "Hi there")
 
 Said = Callable[..., list[Any]]
 

@@ -77,8 +77,11 @@ def test_send_takes_a_whole_mail_from_a_file(
         (("--from", "me@example.com", "--text", "Hi"), "--subject: is missing. Write for example --subject Hello"),
         (MESSAGE, NOTHING.removeprefix("mailer: ").strip()),
         (("--raw", "mail.eml", "--subject", "Hello"), "subject: is given beside --raw. It is in the file"),
-        ((*MESSAGE, "--html", "letter.html"), "--html: is the name of a file and .*: letter.html. Use --html-file"),
-        ((*MESSAGE, "--text", "misspelled.txt"), "--text: is the name of a file and .* Use --text-file"),
+        (
+            (*MESSAGE, "--html", "letter.html"),
+            "--html: looks like the name of a file and .*: letter.html. Use --html-file",
+        ),
+        ((*MESSAGE, "--text", "misspelled.txt"), "--text: looks like the name of a file and .* Use --text-file"),
         ((*MESSAGE, "--text", "Hi", "--text-file", "mail.eml"), "--text: is given twice, with --text-file"),
         (
             (*MESSAGE, "--text", "Hi", "--to", "nobody"),
@@ -197,7 +200,7 @@ def test_import_enqueues_the_good_rows_and_reports_the_bad_ones_with_their_lines
         (("--text-file", "body.txt"), NOTHING),
         (
             ("--text", "letter"),
-            "mailer: --text: is the name of a file and would be sent as it is: letter. Use --text-file\n",
+            "mailer: --text: looks like the name of a file and would be sent as it is: letter. Use --text-file\n",
         ),
     ],
 )
