@@ -86,18 +86,18 @@ class Whereabouts:
             stored = self.client.hget(self.keys.aside(shelf), message_id)
             if isinstance(stored, bytes):
                 return self._on_shelf(shelf, message_id.encode(), stored)
-        return next((found for found in self._everywhere([message_id]) if found.id == message_id), None)
+        return next((found for found in self.everywhere([message_id]) if found.id == message_id), None)
 
     def to(self, address: str) -> Iterator[Found]:
         """The messages to an address, in all places. Reads every message."""
         addressee = Addressee(address)
         seen: set[bytes] = set()
-        for found in self._everywhere(addressee.texts):
+        for found in self.everywhere(addressee.texts):
             if found.envelope not in seen and addressee.has(found):
                 seen.add(found.envelope)
                 yield found
 
-    def _everywhere(self, texts: Sequence[str]) -> Iterator[Found]:
+    def everywhere(self, texts: Sequence[str]) -> Iterator[Found]:
         """Search the places in the direction in which messages move, so that a moving message is met again."""
         keys = self.keys
         for due, stored in scan(self.client, keys.schedule, "zset", texts, self.progress):

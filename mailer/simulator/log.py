@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 
-class _Plain(logging.Formatter):
+class Plain(logging.Formatter):
     """Writes one line per message, even if the message has line breaks, and no terminal control characters."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
@@ -24,5 +24,5 @@ def plain(text: str) -> str:
 
 def begin() -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(_Plain("%(message)s"))
+    handler.setFormatter(Plain("%(message)s"))
     logging.basicConfig(handlers=[handler])

@@ -66,7 +66,7 @@ class Post:
         self.queue = Queue(self.client, self.keys)
         self.producer = Producer(self.queue, settings.lanes)
         self._folder = folder
-        self._workers: list[Worker] = []
+        self.workers: list[Worker] = []
 
     def send(self, to: str, **fields: Any) -> str:
         return self.producer.send(to=to, **{"sender": SENDER, "subject": "Hello", "text": "Hello.", **fields})
@@ -75,10 +75,10 @@ class Post:
         self, *options: str, wait: bool = True, app: str = "mailer.worker", fork: bool = True, **more: str
     ) -> Worker:
         """Start a worker: quickly with a fork, or as for a person."""
-        log, env = self._folder / f"worker-{len(self._workers)}.log", environment(self.settings, self.simulator, **more)
+        log, env = self._folder / f"worker-{len(self.workers)}.log", environment(self.settings, self.simulator, **more)
         worker = Worker(log, env, *options, app=app, start=forked.start if fork else child.start)
         worker.start()
-        self._workers.append(worker)
+        self.workers.append(worker)
         return worker.wait_until_ready() if wait else worker
 
     def arrivals(self, recipient: str = "") -> list[str]:
@@ -107,7 +107,7 @@ class Post:
         return not any(lengths) and not self.client.zcard(self.keys.leases)
 
     def close(self) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             worker.kill()
         self.producer.close()
 

@@ -224,7 +224,7 @@ def test_events_of_a_stock_producers_message_show_no_body_and_no_address(
 
 
 def test_logs_show_no_address(shared: Post) -> None:
-    assert "@example.com" not in shared._workers[0].text.replace("***@example.com", "")
+    assert "@example.com" not in shared.workers[0].text.replace("***@example.com", "")
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_one_host_whose_key_is_refused_stops_nobody_and_goes_on_by_itself_once_i
     post.simulator.add_fault("error", error=error, access_key=BAD_KEY, operation=None)
     bad = post.worker("-n", "bad@web-3", wait=False, AWS_ACCESS_KEY_ID=BAD_KEY)
     post.worker("-n", "good@web-4", wait=False)
-    for worker in post._workers:
+    for worker in post.workers:
         worker.wait_until_ready()
 
     sent = 0
@@ -132,7 +132,7 @@ def test_one_host_whose_key_is_refused_stops_nobody_and_goes_on_by_itself_once_i
     assert bad.text.count("This worker cannot send") == 1
 
     post.simulator.clear_faults()
-    post._workers[1].stop()
+    post.workers[1].stop()
     post.send("last@example.com")
     until(lambda: post.arrivals("last@example.com"), "the host that was refused sends")
     until(lambda: read_status(post.client, post.settings).hosts == (), "and is no longer named")

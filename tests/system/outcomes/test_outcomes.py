@@ -178,7 +178,7 @@ def test_a_permit_that_is_used_too_late_goes_back_with_its_message(shared: Post,
     account = Account(shared.settings)
     account.allow(rate=20, burst=2)
     spent = int(account.field("spent") or 0)
-    (worker,) = shared._workers
+    (worker,) = shared.workers
     begin = len(worker.text)
     sent = 0
 

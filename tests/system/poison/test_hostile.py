@@ -42,7 +42,7 @@ def letters(post: Post, *envelopes: bytes, lane: str = "bulk") -> dict[str, dict
     post.send("afterwards@example.com", lane=lane)
     until(lambda: post.arrivals("afterwards@example.com"), "the lane goes on")
     until(post.idle, "the queue is empty")
-    assert post._workers[0].process.poll() is None
+    assert post.workers[0].process.poll() is None
     return {name: json.loads(stored.split(b"\n", 1)[0]) for name, stored in post.aside("dead").items()}
 
 
@@ -78,7 +78,7 @@ def test_what_is_compressed_is_not_opened(shared: Post) -> None:
 
 
 def peak_megabytes(post: Post) -> float:
-    status = Path(f"/proc/{post._workers[0].process.pid}/status").read_text(encoding="ascii")
+    status = Path(f"/proc/{post.workers[0].process.pid}/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0]) / 1000
 
 
@@ -150,7 +150,7 @@ def test_headers_that_celery_would_obey_do_nothing(shared: Post) -> None:
     ]
     assert letters(shared, *made) == {}
     assert {each.partition("@")[0] for each in shared.arrivals()} == {*IGNORED, "afterwards"}
-    assert "another.name" not in shared._workers[0].text
+    assert "another.name" not in shared.workers[0].text
 
 
 def test_what_its_properties_say_of_where_it_came_from_does_not_hold(shared: Post) -> None:

@@ -92,9 +92,9 @@ def test_what_cannot_be_read_is_a_dead_letter_with_its_bytes(shared: Post) -> No
         (found,) = [each for each in stored if each.split(b"\n", 1)[1] == raw]
         assert reason(found)["code"] == code, what
         assert words in reason(found)["detail"], what
-    assert shared._workers[0].process.poll() is None
+    assert shared.workers[0].process.poll() is None
     until(shared.idle, "nothing is leased")
-    assert "jane@example.com" not in shared._workers[0].text
+    assert "jane@example.com" not in shared.workers[0].text
     shared.client.delete(shared.keys.aside("dead"), shared.keys.aside_index("dead"))
     shared.client.delete(shared.keys.content, shared.keys.references)
 

@@ -59,7 +59,7 @@ def stopped(valkey: Valkey, simulator: Simulator, tmp_path_factory: pytest.TempP
     opened = Post(load(redis_url=valkey.url, account=folder.name, data_dir=folder, **PATIENT), simulator, folder)
     opened.worker(wait=False)
     opened.worker(wait=False)
-    for worker in opened._workers:
+    for worker in opened.workers:
         worker.wait_until_ready()
     until(lambda: opened.client.hget(opened.keys.account, "rate"), "the limits are known")
     yield opened

@@ -290,7 +290,7 @@ def test_a_person_looks_through_large_messages_piece_by_piece(lies: Account, dea
     assert all(len(letter.envelope) < 5000 for letter in dead)
     assert [letter.name for letter in dead.messages(latest_first=True)] == ["dead-2", "dead-1", "dead-0"]
     found = Whereabouts(lies.client, lies.keys, LANES)
-    assert sorted(each.id for each in found._everywhere([""]))[-3:] == ["dead-0", "dead-1", "dead-2"]
+    assert sorted(each.id for each in found.everywhere([""]))[-3:] == ["dead-0", "dead-1", "dead-2"]
     assert dead.get("dead-1").name == "dead-1"
     assert dead.drop("dead-1").dropped == 1
     assert dead.drop(Filter()).dropped == 2

@@ -36,7 +36,7 @@ def with_body(body: str) -> str:
 def waiting(account: Account, stored: str | bytes) -> Found:
     """The message, as the search finds it in its lane."""
     account.client.lpush(account.keys.lane("bulk"), stored)
-    (found,) = Whereabouts(account.client, account.keys, LANES)._everywhere([""])
+    (found,) = Whereabouts(account.client, account.keys, LANES).everywhere([""])
     return found
 
 
@@ -80,7 +80,7 @@ def dead(account: Account, worker: Worker, stored: str | bytes) -> Shelved:
         pytest.param("", "", "", None, id="nothing"),
     ],
 )
-def test_what_can_be_read_is_read_and_the_same_everywhere(
+def test_what_can_be_read_is_read_and_the_sameeverywhere(
     account: Account, worker: Worker, stored: str | bytes, message_id: str, to: str, accepted: float | None
 ) -> None:
     found = waiting(account, stored)

@@ -41,7 +41,7 @@ def test_in_the_schedule_it_hides_nothing_and_can_be_let_go_of(account: Account,
     shelf = scheduled(account)
     (unread,) = (message for message in shelf if message.id != whole)
     assert (shown(unread.at) != "", json.dumps(unread.readable_name).isascii()) == (True, True)
-    assert {each.envelope for each in whereabouts(account)._everywhere([""])} == {unread.envelope, envelope(whole)}
+    assert {each.envelope for each in whereabouts(account).everywhere([""])} == {unread.envelope, envelope(whole)}
     assert junk.endswith(unread.envelope)
     if junk:  # scripts that move messages let go of an empty one
         done = shelf.requeue(Filter())
@@ -75,7 +75,7 @@ def test_among_the_leases_it_hides_nothing(account: Account, worker: Worker, jun
     found = whereabouts(account).of(whole)
     assert found is not None
     assert (found.place, found.lane) == ("leased", "bulk")
-    (unread,) = (each for each in whereabouts(account)._everywhere([""]) if each.id != whole)
+    (unread,) = (each for each in whereabouts(account).everywhere([""]) if each.id != whole)
     assert unread.at is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,12 @@ def test_what_expires_is_replaced_before_it_does(command: Command) -> None:
     source.close()
 
 
+def key_in_force(source: CredentialSource) -> str | None:
+    with suppress(SendError):
+        return source.current().access_key
+    return None
+
+
 def test_what_is_in_force_stays_so_while_nothing_new_can_be_had(command: Command) -> None:
     later = Later()
     source = CredentialSource(now=later)
@@ -191,8 +198,7 @@ def test_what_is_in_force_stays_so_while_nothing_new_can_be_had(command: Command
     with pytest.raises(SendError, match="closed for repairs"):
         source.current(60)
     command.gives("A2", "s", seconds=3600)
-    until(lambda: source._error is None)
-    assert source.current().access_key == "A2"
+    until(lambda: key_in_force(source) == "A2")
     source.close()
 
 
@@ -232,8 +238,7 @@ def test_without_any_credentials_this_host_is_unfit(files: Path, source: Credent
     with pytest.raises(HostUnfit, match="NoCredentials"):
         source.current(60)
     write_key(files, "A1", "s")
-    until(lambda: source._error is None)
-    assert source.current().access_key == "A1"
+    until(lambda: key_in_force(source) == "A1")
 
 
 def test_what_this_hosts_clock_takes_for_expired_is_tried(files: Path) -> None:

@@ -181,7 +181,7 @@ def test_recipients_and_tags_count_as_room_too() -> None:
 
 
 def test_no_line_of_the_log_is_a_clients_own() -> None:
-    formatter = log._Plain("%(message)s")
+    formatter = log.Plain("%(message)s")
     error = ValueError("\x1b]0;owned\x07\u202e")
     info = (type(error), error, error.__traceback__)
     record = logging.LogRecord("x", logging.ERROR, "x", 1, "%s %s", ("GET", "/\x1b[2J\r\nroot: all well\x9b31m"), info)

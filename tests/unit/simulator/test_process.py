@@ -91,8 +91,7 @@ def test_it_ends_at_once_whatever_is_open(number: signal.Signals) -> None:
         open_ses(simulator.url, read_timeout=0.2).send_email(**mail())
     with socket.create_connection(simulator.smtp, timeout=30) as connection:
         connection.recv(100)
-        process = simulator._process
-        assert process is not None
+        process = psutil.Process(simulator.pid)
         process.send_signal(number)
         assert process.wait(8) == 0, "nobody's idle time is waited for"
     simulator.stop()

@@ -43,8 +43,9 @@ def smtp(simulator: Simulator) -> Iterator[smtplib.SMTP]:
 class Wire:
     """Lines on a socket, as they are."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, timeout=30)
+    def __init__(self, address: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
+        plain = socket.create_connection(address, timeout=30)
+        self.socket = plain if tls is None else tls.wrap_socket(plain, server_hostname="localhost")
         self._lines = self.socket.makefile("rb")
 
     def line(self) -> str:
@@ -79,12 +80,7 @@ def test_the_transcript_before_tls_is_sess(simulator: Simulator) -> None:
 
 
 def test_the_transcript_of_a_mail_is_sess(simulator: Simulator) -> None:
-    wire = Wire(simulator.smtps)
-    wire.close()
-    wire.socket = trusting(simulator).wrap_socket(
-        socket.create_connection(simulator.smtps, timeout=30), server_hostname="localhost"
-    )
-    wire._lines = wire.socket.makefile("rb")
+    wire = Wire(simulator.smtps, trusting(simulator))
     wire.line()
     assert [wire.say("EHLO me"), *(wire.line() for _ in range(3))][1:] == [
         "250-8BITMIME",
