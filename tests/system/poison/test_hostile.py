@@ -54,10 +54,12 @@ def test_a_worker_has_one_task(shared: Post, app: Celery) -> None:
 def test_tasks_that_libraries_share_are_none_of_ours(shared: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
 
-    shared_task(lambda: None, name="before.us")
+    def task() -> None: ...
+
+    shared_task(task, name="before.us")
     app = create_app(shared.settings)
     assert list(app.tasks) == ["mailer.send"]
-    shared_task(lambda: None, name="after.us")
+    shared_task(task, name="after.us")
     assert list(app.tasks) == ["mailer.send"]
 
 
