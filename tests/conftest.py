@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import sys
@@ -14,6 +15,9 @@ import redis
 
 from mailer.settings import Settings, load
 from mailer.testbed.valkey import Valkey
+
+# Each process collects all tests, and what it makes for that stays: looking through it for garbage finds none.
+gc.disable()
 
 # The tests start hundreds of interpreters. Without kept bytecode each would compile all of its imports.
 sys.dont_write_bytecode = False
@@ -33,6 +37,8 @@ hypothesis.settings.load_profile("busy")
 
 _accounts = itertools.count(1)
 
+pytest_plugins = ["tests.support.standstill"]
+
 # One process runs all tests of a file. The longest files begin first, so that all processes end at about the same time.
 # The trials of ops.soak load the machine; the order keeps them from running all at once.
 _FIRST = (
@@ -40,8 +46,15 @@ _FIRST = (
         "tests/system/hosts/test_cut_off.py",
         "tests/system/loss/test_lost_redis.py",
         "tests/unit/ses/test_conformance.py",
+        "tests/system/quota/test_ses_and_quota.py",
+        "tests/system/loss/test_lost_workers.py",
+        "tests/unit/doctor/",
+        "tests/unit/cli/test_worker.py",
+        "tests/unit/simulator/test_plugin.py",
+        "tests/system/operating/",
+        "tests/unit/ses/test_credentials.py",
     ),
-    *("tests/system/", "tests/unit/doctor/", "tests/unit/cli/", "tests/unit/simulator/"),
+    *("tests/system/", "tests/unit/simulator/", "tests/unit/ses/", "tests/unit/cli/", "tests/unit/producer/"),
 )
 
 
@@ -50,6 +63,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             item.add_marker(pytest.mark.timeout(0))
     items.sort(key=lambda item: next((n for n, path in enumerate(_FIRST) if item.nodeid.startswith(path)), len(_FIRST)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial
 
 _APART_SECONDS = 0.02
-_AFTERWARDS_SECONDS = 1.0
+_AFTERWARDS_SECONDS, _SHORT_AFTERWARDS_SECONDS = 1.0, 0.4
 _MOST_MS, _MOST_MB = 200.0, 300.0
 # In the short trial the machine has other things to do.
 _PATIENCE_MS = 5_000.0
@@ -102,7 +102,7 @@ def _beside(trial: Trial, hostile: Hostile) -> tuple[float, float, float, str]:
                     _GONE_SECONDS,
                 )
                 said = "dead letters" if messages else ""
-        time.sleep(_AFTERWARDS_SECONDS)
+        time.sleep(_AFTERWARDS_SECONDS if trial.size.times > 1 else _SHORT_AFTERWARDS_SECONDS)
         end = time.time()
         # Not a part of the accounts: nobody is to send them.
         if hostile.queue not in stage.settings.lanes:

@@ -316,7 +316,11 @@ def test_workers_and_the_lanes_they_serve(start: Start, ses: Simulator, tmp_path
     env = environment(settings, ses)
     with Worker(tmp_path / "worker.log", env, "-Q", "bulk", start=forked.start) as worker:
         worker.wait_until_ready()
-        found = about(settings, worker_seconds=5.0)
+        # On a busy machine a worker may not answer in a second.
+        for _ in range(60):
+            found = about(settings, worker_seconds=1.0)
+            if found["workers"].level is Level.OK:
+                break
     assert found["workers"].level is Level.OK
     assert found["lane bulk"].level is Level.OK
     assert level_of(found["lane transactional"]) == ("problem", "served by nobody")
