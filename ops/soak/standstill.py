@@ -5,10 +5,11 @@ from __future__ import annotations
 import http.client
 import threading
 import time
+from contextlib import closing
 from typing import Self
 from urllib.parse import urlsplit
 
-_PAUSE_SECONDS = 0.05
+_PAUSE_SECONDS = 0.1
 
 
 class Watch:
@@ -30,15 +31,14 @@ class Watch:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._over.wait(_PAUSE_SECONDS):
-            start = time.monotonic()
-            connection = http.client.HTTPConnection(self._netloc, timeout=60)
-            try:
-                connection.request("GET", "/_sim/clock")
-                connection.getresponse().read()
-            except OSError:
-                # The simulator may end before this thread.
-                continue
-            finally:
-                connection.close()
-            self.count += time.monotonic() - start > self._seconds
+        with closing(http.client.HTTPConnection(self._netloc, timeout=60)) as connection:
+            while not self._over.wait(_PAUSE_SECONDS):
+                start = time.monotonic()
+                try:
+                    connection.request("GET", "/_sim/clock")
+                    connection.getresponse().read()
+                except (OSError, http.client.HTTPException):
+                    # The simulator may end before this thread.
+                    connection.close()
+                    continue
+                self.count += time.monotonic() - start > self._seconds

@@ -31,7 +31,9 @@ def kept(*names: str, **changes: Any) -> None:
         trial.enough()
 
     first = FAULTS[names[0]]
-    quick = replace(first.set, rate=200, settings={**first.set.settings, **QUICK}, **changes)
+    quick = replace(
+        first.set, rate=100, latency="uniform:10ms-120ms", settings={**first.set.settings, **QUICK}, **changes
+    )
     fault = Fault(
         "+".join(names),
         first.what,
