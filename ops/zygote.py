@@ -18,6 +18,8 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module
 
+from mailer.ses.credentials import open_session
+
 REQUEST_BYTES = 2**17
 
 
@@ -34,11 +36,21 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     for name in sys.argv[2:]:
         import_module(name)
+    _read_descriptions()
     # A collection would write to all pages, and each fork would then have its own.
     gc.freeze()
     wanted = _serve(control)
     if wanted is not None:
         _become(wanted)
+
+
+def _read_descriptions() -> None:
+    """What botocore reads of AWS's services for a client of SES."""
+    loader = open_session().get_component("data_loader")
+    for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
+        loader.load_data(name)
+    for kind in ("service-2", "endpoint-rule-set-1", "paginators-1"):
+        loader.load_service_model("sesv2", kind)
 
 
 def _serve(control: socket.socket) -> Wanted | None:
