@@ -26,6 +26,9 @@ def run(trial: Trial) -> None:
     # The answers under way when a wire is cut, which is done twice: whether SES has those mails nobody can know.
     trial.holds_allowed = 5 * trial.stage.wanted.concurrency
     stage, is_long = trial.stage, trial.size == FAULT.long
+    if not is_long:
+        # Workers that a busy machine stops for a moment send what they hold in one bunch.
+        trial.throttled_allowed = 4 * stage.wanted.concurrency
     step = _STEP_MINUTES if is_long else _SHORT_STEP_MINUTES
     port = urlsplit(stage.simulator.url).port or 0
     with Proxy(port) as route, Proxy(port) as route_of_one:

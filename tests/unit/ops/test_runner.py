@@ -77,7 +77,7 @@ def make_test(tmp_path: Path) -> Callable[..., Ended]:
         runner.parent.mkdir()
         runner.write_text(f'#!/bin/sh\nexec {sys.executable} -m pytest "$@" -n 1 {options}\n')
         runner.chmod(0o755)
-        make = ["make", "-f", str(REPOSITORY / "Makefile"), "-o", "install", "BIN=bin", "test"]
+        make = ["make", "-f", str(REPOSITORY / "Makefile"), "-o", "develop", "BIN=bin", "test"]
         return subprocess.run(
             make, cwd=tmp_path, env=pytest_environment("xdist.plugin"), capture_output=True, text=True, check=False
         )
