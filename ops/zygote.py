@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _read_descriptions() -> None:
-    """What botocore reads of AWS's services for a client of SES."""
+    """Read the descriptions of services that a client of SES needs. Each fork has them then."""
     loader = open_session().get_component("data_loader")
     for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
         loader.load_data(name)
