@@ -18,7 +18,7 @@ from mailer.simulator.client import Simulator
 from mailer.testbed.stats import Quantiles
 from tests.support.command import Mailer, completed, environment
 
-SHORT = ("--seconds", "3", "--most-threads", "1", "--most-processes", "1")
+SHORT = ("--seconds", "2", "--most-threads", "1", "--most-processes", "1")
 SES_KEY = {"MAILER_AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
