@@ -112,7 +112,7 @@ _SUFFIXES = (".txt", ".html", ".htm", ".md", ".j2", ".jinja", ".jinja2")
 def _body(name: str, given: str | None, path: Path | None, *, may_be_file: bool) -> str | None:
     if given is not None and path is not None:
         raise InvalidMessage(f"--{name}", f"is given twice, with --{name}-file", "Give one of them")
-    if path is None and given is not None and _names_a_file(given, one_word_does=may_be_file):
+    if path is None and given is not None and _names_a_file(given):
         if not may_be_file or not Path(given).is_file():
             raise InvalidMessage(
                 f"--{name}", f"looks like the name of a file and would be sent as it is: {given}", f"Use --{name}-file"
@@ -122,14 +122,12 @@ def _body(name: str, given: str | None, path: Path | None, *, may_be_file: bool)
     return given if path is None else _text(f"--{name}-file", path)
 
 
-def _names_a_file(body: str, *, one_word_does: bool) -> bool:
-    """Whether ``body`` is more likely the name of a file, of a misspelled one too, than a text. ``one_word_does``: no
-    single word is a text, as nobody writes one to a whole list.
-    """
+def _names_a_file(body: str) -> bool:
+    """Whether ``body`` is the name of a file that exists, or ends as the names of files do, of a misspelled one too."""
     if not body or "<" in body or "\n" in body or len(os.fsencode(body)) > _LONGEST_NAME:
         return False
-    is_word = one_word_does and not any(each.isspace() or each == "{" for each in body)
-    return is_word or body.lower().endswith(_SUFFIXES) or Path(body).is_file()
+    is_word = "://" not in body and "{" not in body and not any(each.isspace() for each in body)
+    return Path(body).is_file() or (is_word and body.lower().endswith(_SUFFIXES))
 
 
 def _text(option: str, path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -34,13 +35,14 @@ def simulate(**given: Any) -> None:
         options = Options.model_validate(values, strict=False)
     except ValidationError as error:
         raise InvalidRequest(Options.explained(error, "--")) from None
-    problem: BaseException | None = None
+    problem: OSError | None = None
     try:
         run(options)
     except* OSError as group:
-        problem = group.exceptions[0]
+        problem = next(error for error in group.exceptions if isinstance(error, OSError))
     if problem is not None:
-        raise InvalidRequest(f"The simulator cannot listen or read its files: {problem}")
+        remedy = ". Name another port with --port, or 0 for a free one" if problem.errno == errno.EADDRINUSE else ""
+        raise InvalidRequest(f"The simulator cannot listen or read its files: {problem}{remedy}")
 
 
 def _option(name: str, field: FieldInfo, panel: str) -> Parameter:

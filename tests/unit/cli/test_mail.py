@@ -199,8 +199,8 @@ def test_import_enqueues_the_good_rows_and_reports_the_bad_ones_with_their_lines
         ((), NOTHING),
         (("--text-file", "body.txt"), NOTHING),
         (
-            ("--text", "letter"),
-            "mailer: --text: looks like the name of a file and would be sent as it is: letter. Use --text-file\n",
+            ("--text", "letter.txt"),
+            "mailer: --text: looks like the name of a file and would be sent as it is: letter.txt. Use --text-file\n",
         ),
     ],
 )
@@ -211,6 +211,21 @@ def test_an_import_of_nothing_to_say_names_the_options(
     (tmp_path / "body.txt").write_text("")
     done = mailer("import", "people.csv", *MESSAGE, *body)
     assert (done.returncode, done.stderr) == (2, said)
+
+
+@pytest.mark.parametrize(
+    "text", ["Hi", "Thanks!", "4711", "https://shop.example.com/i.html", "Your invoice is at i.html", "see notes.txt"]
+)
+def test_a_body_that_names_no_file_is_a_text(
+    mailer: Mailer, client: redis.Redis, settings: Settings, tmp_path: Path, text: str
+) -> None:
+    csv(tmp_path, "ann@example.com,Ann,")
+    for done in (
+        mailer("import", "people.csv", *MESSAGE, "--text", text),
+        mailer("send", "--to", "ann@example.com", *MESSAGE, "--text", text),
+    ):
+        assert done.returncode == 0, done.stderr
+    assert client.llen(Keys.of(settings).lane("bulk")) == client.llen(Keys.of(settings).lane("transactional")) == 1
 
 
 def test_an_interrupted_import_says_what_is_enqueued(
