@@ -218,10 +218,10 @@ def test_behind_sentinels_the_missing_settings_are_a_problem_while_no_replica_fo
     assert list(server.replicas({"connected_slaves": 0}, 0, alone)) == []
 
 
-def test_a_write_that_failed_is_told(start: Start, tmp_path: Path) -> None:
+def test_a_write_that_failed_is_told(start: Start) -> None:
     settings = start(*SOUND, "--dbfilename", "taken")
     client = connect(settings)
-    (tmp_path / "0" / "taken").mkdir()
+    (settings.data_dir / "taken").mkdir()
     client.bgsave()
     while client.info("persistence")["rdb_bgsave_in_progress"]:
         threading.Event().wait(0.02)
