@@ -49,7 +49,8 @@ TRIED_OUT = {
     "docs/send/raw.md": """
 from django.conf import settings
 from django.core.mail import EmailMessage
-settings.configure()
+if not settings.configured:  # by another test of this process
+    settings.configure()
 mail = EmailMessage("Hello", "Hello.", "shop@example.com", ["django@example.com"])
 assert MailerBackend().send_messages([mail, EmailMessage("To nobody", "")]) == 1
 """,
