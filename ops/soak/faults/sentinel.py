@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,8 +11,6 @@ from ops.soak.stage import Set
 from ops.soak.trial import Fault, Size, Trial
 
 RESUMED_SECONDS = 5.0
-# So long does a former master that has come back believe that it still is one.
-_MISTAKEN_SECONDS = 1.0
 _REPLICAS = 2
 
 Blow = Callable[[Trial, Valkey], None]
@@ -40,10 +37,8 @@ def _mend(master: Valkey) -> None:
         master.start()
 
 
-def blows_of(*blows: Blow, hasten: bool = False) -> Callable[[Trial], None]:
-    """These, one after the other. With ``hasten`` a former master is told to follow after a second. The sentinels need
-    ten seconds for that. Where there is no pause between the blows, it is told at once.
-    """
+def blows_of(*blows: Blow) -> Callable[[Trial], None]:
+    """These, one after the other. Where there is no pause between them, the former master is told to follow at once."""
 
     def run(trial: Trial) -> None:
         watched = trial.stage.watched
@@ -59,9 +54,7 @@ def blows_of(*blows: Blow, hasten: bool = False) -> Callable[[Trial], None]:
                 trial.report.pulls += 1
                 trial.until_mail_flows()
                 _mend(master)
-                if hasten:
-                    time.sleep(_MISTAKEN_SECONDS)
-                watched.until_whole(hasten=hasten or trial.size.pause == 0)
+                watched.until_whole(hasten=trial.size.pause == 0)
         if not trial.stage.settings.redis_replicas:
             # Measured, and promised by nobody: see the table.
             trial.losses_allowed = trial.resends_allowed = trial.bulk_resends_allowed = trial.size.messages

@@ -27,7 +27,7 @@ def test_a_clock_of_redis_that_is_put_back_and_forward_loses_and_doubles_nothing
 @pytest.mark.timing
 def test_failovers_by_sentinels_lose_nothing_and_send_nothing_twice() -> None:
     def each(trial: Trial) -> None:
-        sentinel.blows_of(sentinel.plan, sentinel.kill, hasten=True)(trial)
+        sentinel.blows_of(sentinel.plan, sentinel.kill)(trial)
         trial.enough()
 
     fault = FAULTS["sentinel"]
