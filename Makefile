@@ -40,8 +40,8 @@ up: install ## Run everything on this host, until Ctrl-C.
 demo: install ## Watch a few thousand messages flow through all of it; the report is in demo-report/.
 	@$(BIN)/mailer demo
 
-test: develop ## Run the tests: six files at a time, then alone what measures time.
-	@$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder -m "not timing"
+test: develop ## Run the tests: four files at a time, then alone what measures time.
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not timing"
 	@$(BIN)/pytest -m timing
 
 check: develop ## Check style, types, import layers, Lua, prose and docs.

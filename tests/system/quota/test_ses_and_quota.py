@@ -12,6 +12,8 @@ from tests.support.trials import passes
 pytestmark = pytest.mark.timeout(400)
 
 
+# Alone: it measures the share of the rate that is used.
+@pytest.mark.timing
 def test_every_unknown_outcome_is_accounted_for() -> None:
     fault = FAULTS["ses"]
     passes(fault, Size(messages=900, times=1))
