@@ -36,12 +36,11 @@ _CUSTOM_POOL = "mailer.worker.pool:TaskPool"
 _FOLDER = Path(__file__).parents[1]
 
 
-def fixed(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that must be for a fork as they are for the process that it is forked from."""
+def _fixed(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(_FREE)}
 
 
-_IMPORTED_WITH = {**fixed(os.environ), "CELERY_CUSTOM_WORKER_POOL": _CUSTOM_POOL}
+_IMPORTED_WITH = {**_fixed(os.environ), "CELERY_CUSTOM_WORKER_POOL": _CUSTOM_POOL}
 
 
 class Forked:
@@ -148,5 +147,5 @@ def forkable(command: Sequence[str], env: Mapping[str, str]) -> bool:
     is_worker = list(command[:3]) == [sys.executable, "-m", "celery"] and "worker" in command
     # These pools replace parts of Python before anything else is imported.
     is_patched = {"gevent", "eventlet"} & set(command)
-    is_same = fixed(env) == _IMPORTED_WITH and Path.cwd() == _FOLDER
+    is_same = _fixed(env) == _IMPORTED_WITH and Path.cwd() == _FOLDER
     return sys.platform == "linux" and is_worker and not is_patched and is_same

@@ -70,17 +70,6 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.fixture(autouse=True)
-def environment_ends_with_the_test() -> Iterator[None]:
-    """Libraries write into the environment, as Celery's and Django's do. A fork must not meet it in the next test."""
-    before = dict(os.environ)
-    yield
-    for name in os.environ.keys() | before.keys():
-        if os.environ.get(name) != before.get(name) and not name.startswith("PYTEST_"):
-            os.environ.pop(name, None)
-            os.environ |= {name: before[name]} if name in before else {}
-
-
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     with Valkey(tmp_path_factory.mktemp("valkey")) as server:

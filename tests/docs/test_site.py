@@ -17,7 +17,10 @@ _FETCHED = re.compile(r"<(?:script|img|iframe)[^>]+src=[^>]+>|<link[^>]+rel=\"?(
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    build(load_config(str(REPOSITORY / "mkdocs.yml"), site_dir=str(folder)))
+    with pytest.MonkeyPatch.context() as environment:
+        # The theme sets it too, and would leave it to the tests that follow.
+        environment.setenv("NO_MKDOCS_2_WARNING", "1")
+        build(load_config(str(REPOSITORY / "mkdocs.yml"), site_dir=str(folder)))
     return folder
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +14,13 @@ import pytest
 from mailer.settings import Settings
 from mailer.testbed.waiting import until
 from ops import forked
-from tests.support import REPOSITORY
 from tests.support.post import environment
 from tests.support.running import gone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks there only")
 
 WORKER = [sys.executable, "-m", "celery", "-A", "mailer.worker", "worker", "-P", "custom", "-l", "INFO"]
-AT_THE_START = dict(os.environ)
 NOWHERE: dict[str, Any] = {"AWS_ENDPOINT_URL_SESV2": "http://127.0.0.1:1"}
-
-
-@pytest.fixture(autouse=True)
-def as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment and folder in which this process began. A warning names what an earlier test has left."""
-    now, then = forked.fixed(os.environ), forked.fixed(AT_THE_START)
-    left = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
-    if left or Path.cwd() != REPOSITORY:
-        warnings.warn(f"an earlier test has left {left}, and the folder {Path.cwd()}", stacklevel=1)
-    for name in left:
-        monkeypatch.delenv(name, raising=False)
-        if name in then:
-            monkeypatch.setenv(name, then[name])
-    monkeypatch.chdir(REPOSITORY)
 
 
 @pytest.fixture
