@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from mailer.errors import MailerError
 from mailer.host.port import bindable
@@ -35,6 +36,25 @@ def until(
             raise NotInTime(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(every)
     return found
+
+
+class Beside:
+    """A block with a thread beside it: ``work`` begins with the block, and ends once ``over`` is set at its end."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self._thread = threading.Thread(target=self.work, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self._thread.join()
+
+    def work(self) -> None:
+        raise NotImplementedError
 
 
 def free_port() -> int:

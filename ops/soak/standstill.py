@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import http.client
-import threading
 import time
 from contextlib import closing
-from typing import Self
 from urllib.parse import urlsplit
+
+from mailer.testbed.waiting import Beside
 
 _PAUSE_SECONDS = 0.1
 
 
-class Watch:
+class Watch(Beside):
     """Repeats a request that the simulator answers at once. Counts the answers that take more than ``seconds``."""
 
     def __init__(self, url: str, seconds: float) -> None:
+        super().__init__()
         self.count = 0
         self._netloc = urlsplit(url).netloc
         self._seconds = seconds
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
+    def work(self) -> None:
         with closing(http.client.HTTPConnection(self._netloc, timeout=60)) as connection:
-            while not self._over.wait(_PAUSE_SECONDS):
+            while not self.over.wait(_PAUSE_SECONDS):
                 start = time.monotonic()
                 try:
                     connection.request("GET", "/_sim/clock")

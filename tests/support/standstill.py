@@ -6,12 +6,12 @@ summary names each and counts them.
 
 from __future__ import annotations
 
-import threading
 import time
-from typing import Self
 
 import pytest
 from _pytest.runner import runtestprotocol
+
+from mailer.testbed.waiting import Beside
 
 _PAUSE_SECONDS = 0.02
 STANDSTILL_SECONDS = 0.5
@@ -19,27 +19,16 @@ STANDSTILL_SECONDS = 0.5
 _again: list[str] = []
 
 
-class Watch:
+class Watch(Beside):
     """The longest time for which this process did not run while the block did."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+    seconds = 0.0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
+    def work(self) -> None:
         is_over = False
         while not is_over:
             began = time.monotonic()
-            is_over = self._over.wait(_PAUSE_SECONDS)
+            is_over = self.over.wait(_PAUSE_SECONDS)
             self.seconds = max(self.seconds, time.monotonic() - began - _PAUSE_SECONDS)
 
 

@@ -29,14 +29,17 @@ from mailer.queue.keys import Keys
 from mailer.ses.access import open_client
 from mailer.settings import Settings, load
 from mailer.simulator.client import Simulator
+from mailer.testbed.environment import ACCESS_KEY, SECRET_KEY
 from mailer.testbed.valkey import Valkey
 from mailer.testbed.waiting import free_port
 from mailer.testbed.workers import Worker
 from ops import forked
 from tests.support.account import allow
+from tests.support.aws import aws_environment
 from tests.support.post import environment
 
-ACCESS_KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+__all__ = ["aws_environment"]
+
 SOUND = ("--appendonly", "yes", "--appendfsync", "everysec")
 
 Start = Callable[..., Settings]
@@ -53,18 +56,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
             return load(redis_url=server.url, rate_per_second=10, quota_per_day=-1, data_dir=folder)
 
         yield start
-
-
-@pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,9 @@ from mailer.ses.credentials import CredentialSource, Found, look_up
 from mailer.ses.smtp import SmtpTransport
 from mailer.ses.transport import Transport
 from mailer.simulator.client import Simulator
+from mailer.testbed.environment import ACCESS_KEY, SECRET_KEY
 from mailer.testbed.waiting import until
-from tests.unit.ses.conftest import ACCESS_KEY, SECRET_KEY, Opener, a_message
+from tests.unit.ses.conftest import Opener, a_message
 
 Write = Callable[..., None]
 

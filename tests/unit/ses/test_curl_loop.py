@@ -32,13 +32,6 @@ LARGE = Message(
 )
 
 
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-
-
 @contextmanager
 def looping(server: RawServer, read_timeout: float = 20.0) -> Iterator[tuple[CurlLoop, Hub]]:
     with CurlTransport(

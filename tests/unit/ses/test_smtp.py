@@ -13,8 +13,9 @@ from mailer.ses.access import ClientConfig
 from mailer.ses.smtp import SmtpTransport
 from mailer.ses.smtp_connection import parse_url, ses_password
 from mailer.simulator.client import Simulator
+from mailer.testbed.environment import SECRET_KEY
 from tests.support.servers import RawServer, reset
-from tests.unit.ses.conftest import SECRET_KEY, a_message
+from tests.unit.ses.conftest import a_message
 
 
 class Script:
