@@ -9,29 +9,21 @@ from typing import Any
 
 import pytest
 
-from mailer.settings import Settings
 from mailer.simulator.client import Simulator
+from mailer.testbed.environment import ACCESS_KEY, SECRET_KEY
 from mailer.testbed.waiting import until
 from ops.soak.clock import lacking, wrong_by
-from tests.support.post import PATIENT, Post
+from tests.support.post import Post
 
-SECRET = "AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 OFF = 600.0
 
 
 @pytest.fixture(scope="module")
-def strict() -> Iterator[Simulator]:
+def simulator() -> Iterator[Simulator]:
     """An SES that checks signatures."""
-    with Simulator(rate=14, quota=-1, control_rate=0, latency="5ms", smtp=False, secret=SECRET) as running:
+    secret = f"{ACCESS_KEY}:{SECRET_KEY}"
+    with Simulator(rate=14, quota=-1, control_rate=0, latency="5ms", smtp=False, secret=secret) as running:
         yield running
-
-
-@pytest.fixture
-def post(settings: Settings, strict: Simulator, tmp_path: Path) -> Iterator[Post]:
-    strict.reset()
-    opened = Post(settings.model_copy(update=PATIENT), strict, tmp_path)
-    yield opened
-    opened.close()
 
 
 def all_is_sent(post: Post, count: int) -> None:
@@ -43,9 +35,9 @@ def all_is_sent(post: Post, count: int) -> None:
 
 @pytest.mark.parametrize(("transport", "skew", "rate"), [("ses", OFF, None), ("ses", -OFF, 14.0), ("boto3", OFF, 14.0)])
 def test_a_wrong_clock_neither_stops_the_account_nor_costs_mail(
-    post: Post, strict: Simulator, transport: str, skew: float, rate: float | None
+    post: Post, simulator: Simulator, transport: str, skew: float, rate: float | None
 ) -> None:
-    strict.skew_clock(skew)
+    simulator.skew_clock(skew)
     # One attempt: what costs one more becomes a dead letter.
     post.settings = post.settings.model_copy(
         update={"transport": transport, "retry_hours": 0, "rate_per_second": rate, "quota_per_day": rate and -1}
@@ -54,7 +46,7 @@ def test_a_wrong_clock_neither_stops_the_account_nor_costs_mail(
     for i in range(20):
         post.send(f"{i}@example.com")
     all_is_sent(post, 20)
-    stats = strict.stats()
+    stats = simulator.stats()
     assert 1 <= stats["refused"].pop("credentials", 0) <= 9, "at most one for each send at a time, and GetAccount"
     assert not stats["refused"]
 

@@ -21,14 +21,18 @@ from tests.support.servers import RawServer
 WORKER = "w1@web-3"
 
 
-def test_it_waits_for_the_flush_under_way_and_repeats_it(settings: Settings, valkey: Valkey) -> None:
-    """Its connection leads nowhere, and the process would end while what it carries seems to be sent."""
-    account = Account(settings)
+def holding_one(settings: Settings) -> tuple[Account, Leases, str]:
+    """An account, a process that holds its only message, and the message's tag."""
+    account, leases = Account(settings), Leases()
     account.allow(rate=1000)
     account.put("transactional")
-    leases = Leases()
-    take = Take(account.keys, settings)
-    _, (tag,) = leases.ask(account.client, take, 1, settings.lanes)
+    _, (tag,) = leases.ask(account.client, Take(account.keys, settings), 1, settings.lanes)
+    return account, leases, tag
+
+
+def test_it_waits_for_the_flush_under_way_and_repeats_it(settings: Settings, valkey: Valkey) -> None:
+    """Its connection leads nowhere, and the process would end while what it carries seems to be sent."""
+    account, leases, tag = holding_one(settings)
     leases.start(tag)
 
     first = threading.Event()
@@ -55,12 +59,7 @@ def test_it_waits_for_the_flush_under_way_and_repeats_it(settings: Settings, val
 
 
 def test_a_worker_that_ends_is_named_no_more_as_one_that_cannot_send(settings: Settings) -> None:
-    account = Account(settings)
-    account.allow(rate=1000)
-    account.put("transactional")
-    leases = Leases()
-    take = Take(account.keys, settings)
-    _, (tag,) = leases.ask(account.client, take, 1, settings.lanes)
+    account, leases, tag = holding_one(settings)
     flush = LastFlush(settings, leases)
     flush.start()
     # Its last try ends while it stops.
